@@ -1,0 +1,28 @@
+"""What a user can get wrong.
+
+Every message is one line that says what was found and where, what was expected, and what to do.
+"""
+
+
+class AlpsGeoError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class SceneError(AlpsGeoError):
+    """A scene that cannot be opened, read or understood."""
+
+
+class ModelError(AlpsGeoError):
+    """A model, checkpoint or device that is unknown, absent, corrupt or of another kind."""
+
+
+class SettingsError(AlpsGeoError):
+    """A setting that is unknown, out of range or impossible for the given scenes."""
+
+
+class RunError(AlpsGeoError):
+    """A run folder that cannot be used or written."""
+
+
+class AlpsGeoWarning(UserWarning):
+    """Something was assumed about the input; the message says what, and how to override it."""

@@ -1,0 +1,1 @@
+"""The files a run leaves behind: cloud-optimised GeoTIFFs, GeoPackages and previews."""

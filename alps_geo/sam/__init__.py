@@ -1,0 +1,1 @@
+"""Segment Anything for tiles: weights, encoders, decoder, and masks from a grid of points."""

@@ -1,0 +1,1 @@
+"""The model that ships with the package; PROVENANCE.md says where it comes from."""
