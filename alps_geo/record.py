@@ -1,0 +1,162 @@
+"""What was run on what: the identity of a run before it, and its record after it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from alps_geo.clusters import ClusterModel
+    from alps_geo.outputs.results import SceneResults
+    from alps_geo.scene import Scene
+    from alps_geo.settings import LabelSettings
+
+PACKAGES = (
+    "alps-geo",
+    "numpy",
+    "rasterio",
+    "scikit-learn",
+    "segment-anything",
+    "shapely",
+    "timm",
+    "torch",
+)
+
+
+def scene_identity(scene: Scene) -> dict[str, Any]:
+    """Say which file a scene is, so that a changed one is not taken for the same."""
+    return {"path": scene.path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
+
+
+def run_identity(
+    scenes: Sequence[Scene], settings: LabelSettings, model_sha256: str
+) -> dict[str, Any]:
+    """Everything that decides the results of a run: two runs of one identity give the same.
+
+    The device is left out: it decides how long a run takes.
+    """
+    decisive = settings.to_dict()
+    decisive.pop("device")
+    return {
+        "version": version("alps-geo"),
+        "scenes": [scene_identity(scene) for scene in scenes],
+        "model_sha256": model_sha256,
+        "settings": decisive,
+    }
+
+
+def run_record(
+    scenes: Mapping[str, Scene],
+    settings: LabelSettings,
+    model_sha256: str,
+    model: ClusterModel,
+    results: Mapping[str, SceneResults],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Put together the content of ``run.json``.
+
+    Parameters
+    ----------
+    scenes : mapping of str to Scene
+        The scenes by the names of their folders.
+    settings : LabelSettings
+        As they were given; as ``settings`` they make ``run.json`` a config for another run.
+    model_sha256 : str
+        Digest of the SAM weights.
+    model : ClusterModel
+        The clusters.
+    results : mapping of str to SceneResults
+        What was written, by the same names.
+    seconds : mapping of str to float
+        Time that each stage took.
+    """
+    return {
+        "versions": {
+            **{package: version(package) for package in PACKAGES},
+            "gdal": rasterio.__gdal_version__,
+            "python": platform.python_version(),
+        },
+        "settings": settings.to_dict(),
+        "model": {"name": settings.model, "sha256": model_sha256},
+        "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
+        "segments": sum(result.segments for result in results.values()),
+        "area_unit": _area_unit(results),
+        "labelled_share": _labelled_share(list(results.values())),
+        "clusters": _cluster_records(model, list(results.values())),
+        "seconds": dict(seconds),
+        "files": ["clusters.npz"]
+        + [f"{name}/{file}" for name, result in results.items() for file in result.files],
+    }
+
+
+def folder_names(names: Sequence[str]) -> list[str]:
+    """Make names unique, by a number after those that were there before: a, b, a-2."""
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}-{number}"
+        taken.add(candidate)
+        unique.append(candidate)
+    return unique
+
+
+def to_json(record: Mapping[str, Any]) -> bytes:
+    """Write a record as JSON, indented for people."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, Any]:
+    return {
+        "name": name,
+        **scene_identity(scene),
+        "height": scene.height,
+        "width": scene.width,
+        "crs": None if scene.crs is None else scene.crs.to_string(),
+        "bands": list(scene.band_names),
+        "rgb": list(scene.rgb),
+        "notes": list(scene.notes),
+        "segments": result.segments,
+        "valid_pixels": result.valid_pixels,
+        "labelled_pixels": int(result.cluster_pixels.sum()),
+    }
+
+
+def _area_unit(results: Mapping[str, SceneResults]) -> str:
+    """Return m2 if all scenes have ground areas; else their pixels are all that adds up."""
+    return "m2" if all(r.cluster_area_m2 is not None for r in results.values()) else "px"
+
+
+def _labelled_share(results: Sequence[SceneResults]) -> float:
+    valid = sum(result.valid_pixels for result in results)
+    return sum(int(result.cluster_pixels.sum()) for result in results) / valid
+
+
+def _cluster_records(
+    model: ClusterModel, results: Sequence[SceneResults]
+) -> list[dict[str, Any]]:
+    pixels = np.sum([result.cluster_pixels for result in results], axis=0)
+    segments = np.sum([result.cluster_segments for result in results], axis=0)
+    grounds = [result.cluster_area_m2 for result in results]
+    known = [ground for ground in grounds if ground is not None]
+    area = np.sum(known, axis=0) if len(known) == len(grounds) else pixels
+    valid = sum(result.valid_pixels for result in results)
+    return [
+        {
+            "cluster": cluster,
+            "color": "#{:02x}{:02x}{:02x}".format(*color),
+            "segments": int(segments[cluster - 1]),
+            "area": float(area[cluster - 1]),
+            "share": float(pixels[cluster - 1] / valid),
+        }
+        for cluster, color in model.palette.items()
+    ]

@@ -1,0 +1,130 @@
+"""Everything a run can be told, as one frozen value.
+
+The same names are options on the command line, keys of a ``--config`` file, and keys of
+``settings`` in ``run.json``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from alps_geo.errors import SettingsError
+from alps_geo.sam import MaskSettings
+from alps_geo.sam.weights import MODELS
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DEFAULT_CLUSTERS = 24
+MAX_CLUSTERS = 65535
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """Settings of `alps_geo.pipeline.label_scenes`.
+
+    Attributes
+    ----------
+    model : str
+        Name of the SAM model, a key of `alps_geo.sam.weights.MODELS`.
+    checkpoint : str or None
+        File with the model's weights; None for the shipped or downloaded one.
+    device : str
+        One of `DEVICES`; auto is a GPU where there is one.
+    clusters : int or None
+        Number of clusters; None for `DEFAULT_CLUSTERS`, or one per segment where there are fewer.
+    seed : int
+        Seed of the clustering, the only random step.
+    bands : tuple of int or None
+        Numbers of the one or three bands that SAM sees as red, green and blue; None to find them.
+    nodata : float or None
+        Value of pixels without data, in place of the scene's own tag.
+    stretch : tuple of float or None
+        Percentiles of the valid pixels that become black and white; None for 2 and 98, and for
+        8-bit scenes as they are.
+    tile_size : int
+        Side of a tile, in pixels.
+    overlap : int or None
+        Pixels that neighbouring tiles share; None for an eighth of the tile size.
+    points_per_side : int
+        SAM is prompted with a grid of this many points squared on each tile.
+    pred_iou_thresh, stability_score_thresh : float
+        Masks that SAM scores lower are dropped.
+    max_mask_area : float
+        Masks that cover a larger share of the tile are dropped: the filtering gate of ALPS.
+    min_area : int
+        Segments of fewer pixels are dropped.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of its range.
+    """
+
+    model: str = "mobile_sam"
+    checkpoint: str | None = None
+    device: str = "auto"
+    clusters: int | None = None
+    seed: int = 0
+    bands: tuple[int, ...] | None = None
+    nodata: float | None = None
+    stretch: tuple[float, float] | None = None
+    tile_size: int = 1024
+    overlap: int | None = None
+    points_per_side: int = 32
+    pred_iou_thresh: float = 0.7
+    stability_score_thresh: float = 0.85
+    max_mask_area: float = 0.9
+    min_area: int = 16
+
+    def __post_init__(self) -> None:
+        _one_of("model", self.model, tuple(MODELS))
+        _one_of("device", self.device, DEVICES)
+        if self.clusters is not None:
+            _between("clusters", self.clusters, 1, MAX_CLUSTERS)
+        _between("seed", self.seed, 0, 2**32 - 1)
+        _between("tile_size", self.tile_size, 64, 16384)
+        if self.overlap is not None:
+            _between("overlap", self.overlap, 0, self.tile_size // 2)
+        _between("points_per_side", self.points_per_side, 1, 256)
+        _between("pred_iou_thresh", self.pred_iou_thresh, 0, 1)
+        _between("stability_score_thresh", self.stability_score_thresh, 0, 1)
+        _between("max_mask_area", self.max_mask_area, 0, 1)
+        _between("min_area", self.min_area, 0, 2**31)
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise SettingsError(
+                f"bands is {','.join(map(str, self.bands))}, "
+                "expected one or three band numbers from 1, such as 4,3,2"
+            )
+        if self.stretch is not None and not 0 <= self.stretch[0] < self.stretch[1] <= 100:
+            raise SettingsError(
+                f"stretch is {self.stretch[0]:g},{self.stretch[1]:g}, "
+                "expected two percentiles from 0 to 100, the lower first, such as 2,98"
+            )
+
+    @property
+    def tile_overlap(self) -> int:
+        """The overlap of neighbouring tiles, in pixels."""
+        return self.tile_size // 8 if self.overlap is None else self.overlap
+
+    @property
+    def mask_settings(self) -> MaskSettings:
+        """What of this concerns the masks of one tile."""
+        return MaskSettings(
+            points_per_side=self.points_per_side,
+            pred_iou_thresh=self.pred_iou_thresh,
+            stability_score_thresh=self.stability_score_thresh,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, in the order of the attributes."""
+        return asdict(self)
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise SettingsError(f"{name} is {value!r}, expected one of {', '.join(known)}")
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SettingsError(f"{name} is {value:g}, expected {low:g} to {high:g}")

@@ -1,0 +1,73 @@
+"""Options from a file: a TOML file, or the run.json of an earlier run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from alps_geo.errors import SettingsError
+from alps_geo_cli.console import reported_errors
+
+
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the file's values the defaults of the command's options; what the user types wins.
+
+    A callback of an eager option, so that it comes before all others.
+    """
+    if path is not None:
+        with reported_errors(debug=False):
+            known = {name for p in context.command.params if (name := p.name) is not None}
+            context.default_map = load_defaults(path, known - {"config", "debug"})
+    return path
+
+
+def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:
+    """Read option values, in the form in which they would be typed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        TOML with options as keys (``tile-size`` or ``tile_size``), or a run.json.
+    known : set of str
+        Names of the options there are, with underscores.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or holds an option that does not exist.
+    """
+    values = {key.replace("-", "_"): value for key, value in _read(path).items()}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise SettingsError(f"{path}: there is no option {key!r}; {hint}")
+    return {key: _as_typed(key, value) for key, value in values.items() if value is not None}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            return tomllib.loads(text)
+        record = json.loads(text)
+        return {**record["settings"], "scenes": [scene["path"] for scene in record["scenes"]]}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: the config cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path}: not a config ({error}); expected TOML with options as keys, "
+            "such as tile_size = 512, or the run.json of an earlier run"
+        ) from error
+
+
+def _as_typed(key: str, value: Any) -> Any:
+    """Turn a list of numbers, such as bands = [4, 3, 2], into what the user would type: 4,3,2."""
+    if isinstance(value, list) and key != "scenes":
+        return ",".join(str(item) for item in value)
+    return value

@@ -1,0 +1,44 @@
+"""The program `alps-geo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from alps_geo import __version__
+from alps_geo_cli.label import label
+from alps_geo_cli.models import models
+
+app = typer.Typer(
+    name="alps-geo",
+    help="Turn georeferenced imagery into labelled maps without a single annotation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"alps-geo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _alps_geo(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Turn georeferenced imagery into labelled maps without a single annotation."""
+
+
+app.command()(label)
+app.command()(models)
+
+
+def run() -> None:
+    """Run the program; the entry point of the installed command."""
+    app()

@@ -1,0 +1,75 @@
+"""A progress bar over the tiles of a run, on standard error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from alps_geo.pipeline import Event
+
+ETA_PERIOD = 3600.0
+"""Seconds of past speed that the ETA looks at: tiles take seconds to minutes, so a long while."""
+
+
+class RunProgress:
+    """Shows the events of a run as they come.
+
+    Tiles that an earlier run has done, and tiles without data, take no time worth counting. They
+    leave the total instead of being counted as done, so that they do not flatter the ETA.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=self._console,
+            speed_estimate_period=ETA_PERIOD,
+            transient=True,
+            disable=quiet,
+        )
+        self._tiles = self._progress.add_task("tiles", total=None, visible=False)
+
+    def __enter__(self) -> RunProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Take in one event."""
+        if event.note:
+            self._progress.console.print(
+                f"[yellow]note[/] {event.scene}: {event.note}", highlight=False, soft_wrap=True
+            )
+        self._progress.update(
+            self._tiles,
+            description=f"{event.stage} {event.scene}".strip(),
+            completed=event.computed,
+            total=event.tiles - event.skipped,
+            visible=True,
+        )
