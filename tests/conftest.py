@@ -1,0 +1,21 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from alps_geo.sam import SamModel
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def mobile_sam() -> SamModel:
+    """Load the model that ships with the package once, on the CPU, in float32."""
+    from alps_geo.sam import load_model
+
+    return load_model("mobile_sam", device="cpu")
