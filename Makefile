@@ -1,0 +1,50 @@
+# alps-geo: make help lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SCENE_DEMO := tests/data/naip_md_1m.tif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format label batch bench clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# Made anew when the dependencies change, so that every target can be run first on a fresh clone.
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## Label a real NAIP scene; the results lie in demo/
+	$(BIN)/alps-geo label $(SCENE_DEMO) --out demo
+	@echo
+	@echo "Look at demo/naip_md_1m/preview.png, or open labels.tif and segments.gpkg there in QGIS."
+
+test: $(INSTALLED)  ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+label: $(INSTALLED)  ## Label one scene: make label SCENE=file.tif OUT=folder
+	@test -n "$(SCENE)" && test -n "$(OUT)" || { echo "usage: make label SCENE=file.tif OUT=folder" >&2; exit 2; }
+	$(BIN)/alps-geo label "$(SCENE)" --out "$(OUT)"
+
+batch: $(INSTALLED)  ## Label all rasters of a folder with one cluster model: make batch SCENES=dir OUT=dir
+	@test -n "$(SCENES)" && test -n "$(OUT)" || { echo "usage: make batch SCENES=folder OUT=folder" >&2; exit 2; }
+	$(BIN)/alps-geo label "$(SCENES)" --out "$(OUT)"
+
+bench: $(INSTALLED)  ## Compare the mask engine with segment_anything's, in speed and masks
+	$(BIN)/python benchmarks/bench_masks.py
+
+clean:  ## Remove the environment, the demo's results and all caches
+	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

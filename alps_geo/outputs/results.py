@@ -1,0 +1,55 @@
+"""All results of one scene, in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+
+from alps_geo.outputs.cog import write_cog
+from alps_geo.outputs.gpkg import write_segments_gpkg
+from alps_geo.outputs.preview import write_preview
+from alps_geo.scene import read_overview
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from rasterio.windows import Window
+
+    from alps_geo.clusters import ClusterModel
+    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.scene import Scene
+    from alps_geo.stitch import Fragments, Segments
+
+PREVIEW_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class SceneResults:
+    """What was written for one scene, in numbers.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Names of the files in the scene's folder.
+    segments : int
+        Number of segments.
+    valid_pixels : int
+        Pixels with data.
+    cluster_segments, cluster_pixels : ndarray of int64, shape (k,)
+        Segments and pixels of each cluster.
+    cluster_area_m2 : ndarray of float64, shape (k,), or None
+        Ground area of each cluster; None for a scene without a CRS.
+    """
+
+    files: tuple[str, ...]
+    segments: int
+    valid_pixels: int
+    cluster_segments: NDArray[np.int64]
+    cluster_pixels: NDArray[np.int64]
+    cluster_area_m2: NDArray[np.float64] | None

@@ -1,0 +1,92 @@
+"""``alps-geo models``: which models there are, and bringing one here."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+
+
+def models(
+    download: Annotated[
+        Literal["mobile_sam", "vit_b", "vit_l", "vit_h"] | None,
+        typer.Option(
+            help="Download this model into the user's cache and check its SHA-256.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the Segment Anything models, and say which are present."""
+    with reported_errors(debug=debug):
+        if download is not None:
+            _download(download, quiet=quiet)
+    if as_json:
+        typer.echo(json.dumps(_rows(), indent=2))
+    elif not quiet:
+        _print_table()
+
+
+def _rows() -> list[dict[str, str | int | bool]]:
+    from alps_geo.sam.weights import MODELS
+
+    return [
+        {
+            "name": spec.name,
+            "description": spec.description,
+            "present": spec.is_present,
+            "path": str(spec.path),
+            "size_bytes": spec.size,
+            "sha256": spec.sha256,
+            "url": spec.url or "",
+        }
+        for spec in MODELS.values()
+    ]
+
+
+def _print_table() -> None:
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    table = Table()
+    for title in ("model", "what", "size", "present"):
+        table.add_column(title, justify="right" if title == "size" else "left")
+    for row in _rows():
+        present = "[green]yes[/]" if row["present"] else f"no; --download {row['name']}"
+        table.add_row(
+            str(row["name"]), str(row["description"]), decimal(int(row["size_bytes"])), present
+        )
+    Console().print(table)
+
+
+def _download(name: str, *, quiet: bool) -> None:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from alps_geo.sam.weights import download
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(f"download {name}", total=None)
+        download(
+            name, lambda done, total: progress.update(task, completed=done, total=total or None)
+        )

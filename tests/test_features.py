@@ -1,0 +1,70 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from alps_geo.features import RegionSums, embedding_sums, pixel_counts, pixel_sums
+
+LABELS = arrays(np.int32, (13, 9), elements=st.integers(0, 4))
+
+
+def dense_means(labels: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    """Enlarge the embedding to pixels with torch, then average under each label."""
+    enlarged = torch.nn.functional.interpolate(
+        torch.from_numpy(embedding)[None], size=labels.shape, mode="bilinear", align_corners=False
+    )[0].numpy()
+    return np.stack([enlarged[:, labels == i].mean(axis=1) for i in range(1, labels.max() + 1)])
+
+
+def test_pooling_equals_averaging_the_enlarged_embedding() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 6, (64, 48)).astype(np.int32)
+    embedding = rng.normal(size=(8, 16, 12))
+    sums = embedding_sums(labels, 5, embedding, (4.0, 4.0))
+    means = sums / pixel_counts(labels, 5)[:, None]
+    np.testing.assert_allclose(means, dense_means(labels, embedding), rtol=1e-9, atol=1e-12)
+
+
+def test_fragments_smaller_than_a_cell_have_a_feature() -> None:
+    labels = np.zeros((64, 64), dtype=np.int32)
+    labels[5, 7] = 1
+    embedding = np.random.default_rng(1).normal(size=(3, 4, 4))
+    sums = embedding_sums(labels, 1, embedding, (16.0, 16.0))
+    np.testing.assert_allclose(sums, dense_means(labels, embedding), rtol=1e-9)
+
+
+@given(LABELS, st.integers(1, 12))
+def test_sums_of_two_halves_are_the_sum_of_the_whole(labels: np.ndarray, cut: int) -> None:
+    rng = np.random.default_rng(2)
+    embedding = rng.normal(size=(5, 4, 3))
+    bands = rng.normal(size=(2, 13, 9)).astype(np.float32)
+    upper, lower = labels.copy(), labels.copy()
+    upper[cut:] = 0
+    lower[:cut] = 0
+    size = (13 / 4, 3.0)
+    parts = embedding_sums(upper, 4, embedding, size) + embedding_sums(lower, 4, embedding, size)
+    np.testing.assert_allclose(parts, embedding_sums(labels, 4, embedding, size), atol=1e-9)
+    np.testing.assert_allclose(
+        pixel_sums(upper, 4, bands) + pixel_sums(lower, 4, bands),
+        pixel_sums(labels, 4, bands),
+        atol=1e-6,
+    )
+    np.testing.assert_array_equal(
+        pixel_counts(upper, 4) + pixel_counts(lower, 4), pixel_counts(labels, 4)
+    )
+
+
+def test_grouping_adds_rows_and_leaves_out_group_zero() -> None:
+    sums = RegionSums(
+        area=np.array([2, 3, 5, 7]),
+        feature_sums=np.array([[2.0], [3.0], [5.0], [7.0]]),
+        band_sums=np.array([[20.0], [30.0], [50.0], [70.0]]),
+        score_sums=np.array([[1.0, 2.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
+    )
+    grouped = sums.grouped(np.array([2, 0, 1, 2]), 2)
+    np.testing.assert_array_equal(grouped.area, [5, 9])
+    np.testing.assert_allclose(grouped.features, [[1.0], [1.0]])
+    np.testing.assert_allclose(grouped.band_means, [[10.0], [10.0]])
+    np.testing.assert_allclose(grouped.predicted_iou, [4 / 5, 7 / 9])
+    np.testing.assert_allclose(grouped.stability_score, [1.0, 1.0])

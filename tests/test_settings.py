@@ -1,0 +1,28 @@
+import pytest
+
+from alps_geo.errors import SettingsError
+from alps_geo.settings import LabelSettings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": "vit_x"}, "model is 'vit_x', expected one of mobile_sam, vit_b, vit_l, vit_h"),
+        ({"device": "tpu"}, "device is 'tpu'"),
+        ({"clusters": 0}, "clusters is 0, expected 1 to 65535"),
+        ({"tile_size": 10}, "tile_size is 10, expected 64 to 16384"),
+        ({"overlap": 600}, "overlap is 600, expected 0 to 512"),
+        ({"pred_iou_thresh": 1.5}, "pred_iou_thresh is 1.5, expected 0 to 1"),
+        ({"bands": (1, 2)}, "bands is 1,2, expected one or three band numbers from 1"),
+        ({"bands": (0, 1, 2)}, "bands is 0,1,2"),
+        ({"stretch": (98.0, 2.0)}, "stretch is 98,2, expected two percentiles"),
+    ],
+)
+def test_values_out_of_range_are_named(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message.replace("(", r"\(")):
+        LabelSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_overlap_follows_the_tile_size() -> None:
+    assert LabelSettings(tile_size=512).tile_overlap == 64
+    assert LabelSettings(tile_size=512, overlap=0).tile_overlap == 0

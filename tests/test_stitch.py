@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import relabel_sequential
+
+from alps_geo.features import RegionSums, pixel_counts, pixel_sums
+from alps_geo.grid import Tile, TileGrid
+from alps_geo.sam import TileMasks
+from alps_geo.scene import TilePixels
+from alps_geo.stitch import (
+    Fragments,
+    Segments,
+    cut_fragments,
+    match_labels,
+    no_fragments,
+    stitch,
+)
+
+
+def planted(scene: NDArray[np.int32], tile: Tile) -> Fragments:
+    """What a perfect SAM finds in a tile of a scene whose segments are known."""
+    rows, cols = tile.window.toslices()
+    labels = relabel_sequential(scene[rows, cols])[0].astype(np.int32)
+    count = int(labels.max(initial=0))
+    core = np.zeros_like(labels)
+    core[tile.core_slices] = labels[tile.core_slices]
+    area = pixel_counts(core, count)
+    coordinates = np.stack(np.meshgrid(*map(np.arange, scene.shape), indexing="ij"))
+    sums = RegionSums(
+        area,
+        area[:, None].astype(float),
+        pixel_sums(core, count, coordinates[:, rows, cols]),
+        np.stack([area * 0.9, area * 0.8], axis=1),
+    )
+    return Fragments(labels, sums)
+
+
+def assembled(grid: TileGrid, scene: NDArray[np.int32]) -> tuple[NDArray[np.uint32], Segments]:
+    found = stitch(grid, lambda tile: planted(scene, tile))
+    result = np.zeros(scene.shape, dtype=np.uint32)
+    for index, tile in enumerate(grid):
+        result[tile.core.toslices()] = found.core_ids(index, tile, planted(scene, tile))
+    return result, found
+
+
+@st.composite
+def scenes_and_grids(draw: st.DrawFn) -> tuple[NDArray[np.int32], TileGrid]:
+    height, width = draw(st.integers(1, 60)), draw(st.integers(1, 60))
+    tile_size = draw(st.integers(4, 40))
+    overlap = draw(st.integers(1, tile_size // 2))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    smooth = ndimage.gaussian_filter(rng.normal(size=(height, width)), draw(st.floats(0.5, 4)))
+    classes = np.digitize(smooth, [0.0])
+    scene, _ = ndimage.label(classes == draw(st.integers(0, 1)))
+    return scene.astype(np.int32), TileGrid(height, width, tile_size, overlap)
+
+
+@settings(max_examples=200, deadline=None)
+@given(scenes_and_grids())
+def test_planted_segments_come_back_whatever_the_grid(
+    case: tuple[NDArray[np.int32], TileGrid],
+) -> None:
+    scene, grid = case
+    result, found = assembled(grid, scene)
+    expected = relabel_by_pairs(scene, result)
+    np.testing.assert_array_equal(result, expected)
+    ids = np.arange(1, len(found) + 1)
+    np.testing.assert_array_equal(found.sums.area, ndimage.sum_labels(result > 0, result, ids))
+    rows, cols = np.indices(scene.shape)
+    np.testing.assert_allclose(found.sums.band_sums[:, 0], ndimage.sum_labels(rows, result, ids))
+    np.testing.assert_allclose(found.sums.band_sums[:, 1], ndimage.sum_labels(cols, result, ids))
+
+
+def relabel_by_pairs(scene: NDArray[np.int32], result: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Give the planted segments the ids of the result, asserting that this is one to one."""
+    pairs = np.unique(np.stack([scene.ravel(), result.ravel()]), axis=1)
+    assert len(np.unique(pairs[0])) == pairs.shape[1]
+    assert len(np.unique(pairs[1])) == pairs.shape[1]
+    table = np.zeros(int(scene.max()) + 1, dtype=np.uint32)
+    table[pairs[0]] = pairs[1]
+    return table[scene]
+
+
+def test_a_segment_longer_than_many_tiles_gets_one_id() -> None:
+    road = np.zeros((40, 400), dtype=np.int32)
+    road[18:23] = 1
+    result, found = assembled(TileGrid(40, 400, 32, 8), road)
+    assert len(found) == 1
+    assert set(np.unique(result)) == {0, 1}
+    assert found.sums.area.tolist() == [5 * 400]
+
+
+def test_objects_that_disagree_in_the_overlap_stay_apart() -> None:
+    first = np.array([[1, 1, 1, 1, 2, 2]])
+    second = np.array([[7, 3, 3, 3, 3, 3]])
+    assert match_labels(first, second).tolist() == [[1, 3]]
+    assert match_labels(first[:, ::-1], first[:, ::-1]).tolist() == [[1, 1], [2, 2]]
+    assert match_labels(np.array([[1, 1]]), np.array([[1, 2]])).tolist() == []
+
+
+def test_small_segments_are_dropped_and_ids_stay_without_gaps() -> None:
+    scene = np.zeros((20, 20), dtype=np.int32)
+    scene[0, :2] = 1
+    scene[5:15, 5:15] = 2
+    grid = TileGrid(20, 20, 10, 4)
+    found = stitch(grid, lambda tile: planted(scene, tile), min_area=3)
+    assert found.sums.area.tolist() == [100]
+
+
+def test_a_scene_without_masks_has_no_segments() -> None:
+    pixels = TilePixels(
+        image=np.zeros((8, 8, 3), np.uint8),
+        bands=np.zeros((4, 8, 8), np.float32),
+        valid=np.zeros((8, 8), bool),
+    )
+    found = stitch(TileGrid(8, 8, 8, 2), lambda _: no_fragments(pixels))
+    assert len(found) == 0
+    assert found.sums.band_sums.shape == (0, 4)
+
+
+@pytest.fixture
+def overlapping() -> TileMasks:
+    dense = np.zeros((3, 16, 16), dtype=bool)
+    dense[0, 2:12, 2:12] = True
+    dense[1, 4:8, 4:8] = True
+    dense[2] = True
+    return TileMasks.from_dense(
+        dense,
+        np.array([0.9, 0.8, 0.95], np.float32),
+        np.array([0.97, 0.96, 0.99], np.float32),
+        np.ones((256, 1, 1), np.float32),
+    )
+
+
+def pixels_of(valid: NDArray[np.bool_]) -> TilePixels:
+    return TilePixels(
+        image=np.zeros((*valid.shape, 3), np.uint8),
+        bands=np.arange(valid.size, dtype=np.float32).reshape(1, *valid.shape),
+        valid=valid,
+    )
+
+
+def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: TileMasks) -> None:
+    valid = np.ones((16, 16), dtype=bool)
+    valid[:, 15] = False
+    tile = next(iter(TileGrid(16, 16, 16, 4)))
+    fragments = cut_fragments(tile, pixels_of(valid), overlapping, max_mask_area=1.0)
+    assert fragments.labels[5, 5] == 2
+    assert fragments.labels[3, 3] == 1
+    assert fragments.labels[0, 0] == 3
+    assert (fragments.labels[:, 15] == 0).all()
+    assert fragments.sums.area.tolist() == [84, 16, 140]
+    np.testing.assert_allclose(fragments.sums.predicted_iou, [0.9, 0.8, 0.95], rtol=1e-6)
+
+
+def test_the_gate_drops_masks_that_cover_too_much(overlapping: TileMasks) -> None:
+    tile = next(iter(TileGrid(16, 16, 16, 4)))
+    fragments = cut_fragments(tile, pixels_of(np.ones((16, 16), bool)), overlapping, 0.5)
+    assert fragments.labels[0, 0] == 0
+    assert fragments.sums.area.tolist() == [84, 16]
