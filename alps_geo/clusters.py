@@ -143,4 +143,7 @@ def default_colors(count: int) -> NDArray[np.uint8]:
     has 256 colours and starts again after them.
     """
     glasbey = np.array(colorcet.glasbey_category10)
-    return np.rint(255 * glasbey[np.arange(count) % len(glasbey)]).astype(np.uint8)
+    colors: NDArray[np.uint8] = np.rint(255 * glasbey[np.arange(count) % len(glasbey)]).astype(
+        np.uint8
+    )
+    return colors

@@ -127,7 +127,7 @@ def embedding_sums(
 
 
 def pixel_sums(
-    fragments: NDArray[np.integer], count: int, bands: NDArray[np.floating]
+    fragments: NDArray[np.integer], count: int, bands: NDArray[np.number]
 ) -> NDArray[np.float64]:
     """Sum the bands over the pixels of each fragment.
 
@@ -145,9 +145,7 @@ def pixel_sums(
     ndarray of float64, shape (count, B)
     """
     ids = fragments.ravel()
-    sums = [
-        np.bincount(ids, weights=band.ravel(), minlength=count + 1)[1:] for band in bands
-    ]
+    sums = [np.bincount(ids, weights=band.ravel(), minlength=count + 1)[1:] for band in bands]
     return np.stack(sums, axis=1)
 
 
@@ -175,9 +173,10 @@ def _cell_weights(
         for col_cell, col_weight in cols:
             weight = row_weight[inside[0]] * col_weight[inside[1]]
             cell = row_cell[inside[0]] * width + col_cell[inside[1]]
-            total = total + sparse.coo_array(
-                (weight, (owner, cell)), shape=(count, height * width)
-            ).tocsr()
+            total = (
+                total
+                + sparse.coo_array((weight, (owner, cell)), shape=(count, height * width)).tocsr()
+            )
     return total
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alps_geo import sam
 from alps_geo.clusters import fit_clusters
 from alps_geo.errors import SceneError
+from alps_geo.features import RegionSums
 from alps_geo.files import write_bytes
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import write_results
@@ -265,9 +266,7 @@ def _open_jobs(paths: Sequence[str], settings: LabelSettings) -> list[Job]:
     if not paths:
         raise SceneError("no scene was given; name at least one raster")
     scenes = [
-        open_scene(
-            path, bands=settings.bands, nodata=settings.nodata, stretch=settings.stretch
-        )
+        open_scene(path, bands=settings.bands, nodata=settings.nodata, stretch=settings.stretch)
         for path in paths
     ]
     names = folder_names([scene.name for scene in scenes])

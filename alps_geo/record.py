@@ -141,9 +141,7 @@ def _labelled_share(results: Sequence[SceneResults]) -> float:
     return sum(int(result.cluster_pixels.sum()) for result in results) / valid
 
 
-def _cluster_records(
-    model: ClusterModel, results: Sequence[SceneResults]
-) -> list[dict[str, Any]]:
+def _cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> list[dict[str, Any]]:
     pixels = np.sum([result.cluster_pixels for result in results], axis=0)
     segments = np.sum([result.cluster_segments for result in results], axis=0)
     grounds = [result.cluster_area_m2 for result in results]

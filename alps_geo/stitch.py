@@ -12,6 +12,7 @@ Three rules decide everything:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -201,7 +202,7 @@ def _core_sums(
     labels: NDArray[np.int32],
     source: NDArray[np.integer],
 ) -> RegionSums:
-    """Sums over the core's part of each fragment; `source` is the position of its mask."""
+    """Sum over the core's part of each fragment; `source` is the position of its mask."""
     count = len(source)
     core = np.zeros_like(labels)
     core[tile.core_slices] = labels[tile.core_slices]
@@ -244,7 +245,7 @@ def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
 
 
 def _number(sums: Sequence[RegionSums], pairs: NDArray[np.int64], min_area: int) -> Segments:
-    """Number the connected fragments; `pairs` has rows (tile, other tile, fragment, other's)."""
+    """Give ids to connected fragments; `pairs` has rows (tile, other tile, fragment, other's)."""
     offsets = np.cumsum([0, *(len(rows) for rows in sums)])
     nodes = RegionSums.concatenate(sums)
     first = offsets[pairs[:, 0]] + pairs[:, 2] - 1
@@ -264,6 +265,6 @@ def _number(sums: Sequence[RegionSums], pairs: NDArray[np.int64], min_area: int)
     merged = nodes.grouped(segment, int(kept.sum()))
     ids = tuple(
         np.concatenate([[0], segment[start:stop]]).astype(np.uint32)
-        for start, stop in zip(offsets[:-1], offsets[1:], strict=True)
+        for start, stop in pairwise(offsets)
     )
     return Segments(merged, ids)

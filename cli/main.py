@@ -29,7 +29,9 @@ def _print_version(asked: bool) -> None:
 def _alps_geo(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Turn georeferenced imagery into labelled maps without a single annotation."""

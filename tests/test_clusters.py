@@ -17,7 +17,7 @@ def blobs(per_cluster: int = 50) -> tuple[np.ndarray, np.ndarray]:
 
 def test_well_separated_groups_are_found() -> None:
     features, truth = blobs()
-    model = fit_clusters(features, np.ones(len(truth)), 5, seed=0)
+    model = fit_clusters(features, np.ones(len(truth), int), 5, seed=0)
     assert adjusted_rand_score(truth, model.apply(features)) == 1.0
 
 
@@ -33,14 +33,14 @@ def test_cluster_one_covers_the_most_ground() -> None:
 
 def test_the_same_seed_gives_the_same_model() -> None:
     features, truth = blobs()
-    once = fit_clusters(features, np.ones(len(truth)), 4, seed=7)
-    again = fit_clusters(features, np.ones(len(truth)), 4, seed=7)
+    once = fit_clusters(features, np.ones(len(truth), int), 4, seed=7)
+    again = fit_clusters(features, np.ones(len(truth), int), 4, seed=7)
     assert once.to_bytes() == again.to_bytes()
 
 
 def test_a_saved_model_gives_the_same_clusters() -> None:
     features, truth = blobs()
-    model = fit_clusters(features, np.ones(len(truth)), 5, seed=0)
+    model = fit_clusters(features, np.ones(len(truth), int), 5, seed=0)
     loaded = ClusterModel.from_bytes(model.to_bytes(), "clusters.npz")
     np.testing.assert_array_equal(loaded.apply(features), model.apply(features))
     assert loaded.palette == model.palette
@@ -49,23 +49,23 @@ def test_a_saved_model_gives_the_same_clusters() -> None:
 def test_a_constant_feature_does_no_harm() -> None:
     features, truth = blobs()
     features[:, 2] = 5.0
-    model = fit_clusters(features, np.ones(len(truth)), 5, seed=0)
+    model = fit_clusters(features, np.ones(len(truth), int), 5, seed=0)
     assert adjusted_rand_score(truth, model.apply(features)) == 1.0
 
 
 def test_more_clusters_than_segments_is_an_error_that_says_both() -> None:
     with pytest.raises(RunError, match="9 clusters asked for, but SAM found only 5 segments"):
-        fit_clusters(np.eye(5), np.ones(5), 9, seed=0)
+        fit_clusters(np.eye(5), np.ones(5, int), 9, seed=0)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a zip", b"PK\x03\x04 cut short"])
 def test_what_is_no_model_is_refused(data: bytes) -> None:
-    with pytest.raises(RunError, match="my.npz: not a cluster model"):
+    with pytest.raises(RunError, match=r"my\.npz: not a cluster model"):
         ClusterModel.from_bytes(data, "my.npz")
 
 
 def test_nothing_to_apply_gives_nothing() -> None:
-    model = fit_clusters(np.eye(3), np.ones(3), 2, seed=0)
+    model = fit_clusters(np.eye(3), np.ones(3, int), 2, seed=0)
     assert model.apply(np.empty((0, 3))).shape == (0,)
 
 

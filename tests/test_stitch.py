@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import relabel_sequential
 
 from alps_geo.features import RegionSums, pixel_counts, pixel_sums
 from alps_geo.grid import Tile, TileGrid
@@ -23,8 +22,9 @@ from alps_geo.stitch import (
 def planted(scene: NDArray[np.int32], tile: Tile) -> Fragments:
     """What a perfect SAM finds in a tile of a scene whose segments are known."""
     rows, cols = tile.window.toslices()
-    labels = relabel_sequential(scene[rows, cols])[0].astype(np.int32)
-    count = int(labels.max(initial=0))
+    ids, labels = np.unique(np.append(0, scene[rows, cols]), return_inverse=True)
+    labels = labels[1:].reshape(scene[rows, cols].shape).astype(np.int32)
+    count = len(ids) - 1
     core = np.zeros_like(labels)
     core[tile.core_slices] = labels[tile.core_slices]
     area = pixel_counts(core, count)

@@ -6,25 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import rasterio
-from rasterio.enums import Resampling
-
-from alps_geo.outputs.cog import write_cog
-from alps_geo.outputs.gpkg import write_segments_gpkg
-from alps_geo.outputs.preview import write_preview
-from alps_geo.scene import read_overview
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from numpy.typing import NDArray
-    from rasterio.windows import Window
 
-    from alps_geo.clusters import ClusterModel
-    from alps_geo.grid import Tile, TileGrid
-    from alps_geo.scene import Scene
-    from alps_geo.stitch import Fragments, Segments
 
 PREVIEW_SIZE = 1024
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 SIDE = 1024
 """Side of the square that every SAM encoder takes, in input pixels."""
 
+CHANNELS = 256
+"""Channels of the embedding, the same for every SAM."""
+
 CELL = 16
 """Side of one embedding cell, in input pixels."""
 

@@ -121,6 +121,18 @@ def model_spec(name: str) -> ModelSpec:
     return MODELS[name]
 
 
+def checkpoint_sha256(name: str, checkpoint: str | Path | None) -> str:
+    """Digest of the weights that a model would be loaded from, without loading them.
+
+    Raises
+    ------
+    ModelError
+        If the name is unknown, or there is no such checkpoint.
+    """
+    spec = model_spec(name)
+    return spec.sha256 if checkpoint is None else _sha256(_existing(Path(checkpoint), name))
+
+
 def cache_folder() -> Path:
     """Name the user's folder for downloaded models."""
     import pooch
@@ -224,9 +236,7 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
     path = checkpoint
     if path is None:
         path = spec.path if spec.is_present else download(name)
-    elif not path.is_file():
-        raise ModelError(f"{path}: there is no such checkpoint; give a file of a {name} model")
-    sha256 = _sha256(path)
+    sha256 = _sha256(_existing(path, name))
     if checkpoint is None and sha256 != spec.sha256:
         raise ModelError(
             f"{path}: the weights of {name} have the SHA-256 {sha256[:12]}..., expected "
@@ -271,6 +281,12 @@ def _read_file(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise ModelError(f"{path}: the checkpoint holds no state dict (names with tensors)")
     return state
+
+
+def _existing(path: Path, name: str) -> Path:
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such checkpoint; give a file of a {name} model")
+    return path
 
 
 def _sha256(path: Path) -> str:
