@@ -139,8 +139,8 @@ def fit_clusters(
 def default_colors(count: int) -> NDArray[np.uint8]:
     """Colours that are easy to tell apart, shape (count, 3): Glasbey's sequence as in colorcet.
 
-    Glasbey et al. 2007, doi 10.1002/col.20327, without near-white and near-black. The sequence
-    has 256 colours and starts again after them.
+    Glasbey et al. 2007, doi 10.1002/col.20327, grown from the ten colours of D3's category10. The
+    sequence has 256 colours and starts again after them.
     """
     glasbey = np.array(colorcet.glasbey_category10)
     colors: NDArray[np.uint8] = np.rint(255 * glasbey[np.arange(count) % len(glasbey)]).astype(
