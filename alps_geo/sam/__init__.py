@@ -1,7 +1,8 @@
 """Segment Anything for tiles: weights, encoders, decoder, and masks from a grid of points.
 
 Two calls do the work: `load_model`, then `generate_masks` for each tile. They, and nothing else in
-`alps_geo`, import torch, and only when they are first used.
+`alps_geo`, import torch, and only when they are first used: `alps-geo --help` waits for neither
+torch nor numpy.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from alps_geo.sam.frame import Frame
-from alps_geo.sam.masks import TileMasks
 from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
     from alps_geo.sam.generate import generate_masks
+    from alps_geo.sam.masks import TileMasks
     from alps_geo.sam.model import SamModel, load_model
 
 __all__ = ["Frame", "MaskSettings", "SamModel", "TileMasks", "generate_masks", "load_model"]
 
-_NEEDS_TORCH = {
+_LAZY = {
+    "TileMasks": "alps_geo.sam.masks",
     "SamModel": "alps_geo.sam.model",
     "load_model": "alps_geo.sam.model",
     "generate_masks": "alps_geo.sam.generate",
@@ -27,7 +29,7 @@ _NEEDS_TORCH = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch at its first use, so that option defaults and help stay quick."""
-    if name not in _NEEDS_TORCH:
+    """Import what takes long at its first use."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_NEEDS_TORCH[name]), name)
+    return getattr(import_module(_LAZY[name]), name)
