@@ -1,0 +1,162 @@
+"""Collars without a nodata tag: the black frame around a scan, a mosaic or a satellite scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.windows import Window
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# A collar is at least this share of the scene and this many pixels; less is a handful of zeros.
+_MIN_COLLAR_SHARE = 0.001
+_MIN_COLLAR_PIXELS = 64
+# Share of a collar that survives an opening with 3 x 3 pixels. Collars are filled areas; noise in
+# dark water, even where most of it is zero, is not.
+_MIN_COLLAR_SOLID = 0.5
+
+# Lossy compression: flat black is stored as at most this grey, ...
+_LOSSY_BLACK = 2
+# ... and the collar's edge rings inside the block of 16 pixels (8, with colour at half
+# resolution) that it crosses. Up to this value, the default of GDAL's nearblack, it is collar.
+_LOSSY_REACH = 16
+_LOSSY_CEILING = 15
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where pixels lie: the centres of rows and columns, from 0 to 1 across the scene."""
+
+    rows: NDArray[np.float64]
+    cols: NDArray[np.float64]
+
+    @classmethod
+    def of_window(cls, window: Window, scene_shape: tuple[int, int]) -> Place:
+        """Place the pixels of a window in a scene of (height, width) pixels."""
+        rows, cols = window.toslices()
+        height, width = scene_shape
+        return cls(
+            (np.arange(rows.start, rows.stop) + 0.5) / height,
+            (np.arange(cols.start, cols.stop) + 0.5) / width,
+        )
+
+    @classmethod
+    def of_whole(cls, shape: tuple[int, int]) -> Place:
+        """Place the pixels of a whole scene that is read at `shape`."""
+        return cls.of_window(Window(0, 0, shape[1], shape[0]), shape)
+
+
+@dataclass(frozen=True)
+class Collar:
+    """Where an untagged collar is, on a map that may be coarser than the scene.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (rows, cols) of the map, which covers the whole scene.
+    packed : bytes
+        The map, rows packed to bits, True where the collar is or is near.
+    ceiling : int
+        Largest value that a collar pixel has in any band.
+    """
+
+    shape: tuple[int, int]
+    packed: bytes
+    ceiling: int
+
+    @classmethod
+    def of(cls, cells: NDArray[np.bool_], ceiling: int) -> Collar:
+        """Pack a bool (rows, cols) map."""
+        rows, cols = cells.shape
+        return cls((rows, cols), np.packbits(cells, axis=1).tobytes(), ceiling)
+
+    def near(self, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.bool_]:
+        """Look up the map at some of its rows and columns: bool (len(rows), len(cols))."""
+        packed = np.frombuffer(self.packed, np.uint8).reshape(self.shape[0], -1)
+        bits = np.unpackbits(packed[rows], axis=1, count=self.shape[1])
+        return bits[:, cols].astype(np.bool_)
+
+    def covers(self, bands: NDArray[Any], place: Place) -> NDArray[np.bool_]:
+        """Which pixels belong to the collar; depends on a pixel's place and values alone.
+
+        Parameters
+        ----------
+        bands : numpy.ndarray
+            (B, H, W), all data bands.
+        place : Place
+            Centres of the H rows and W columns.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool (H, W).
+        """
+        rows, cols = self.shape
+        near = self.near((place.rows * rows).astype(int), (place.cols * cols).astype(int))
+        if near.any():
+            near &= _is_black(bands, self.ceiling)
+        return near
+
+
+def find_collar(
+    bands: NDArray[Any], readable: NDArray[np.bool_], step: float, *, lossy: bool
+) -> tuple[Collar, float] | None:
+    """Find a collar that carries no tag: filled areas of zeros that touch the scene's border.
+
+    Parameters
+    ----------
+    bands : numpy.ndarray
+        (B, rows, cols), all data bands of the whole scene, possibly decimated.
+    readable : numpy.ndarray
+        bool (rows, cols), False where the file is damaged.
+    step : float
+        Scene pixels per pixel of `bands`, 1 or more.
+    lossy : bool
+        Compressed 8-bit values: black is nearly 0 and rings at the collar's edge.
+
+    Returns
+    -------
+    tuple of Collar and float, or None
+        The collar and its share of the scene.
+    """
+    black = _is_black(bands, 0) & readable
+    if lossy:
+        black |= (bands == bands[:1]).all(axis=0) & (bands[0] <= _LOSSY_BLACK) & readable
+    collar = _filled_from_border(black)
+    share = float(collar.mean())
+    if share == 0:
+        return None
+    # Between the samples of a coarse map the edge is not known; there, each pixel's value decides.
+    margin = 0 if step == 1 else 2
+    if lossy:
+        margin = max(margin, int(np.ceil(_LOSSY_REACH / step)))
+    if margin:
+        collar = ndimage.binary_dilation(collar, np.ones((3, 3)), iterations=margin)
+    return Collar.of(collar, _LOSSY_CEILING if lossy else 0), share
+
+
+def _filled_from_border(black: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    areas, count = ndimage.label(black)
+    sizes = np.bincount(areas.ravel(), minlength=count + 1)
+    at_border = np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
+    square = np.ones((3, 3))
+    core = ndimage.binary_erosion(black, square, border_value=1)
+    filled = ndimage.binary_dilation(core, square, mask=black)
+    solid = np.bincount(areas[filled], minlength=count + 1)
+    smallest = max(_MIN_COLLAR_PIXELS, _MIN_COLLAR_SHARE * black.size)
+    keep = np.zeros(count + 1, np.bool_)
+    keep[at_border] = True
+    keep &= (sizes >= smallest) & (solid >= _MIN_COLLAR_SOLID * sizes)
+    keep[0] = False
+    collar: NDArray[np.bool_] = keep[areas]
+    return collar
+
+
+def _is_black(bands: NDArray[Any], ceiling: int) -> NDArray[np.bool_]:
+    if ceiling == 0:
+        return np.asarray((bands == 0).all(axis=0))
+    return np.asarray(bands.max(axis=0) <= ceiling)

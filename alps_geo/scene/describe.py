@@ -1,0 +1,224 @@
+"""Opening a scene: deciding its bands, valid pixels and stretch, and noting what was assumed."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alps_geo.errors import SceneError
+from alps_geo.grid import TileGrid
+from alps_geo.scene.bands import RGB, BandChoice, choose_bands
+from alps_geo.scene.collar import Place, find_collar
+from alps_geo.scene.kind import check_kind, file_facts, placement_notes, scene_name
+from alps_geo.scene.marks import mask_bands, nodata_notes, nodata_values, palette_of, true_alpha
+from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
+from alps_geo.scene.read import Scene, fit, in_own_units, rgb_positions
+from alps_geo.scene.stretch import AUTOMATIC, Limits, check_percentiles, stretch_limits
+from alps_geo.scene.validity import Validity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+# The look at the whole scene: longest side in pixels, and values held in memory.
+_SURVEY_SIDE = 2048
+_SURVEY_VALUES = 25_000_000
+
+_LOSSY = re.compile(r"JPEG|WEBP|JXL")
+
+# 8-bit values no brighter than this give SAM a nearly black image.
+_NEARLY_BLACK = 32
+
+_PALETTED = BandChoice(
+    (1,), RGB, (1, 1, 1), ("the scene is paletted: its colours are the data, not their numbers",)
+)
+
+
+def open_scene(
+    path: str,
+    *,
+    bands: tuple[int, ...] | None = None,
+    nodata: float | None = None,
+    stretch: tuple[float, float] | None = None,
+) -> Scene:
+    """Open a raster and decide, once, how its pixels are read.
+
+    Parameters
+    ----------
+    path : str
+        Anything that GDAL opens: a file, a URL, a GDAL dataset name.
+    bands : tuple of int, optional
+        The band that SAM sees as grey, or the three it sees as red, green and blue, counted from 1.
+    nodata : float, optional
+        Replaces the nodata value of the file. NaN: no value is nodata, and zeros are no collar.
+    stretch : tuple of float, optional
+        Percentiles of the valid pixels that become 0 and 255. Without it 8-bit values stay as they
+        are and others are stretched from 2 to 98.
+
+    Raises
+    ------
+    SceneError
+        If the raster cannot be opened or understood, or has no valid pixel.
+    SettingsError
+        If `stretch` is not two percentiles.
+    """
+    if stretch is not None:
+        check_percentiles(stretch)
+    with opened(path) as dataset:
+        check_kind(dataset, path)
+        return _describe(dataset, path, bands, nodata, stretch)
+
+
+def _describe(
+    dataset: DatasetReader,
+    path: str,
+    bands: tuple[int, ...] | None,
+    nodata: float | None,
+    stretch: tuple[float, float] | None,
+) -> Scene:
+    notes = [*placement_notes(dataset)]
+    alpha = true_alpha(dataset, path, bands or ())
+    palette = palette_of(dataset, alpha, nodata) if bands is None else None
+    if palette is None:
+        choice = choose_bands(path, dataset.colorinterp, dataset.descriptions, alpha, bands)
+        values = nodata_values(dataset, path, choice.data, nodata)
+    else:
+        choice, values = _PALETTED, (None, None, None)
+    notes += choice.notes
+    if nodata is None:
+        notes += nodata_notes(dataset, choice.data, values)
+
+    layers = Layers(choice.data, alpha, mask_bands(dataset, alpha), palette)
+    survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
+    notes += _damage_notes(survey)
+    validity = Validity(values, alpha, layers.masks, collar=None)
+    if nodata is None and not _is_marked(validity, palette):
+        validity, collar_notes = _with_collar(dataset, survey, validity)
+        notes += collar_notes
+
+    samples = _valid_samples(dataset, path, layers, survey, validity)
+    seen = samples[list(rgb_positions(choice.data, choice.rgb, palette))]
+    limits = _limits(seen, survey.bands.dtype, stretch)
+    notes += _stretch_notes(seen, limits)
+
+    size, mtime = file_facts(path)
+    return Scene(
+        path=path,
+        name=scene_name(path),
+        height=dataset.height,
+        width=dataset.width,
+        crs=dataset.crs,
+        transform=dataset.transform,
+        band_names=choice.names,
+        data_bands=choice.data,
+        rgb=choice.rgb,
+        dtype=str(survey.bands.dtype),
+        validity=validity,
+        stretch=limits,
+        palette=palette,
+        size_bytes=size,
+        mtime=mtime,
+        notes=tuple(notes),
+    )
+
+
+def _is_marked(validity: Validity, palette: Palette | None) -> bool:
+    """Whether the file itself says which pixels are missing."""
+    transparent = palette is not None and any(colour[3] == 0 for colour in palette)
+    tagged = any(value is not None for value in validity.nodata)
+    return tagged or transparent or bool(validity.alpha or validity.masks)
+
+
+def _with_collar(
+    dataset: DatasetReader, survey: Pixels, validity: Validity
+) -> tuple[Validity, tuple[str, ...]]:
+    rows, cols = survey.readable.shape
+    step = max(dataset.height / rows, dataset.width / cols)
+    lossy = _is_lossy(dataset)
+    found = find_collar(survey.bands, survey.readable, step, lossy=lossy)
+    if found is None:
+        return validity, ()
+    collar, share = found
+    zeros = "near zeros (the file is compressed with loss)" if lossy else "zeros"
+    note = (
+        f"{share:.1%} of the scene, an area of {zeros} at its border without a nodata tag, "
+        "is taken as nodata (else --nodata nan)"
+    )
+    return replace(validity, collar=collar), (note,)
+
+
+def _is_lossy(dataset: DatasetReader) -> bool:
+    if set(dataset.dtypes) != {"uint8"}:
+        return False
+    facts = dataset.tags(ns="IMAGE_STRUCTURE")
+    reversible = facts.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSLESS")
+    return not reversible and _LOSSY.search(facts.get("COMPRESSION", "")) is not None
+
+
+def _survey_shape(dataset: DatasetReader, bands: int) -> tuple[int, int]:
+    side = min(_SURVEY_SIDE, math.isqrt(_SURVEY_VALUES // bands))
+    return fit(dataset.shape, side)
+
+
+def _damage_notes(survey: Pixels) -> Iterator[str]:
+    damaged = 1 - float(survey.readable.mean())
+    if damaged:
+        yield (
+            f"about {damaged:.1%} of the file cannot be read, it seems truncated or damaged: "
+            "the rest alone decides the stretch"
+        )
+
+
+def _valid_samples(
+    dataset: DatasetReader, path: str, layers: Layers, survey: Pixels, validity: Validity
+) -> NDArray[np.float32]:
+    """Gather valid pixels from all over the scene, (B, n), n >= 1, in the bands' own units."""
+    shape = survey.readable.shape
+    bands, valid = in_own_units(survey, validity, Place.of_whole((shape[0], shape[1])))
+    if valid.any():
+        return bands[:, valid]
+    for tile in TileGrid(dataset.height, dataset.width, _SURVEY_SIDE, overlap=0):
+        pixels = read_layers(dataset, path, layers, tile.window)
+        place = Place.of_window(tile.window, dataset.shape)
+        bands, valid = in_own_units(pixels, validity, place)
+        if valid.any():
+            return bands[:, valid]
+    raise SceneError(
+        f"{path} has no valid pixel ({_why_invalid(validity)}): expected some data; "
+        "if that is wrong, say what marks missing pixels with --nodata, or --nodata nan for none"
+    )
+
+
+def _why_invalid(validity: Validity) -> str:
+    if validity.collar is not None:
+        return "all are zero"
+    signs = [f"nodata is {value:g}" for value in validity.nodata[:1] if value is not None]
+    signs += [f"band {band} is alpha" for band in validity.alpha]
+    signs += ["it has a mask"] * bool(validity.masks)
+    return ", ".join(signs) or "all are NaN or infinite"
+
+
+def _limits(
+    seen: NDArray[np.float32], dtype: np.dtype[Any], stretch: tuple[float, float] | None
+) -> Limits | None:
+    if stretch is None and dtype == np.uint8:
+        return None
+    return stretch_limits(seen, stretch or AUTOMATIC)
+
+
+def _stretch_notes(seen: NDArray[np.float32], limits: Limits | None) -> Iterator[str]:
+    if limits is None:
+        brightest = float(np.percentile(seen, AUTOMATIC[1]))
+        if brightest < _NEARLY_BLACK:
+            yield (
+                f"the brightest 8-bit values are about {brightest:.0f} of 255, so that SAM sees "
+                "a nearly black image (--stretch 2 98 brightens it)"
+            )
+    elif all(low == high for low, high in limits):
+        yield "all valid pixels are alike: SAM sees an even grey"

@@ -1,0 +1,105 @@
+"""The marks of invalid pixels that a file carries: alpha, GDAL masks, nodata, transparency."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rasterio.enums import ColorInterp, MaskFlags
+
+from alps_geo.errors import SceneError
+from alps_geo.scene.alpha import AlphaSample, alpha_windows, is_true_alpha
+from alps_geo.scene.raster import Palette, read_window
+from alps_geo.scene.validity import can_hold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rasterio.io import DatasetReader
+
+
+def true_alpha(dataset: DatasetReader, path: str, chosen: tuple[int, ...]) -> tuple[int, ...]:
+    """Bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM."""
+    tagged = [
+        band
+        for band, tag in enumerate(dataset.colorinterp, start=1)
+        if tag is ColorInterp.alpha and band not in chosen
+    ]
+    return tuple(band for band in tagged if is_true_alpha(_alpha_samples(dataset, path, band)))
+
+
+def _alpha_samples(dataset: DatasetReader, path: str, band: int) -> Iterator[AlphaSample]:
+    for window, core in alpha_windows(dataset.height, dataset.width):
+        try:
+            pixels = read_window(dataset, path, [band], window)[0]
+        except SceneError:
+            continue  # the survey of the whole scene reports damage
+        yield AlphaSample(pixels, core)
+
+
+def mask_bands(dataset: DatasetReader, alpha: tuple[int, ...]) -> tuple[int, ...]:
+    """Bands whose GDAL mask says more than their values and alpha do.
+
+    An alpha band's flags are `per_dataset` and `alpha`; a mask of single bands has no flag.
+    """
+    flags = dict(enumerate(map(set, dataset.mask_flag_enums), start=1))
+    shared = [band for band, flag in flags.items() if MaskFlags.per_dataset in flag]
+    if any(MaskFlags.alpha not in flags[band] for band in shared):
+        return (next(band for band in shared if MaskFlags.alpha not in flags[band]),)
+    return tuple(band for band, flag in flags.items() if not flag and band not in alpha)
+
+
+def palette_of(
+    dataset: DatasetReader, alpha: tuple[int, ...], nodata: float | None
+) -> Palette | None:
+    """Read the colours of a paletted scene; those that stand for nodata are transparent."""
+    only_band = dataset.count == 1 + len(alpha) and 1 not in alpha
+    if not only_band or dataset.colorinterp[0] is not ColorInterp.palette:
+        return None
+    table = dataset.colormap(1)
+    hidden = dataset.nodata if nodata is None else nodata
+    size = np.iinfo(dataset.dtypes[0]).max + 1
+    colours = (table.get(index, (0, 0, 0, 255)) for index in range(size))
+    return tuple(
+        (red, green, blue, 0 if index == hidden else alpha)
+        for index, (red, green, blue, alpha) in enumerate(colours)
+    )
+
+
+def nodata_values(
+    dataset: DatasetReader, path: str, data: tuple[int, ...], override: float | None
+) -> tuple[float | None, ...]:
+    """Find the nodata value of each data band; None where there is none that its pixels can have.
+
+    Raises
+    ------
+    SceneError
+        If no pixel can have the value that the user gave.
+    """
+    if override is None:
+        tags = [(band, dataset.nodatavals[band - 1]) for band in data]
+        return tuple(
+            tag if tag is not None and can_hold(np.dtype(dataset.dtypes[band - 1]), tag) else None
+            for band, tag in tags
+        )
+    if math.isnan(override):
+        return (None,) * len(data)
+    dtype = np.dtype(dataset.dtypes[data[0] - 1])
+    if not can_hold(dtype, override):
+        raise SceneError(
+            f"{path} holds {dtype} values, which cannot be nodata {override:g}: "
+            "give a value that its pixels can have"
+        )
+    return (override,) * len(data)
+
+
+def nodata_notes(
+    dataset: DatasetReader, data: tuple[int, ...], values: tuple[float | None, ...]
+) -> Iterator[str]:
+    """Report tags that `nodata_values` could not use."""
+    for band, used in zip(data, values, strict=False):
+        tag = dataset.nodatavals[band - 1]
+        if used is None and tag is not None:
+            yield f"nodata {tag:g} cannot occur in {dataset.dtypes[band - 1]} and is ignored"
+            return

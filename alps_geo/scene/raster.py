@@ -1,0 +1,264 @@
+"""Opening and reading rasters through rasterio: quietly, bounded, and with errors that help.
+
+GDAL's messages become the reason inside a `SceneError`; its warning about rasters without
+georeferencing never reaches the caller, who learns of it from `Scene.notes`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.windows import Window
+
+from alps_geo.errors import SceneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+# A remote server is asked for the sidecar files by name, not for a listing of its folder, which
+# can be endless; a dropped connection is worth another try in a run of hours.
+_GDAL_OPTIONS: dict[str, Any] = {"GDAL_HTTP_MAX_RETRY": 3, "GDAL_HTTP_RETRY_DELAY": 1}
+_GDAL_REMOTE_OPTIONS: dict[str, Any] = {**_GDAL_OPTIONS, "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
+
+# Python's warning filters belong to the process, so two threads must not swap them at once.
+_WARNING_FILTERS = threading.Lock()
+
+# "s3://…", "/vsicurl/…", and GDAL's own names for a part of a file: "NETCDF:…", "GTIFF_DIR:…".
+# One letter before the colon is a drive of Windows.
+_NOT_A_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/vsi|[A-Za-z][A-Za-z0-9_]+:")
+
+_DAMAGED_STRIPS = 64
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` names a local file or folder, not a URL or a GDAL dataset name."""
+    return _NOT_A_FILE.match(path) is None or Path(path).exists()
+
+
+@contextmanager
+def opened(path: str) -> Iterator[DatasetReader]:
+    """Open a raster for reading.
+
+    Raises
+    ------
+    SceneError
+        If the file is missing, a folder, empty, not readable for this user or not a raster.
+    """
+    local = is_local(path)
+    if local:
+        _check_file(path)
+    options = _GDAL_OPTIONS if local else _GDAL_REMOTE_OPTIONS
+    with rasterio.Env(**options), _open(path) as dataset:
+        yield dataset
+
+
+def _check_file(path: str) -> None:
+    file = Path(path)
+    if not file.exists():
+        raise SceneError(f"{path} does not exist: check the path of the scene")
+    if file.is_dir():
+        raise SceneError(f"{path} is a folder, expected a raster file")
+    if not os.access(file, os.R_OK):
+        raise SceneError(f"{path} may not be read by this user: change its permissions")
+    if file.stat().st_size == 0:
+        raise SceneError(f"{path} is empty (0 bytes): copy or download it again")
+
+
+def _open(path: str) -> DatasetReader:
+    with _WARNING_FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            return rasterio.open(path)
+        except RasterioError as error:
+            raise SceneError(
+                f"{path} cannot be opened as a raster ({_reason(error)}): "
+                "expected a GeoTIFF, VRT, JP2 or another format that GDAL reads"
+            ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Say the first cause of `error` in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def read_window(
+    dataset: DatasetReader,
+    path: str,
+    indexes: Sequence[int],
+    window: Window,
+    *,
+    shape: tuple[int, int] | None = None,
+    masks: bool = False,
+) -> NDArray[Any]:
+    """Read bands, or their GDAL masks, inside a window.
+
+    Parameters
+    ----------
+    indexes : sequence of int
+        Bands, counted from 1; may be empty.
+    shape : tuple of int, optional
+        (rows, cols) to decimate to by nearest neighbour, from overviews where there are any.
+    masks : bool
+        Read the bands' masks (uint8, 0 = not valid) in place of their values.
+
+    Returns
+    -------
+    numpy.ndarray
+        (len(indexes), rows, cols), in the dataset's dtype.
+
+    Raises
+    ------
+    SceneError
+        If a block cannot be read.
+    """
+    rows, cols = shape or (round(window.height), round(window.width))
+    if not indexes:
+        return np.zeros((0, rows, cols), np.uint8)
+    reader = dataset.read_masks if masks else dataset.read
+    try:
+        pixels: NDArray[Any] = reader(
+            list(indexes),
+            window=window,
+            out_shape=(len(indexes), rows, cols),
+            resampling=Resampling.nearest,
+        )
+    except RasterioIOError as error:
+        top, left = int(window.row_off), int(window.col_off)
+        raise SceneError(
+            f"{path}: rows {top} to {top + round(window.height)}, columns {left} to "
+            f"{left + round(window.width)} cannot be read ({_reason(error)}): the file seems "
+            "truncated or damaged, copy or download it again"
+        ) from error
+    return pixels
+
+
+Palette = tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What is read of a raster: bands counted from 1.
+
+    Attributes
+    ----------
+    bands : tuple of int
+        Bands of data.
+    alpha : tuple of int
+        Bands of transparency.
+    masks : tuple of int
+        Bands whose GDAL mask is read.
+    palette : tuple of (red, green, blue, alpha), or None
+        Colours that stand for the numbers of the only band: three bands and an alpha band come
+        out in its place.
+    """
+
+    bands: tuple[int, ...]
+    alpha: tuple[int, ...]
+    masks: tuple[int, ...]
+    palette: Palette | None = None
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels as they are stored.
+
+    Attributes
+    ----------
+    bands, alpha : numpy.ndarray
+        (n, H, W), in the file's dtype.
+    masks : numpy.ndarray
+        uint8 (n, H, W), 0 where invalid.
+    readable : numpy.ndarray
+        bool (H, W), False where the file is damaged.
+    """
+
+    bands: NDArray[Any]
+    alpha: NDArray[Any]
+    masks: NDArray[np.uint8]
+    readable: NDArray[np.bool_]
+
+
+def read_layers(
+    dataset: DatasetReader,
+    path: str,
+    layers: Layers,
+    window: Window,
+    shape: tuple[int, int] | None = None,
+) -> Pixels:
+    """Read layers inside a window, decimated to `shape` where that is given.
+
+    Raises
+    ------
+    SceneError
+        If a block cannot be read.
+    """
+    bands = read_window(dataset, path, layers.bands, window, shape=shape)
+    alpha = read_window(dataset, path, layers.alpha, window, shape=shape)
+    masks = read_window(dataset, path, layers.masks, window, shape=shape, masks=True)
+    if layers.palette is not None:
+        colours = np.moveaxis(np.array(layers.palette, np.uint8)[bands[0]], -1, 0)
+        bands, alpha = colours[:3], np.concatenate([colours[3:], alpha])
+    return Pixels(bands, alpha, masks, np.ones(bands.shape[1:], np.bool_))
+
+
+def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[int, int]) -> Pixels:
+    """Read a whole raster at `shape`, nearest neighbour, from overviews where there are any.
+
+    A damaged file is read strip by strip, so that what is left of it still counts.
+
+    Raises
+    ------
+    SceneError
+        If no strip at all can be read.
+    """
+    try:
+        return read_layers(
+            dataset, path, layers, Window(0, 0, dataset.width, dataset.height), shape
+        )
+    except SceneError as error:
+        failure = error
+
+    rows, cols = shape
+    step = dataset.height / rows
+    whole: Pixels | None = None
+    edges = np.unique(np.linspace(0, rows, _DAMAGED_STRIPS + 1).astype(int)).tolist()
+    for first, last in pairwise(edges):
+        window = Window(0, first * step, dataset.width, (last - first) * step)
+        try:
+            strip = read_layers(dataset, path, layers, window, (last - first, cols))
+        except SceneError as error:
+            failure = error
+            continue
+        if whole is None:
+            whole = _unread(strip, rows)
+        for name in ("bands", "alpha", "masks", "readable"):
+            getattr(whole, name)[..., first:last, :] = getattr(strip, name)
+    if whole is None:
+        raise failure
+    return whole
+
+
+def _unread(strip: Pixels, rows: int) -> Pixels:
+    """Zeros in place of all rows of a raster, given some of them."""
+
+    def blank(part: NDArray[Any]) -> NDArray[Any]:
+        return np.zeros((*part.shape[:-2], rows, part.shape[-1]), part.dtype)
+
+    return Pixels(*map(blank, (strip.bands, strip.alpha, strip.masks, strip.readable)))

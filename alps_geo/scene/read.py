@@ -1,0 +1,188 @@
+"""The value that describes a scene, and reading its pixels by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alps_geo.scene.collar import Place
+from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
+from alps_geo.scene.stretch import Limits, apply_stretch
+from alps_geo.scene.validity import Validity, valid_pixels
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from numpy.typing import NDArray
+    from rasterio.crs import CRS
+    from rasterio.windows import Window
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One georeferenced raster, and how its pixels are read.
+
+    Attributes
+    ----------
+    path : str
+        File, URL or GDAL dataset name, as given.
+    name : str
+        Stem of the file name.
+    height, width : int
+        Pixels.
+    crs : rasterio.crs.CRS or None
+    transform : affine.Affine
+        From (col, row) to coordinates; may be rotated or south-up.
+    band_names : tuple of str
+        Names of the data bands: unique, letters, digits and underscores.
+    data_bands : tuple of int
+        The bands that hold data, counted from 1, in file order.
+    rgb : tuple of int
+        The three bands that SAM sees, counted from 1.
+    dtype : str
+        Of the data bands.
+    validity : Validity
+        How it is decided which pixels are valid.
+    stretch : tuple of (low, high), or None
+        Values of the `rgb` bands that become 0 and 255; None leaves 8-bit values as they are.
+    palette : tuple of (red, green, blue, alpha), or None
+        Colours of a paletted scene, whose data bands are then the three colours.
+    size_bytes : int or None
+        Of a local file.
+    mtime : float or None
+        Of a local file, seconds since 1970.
+    notes : tuple of str
+        What was assumed about the scene, one sentence each.
+    """
+
+    path: str
+    name: str
+    height: int
+    width: int
+    crs: CRS | None
+    transform: Affine
+    band_names: tuple[str, ...]
+    data_bands: tuple[int, ...]
+    rgb: tuple[int, int, int]
+    dtype: str
+    validity: Validity
+    stretch: Limits | None
+    palette: Palette | None
+    size_bytes: int | None
+    mtime: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def nodata(self) -> tuple[float | None, ...]:
+        """The nodata value of each data band, as used."""
+        return self.validity.nodata
+
+    @property
+    def layers(self) -> Layers:
+        """What is read of the file for each window."""
+        return Layers(self.data_bands, self.validity.alpha, self.validity.masks, self.palette)
+
+    @property
+    def rgb_positions(self) -> tuple[int, ...]:
+        """Where the three bands that SAM sees are among the data bands, from 0."""
+        return rgb_positions(self.data_bands, self.rgb, self.palette)
+
+
+@dataclass(frozen=True)
+class TilePixels:
+    """The pixels of a window.
+
+    Attributes
+    ----------
+    image : numpy.ndarray
+        uint8 (H, W, 3), what SAM sees; 0 where invalid.
+    bands : numpy.ndarray
+        float32 (B, H, W), the data bands in the scene's own units; 0 where invalid.
+    valid : numpy.ndarray
+        bool (H, W).
+    """
+
+    image: NDArray[np.uint8]
+    bands: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+def read_tile(scene: Scene, window: Window) -> TilePixels:
+    """Read a window at full resolution.
+
+    Parameters
+    ----------
+    scene : Scene
+    window : rasterio.windows.Window
+        Whole pixels inside the scene.
+
+    Raises
+    ------
+    SceneError
+        If a block cannot be read.
+    ValueError
+        If the window reaches outside the scene.
+    """
+    rows, cols = window.toslices()
+    if rows.start < 0 or cols.start < 0 or rows.stop > scene.height or cols.stop > scene.width:
+        raise ValueError(f"{window} reaches outside a scene of {scene.shape} pixels")
+    with opened(scene.path) as dataset:
+        stored = read_layers(dataset, scene.path, scene.layers, window)
+    return _finish(scene, stored, Place.of_window(window, scene.shape))
+
+
+def read_overview(scene: Scene, max_size: int) -> TilePixels:
+    """Read the whole scene, decimated so that its longest side is at most `max_size` pixels.
+
+    Pixels keep their shape, square or not, and are picked by nearest neighbour; damaged parts of
+    the file are invalid.
+
+    Raises
+    ------
+    SceneError
+        If nothing of the file can be read.
+    """
+    shape = fit(scene.shape, max_size)
+    with opened(scene.path) as dataset:
+        stored = read_whole(dataset, scene.path, scene.layers, shape)
+    return _finish(scene, stored, Place.of_whole(shape))
+
+
+def fit(shape: tuple[int, int], max_size: int) -> tuple[int, int]:
+    """Scale a shape until its longest side is at most `max_size`; no side becomes 0."""
+    scale = min(1.0, max_size / max(shape))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def rgb_positions(
+    data_bands: tuple[int, ...], rgb: tuple[int, ...], palette: Palette | None
+) -> tuple[int, ...]:
+    """Find the three bands that SAM sees among the data bands, from 0."""
+    return (0, 1, 2) if palette is not None else tuple(data_bands.index(band) for band in rgb)
+
+
+def in_own_units(
+    stored: Pixels, validity: Validity, place: Place
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Turn stored pixels into float32 (B, H, W), 0 where invalid, and their valid mask (H, W)."""
+    valid = stored.readable & valid_pixels(
+        validity, stored.bands, stored.alpha, stored.masks, place
+    )
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and so invalid
+        bands = stored.bands.astype(np.float32)
+    valid &= np.isfinite(bands).all(axis=0)
+    bands[:, ~valid] = 0
+    return bands, valid
+
+
+def _finish(scene: Scene, stored: Pixels, place: Place) -> TilePixels:
+    bands, valid = in_own_units(stored, scene.validity, place)
+    image = apply_stretch(bands[list(scene.rgb_positions)], scene.stretch)
+    image[~valid] = 0
+    return TilePixels(image, bands, valid)
