@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 
+from alps_geo.outputs.results import FILES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -86,13 +88,13 @@ def run_record(
         "settings": settings.to_dict(),
         "model": {"name": settings.model, "sha256": model_sha256},
         "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
-        "segments": sum(result.segments for result in results.values()),
+        "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
         "area_unit": _area_unit(results),
         "labelled_share": _labelled_share(list(results.values())),
         "clusters": _cluster_records(model, list(results.values())),
         "seconds": dict(seconds),
         "files": ["clusters.npz"]
-        + [f"{name}/{file}" for name, result in results.items() for file in result.files],
+        + [f"{name}/{file}" for name in results for file in FILES],
     }
 
 
@@ -125,7 +127,7 @@ def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, An
         "bands": list(scene.band_names),
         "rgb": list(scene.rgb),
         "notes": list(scene.notes),
-        "segments": result.segments,
+        "segments": int(result.cluster_segments.sum()),
         "valid_pixels": result.valid_pixels,
         "labelled_pixels": int(result.cluster_pixels.sum()),
     }

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MATCH_IOU = 0.5
 
+_NO_PAIR = np.empty((0, 4), dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Fragments:
@@ -45,10 +47,13 @@ class Fragments:
         Fragment of every pixel of the tile's window, 1..n; 0 for none.
     sums : RegionSums
         One row per fragment, over its pixels inside the tile's core.
+    valid_pixels : int
+        Pixels with data inside the core.
     """
 
     labels: NDArray[np.int32]
     sums: RegionSums
+    valid_pixels: int
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,13 @@ class Segments:
         Row i describes segment id i + 1.
     ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
+    valid_pixels : int
+        Pixels of the scene that have data.
     """
 
     sums: RegionSums
     ids: tuple[NDArray[np.uint32], ...]
+    valid_pixels: int
 
     def __len__(self) -> int:
         return len(self.sums)
@@ -98,7 +106,8 @@ def cut_fragments(
     renumber = np.zeros(len(masks) + 1, dtype=np.int32)
     renumber[seen] = np.arange(1, len(seen) + 1)
     labels = renumber[labels]
-    return Fragments(labels, _core_sums(tile, pixels, masks, labels, seen - 1))
+    sums = _core_sums(tile, pixels, masks, labels, seen - 1)
+    return Fragments(labels, sums, int(pixels.valid[tile.core_slices].sum()))
 
 
 def no_fragments(pixels: TilePixels) -> Fragments:
@@ -110,7 +119,7 @@ def no_fragments(pixels: TilePixels) -> Fragments:
         band_sums=np.zeros((0, bands)),
         score_sums=np.zeros((0, 2)),
     )
-    return Fragments(np.zeros(pixels.valid.shape, dtype=np.int32), sums)
+    return Fragments(np.zeros(pixels.valid.shape, dtype=np.int32), sums, valid_pixels=0)
 
 
 def paint_masks(
@@ -158,18 +167,22 @@ def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int =
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
     sums: list[RegionSums] = []
+    valid_pixels = 0
     pairs: list[NDArray[np.int64]] = []
     position = {(tile.row, tile.col): index for index, tile in enumerate(grid)}
     for index, tile in enumerate(grid):
         fragments = load(tile)
         sums.append(fragments.sums)
+        valid_pixels += fragments.valid_pixels
         for step in ((0, 1), (1, 0)):
             other = position.get((tile.row + step[0], tile.col + step[1]))
             if other is not None:
                 neighbour = grid[tile.row + step[0], tile.col + step[1]]
                 matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
-                pairs.append(np.insert(matched, [0, 1], [index, other], axis=1))
-    return _number(sums, np.concatenate(pairs) if pairs else np.empty((0, 4), np.int64), min_area)
+                tiles = np.broadcast_to([index, other], matched.shape)
+                pairs.append(np.hstack([tiles, matched]))
+    joined, ids = _number(sums, np.concatenate([_NO_PAIR, *pairs]), min_area)
+    return Segments(joined, ids, valid_pixels)
 
 
 def match_labels(
@@ -244,7 +257,9 @@ def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     return slice(top, top + inner.height), slice(left, left + inner.width)
 
 
-def _number(sums: Sequence[RegionSums], pairs: NDArray[np.int64], min_area: int) -> Segments:
+def _number(
+    sums: Sequence[RegionSums], pairs: NDArray[np.int64], min_area: int
+) -> tuple[RegionSums, tuple[NDArray[np.uint32], ...]]:
     """Give ids to connected fragments; `pairs` has rows (tile, other tile, fragment, other's)."""
     offsets = np.cumsum([0, *(len(rows) for rows in sums)])
     nodes = RegionSums.concatenate(sums)
@@ -267,4 +282,4 @@ def _number(sums: Sequence[RegionSums], pairs: NDArray[np.int64], min_area: int)
         np.concatenate([[0], segment[start:stop]]).astype(np.uint32)
         for start, stop in pairwise(offsets)
     )
-    return Segments(merged, ids)
+    return merged, ids

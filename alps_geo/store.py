@@ -104,7 +104,8 @@ class RunFolder:
             with np.load(BytesIO(data), allow_pickle=False) as arrays:
                 if str(arrays["key"]) != key:
                     return None
-                return Fragments(arrays["labels"], RegionSums(*(arrays[name] for name in SUMS)))
+                sums = RegionSums(*(arrays[name] for name in SUMS))
+                return Fragments(arrays["labels"], sums, int(arrays["valid_pixels"]))
         except (BadZipFile, KeyError, ValueError, EOFError, zlib.error):
             return None
 
@@ -121,6 +122,7 @@ class RunFolder:
             buffer,
             key=np.array(key),
             labels=fragments.labels,
+            valid_pixels=np.array(fragments.valid_pixels),
             **{name: getattr(fragments.sums, name) for name in SUMS},
         )
         write_bytes(self._tile_path(scene, tile), buffer.getvalue())

@@ -35,7 +35,7 @@ def planted(scene: NDArray[np.int32], tile: Tile) -> Fragments:
         pixel_sums(core, count, coordinates[:, rows, cols]),
         np.stack([area * 0.9, area * 0.8], axis=1),
     )
-    return Fragments(labels, sums)
+    return Fragments(labels, sums, tile.core.width * tile.core.height)
 
 
 def assembled(grid: TileGrid, scene: NDArray[np.int32]) -> tuple[NDArray[np.uint32], Segments]:
@@ -67,6 +67,7 @@ def test_planted_segments_come_back_whatever_the_grid(
     result, found = assembled(grid, scene)
     expected = relabel_by_pairs(scene, result)
     np.testing.assert_array_equal(result, expected)
+    assert found.valid_pixels == scene.size
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.sums.area, ndimage.sum_labels(result > 0, result, ids))
     rows, cols = np.indices(scene.shape)
@@ -94,7 +95,7 @@ def test_a_segment_longer_than_many_tiles_gets_one_id() -> None:
 
 
 def test_objects_that_disagree_in_the_overlap_stay_apart() -> None:
-    first = np.array([[1, 1, 1, 1, 2, 2]])
+    first = np.array([[1, 1, 1, 1, 1, 2]])
     second = np.array([[7, 3, 3, 3, 3, 3]])
     assert match_labels(first, second).tolist() == [[1, 3]]
     assert match_labels(first[:, ::-1], first[:, ::-1]).tolist() == [[1, 1], [2, 2]]
@@ -153,6 +154,7 @@ def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: Tile
     assert fragments.labels[0, 0] == 3
     assert (fragments.labels[:, 15] == 0).all()
     assert fragments.sums.area.tolist() == [84, 16, 140]
+    assert fragments.valid_pixels == 240
     np.testing.assert_allclose(fragments.sums.predicted_iou, [0.9, 0.8, 0.95], rtol=1e-6)
 
 

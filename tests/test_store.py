@@ -15,6 +15,7 @@ FRAGMENTS = Fragments(
     RegionSums(
         np.array([21, 21]), np.ones((2, 256)), np.full((2, 4), 2.5), np.array([[1.0, 2], [3, 4]])
     ),
+    valid_pixels=60,
 )
 
 
@@ -29,6 +30,7 @@ def test_a_tile_comes_back_as_it_was(tmp_path: Path) -> None:
     stored(folder)
     back = folder.load_tile("scene", TILE, "key")
     assert back is not None
+    assert back.valid_pixels == 60
     np.testing.assert_array_equal(back.labels, FRAGMENTS.labels)
     np.testing.assert_array_equal(back.sums.feature_sums, FRAGMENTS.sums.feature_sums)
     np.testing.assert_array_equal(back.sums.score_sums, FRAGMENTS.sums.score_sums)

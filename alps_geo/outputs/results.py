@@ -1,17 +1,36 @@
-"""All results of one scene, in the order in which they depend on each other."""
+"""All results of one scene, each made from those before it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import geopandas as gpd
 import numpy as np
+import rasterio
+
+from alps_geo.outputs.cog import write_cog
+from alps_geo.outputs.gpkg import write_segments_gpkg
+from alps_geo.outputs.preview import write_preview
+from alps_geo.scene import read_overview
+from alps_geo.vectorize import ground_area, ground_perimeter, polygonize
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
+    from numpy.typing import NDArray
+    from rasterio.windows import Window
+
+    from alps_geo.clusters import ClusterModel
+    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.scene import Scene
+    from alps_geo.stitch import Fragments, Segments
 
 PREVIEW_SIZE = 1024
+"""Longest side of each picture in the preview, in pixels."""
+
+FILES = ("labels.tif", "segments.tif", "segments.gpkg", "preview.png")
 
 
 @dataclass(frozen=True)
@@ -20,10 +39,6 @@ class SceneResults:
 
     Attributes
     ----------
-    files : tuple of str
-        Names of the files in the scene's folder.
-    segments : int
-        Number of segments.
     valid_pixels : int
         Pixels with data.
     cluster_segments, cluster_pixels : ndarray of int64, shape (k,)
@@ -32,9 +47,152 @@ class SceneResults:
         Ground area of each cluster; None for a scene without a CRS.
     """
 
-    files: tuple[str, ...]
-    segments: int
     valid_pixels: int
     cluster_segments: NDArray[np.int64]
     cluster_pixels: NDArray[np.int64]
     cluster_area_m2: NDArray[np.float64] | None
+
+
+def write_results(
+    folder: Path,
+    scene: Scene,
+    grid: TileGrid,
+    load: Callable[[Tile], Fragments],
+    segments: Segments,
+    model: ClusterModel,
+) -> SceneResults:
+    """Write labels, segments, polygons and preview of a scene.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to write; made if need be.
+    scene : Scene
+        The scene.
+    grid : TileGrid
+        Its tiles.
+    load : callable
+        Gives the fragments of a tile.
+    segments : Segments
+        The segments that the fragments make up.
+    model : ClusterModel
+        The clusters.
+
+    Raises
+    ------
+    RunError
+        If a file cannot be written; those before it are whole, it and those after it are absent.
+    """
+    with run_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    cluster = model.apply(segments.sums.features)
+    cluster_of_id = np.concatenate([[0], cluster])
+    place = {
+        "height": scene.height,
+        "width": scene.width,
+        "crs": scene.crs,
+        "transform": scene.transform,
+    }
+
+    def ids() -> Iterator[tuple[Window, NDArray[np.uint32]]]:
+        for index, tile in enumerate(grid):
+            yield tile.core, segments.core_ids(index, tile, load(tile))
+
+    write_cog(
+        folder / "segments.tif", ids(), dtype=np.uint32, description="segment id", **place
+    )
+    label_type = np.uint8 if len(model) <= 255 else np.uint16
+    write_cog(
+        folder / "labels.tif",
+        ((core, cluster_of_id[block].astype(label_type)) for core, block in ids()),
+        dtype=label_type,
+        description="cluster",
+        colormap=model.palette,
+        **place,
+    )
+    ground = _write_polygons(folder, scene, segments, cluster, model)
+    _write_preview(folder, scene, model)
+    return SceneResults(
+        valid_pixels=segments.valid_pixels,
+        cluster_segments=_per_cluster(cluster, None, len(model)).astype(np.int64),
+        cluster_pixels=_per_cluster(cluster, segments.sums.area, len(model)).astype(np.int64),
+        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(model)),
+    )
+
+
+def _write_polygons(
+    folder: Path,
+    scene: Scene,
+    segments: Segments,
+    cluster: NDArray[np.int64],
+    model: ClusterModel,
+) -> NDArray[np.float64]:
+    """Write segments.gpkg; return the area of each segment, in m² or pixels."""
+    area = np.zeros(len(segments))
+
+    def batches() -> Iterator[gpd.GeoDataFrame]:
+        for polygons in _polygons(folder / "segments.tif"):
+            rows = polygons.segment_id - 1
+            frame = _attributes(scene, segments.sums, cluster, polygons)
+            area[rows] = frame.iloc[:, 2]
+            yield frame
+
+    write_segments_gpkg(
+        folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette
+    )
+    return area
+
+
+def _attributes(
+    scene: Scene, sums: RegionSums, cluster: NDArray[np.int64], polygons: Polygons
+) -> gpd.GeoDataFrame:
+    rows = polygons.segment_id - 1
+    # Without a CRS there is no ground to measure: names say that these are pixels.
+    names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
+    bands = {
+        f"mean_{name}": sums.band_means[rows, i] for i, name in enumerate(scene.band_names)
+    }
+    return gpd.GeoDataFrame(
+        {
+            "segment_id": polygons.segment_id,
+            "cluster": cluster[rows],
+            names[0]: ground_area(polygons.geometry, scene.crs),
+            names[1]: ground_perimeter(polygons.geometry, scene.crs),
+            "predicted_iou": sums.predicted_iou[rows],
+            "stability_score": sums.stability_score[rows],
+            **bands,
+        },
+        geometry=polygons.geometry,
+        crs=scene.crs,
+    )
+
+
+def _polygons(path: Path) -> Iterator[Polygons]:
+    with rasterio.open(path) as raster:
+
+        def read(start: int, stop: int) -> NDArray[np.uint32]:
+            rows: NDArray[np.uint32] = raster.read(1, window=((start, stop), (0, raster.width)))
+            return rows
+
+        yield from polygonize(read, raster.height, raster.width, raster.transform)
+
+
+def _write_preview(folder: Path, scene: Scene, model: ClusterModel) -> None:
+    pixels = read_overview(scene, PREVIEW_SIZE)
+    with rasterio.open(folder / "labels.tif") as raster:
+        labels = raster.read(1, out_shape=pixels.valid.shape)
+    write_preview(
+        folder / "preview.png",
+        pixels.image,
+        labels,
+        pixels.valid,
+        palette=model.palette,
+        title=scene.name,
+    )
+
+
+def _per_cluster(
+    cluster: NDArray[np.int64], weights: NDArray[np.number] | None, count: int
+) -> NDArray[np.float64]:
+    """Count the segments of each cluster, or add up their weights; shape (count,)."""
+    return np.bincount(cluster, weights=weights, minlength=count + 1)[1:].astype(np.float64)
