@@ -129,6 +129,4 @@ def _spans(length: int, tile_size: int, overlap: int) -> tuple[_Span, ...]:
     windows = [(start, start + size) for start in starts]
     midlines = [(after[0] + before[1]) // 2 for before, after in pairwise(windows)]
     edges = [0, *midlines, length]
-    return tuple(
-        _Span(window, core) for window, core in zip(windows, pairwise(edges), strict=True)
-    )
+    return tuple(_Span(window, core) for window, core in zip(windows, pairwise(edges), strict=True))
