@@ -1,0 +1,182 @@
+"""Cloud-optimised GeoTIFFs of labels and of segment ids, written window by window."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning
+
+from alps_geo.errors import RunError
+from alps_geo.outputs.files import replacing, run_errors, unwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from affine import Affine
+    from numpy.typing import DTypeLike, NDArray
+    from rasterio.crs import CRS
+    from rasterio.windows import Window
+
+_BLOCK = 512
+_COLORMAP_TYPES = ("uint8", "uint16")
+# SystemError is what rasterio raises when GDAL fails without saying why, as on a full disk.
+_WRITE_ERRORS = (CPLE_BaseError, SystemError)
+
+
+def write_cog(
+    path: Path,
+    blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
+    *,
+    height: int,
+    width: int,
+    dtype: DTypeLike,
+    crs: CRS | None,
+    transform: Affine,
+    description: str,
+    nodata: int = 0,
+    colormap: Mapping[int, tuple[int, int, int]] | None = None,
+    category_names: Mapping[int, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a one-band raster of ids as a valid cloud-optimised GeoTIFF.
+
+    The blocks go into a plain tiled GeoTIFF first, so memory doesn't grow with the raster, and from
+    there into the COG. The same pixels give the same bytes, whatever the order of the blocks.
+
+    Compression is DEFLATE without a predictor: on ids, which jump at every border, a predictor made
+    files a fifth to a third larger. Overviews take the mode (the commonest label); 32-bit ids take
+    the nearest pixel, because GDAL's mode has gone through float32, which cannot hold them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write; its folder must exist. A file that is there is replaced at the end.
+    blocks : iterable of (rasterio.windows.Window, array of (rows, cols))
+        The raster in pieces that overlap nowhere, in any order; what they leave is `nodata`.
+    height, width : int
+        Shape in pixels.
+    dtype : numpy dtype
+        uint8, uint16 or uint32.
+    crs : rasterio.crs.CRS or None
+    transform : affine.Affine
+    description : str
+        Of the band, as GIS programs show it.
+    nodata : int
+        Shown transparent.
+    colormap : mapping of id to (red, green, blue), optional
+        0 to 255 each; TIFF has colour tables for uint8 and uint16 alone.
+    category_names : mapping of id to str, optional
+        Names of ids. GDAL reads them from nowhere but a sidecar file, so they go beside the raster
+        in `<name>.aux.xml`; without them a sidecar of an earlier raster is removed.
+    tags : mapping of str to str, optional
+        Metadata of the file.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written whole, as on a full disk.
+    ValueError
+        If a colour table is asked for ids that are neither uint8 nor uint16.
+    """
+    dtype = np.dtype(dtype)
+    if colormap is not None and dtype.name not in _COLORMAP_TYPES:
+        raise ValueError(f"colour table for {dtype}, expected one of {_COLORMAP_TYPES}")
+    profile = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": dtype.name,
+        "crs": crs,
+        "transform": transform,
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": _BLOCK,
+        "blockysize": _BLOCK,
+        "compress": "deflate",
+        "zlevel": 1,
+        "sparse_ok": True,
+        "bigtiff": "if_safer",
+    }
+    with replacing(path) as part, rasterio.Env(), warnings.catch_warnings():
+        # A scene without georeferencing was announced when it was opened.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        raw = part.with_name("raw.tif")
+        with run_errors(path, *_WRITE_ERRORS):
+            target = rasterio.open(raw, "w", **profile)
+        with target:
+            target.set_band_description(1, description)
+            target.update_tags(**(tags or {}))
+            if colormap is not None:
+                target.write_colormap(1, dict(colormap))
+            total = _write_blocks(path, target, blocks)
+        with run_errors(path, *_WRITE_ERRORS):
+            if category_names:
+                _name_categories(_sidecar(raw), category_names)
+            _convert(raw, part, "nearest" if dtype.itemsize > 2 else "mode")
+            raw.unlink()
+            _sidecar(raw).unlink(missing_ok=True)
+            intact = _sum(part) == total
+        if not intact:
+            raise RunError(unwritable(path, "what was written reads back different"))
+        with run_errors(path):
+            if not _sidecar(part).exists():
+                _sidecar(path).unlink(missing_ok=True)
+
+
+def _write_blocks(
+    path: Path,
+    target: rasterio.io.DatasetWriter,
+    blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
+) -> int:
+    total = 0
+    for window, block in blocks:
+        with run_errors(path, *_WRITE_ERRORS):
+            target.write(block, 1, window=window)
+        total += int(block.sum(dtype=np.uint64))
+    return total
+
+
+def _convert(raw: Path, cog: Path, resampling: str) -> None:
+    rasterio.shutil.copy(
+        raw,
+        cog,
+        driver="COG",
+        compress="deflate",
+        blocksize=_BLOCK,
+        overview_resampling=resampling,
+        bigtiff="if_safer",
+        num_threads="all_cpus",
+    )
+
+
+def _sum(path: Path) -> int:
+    """Sum all pixels, as GDAL hides errors when a file closes: zeros would pass for data."""
+    with rasterio.open(path) as raster:
+        return sum(
+            int(raster.read(1, window=window).sum(dtype=np.uint64))
+            for _, window in raster.block_windows(1)
+        )
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.aux.xml")
+
+
+def _name_categories(sidecar: Path, names: Mapping[int, str]) -> None:
+    """Add category names to the sidecar, where GDAL may have put a CRS that no TIFF can hold."""
+    root = ET.Element("PAMDataset")
+    if sidecar.exists():
+        root = ET.parse(sidecar).getroot()
+    band = ET.SubElement(root, "PAMRasterBand", band="1")
+    categories = ET.SubElement(band, "CategoryNames")
+    for value in range(max(names) + 1):
+        ET.SubElement(categories, "Category").text = names.get(value, "")
+    ET.ElementTree(root).write(sidecar, encoding="utf-8", xml_declaration=True)

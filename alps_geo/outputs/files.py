@@ -1,0 +1,108 @@
+"""Files that appear whole or not at all.
+
+Everything is written in a hidden folder beside the result and moved into place at the end, on the
+same file system, so that a crash, a full disk or Ctrl-C never leaves half a file under a result's
+name. The hidden folder is named after the result: what a killed run left there goes with the next.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file, and whatever belongs beside it, whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file to make or to replace; its folder must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write instead: a file of the same name in a hidden folder. When the block ends,
+        every file in that folder is moved to the folder of `path`, `path` itself last; when the
+        block fails, the hidden folder goes and whatever lay at `path` before stays.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written.
+    """
+    work = path.with_name(f".{path.name}.partial")
+    with run_errors(path):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+    try:
+        yield work / path.name
+        with run_errors(path):
+            _move_all(work, path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def run_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn OSError, and the given kinds that a library raises for it, into one line for the user.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The result that is being written.
+    *kinds : type
+        Further exceptions that mean that writing failed.
+
+    Raises
+    ------
+    RunError
+        In place of any of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, (OSError, *kinds)):
+            raise
+        raise RunError(unwritable(path, _reason(error))) from error
+
+
+def unwritable(path: Path, reason: str) -> str:
+    """Say that a result cannot be written, with the space that is left where it should go."""
+    return (
+        f"{path}: cannot be written ({reason}; {_free(path.parent)}); "
+        "expected a folder that exists, is writable and has room: make room or choose another --out"
+    )
+
+
+def _move_all(work: Path, path: Path) -> None:
+    written = work / path.name
+    for part in (*sorted(set(work.iterdir()) - {written}), written):
+        _flush(part)
+        part.replace(path.with_name(part.name))
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(folder).free / 1e6:.1f} MB free in {folder}"
+    except OSError as error:
+        return f"{folder}: {_reason(error)}"
