@@ -93,8 +93,7 @@ def run_record(
         "labelled_share": _labelled_share(list(results.values())),
         "clusters": _cluster_records(model, list(results.values())),
         "seconds": dict(seconds),
-        "files": ["clusters.npz"]
-        + [f"{name}/{file}" for name in results for file in FILES],
+        "files": ["clusters.npz"] + [f"{name}/{file}" for name in results for file in FILES],
     }
 
 

@@ -22,6 +22,7 @@ LAYERS = [
     "store",
     "clusters",
     "vectorize",
+    "ground",
     "outputs",
     "record",
     "pipeline",

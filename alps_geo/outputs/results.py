@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 import rasterio
 
+from alps_geo.ground import ground_measures
 from alps_geo.outputs.cog import write_cog
+from alps_geo.outputs.files import run_errors
 from alps_geo.outputs.gpkg import write_segments_gpkg
 from alps_geo.outputs.preview import write_preview
 from alps_geo.scene import read_overview
-from alps_geo.vectorize import ground_area, ground_perimeter, polygonize
+from alps_geo.vectorize import polygonize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.features import RegionSums
     from alps_geo.grid import Tile, TileGrid
+    from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Fragments, Segments
+    from alps_geo.vectorize import Polygons
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
@@ -87,28 +93,26 @@ def write_results(
         folder.mkdir(parents=True, exist_ok=True)
     cluster = model.apply(segments.sums.features)
     cluster_of_id = np.concatenate([[0], cluster])
-    place = {
-        "height": scene.height,
-        "width": scene.width,
-        "crs": scene.crs,
-        "transform": scene.transform,
-    }
+    on_grid = partial(
+        write_cog,
+        height=scene.height,
+        width=scene.width,
+        crs=scene.crs,
+        transform=scene.transform,
+    )
 
     def ids() -> Iterator[tuple[Window, NDArray[np.uint32]]]:
         for index, tile in enumerate(grid):
             yield tile.core, segments.core_ids(index, tile, load(tile))
 
-    write_cog(
-        folder / "segments.tif", ids(), dtype=np.uint32, description="segment id", **place
-    )
+    write_cog(folder / "segments.tif", ids(), dtype=np.uint32, description="segment id")
     label_type = np.uint8 if len(model) <= 255 else np.uint16
-    write_cog(
+    on_grid(
         folder / "labels.tif",
         ((core, cluster_of_id[block].astype(label_type)) for core, block in ids()),
         dtype=label_type,
         description="cluster",
         colormap=model.palette,
-        **place,
     )
     ground = _write_polygons(folder, scene, segments, cluster, model)
     _write_preview(folder, scene, model)
@@ -132,32 +136,31 @@ def _write_polygons(
 
     def batches() -> Iterator[gpd.GeoDataFrame]:
         for polygons in _polygons(folder / "segments.tif"):
-            rows = polygons.segment_id - 1
-            frame = _attributes(scene, segments.sums, cluster, polygons)
-            area[rows] = frame.iloc[:, 2]
-            yield frame
+            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
+            area[polygons.segment_id - 1] = measures.area
+            yield _attributes(scene, segments.sums, cluster, polygons, measures)
 
-    write_segments_gpkg(
-        folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette
-    )
+    write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette)
     return area
 
 
 def _attributes(
-    scene: Scene, sums: RegionSums, cluster: NDArray[np.int64], polygons: Polygons
+    scene: Scene,
+    sums: RegionSums,
+    cluster: NDArray[np.int64],
+    polygons: Polygons,
+    measures: Measures,
 ) -> gpd.GeoDataFrame:
     rows = polygons.segment_id - 1
     # Without a CRS there is no ground to measure: names say that these are pixels.
     names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
-    bands = {
-        f"mean_{name}": sums.band_means[rows, i] for i, name in enumerate(scene.band_names)
-    }
+    bands = {f"mean_{name}": sums.band_means[rows, i] for i, name in enumerate(scene.band_names)}
     return gpd.GeoDataFrame(
         {
             "segment_id": polygons.segment_id,
             "cluster": cluster[rows],
-            names[0]: ground_area(polygons.geometry, scene.crs),
-            names[1]: ground_perimeter(polygons.geometry, scene.crs),
+            names[0]: measures.area,
+            names[1]: measures.perimeter,
             "predicted_iou": sums.predicted_iou[rows],
             "stability_score": sums.stability_score[rows],
             **bands,
