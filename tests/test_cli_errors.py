@@ -132,8 +132,10 @@ def test_a_wrong_config_is_explained(tmp_path: Path, text: str, part: str) -> No
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     outcome = subprocess.run(
-        [sys.executable, "-c", "from alps_geo_cli.main import run; run()"]
-        + ["label", "absent.tif", "--out", str(tmp_path / "out"), "--debug"],
+        [
+            *(sys.executable, "-c", "from alps_geo_cli.main import run; run()"),
+            *("label", "absent.tif", "--out", str(tmp_path / "out"), "--debug"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -157,8 +159,10 @@ def test_a_disk_that_takes_no_more_ends_with_a_clear_error(tmp_path: Path, limit
     """A limit on the size of files stands for the full disk: writing fails half-way through."""
     out = tmp_path / "out"
     outcome = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(limit), "label", str(NEON), "--out", str(out)]
-        + [*QUICK, "--clusters", "2"],
+        [
+            *(sys.executable, "-c", FULL_DISK, str(limit)),
+            *("label", str(NEON), "--out", str(out), *QUICK, "--clusters", "2"),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -216,9 +216,9 @@ def test_a_folder_a_glob_and_a_config_give_the_same_run(run: Path, tmp_path: Pat
     (folder / "notes.txt").write_text("not a raster")
     config = tmp_path / "run.toml"
     config.write_text(
-        'tile-size = 352\npoints_per_side = 6\nclusters = 3\nbands = [1, 2, 3]\nmodel = "mobile_sam"\n'
+        "tile-size = 352\npoints_per_side = 6\nclusters = 3\nbands = [1, 2, 3]\nseed = 0\n"
     )
-    results = []
+    results: list[dict[str, bytes]] = []
     for scenes in (folder, folder / "*.tif"):
         out = tmp_path / f"out{len(results)}"
         outcome = alps_geo("label", scenes, "--out", out, "--config", config, "--json")
