@@ -147,7 +147,9 @@ def _chosen(
     if by_description is not None:
         return by_description, ()
     if len(data) < 3:
-        return (data[0],) * 3, (f"band {data[0]} is shown as grey: there are not three bands",)
+        some = "one data band" if len(data) == 1 else "two data bands"
+        note = f"the scene has {some}: SAM sees band {data[0]} as red, green and blue alike"
+        return (data[0],) * 3, (note,)
     return (data[0], data[1], data[2]), (
         f"bands {data[0]}, {data[1]} and {data[2]} are taken as red, green and blue: "
         "no band says what it is (else --bands)",
