@@ -11,18 +11,18 @@ import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
 
 from alps_geo.errors import RunError
 from alps_geo.outputs.files import replacing, run_errors, unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from affine import Affine
     from numpy.typing import DTypeLike, NDArray
     from rasterio.crs import CRS
-    from rasterio.windows import Window
 
 _BLOCK = 512
 _COLORMAP_TYPES = ("uint8", "uint16")
@@ -129,6 +129,20 @@ def write_cog(
         with run_errors(path):
             if not _sidecar(part).exists():
                 _sidecar(path).unlink(missing_ok=True)
+
+
+def row_reader(
+    raster: rasterio.io.DatasetReader,
+) -> Callable[[int, int], NDArray[np.unsignedinteger]]:
+    """Read an open raster as `alps_geo.vectorize.polygonize` asks for it: by whole rows."""
+
+    def read(start: int, stop: int) -> NDArray[np.unsignedinteger]:
+        rows: NDArray[np.unsignedinteger] = raster.read(
+            1, window=Window(0, start, raster.width, stop - start)
+        )
+        return rows
+
+    return read
 
 
 def _write_blocks(
