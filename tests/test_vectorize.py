@@ -11,7 +11,7 @@ import rasterio
 import rasterio.features
 import shapely
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -89,6 +89,7 @@ small_rasters = hnp.arrays(
 )
 
 
+@settings(deadline=None, max_examples=200)
 @given(small_rasters)
 def test_burning_the_polygons_back_gives_the_same_raster(raster: Raster) -> None:
     polygons = polygons_of(raster)
@@ -96,6 +97,7 @@ def test_burning_the_polygons_back_gives_the_same_raster(raster: Raster) -> None
     assert np.array_equal(burnt(polygons, raster, NORTH_UP), raster)
 
 
+@settings(deadline=None, max_examples=200)
 @given(small_rasters)
 def test_polygons_are_valid_and_cover_their_pixels_only(raster: Raster) -> None:
     for segment, polygon in polygons_of(raster).items():
@@ -103,6 +105,7 @@ def test_polygons_are_valid_and_cover_their_pixels_only(raster: Raster) -> None:
         assert polygon.area == np.count_nonzero(raster == segment)
 
 
+@settings(deadline=None, max_examples=200)
 @given(small_rasters)
 def test_parts_are_the_four_connected_pieces(raster: Raster) -> None:
     for segment, polygon in polygons_of(raster).items():
@@ -113,6 +116,7 @@ def test_parts_are_the_four_connected_pieces(raster: Raster) -> None:
             assert not any(hole.is_ccw for hole in part.interiors)
 
 
+@settings(deadline=None, max_examples=200)
 @given(small_rasters, st.integers(1, 8))
 def test_strips_leave_no_trace(raster: Raster, strip: int) -> None:
     whole, cut = polygons_of(raster), polygons_of(raster, strip=strip)
@@ -120,6 +124,7 @@ def test_strips_leave_no_trace(raster: Raster, strip: int) -> None:
     assert all(shapely.equals_exact(whole[segment], cut[segment], 0) for segment in whole)
 
 
+@settings(deadline=None, max_examples=200)
 @given(small_rasters)
 def test_gdal_finds_the_same_regions(raster: Raster) -> None:
     theirs: dict[int, list[shapely.Geometry]] = {}

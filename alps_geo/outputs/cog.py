@@ -118,11 +118,17 @@ def write_cog(
                 target.write_colormap(1, dict(colormap))
             total = _write_blocks(path, target, blocks)
         with run_errors(path, *_WRITE_ERRORS):
-            if category_names:
-                _name_categories(_sidecar(raw), category_names)
-            _convert(raw, part, "nearest" if dtype.itemsize > 2 else "mode")
+            _convert(
+                raw,
+                part,
+                overview_resampling="nearest" if dtype.itemsize > 2 else "mode",
+                # An overview of one column is one column again, which validators take for an error.
+                overviews="none" if width == 1 else "auto",
+            )
             raw.unlink()
             _sidecar(raw).unlink(missing_ok=True)
+            if category_names:
+                _name_categories(_sidecar(part), category_names)
             intact = _sum(part) == total
         if not intact:
             raise RunError(unwritable(path, "what was written reads back different"))
@@ -158,16 +164,16 @@ def _write_blocks(
     return total
 
 
-def _convert(raw: Path, cog: Path, resampling: str) -> None:
+def _convert(raw: Path, cog: Path, **overviews: str) -> None:
     rasterio.shutil.copy(
         raw,
         cog,
         driver="COG",
         compress="deflate",
         blocksize=_BLOCK,
-        overview_resampling=resampling,
         bigtiff="if_safer",
         num_threads="all_cpus",
+        **overviews,
     )
 
 
@@ -193,4 +199,5 @@ def _name_categories(sidecar: Path, names: Mapping[int, str]) -> None:
     categories = ET.SubElement(band, "CategoryNames")
     for value in range(max(names) + 1):
         ET.SubElement(categories, "Category").text = names.get(value, "")
-    ET.ElementTree(root).write(sidecar, encoding="utf-8", xml_declaration=True)
+    # GDAL passes over a sidecar that begins with an XML declaration.
+    sidecar.write_text(ET.tostring(root, encoding="unicode"), encoding="utf-8")
