@@ -185,8 +185,12 @@ def test_colour_tags_win_over_descriptions_and_the_note_says_so(tmp_path: Path) 
     path = write(tmp_path / "a.tif", noise(3, 9, 9), tags=RGBA[:3], names=("blue", "green", "red"))
     scene = open_scene(path)
     assert scene.rgb == (1, 2, 3)
-    assert scene.band_names == ("red", "green", "blue")
-    assert "--bands 3,2,1" in note_about(scene, "disagree")
+    assert scene.band_names == ("blue", "green", "red")
+    assert "--bands 3,2,1" in note_about(scene, "contradict")
+    path = write(tmp_path / "b.tif", noise(3, 9, 9), tags=RGBA[:3], names=("NIR", "red", "green"))
+    scene = open_scene(path)
+    assert scene.band_names == ("nir", "red", "green")
+    assert "sees bands 1, 2 and 3" in note_about(scene, "contradict")
 
 
 def test_bands_override_chooses_what_sam_sees(tmp_path: Path) -> None:
@@ -285,6 +289,17 @@ def test_mask_file_beside_and_mask_inside_count(tmp_path: Path) -> None:
         assert (tmp_path / f"{inside}.tif.msk").exists() != inside
         valid = whole(open_scene(path)).valid
         np.testing.assert_array_equal(valid, (mask > 0) & ~(pixels == 9).all(axis=0))
+
+
+def test_masks_of_single_bands_need_all_bands(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", noise(2, 9, 9))
+    masks = np.full((2, 9, 9), 255, np.uint8)
+    masks[0, 2], masks[:, 5] = 0, 0
+    write(tmp_path / "mask.tif", masks)
+    with rasterio.open(tmp_path / "mask.tif", "r+") as dataset:
+        dataset.update_tags(INTERNAL_MASK_FLAGS_1=0, INTERNAL_MASK_FLAGS_2=0)
+    (tmp_path / "mask.tif").rename(tmp_path / "a.tif.msk")
+    np.testing.assert_array_equal(whole(open_scene(path)).valid, masks.any(axis=0))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
