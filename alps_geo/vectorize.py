@@ -226,25 +226,26 @@ def _assemble(turns: _Turns, height: int, width: int, transform: Affine) -> Poly
     owner = _shells(turns, rank, following, rings, is_shell)
 
     ring_order = np.lexsort((~is_shell, owner))
-    nodes, ring_sizes = _closed(rings, ring_order, backwards=transform.determinant > 0)
-    col, row = x[nodes], y[nodes]
-    points = np.stack(
+    nodes, sizes = _closed(rings, ring_order, backwards=transform.determinant > 0)
+    shell_at = np.flatnonzero(is_shell[ring_order])
+    segment_of_shell = rank[rings.order[rings.start[:-1]]][ring_order][shell_at]
+    offsets = (
+        np.append(0, np.cumsum(sizes)),
+        np.append(shell_at, len(ring_order)),
+        np.searchsorted(segment_of_shell, np.arange(len(ids) + 1)),
+    )
+    points = _on_map(x[nodes], y[nodes], transform)
+    multipolygon = shapely.GeometryType.MULTIPOLYGON
+    return Polygons(ids, shapely.from_ragged_array(multipolygon, points, offsets))
+
+
+def _on_map(col: Ints, row: Ints, transform: Affine) -> NDArray[np.float64]:
+    return np.stack(
         [
             transform.a * col + transform.b * row + transform.c,
             transform.d * col + transform.e * row + transform.f,
         ],
         axis=1,
-    )
-    first_ring = np.flatnonzero(is_shell[ring_order])
-    ring_segment = rank[rings.order[rings.start[:-1]]]
-    first_part = np.searchsorted(ring_segment[ring_order][first_ring], np.arange(len(ids) + 1))
-    offsets = (
-        np.append(0, np.cumsum(ring_sizes)),
-        np.append(first_ring, len(ring_order)),
-        first_part,
-    )
-    return Polygons(
-        ids, shapely.from_ragged_array(shapely.GeometryType.MULTIPOLYGON, points, offsets)
     )
 
 

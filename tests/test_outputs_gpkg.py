@@ -254,6 +254,18 @@ def test_a_full_disk_leaves_nothing_behind(share: float, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_polygons_that_get_lost_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = pyogrio.write_dataframe
+    monkeypatch.setattr(
+        pyogrio, "write_dataframe", lambda frame, *args, **more: store(frame[1:], *args, **more)
+    )
+    with pytest.raises(RunError, match=r"\d+ of \d+ polygons were stored"):
+        write(tmp_path / "segments.gpkg", batches())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "segments.gpkg"
     write(path, batches())

@@ -81,16 +81,12 @@ def test_pixels_without_data_are_white_on_both_sides(tmp_path: Path) -> None:
 
 
 def test_averaging_a_large_scene_leaves_out_what_has_no_data(tmp_path: Path) -> None:
-    image = grey(1920, 1920)
-    valid = np.ones((1920, 1920), bool)
-    valid[::2] = False
-    image[~valid] = 255
-    valid[0] = True
-    image[0] = 90
+    image, valid = grey(1920, 1920), np.ones((1920, 1920), bool)
+    valid[1::2] = False
+    image[1::2] = 200
     picture = drawn(tmp_path / "preview.png", image, np.ones((1920, 1920), int), valid)
     assert picture.shape[1] < 2100
-    scene = picture[:, : picture.shape[1] // 2]
-    assert set(np.unique(scene[120:300, 100:300])) <= {90, 255}
+    assert count(picture, (90, 90, 90)) == 960 * 960
 
 
 @pytest.mark.parametrize("clusters", [1, 2, 24, 64, 250])
@@ -98,9 +94,8 @@ def test_the_legend_holds_every_cluster(clusters: int, tmp_path: Path) -> None:
     palette = {cluster: (cluster, 255 - cluster, 77) for cluster in range(1, clusters + 1)}
     labels = np.zeros((400, 400), int)
     picture = drawn(tmp_path / "preview.png", grey(400, 400), labels, palette=palette)
-    colors, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
-    found = dict(zip(map(tuple, colors.tolist()), counts.tolist(), strict=True))
-    patches = {found.get(color, 0) for color in palette.values()}
+    counts = np.bincount((picture @ np.array([65536, 256, 1])).ravel(), minlength=2**24)
+    patches = {int(counts[red << 16 | green << 8 | blue]) for red, green, blue in palette.values()}
     assert len(patches) == 1, "every patch is whole"
     assert patches.pop() > 200
 

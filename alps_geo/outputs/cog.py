@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
 
 _BLOCK = 512
+# Megabytes of blocks that GDAL may hold; left alone it takes a twentieth of the machine's memory.
+_CACHE = 256
 _COLORMAP_TYPES = ("uint8", "uint16")
 # SystemError is what rasterio raises when GDAL fails without saying why, as on a full disk.
 _WRITE_ERRORS = (CPLE_BaseError, SystemError)
@@ -105,7 +107,7 @@ def write_cog(
         "sparse_ok": True,
         "bigtiff": "if_safer",
     }
-    with replacing(path) as part, rasterio.Env(), warnings.catch_warnings():
+    with replacing(path) as part, rasterio.Env(GDAL_CACHEMAX=_CACHE), warnings.catch_warnings():
         # A scene without georeferencing was announced when it was opened.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         raw = part.with_name("raw.tif")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Color = tuple[int, int, int]
     Pixels = NDArray[np.uint8]
-    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -182,44 +181,56 @@ def _shortened(text: str) -> str:
 def _compose(
     panels: tuple[tuple[str, Pixels], ...], legend: list[_Entry], title: str | None
 ) -> Image.Image:
-    text, heading = ImageFont.load_default(_TEXT), ImageFont.load_default(_TITLE)
     rows, cols = panels[0][1].shape[:2]
     panels_width = 2 * cols + _GAP
     inner = max(panels_width, _NARROWEST)
-    share_end = _PATCH + _AFTER_PATCH + _widest([entry.share for entry in legend], text)
-    name_width = _widest([entry.name for entry in legend], text)
-    pitch = share_end + _AFTER_SHARE + name_width + _BETWEEN_COLUMNS
-    lines = -(-len(legend) // max(1, (inner + _BETWEEN_COLUMNS) // pitch))
+    columns = _Columns.of(legend, inner)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
-    panels_top = top + _LINE
-    legend_top = panels_top + rows + _GAP
-    size = (inner + 2 * _MARGIN, legend_top + lines * _LINE + _MARGIN)
-    picture = Image.new("RGB", size, _PAPER)
+    legend_top = top + _LINE + rows + _GAP
+    height = legend_top + columns.lines * _LINE + _MARGIN
+    picture = Image.new("RGB", (inner + 2 * _MARGIN, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     if title:
-        draw.text((_MARGIN, _MARGIN), title, _INK, heading)
+        draw.text((_MARGIN, _MARGIN), title, _INK, ImageFont.load_default(_TITLE))
     left = _MARGIN + (inner - panels_width) // 2
     for number, (caption, panel) in enumerate(panels):
-        corner = (left + number * (cols + _GAP), panels_top)
-        draw.text((corner[0], top), caption, _FAINT_INK, text)
-        picture.paste(Image.fromarray(panel), corner)
-        draw.rectangle(
-            (corner[0] - 1, corner[1] - 1, corner[0] + cols, corner[1] + rows), None, _FRAME
-        )
+        x, y = left + number * (cols + _GAP), top + _LINE
+        draw.text((x, top), caption, _FAINT_INK, ImageFont.load_default(_TEXT))
+        picture.paste(Image.fromarray(panel), (x, y))
+        draw.rectangle((x - 1, y - 1, x + cols, y + rows), None, _FRAME)
     for number, entry in enumerate(legend):
-        column, line = divmod(number, lines)
-        corner = (_MARGIN + column * pitch, legend_top + line * _LINE)
-        _draw_entry(draw, corner, share_end, entry, text)
+        column, line = divmod(number, columns.lines)
+        corner = (_MARGIN + column * columns.pitch, legend_top + line * _LINE)
+        _draw_entry(draw, corner, columns.share_end, entry)
     return picture
 
 
-def _widest(texts: list[str], font: Font) -> int:
+@dataclass(frozen=True)
+class _Columns:
+    """How a legend is laid out: lines in a column, and where things lie in it."""
+
+    lines: int
+    pitch: int
+    share_end: int
+
+    @classmethod
+    def of(cls, legend: list[_Entry], width: int) -> _Columns:
+        share_end = _PATCH + _AFTER_PATCH + _widest([entry.share for entry in legend])
+        name_width = _widest([entry.name for entry in legend])
+        pitch = share_end + _AFTER_SHARE + name_width + _BETWEEN_COLUMNS
+        columns = max(1, (width + _BETWEEN_COLUMNS) // pitch)
+        return cls(-(-len(legend) // columns), pitch, share_end)
+
+
+def _widest(texts: list[str]) -> int:
+    font = ImageFont.load_default(_TEXT)
     return math.ceil(max((font.getlength(text) for text in texts), default=0.0))
 
 
 def _draw_entry(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], share_end: int, entry: _Entry, font: Font
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], share_end: int, entry: _Entry
 ) -> None:
+    font = ImageFont.load_default(_TEXT)
     x, y = corner
     draw.rectangle((x, y, x + _PATCH, y + _PATCH), entry.color, _FRAME)
     middle = y + _PATCH // 2
