@@ -1,9 +1,14 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files that appear whole or not at all.
+
+Everything is written in a hidden folder beside the result and moved into place at the end, on the
+same file system, so that a crash, a full disk or Ctrl-C never leaves half a file under a result's
+name. The hidden folder is named after the result: what a killed run left there goes with the next.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,27 +20,36 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it into place when the block ends well.
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file, and whatever belongs beside it, whole or not at all.
 
-    The folder is made if need be. The temporary file has the ending of `path`, since GDAL chooses
-    by it, and is removed if the block raises.
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file to make or to replace; its folder is made if need be.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write instead: a file of the same name in a hidden folder. When the block ends,
+        every file in that folder is moved to the folder of `path`, `path` itself last; when the
+        block fails, the hidden folder goes and whatever lay at `path` before stays.
 
     Raises
     ------
     RunError
-        If the folder or the file cannot be written: disk full, no permission, not a folder.
+        If the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    work = path.with_name(f".{path.name}.partial")
+    with run_errors(path):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {_reason(error)}") from error
+        yield work / path.name
+        with run_errors(path):
+            _move_all(work, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -46,23 +60,63 @@ def write_bytes(path: Path, data: bytes) -> None:
     RunError
         If it cannot be written.
     """
-    with whole_file(path) as temporary:
-        temporary.write_bytes(data)
+    with replacing(path) as part, run_errors(path):
+        part.write_bytes(data)
+
+
+@contextmanager
+def run_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn OSError, and the given kinds that a library raises for it, into one line for the user.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The result that is being written.
+    *kinds : type
+        Further exceptions that mean that writing failed.
+
+    Raises
+    ------
+    RunError
+        In place of any of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, (OSError, *kinds)):
+            raise
+        raise RunError(unwritable(path, _reason(error))) from error
+
+
+def unwritable(path: Path, reason: str) -> str:
+    """Say that a result cannot be written, with the space that is left where it should go."""
+    return (
+        f"{path}: cannot be written ({reason}; {_free(path.parent)}); "
+        "expected a folder that exists, is writable and has room: make room or choose another --out"
+    )
+
+
+def _move_all(work: Path, path: Path) -> None:
+    written = work / path.name
+    for part in (*sorted(set(work.iterdir()) - {written}), written):
+        _flush(part)
+        part.replace(path.with_name(part.name))
 
 
 def _flush(path: Path) -> None:
-    """Wait until a file's content is on the disk, so that renaming it never yields an empty one."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _reason(error: OSError) -> str:
-    remedies = {
-        errno.ENOSPC: "the disk is full; free some space and run the same command again",
-        errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-        errno.EACCES: "permission denied; choose another --out",
-        errno.EROFS: "the file system is read-only; choose another --out",
-        errno.ENOTDIR: "a part of the path is a file, not a folder; choose another --out",
-        errno.EEXIST: "a part of the path is a file, not a folder; choose another --out",
-    }
-    return remedies.get(error.errno or 0, str(error))
+def _reason(error: BaseException) -> str:
+    if error.__cause__ is not None:
+        return _reason(error.__cause__)
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(folder).free / 1e6:.1f} MB free in {folder}"
+    except OSError as error:
+        return f"{folder}: {_reason(error)}"

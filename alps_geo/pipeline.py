@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import rasterio
 
 from alps_geo import sam
 from alps_geo.clusters import fit_clusters
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 TILE_STAGE_VERSION = 1
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
+
+GDAL_CACHE_MB = 256
+"""GDAL would fill 5 % of the memory with blocks that no tile asks for again."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,17 @@ def label_scenes(
     AlpsGeoError
         If a scene, the model or the run folder cannot be used.
     """
-    settings = settings or LabelSettings()
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+        return _run(paths, out, settings or LabelSettings(), overwrite, listen)
+
+
+def _run(
+    paths: Sequence[str],
+    out: Path,
+    settings: LabelSettings,
+    overwrite: bool,
+    listen: Callable[[Event], None],
+) -> dict[str, Any]:
     clock = _Clock()
     jobs = _open_jobs(paths, settings)
     tally = _Tally(sum(len(job.grid) for job in jobs), listen)

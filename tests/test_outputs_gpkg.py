@@ -281,8 +281,9 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "missing" / "segments.gpkg"
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    path = tmp_path / "file" / "segments.gpkg"
     with pytest.raises(RunError, match="cannot be written") as failure:
         write(path, batches())
     assert str(path) in str(failure.value)

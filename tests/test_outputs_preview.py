@@ -156,8 +156,9 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "missing" / "preview.png"
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    path = tmp_path / "file" / "preview.png"
     with pytest.raises(RunError, match="cannot be written") as failure:
         drawn(path, grey(5, 5), np.ones((5, 5), int))
     assert str(path) in str(failure.value)

@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.files import replacing, run_errors, unwritable
+from alps_geo.files import replacing, run_errors, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,7 +59,7 @@ def write_cog(
     Parameters
     ----------
     path : pathlib.Path
-        Where to write; its folder must exist. A file that is there is replaced at the end.
+        Where to write. A file that is there is replaced at the end.
     blocks : iterable of (rasterio.windows.Window, array of (rows, cols))
         The raster in pieces that overlap nowhere, in any order; what they leave is `nodata`.
     height, width : int

@@ -13,7 +13,7 @@ from pyogrio._err import CPLE_BaseError
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.files import replacing, run_errors, unwritable
+from alps_geo.files import replacing, run_errors, unwritable
 from alps_geo.outputs.style import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_segments_gpkg(
     Parameters
     ----------
     path : pathlib.Path
-        Where to write; its folder must exist. A file that is there is replaced at the end.
+        Where to write. A file that is there is replaced at the end.
     batches : iterable of geopandas.GeoDataFrame
         Polygons and multipolygons, which become multipolygons, with the same columns in every
         batch; `cluster` among them, which the style goes by.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from alps_geo.outputs.files import replacing, run_errors
+from alps_geo.files import replacing, run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ def write_preview(
     Parameters
     ----------
     path : pathlib.Path
-        Where to write; its folder must exist. A file that is there is replaced at the end.
+        Where to write. A file that is there is replaced at the end.
     image : array (rows, cols, 3), uint8
         The scene, or an overview of it.
     labels : array (rows, cols), integer

@@ -11,10 +11,10 @@ import numpy as np
 import rasterio
 
 from alps_geo.ground import ground_measures
-from alps_geo.outputs.cog import write_cog
-from alps_geo.outputs.files import run_errors
+from alps_geo.outputs.cog import row_reader, write_cog
 from alps_geo.outputs.gpkg import write_segments_gpkg
 from alps_geo.outputs.preview import write_preview
+from alps_geo.outputs.style import write_raster_style
 from alps_geo.scene import read_overview
 from alps_geo.vectorize import polygonize
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
 
-FILES = ("labels.tif", "segments.tif", "segments.gpkg", "preview.png")
+FILES = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,6 @@ def write_results(
     RunError
         If a file cannot be written; those before it are whole, it and those after it are absent.
     """
-    with run_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     cluster = model.apply(segments.sums.features)
     cluster_of_id = np.concatenate([[0], cluster])
     on_grid = partial(
@@ -114,6 +112,7 @@ def write_results(
         description="cluster",
         colormap=model.palette,
     )
+    write_raster_style(folder / "labels.tif", model.palette)
     ground = _write_polygons(folder, scene, segments, cluster, model)
     _write_preview(folder, scene, model)
     return SceneResults(
@@ -135,10 +134,12 @@ def _write_polygons(
     area = np.zeros(len(segments))
 
     def batches() -> Iterator[gpd.GeoDataFrame]:
-        for polygons in _polygons(folder / "segments.tif"):
-            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
-            area[polygons.segment_id - 1] = measures.area
-            yield _attributes(scene, segments.sums, cluster, polygons, measures)
+        with rasterio.open(folder / "segments.tif") as raster:
+            read = row_reader(raster)
+            for polygons in polygonize(read, scene.height, scene.width, scene.transform):
+                measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
+                area[polygons.segment_id - 1] = measures.area
+                yield _attributes(scene, segments.sums, cluster, polygons, measures)
 
     write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette)
     return area
@@ -168,16 +169,6 @@ def _attributes(
         geometry=polygons.geometry,
         crs=scene.crs,
     )
-
-
-def _polygons(path: Path) -> Iterator[Polygons]:
-    with rasterio.open(path) as raster:
-
-        def read(start: int, stop: int) -> NDArray[np.uint32]:
-            rows: NDArray[np.uint32] = raster.read(1, window=((start, stop), (0, raster.width)))
-            return rows
-
-        yield from polygonize(read, raster.height, raster.width, raster.transform)
 
 
 def _write_preview(folder: Path, scene: Scene, model: ClusterModel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from alps_geo.outputs.files import replacing, run_errors
+from alps_geo.files import replacing, run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
