@@ -6,7 +6,8 @@ compute is the same, how it's computed is not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from math import ceil
 from typing import TYPE_CHECKING
@@ -15,19 +16,21 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F
 from torchvision.ops import nms
 
-from alps_geo.errors import SettingsError
-from alps_geo.sam.frame import SIDE, Frame
-from alps_geo.sam.masks import TileMasks, pack
+from alps_geo.errors import ModelError, SettingsError
+from alps_geo.sam.frame import Frame
+from alps_geo.sam.masks import TileMasks
+from alps_geo.sam.pixels import Enlarger, boxes
+from alps_geo.sam.resources import is_out_of_memory, points_at_once, side_by_side
 from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from alps_geo.sam.decoder import ImageKeys
     from alps_geo.sam.model import SamModel
 
 _EDGE = 20
@@ -55,22 +58,30 @@ class _Crop:
 
 @dataclass(frozen=True)
 class _Found:
-    """Masks on their way through the filters; bbox half-open, in window pixels."""
+    """Masks on their way through the filters.
+
+    `bbox` is half-open, in window pixels; `bits` are cropped to it, as in `TileMasks`; `smallness`
+    is the reciprocal of the area of the crop that a mask comes from.
+    """
 
     bbox: NDArray[np.int64]
     predicted_iou: NDArray[np.float32]
     stability_score: NDArray[np.float32]
-    crops: list[NDArray[np.bool_]]
     smallness: NDArray[np.float32]
+    bits: list[NDArray[np.uint8]]
 
     def __getitem__(self, keep: NDArray[np.int64]) -> _Found:
         return _Found(
             self.bbox[keep],
             self.predicted_iou[keep],
             self.stability_score[keep],
-            [self.crops[i] for i in keep],
             self.smallness[keep],
+            [self.bits[i] for i in keep],
         )
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *map(len, self.bits)], dtype=np.int64)
 
 
 @torch.inference_mode()
@@ -108,27 +119,29 @@ def generate_masks(
     height, width = image.shape[:2]
     found, embeddings = [], []
     for crop in _crops(height, width, settings):
-        part = np.ascontiguousarray(image[crop.slices])
-        embedding = model.encode(part)
+        embedding = model.encode(np.ascontiguousarray(image[crop.slices]))
+        embeddings.append(embedding)
         points = _points(crop, settings, valid)
         found.append(_masks_of_crop(model, embedding, points, crop, (height, width), settings))
-        embeddings.append(embedding)
     masks = _join(found)
     if len(found) > 1:
         masks = masks[_keep(masks.bbox, masks.smallness, settings.crop_nms_thresh)]
     if settings.min_mask_region_area:
         masks = _without_small_regions(masks, (height, width), settings)
-    bits, offsets = pack(masks.crops)
-    rows, cols = Frame(height, width).grid_shape
+    return _tile_masks(masks, embeddings[0], Frame(height, width))
+
+
+def _tile_masks(masks: _Found, embedding: Tensor, frame: Frame) -> TileMasks:
+    rows, cols = frame.grid_shape
     return TileMasks(
-        shape=(height, width),
+        shape=frame.shape,
         bbox=masks.bbox.astype(np.int32),
         predicted_iou=masks.predicted_iou,
         stability_score=masks.stability_score,
-        area=np.array([np.count_nonzero(crop) for crop in masks.crops], dtype=np.int64),
-        bits=bits,
-        offsets=offsets,
-        embedding=embeddings[0][0, :, :rows, :cols].float().cpu().numpy().copy(),
+        area=np.array([np.bitwise_count(bits).sum() for bits in masks.bits], dtype=np.int64),
+        bits=np.concatenate([np.zeros(0, dtype=np.uint8), *masks.bits]),
+        offsets=masks.offsets,
+        embedding=np.ascontiguousarray(embedding[0, :, :rows, :cols].float().cpu().numpy()),
     )
 
 
@@ -182,83 +195,95 @@ def _masks_of_crop(
     tile_shape: tuple[int, int],
     settings: MaskSettings,
 ) -> _Found:
-    batch = settings.points_per_batch or 4
-    parts = [
-        _masks_of_batch(model, embedding, points[start : start + batch], crop, settings)
-        for start in range(0, len(points), batch)
-    ]
-    found = _join(parts)
+    keys = model.decoder.prepare(embedding)
+    frame = Frame(*crop.shape)
+    decode = partial(_masks_of_points, model, keys, Enlarger(frame), settings=settings)
+    batch = settings.points_per_batch or points_at_once(model)
+    inputs = (points * frame.scale)[:, ::-1].astype(np.float32)
+    found = _join(
+        side_by_side(decode, [inputs[i : i + batch] for i in range(0, len(inputs), batch)])
+        if model.device == "cpu"
+        else [decode(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
+    )
+    origin = np.array([crop.row_min, crop.col_min] * 2)
+    smallness = np.full(len(found.bbox), 1 / (frame.height * frame.width), dtype=np.float32)
+    found = replace(found, bbox=found.bbox + origin, smallness=smallness)
     found = found[np.flatnonzero(~_is_cut_off(found.bbox, crop, tile_shape))]
     return found[_keep(found.bbox, found.predicted_iou, settings.box_nms_thresh)]
 
 
-def _masks_of_batch(
+def _masks_of_points(
     model: SamModel,
-    embedding: Tensor,
-    points: NDArray[np.float64],
-    crop: _Crop,
+    keys: ImageKeys,
+    enlarger: Enlarger,
+    points: NDArray[np.float32],
     settings: MaskSettings,
 ) -> _Found:
-    frame = Frame(*crop.shape)
-    logits, predicted_iou = _decode(model, embedding, points * frame.scale)
-    if settings.pred_iou_thresh > 0:
-        keep = predicted_iou > settings.pred_iou_thresh
-        logits, predicted_iou = logits[keep], predicted_iou[keep]
-    full = _full_size(logits, frame)
-    inner = (full > settings.stability_score_offset).sum((-1, -2))
-    outer = (full > -settings.stability_score_offset).sum((-1, -2))
-    stability = inner / outer.clamp(min=1)
-    keep = (stability >= settings.stability_score_thresh) & (full > 0).any(-1).any(-1)
-    dense = (full[keep] > 0).cpu().numpy()
-    packed = TileMasks.from_dense(
-        dense,
-        predicted_iou[keep].cpu().numpy(),
-        stability[keep].cpu().numpy(),
-        np.zeros((0, 0, 0), dtype=np.float32),
-    )
-    height, width = crop.shape
-    return _Found(
-        packed.bbox.astype(np.int64) + np.array([crop.row_min, crop.col_min] * 2),
-        packed.predicted_iou,
-        packed.stability_score,
-        [packed.mask(i) for i in range(len(packed))],
-        np.full(len(packed), 1 / (height * width), dtype=np.float32),
-    )
+    """Decode (x, y) points, in halves if memory runs out, and filter their masks by score."""
+    try:
+        return _decode(model, keys, enlarger, points, settings)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(points) == 1:
+            raise ModelError(
+                f"{model.name} on {model.device} runs out of memory with a single point; "
+                "expected room for one: free memory, or use a smaller model"
+            ) from error
+    # Only here, outside the handler, is the failed attempt's memory free again.
+    if model.device == "cuda":
+        torch.cuda.empty_cache()
+    middle = len(points) // 2
+    halves = points[:middle], points[middle:]
+    return _join([_masks_of_points(model, keys, enlarger, half, settings) for half in halves])
 
 
+@torch.inference_mode()
 def _decode(
-    model: SamModel, embedding: Tensor, points: NDArray[np.float64]
-) -> tuple[Tensor, Tensor]:
-    """Three masks for each point: logits (3 P, 256, 256) and predicted IoU (3 P,)."""
-    sam = model.sam
-    xy = torch.as_tensor(points[:, None, ::-1].copy(), dtype=torch.float32, device=model.device)
-    labels = torch.ones(xy.shape[:2], dtype=torch.int, device=model.device)
-    sparse, dense = sam.prompt_encoder(points=(xy, labels), boxes=None, masks=None)
-    logits, predicted_iou = sam.mask_decoder(
-        image_embeddings=embedding,
-        image_pe=sam.prompt_encoder.get_dense_pe(),
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        multimask_output=True,
+    model: SamModel,
+    keys: ImageKeys,
+    enlarger: Enlarger,
+    points: NDArray[np.float32],
+    settings: MaskSettings,
+) -> _Found:
+    """Decode points: predicted IoU decides before there are pixels, stability before masks."""
+    decoder = model.decoder
+    prompts = decoder.prompt(keys, torch.from_numpy(points).to(model.device))
+    predicted_iou = decoder.predicted_iou(keys, prompts)
+    wanted = torch.ones_like(predicted_iou, dtype=torch.bool)
+    if settings.pred_iou_thresh > 0:
+        wanted = predicted_iou > settings.pred_iou_thresh
+    some = wanted.any(1).nonzero()[:, 0]
+    if not len(some):
+        return _join([])
+    logits = decoder.logits(keys, prompts[some], wanted[some])
+    stability = enlarger.stability(logits, settings.stability_score_offset)
+    stable = stability >= settings.stability_score_thresh
+    packed = enlarger.packed(logits[stable])
+    bbox = boxes(packed, enlarger.frame.width)
+    masks = _Found(
+        bbox,
+        predicted_iou[wanted][stable].float().cpu().numpy(),
+        stability[stable].cpu().numpy(),
+        np.zeros(len(bbox), dtype=np.float32),
+        [_crop_bits(mask, box) for mask, box in zip(packed, bbox, strict=True)],
     )
-    return logits.flatten(0, 1), predicted_iou.flatten(0, 1)
+    return masks[np.flatnonzero(bbox.any(axis=1))]
 
 
-def _full_size(logits: Tensor, frame: Frame) -> Tensor:
-    """Bring (N, 256, 256) logits to the size of the image, by way of the encoder's square."""
-    rows, cols = frame.input_shape
-    square = F.interpolate(logits[:, None], (SIDE, SIDE), mode="bilinear", align_corners=False)
-    inside = square[:, :, :rows, :cols]
-    return F.interpolate(inside, frame.shape, mode="bilinear", align_corners=False)[:, 0]
+def _crop_bits(packed: NDArray[np.uint8], box: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Cut a mask, packed row by row at full width, down to its bbox and pack it again."""
+    row_min, col_min, row_max, col_max = box
+    return np.packbits(np.unpackbits(packed[row_min:row_max], axis=1)[:, col_min:col_max])
 
 
-def _join(parts: list[_Found]) -> _Found:
+def _join(parts: Sequence[_Found]) -> _Found:
     return _Found(
         np.concatenate([np.zeros((0, 4), dtype=np.int64), *(part.bbox for part in parts)]),
         _concatenate([part.predicted_iou for part in parts]),
         _concatenate([part.stability_score for part in parts]),
-        [crop for part in parts for crop in part.crops],
         _concatenate([part.smallness for part in parts]),
+        [bits for part in parts for bits in part.bits],
     )
 
 
@@ -299,19 +324,28 @@ def _without_small_regions(
     """Fill small holes, drop small islands, and drop what has become a duplicate."""
     repaired, bbox = [], masks.bbox.copy()
     is_as_it_was = np.ones(len(masks.bbox), dtype=np.float32)
-    for index, crop in enumerate(masks.crops):
-        row_min, col_min, row_max, col_max = masks.bbox[index]
-        mask = np.zeros(tile_shape, dtype=np.bool_)
-        mask[row_min:row_max, col_min:col_max] = crop
-        mask = _without_islands(_without_holes(mask, settings), settings)
-        rows, cols = ndimage.find_objects(mask.astype(np.uint8))[0]
-        bbox[index] = rows.start, cols.start, rows.stop, cols.stop
-        repaired.append(mask[rows, cols])
-        is_as_it_was[index] = np.array_equal(repaired[-1], crop)
-    changed = _Found(bbox, masks.predicted_iou, masks.stability_score, repaired, masks.smallness)
+    for index, bits in enumerate(masks.bits):
+        before = _unpack(bits, masks.bbox[index], tile_shape)
+        after = _without_islands(_without_holes(before, settings), settings)
+        bbox[index] = boxes(np.packbits(after[None], axis=-1), tile_shape[1])[0]
+        repaired.append(_crop_bits(np.packbits(after, axis=-1), bbox[index]))
+        is_as_it_was[index] = np.array_equal(before, after)
+    changed = replace(masks, bbox=bbox, bits=repaired)
     # Masks that needed no repair win over those that did.
     threshold = max(settings.box_nms_thresh, settings.crop_nms_thresh)
     return changed[_keep(bbox, is_as_it_was, threshold)]
+
+
+def _unpack(
+    bits: NDArray[np.uint8], box: NDArray[np.int64], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    row_min, col_min, row_max, col_max = box
+    inside = row_max - row_min, col_max - col_min
+    mask = np.zeros(shape, dtype=np.bool_)
+    mask[row_min:row_max, col_min:col_max] = np.unpackbits(
+        bits, count=inside[0] * inside[1]
+    ).reshape(inside)
+    return mask
 
 
 def _without_holes(mask: NDArray[np.bool_], settings: MaskSettings) -> NDArray[np.bool_]:

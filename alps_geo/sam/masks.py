@@ -10,8 +10,6 @@ import numpy as np
 from alps_geo.sam.frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
 
@@ -63,7 +61,7 @@ class TileMasks:
         crops = (
             mask[box[0] : box[2], box[1] : box[3]] for mask, box in zip(masks, bbox, strict=True)
         )
-        bits, offsets = pack(crops)
+        bits = [np.packbits(crop) for crop in crops]
         height, width = masks.shape[1:]
         return cls(
             (height, width),
@@ -71,8 +69,8 @@ class TileMasks:
             np.asarray(predicted_iou, dtype=np.float32),
             np.asarray(stability_score, dtype=np.float32),
             masks.sum(axis=(1, 2), dtype=np.int64),
-            bits,
-            offsets,
+            np.concatenate([np.zeros(0, dtype=np.uint8), *bits]),
+            np.cumsum([0, *map(len, bits)], dtype=np.int64),
             np.asarray(embedding, dtype=np.float32),
         )
 
@@ -102,13 +100,6 @@ class TileMasks:
         for index in range(len(self)):
             dense[index][self.slices(index)] = self.mask(index)
         return dense
-
-
-def pack(crops: Iterable[NDArray[np.bool_]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pack cropped masks into the `bits` and `offsets` of `TileMasks`."""
-    packed = [np.packbits(crop) for crop in crops]
-    offsets = np.cumsum([0, *map(len, packed)], dtype=np.int64)
-    return np.concatenate([np.zeros(0, dtype=np.uint8), *packed]), offsets
 
 
 def _bbox(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

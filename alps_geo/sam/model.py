@@ -11,6 +11,7 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from alps_geo.errors import ModelError
+from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import MEAN, STD, TinyVitEncoder, fuse_norms, to_input
 from alps_geo.sam.frame import CELL, SIDE
 from alps_geo.sam.weights import model_spec, read_weights
@@ -18,9 +19,10 @@ from alps_geo.sam.weights import model_spec, read_weights
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +38,31 @@ class SamModel:
     device : str
         "cpu", "cuda" or "mps".
     dtype : str
-        "float32".
-    sam : segment_anything.modeling.Sam
-        The network.
+        "float32", "bf16" or "fp16".
+    encoder : torch.nn.Module
+        (B, 3, 1024, 1024) normalised pixels to (B, 256, 64, 64).
+    decoder : alps_geo.sam.decoder.Decoder
+        Embeddings and points to masks.
     """
 
     name: str
     sha256: str
     device: str
     dtype: str
-    sam: Sam
+    encoder: nn.Module
+    decoder: Decoder
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """What `dtype` is called in torch."""
+        return DTYPES[self.dtype]
 
     @torch.inference_mode()
     def encode(self, image: NDArray[np.uint8]) -> Tensor:
-        """Encode an (H, W, 3) uint8 image to (1, 256, 64, 64), padding included."""
-        embedding: Tensor = self.sam.image_encoder(to_input(image, torch.device(self.device)))
-        return embedding
+        """Encode an (H, W, 3) uint8 image to (1, 256, 64, 64) float32, padding included."""
+        pixels = to_input(image, torch.device(self.device))
+        embedding: Tensor = self.encoder(pixels.to(self.torch_dtype))
+        return embedding.float()
 
 
 def load_model(
@@ -72,7 +83,8 @@ def load_model(
     device : str
         "cpu", "cuda", "mps", or "auto" for the best one there is.
     dtype : str
-        "float32", in which masks equal segment_anything's.
+        "float32", in which masks equal segment_anything's; or "bf16" or "fp16", which are faster
+        and change some masks.
 
     Returns
     -------
@@ -85,16 +97,29 @@ def load_model(
     """
     model_spec(name)
     place = choose_device(device)
-    if dtype != "float32":
-        raise ModelError(f"dtype is {dtype!r}, expected float32")
+    if dtype not in DTYPES:
+        raise ModelError(f"there is no dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
     path = None if checkpoint is None else Path(checkpoint)
-    state, sha256 = read_weights(name, path)
+    sam, sha256 = load_network(name, path)
+    sam.to(place)
+    encoder = sam.image_encoder.to(DTYPES[dtype])
+    return SamModel(name, sha256, place, dtype, encoder, Decoder(sam, DTYPES[dtype]))
+
+
+def load_network(name: str, checkpoint: Path | None = None) -> tuple[Sam, str]:
+    """Load a SAM as segment_anything's own class, in float32 on the CPU, with its file's SHA-256.
+
+    Raises
+    ------
+    ModelError
+        If the weights cannot be used.
+    """
+    state, sha256 = read_weights(name, checkpoint)
     sam = _build_mobile_sam() if name == "mobile_sam" else sam_model_registry[name]()
-    _load_state(sam, state, path or model_spec(name).path)
+    _load_state(sam, state, checkpoint or model_spec(name).path)
     if name == "mobile_sam":
         fuse_norms(sam.image_encoder)
-    sam.eval().requires_grad_(False).to(place)
-    return SamModel(name, sha256, place, dtype, sam)
+    return sam.eval().requires_grad_(False), sha256
 
 
 def choose_device(device: str) -> str:
