@@ -65,7 +65,7 @@ def ground_measures(
     horizontal = _horizontal(CRS.from_user_input(crs))
     unit = horizontal.axis_info[0].unit_conversion_factor
     base = _base(horizontal.geodetic_crs)
-    geod = base and base.get_geod()
+    geod = None if base is None else base.get_geod()
     if base is None or geod is None:
         return _measure(geometries, _Plane(transform.scale(unit)))
     ellipsoid = _Ellipsoid(horizontal, base, geod)

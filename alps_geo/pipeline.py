@@ -8,10 +8,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alps_geo import sam
 from alps_geo.clusters import fit_clusters
 from alps_geo.errors import SceneError
-from alps_geo.features import RegionSums
 from alps_geo.files import write_bytes
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import write_results
@@ -282,11 +283,13 @@ def _open_jobs(paths: Sequence[str], settings: LabelSettings) -> list[Job]:
 
 def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: _Tally) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
-    sums = RegionSums.concatenate([found.sums for found in segments])
+    # Only features can be put together: scenes may have different bands.
+    features = np.concatenate([found.sums.features for found in segments])
+    area = np.concatenate([found.sums.area for found in segments])
     clusters = settings.clusters
     if clusters is None:
-        clusters = min(DEFAULT_CLUSTERS, len(sums))
+        clusters = max(1, min(DEFAULT_CLUSTERS, len(area)))
         if clusters < DEFAULT_CLUSTERS:
-            note = f"SAM found only {len(sums)} segments, so there are {clusters} clusters"
+            note = f"SAM found only {len(area)} segments, so there are {clusters} clusters"
             tally.tell("cluster", note=note)
-    return fit_clusters(sums.features, sums.area, clusters, settings.seed)
+    return fit_clusters(features, area, clusters, settings.seed)

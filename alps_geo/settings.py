@@ -72,7 +72,7 @@ class LabelSettings:
     overlap: int | None = None
     points_per_side: int = 32
     pred_iou_thresh: float = 0.7
-    stability_score_thresh: float = 0.85
+    stability_score_thresh: float = 0.8
     max_mask_area: float = 0.9
     min_area: int = 16
 

@@ -47,4 +47,4 @@ def area_text(area: float, unit: str) -> str:
         return f"{area / 1e6:,.1f} km²"
     if area >= 1e5:
         return f"{area / 1e4:,.1f} ha"
-    return f"{area:,.0f} m²"
+    return f"{area:,.0f} m²" if area >= 100 else f"{area:.1f} m²"

@@ -23,7 +23,7 @@ def planted(scene: NDArray[np.int32], tile: Tile) -> Fragments:
     """What a perfect SAM finds in a tile of a scene whose segments are known."""
     rows, cols = tile.window.toslices()
     ids, labels = np.unique(np.append(0, scene[rows, cols]), return_inverse=True)
-    labels = labels[1:].reshape(scene[rows, cols].shape).astype(np.int32)
+    labels = labels[1:].reshape(scene[rows, cols].shape)
     count = len(ids) - 1
     core = np.zeros_like(labels)
     core[tile.core_slices] = labels[tile.core_slices]
@@ -35,7 +35,7 @@ def planted(scene: NDArray[np.int32], tile: Tile) -> Fragments:
         pixel_sums(core, count, coordinates[:, rows, cols]),
         np.stack([area * 0.9, area * 0.8], axis=1),
     )
-    return Fragments(labels, sums, tile.core.width * tile.core.height)
+    return Fragments(labels.astype(np.int32), sums, tile.core.width * tile.core.height)
 
 
 def assembled(grid: TileGrid, scene: NDArray[np.int32]) -> tuple[NDArray[np.uint32], Segments]:

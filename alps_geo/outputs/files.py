@@ -97,6 +97,8 @@ def _flush(path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
+    if error.__cause__ is not None:
+        return _reason(error.__cause__)
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()).rstrip(".") or type(error).__name__
 

@@ -105,7 +105,7 @@ def write_results(
         for index, tile in enumerate(grid):
             yield tile.core, segments.core_ids(index, tile, load(tile))
 
-    write_cog(folder / "segments.tif", ids(), dtype=np.uint32, description="segment id")
+    on_grid(folder / "segments.tif", ids(), dtype=np.uint32, description="segment id")
     label_type = np.uint8 if len(model) <= 255 else np.uint16
     on_grid(
         folder / "labels.tif",

@@ -79,7 +79,7 @@ def to_input(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     resized = image
     if image.shape[:2] != (rows, cols):
         resized = np.asarray(Image.fromarray(image).resize((cols, rows), Image.Resampling.BILINEAR))
-    pixels = torch.from_numpy(np.ascontiguousarray(resized)).to(device).permute(2, 0, 1).float()
+    pixels = torch.from_numpy(np.array(resized)).to(device).permute(2, 0, 1).float()
     mean = torch.tensor(MEAN, device=device).view(3, 1, 1)
     std = torch.tensor(STD, device=device).view(3, 1, 1)
     padding = (0, SIDE - cols, 0, SIDE - rows)

@@ -1,0 +1,175 @@
+"""GeoPackages of segments that QGIS opens in their clusters' colours."""
+
+from __future__ import annotations
+
+import sqlite3
+import warnings
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import geopandas as gpd
+import pyogrio
+from pyogrio._err import CPLE_BaseError
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from alps_geo.errors import RunError
+from alps_geo.outputs.files import replacing, run_errors, unwritable
+from alps_geo.outputs.style import polygons_qml, polygons_sld
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+# Every date in the file: the same polygons give the same bytes, whenever they are written.
+_DATE = "2000-01-01T00:00:00.000Z"
+_GEOMETRY = "geom"
+_FIELD = "cluster"
+_WRITE_ERRORS = (DataLayerError, DataSourceError, CPLE_BaseError, sqlite3.Error)
+# GeoPackage's own number for a plane that is tied to no place.
+_UNDEFINED_CARTESIAN = -1
+
+
+def write_segments_gpkg(
+    path: Path,
+    batches: Iterable[gpd.GeoDataFrame],
+    *,
+    crs: object | None,
+    layer: str = "segments",
+    palette: Mapping[int, tuple[int, int, int]],
+    names: Mapping[int, str] | None = None,
+) -> None:
+    """Write segments as a GeoPackage layer with a spatial index and a default style.
+
+    Memory holds one batch at a time. The style is stored as QGIS stores it, in the table
+    `layer_styles`, where GeoServer finds its SLD too. Dates in the file are 2000-01-01, so that the
+    same segments give the same bytes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write; its folder must exist. A file that is there is replaced at the end.
+    batches : iterable of geopandas.GeoDataFrame
+        Polygons and multipolygons, which become multipolygons, with the same columns in every
+        batch; `cluster` among them, which the style goes by.
+    crs : anything that geopandas takes, or None
+        None becomes GeoPackage's undefined Cartesian system.
+    layer : str
+    palette : mapping of cluster to (red, green, blue)
+        0 to 255 each.
+    names : mapping of cluster to str, optional
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written whole, as on a full disk.
+    """
+    with replacing(path) as part, _ogr_options():
+        count = 0
+        for batch in _at_least_one(batches):
+            with run_errors(path, *_WRITE_ERRORS):
+                _append(part, batch.set_crs(crs, allow_override=True), layer)
+            count += len(batch)
+        with run_errors(path, *_WRITE_ERRORS), closing(sqlite3.connect(part)) as database:
+            stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
+            _add_style(database, layer, palette, names)
+        if stored != count:
+            raise RunError(unwritable(path, f"{stored} of {count} polygons were stored"))
+
+
+def _at_least_one(batches: Iterable[gpd.GeoDataFrame]) -> Iterator[gpd.GeoDataFrame]:
+    """Give an empty batch where there is none: the layer exists all the same."""
+    none = True
+    for batch in batches:
+        yield batch
+        none = False
+    if none:
+        yield gpd.GeoDataFrame({"segment_id": [], _FIELD: []}, dtype="int64", geometry=[])
+
+
+def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
+    exists = path.exists()
+    options = {} if exists else {"GEOMETRY_NAME": _GEOMETRY}
+    if batch.crs is None and not exists:
+        options["SRID"] = str(_UNDEFINED_CARTESIAN)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
+        pyogrio.write_dataframe(
+            batch,
+            path,
+            layer=layer,
+            driver="GPKG",
+            geometry_type="MultiPolygon",
+            promote_to_multi=True,
+            append=exists,
+            layer_options=options,
+        )
+
+
+@contextmanager
+def _ogr_options() -> Iterator[None]:
+    """Fix the dates, and leave syncing to the end: a file that is cut short is thrown away."""
+    wanted = {"OGR_CURRENT_DATE": _DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"}
+    before = {name: pyogrio.get_gdal_config_option(name) for name in wanted}
+    pyogrio.set_gdal_config_options(wanted)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
+
+
+def _add_style(
+    database: sqlite3.Connection,
+    layer: str,
+    palette: Mapping[int, tuple[int, int, int]],
+    names: Mapping[int, str] | None,
+) -> None:
+    """Add the table that QGIS makes when it saves a style, with one default style in it."""
+    database.executescript(
+        """
+        CREATE TABLE layer_styles (
+            "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+            "f_table_catalog" TEXT(256),
+            "f_table_schema" TEXT(256),
+            "f_table_name" TEXT(256),
+            "f_geometry_column" TEXT(256),
+            "styleName" TEXT(30),
+            "styleQML" TEXT,
+            "styleSLD" TEXT,
+            "useAsDefault" BOOLEAN,
+            "description" TEXT,
+            "owner" TEXT(30),
+            "ui" TEXT(30),
+            "update_time" DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
+        );
+        CREATE TRIGGER "trigger_insert_feature_count_layer_styles"
+        AFTER INSERT ON "layer_styles" BEGIN
+            UPDATE gpkg_ogr_contents SET feature_count = feature_count + 1
+            WHERE lower(table_name) = lower('layer_styles');
+        END;
+        CREATE TRIGGER "trigger_delete_feature_count_layer_styles"
+        AFTER DELETE ON "layer_styles" BEGIN
+            UPDATE gpkg_ogr_contents SET feature_count = feature_count - 1
+            WHERE lower(table_name) = lower('layer_styles');
+        END;
+        """
+    )
+    database.execute("INSERT INTO gpkg_ogr_contents VALUES ('layer_styles', 0)")
+    database.execute(
+        "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
+        "VALUES ('layer_styles', 'attributes', 'layer_styles', ?, 0)",
+        [_DATE],
+    )
+    database.execute(
+        "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
+        "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner, "
+        "update_time) VALUES ('', '', ?, ?, 'clusters', ?, ?, 1, ?, '', ?)",
+        [
+            layer,
+            _GEOMETRY,
+            polygons_qml(_FIELD, palette, names),
+            polygons_sld(_FIELD, palette, names),
+            "One colour for each cluster",
+            _DATE,
+        ],
+    )
+    database.commit()

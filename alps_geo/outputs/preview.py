@@ -1,0 +1,227 @@
+"""One picture of a result: the scene, its labels, and what the colours mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from alps_geo.outputs.files import replacing, run_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Color = tuple[int, int, int]
+    Pixels = NDArray[np.uint8]
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+# All in pixels of the picture.
+_LONGEST_PANEL = 960
+_SHORTEST_PANEL = 480
+_THINNEST_PANEL = 56
+_NARROWEST = 720
+_MARGIN = 32
+_GAP = 24
+_PATCH = 18
+_LINE = 28
+_TEXT = 16
+_TITLE = 24
+_LONGEST_NAME = 32
+_BETWEEN_COLUMNS = 48
+_AFTER_PATCH = 10
+_BEFORE_SHARE = 20
+
+_INK = (38, 42, 48)
+_FAINT_INK = (120, 126, 134)
+_FRAME = (176, 181, 188)
+_PAPER = (255, 255, 255)
+_UNLABELLED = (222, 222, 222)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One line of the legend."""
+
+    color: Color
+    name: str
+    share: str
+
+
+def write_preview(
+    path: Path,
+    image: Pixels,
+    labels: NDArray[np.integer],
+    valid: NDArray[np.bool_],
+    palette: Mapping[int, Color],
+    names: Mapping[int, str] | None = None,
+    title: str | None = None,
+) -> None:
+    """Draw the scene beside its labels, with a legend, as one PNG.
+
+    Large scenes are drawn smaller, small ones larger pixel by pixel. Unlabelled pixels show the
+    scene in faint grey, pixels without data are white. The same arrays give the same bytes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write; its folder must exist. A file that is there is replaced at the end.
+    image : array (rows, cols, 3), uint8
+        The scene, or an overview of it.
+    labels : array (rows, cols), integer
+        Clusters, 0 where there is none.
+    valid : array (rows, cols), bool
+        Where the scene has data. Shares are shares of these pixels.
+    palette : mapping of cluster to (red, green, blue)
+        All clusters that the legend lists, 0 to 255 each.
+    names : mapping of cluster to str, optional
+    title : str, optional
+        Above the panels.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    rows, cols = _panel_shape(*labels.shape)
+    scene = _scene_panel(image, valid, rows, cols)
+    colored = _labels_panel(scene, _nearest(labels, rows, cols), palette)
+    empty = ~_nearest(valid, rows, cols)
+    panels = ("scene", _blank(scene, empty)), ("labels", _blank(colored, empty))
+    picture = _compose(panels, _legend(labels, valid, palette, names or {}), title)
+    with replacing(path) as part, run_errors(path):
+        picture.save(part, format="PNG", optimize=True)
+
+
+def _panel_shape(rows: int, cols: int) -> tuple[int, int]:
+    """Shape to draw at: whole multiples of a small scene; a thin one is widened to be seen."""
+    longest = max(rows, cols)
+    scale = (
+        _LONGEST_PANEL / longest
+        if longest > _LONGEST_PANEL
+        else max(1, round(_SHORTEST_PANEL / longest))
+    )
+    return max(round(rows * scale), _THINNEST_PANEL), max(round(cols * scale), _THINNEST_PANEL)
+
+
+def _nearest(values: NDArray[_Scalar], rows: int, cols: int) -> NDArray[_Scalar]:
+    row = np.arange(rows) * values.shape[0] // rows
+    col = np.arange(cols) * values.shape[1] // cols
+    nearest: NDArray[_Scalar] = values[row[:, None], col]
+    return nearest
+
+
+def _scene_panel(image: Pixels, valid: NDArray[np.bool_], rows: int, cols: int) -> Pixels:
+    """Draw the scene at the given shape; smaller means averaged, without what has no data."""
+    if rows >= image.shape[0] and cols >= image.shape[1]:
+        return _nearest(image, rows, cols)
+    weights = _shrunk(valid.astype(np.float32), rows, cols)
+    sums = [_shrunk(image[..., band] * valid, rows, cols) for band in range(3)]
+    return np.rint(np.stack(sums, axis=-1) / np.maximum(weights, 1e-6)[..., None]).astype(np.uint8)
+
+
+def _shrunk(values: NDArray[np.generic], rows: int, cols: int) -> NDArray[np.float32]:
+    whole = Image.fromarray(values.astype(np.float32))
+    return np.asarray(whole.resize((cols, rows), Image.Resampling.BOX))
+
+
+def _labels_panel(
+    scene: Pixels, labels: NDArray[np.integer], palette: Mapping[int, Color]
+) -> Pixels:
+    grey = scene.mean(axis=-1, keepdims=True)
+    # Between 200 and 245: paler than any colour, and never the white of pixels without data.
+    panel: Pixels = np.rint(200 + grey * 45 / 255).astype(np.uint8).repeat(3, axis=-1)
+    for cluster, color in palette.items():
+        panel[labels == cluster] = color
+    return panel
+
+
+def _blank(panel: Pixels, empty: NDArray[np.bool_]) -> Pixels:
+    return np.where(empty[..., None], np.uint8(255), panel)
+
+
+def _legend(
+    labels: NDArray[np.integer],
+    valid: NDArray[np.bool_],
+    palette: Mapping[int, Color],
+    names: Mapping[int, str],
+) -> list[_Entry]:
+    found, counts = np.unique(labels[valid], return_counts=True)
+    count = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    total = max(int(counts.sum()), 1)
+    entries = [
+        _Entry(color, _shortened(f"{cluster}  {names.get(cluster, '')}".rstrip()), _share(n, total))
+        for cluster, color in sorted(palette.items())
+        for n in [count.get(cluster, 0)]
+    ]
+    unlabelled = sum(n for cluster, n in count.items() if cluster not in palette)
+    if unlabelled:
+        entries.append(_Entry(_UNLABELLED, "unlabelled", _share(unlabelled, total)))
+    return entries
+
+
+def _share(count: int, total: int) -> str:
+    """Percentage with one decimal; little shows as little, none as none."""
+    percent = 100 * count / total
+    if percent >= 0.05:
+        return f"{percent:.1f} %"
+    return "<0.1 %" if count else "none"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1].rstrip() + "…"
+
+
+def _compose(
+    panels: tuple[tuple[str, Pixels], ...], legend: list[_Entry], title: str | None
+) -> Image.Image:
+    text, heading = ImageFont.load_default(_TEXT), ImageFont.load_default(_TITLE)
+    rows, cols = panels[0][1].shape[:2]
+    panels_width = 2 * cols + _GAP
+    inner = max(panels_width, _NARROWEST)
+    entry_width = _entry_width(legend, text)
+    pitch = entry_width + _BETWEEN_COLUMNS
+    lines = -(-len(legend) // max(1, (inner + _BETWEEN_COLUMNS) // pitch))
+    top = _MARGIN + (_TITLE + _GAP if title else 0)
+    panels_top = top + _LINE
+    legend_top = panels_top + rows + _GAP
+    size = (inner + 2 * _MARGIN, legend_top + lines * _LINE + _MARGIN)
+    picture = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(picture)
+    if title:
+        draw.text((_MARGIN, _MARGIN), title, _INK, heading)
+    left = _MARGIN + (inner - panels_width) // 2
+    for number, (caption, panel) in enumerate(panels):
+        corner = (left + number * (cols + _GAP), panels_top)
+        draw.text((corner[0], top), caption, _FAINT_INK, text)
+        picture.paste(Image.fromarray(panel), corner)
+        draw.rectangle(
+            (corner[0] - 1, corner[1] - 1, corner[0] + cols, corner[1] + rows), None, _FRAME
+        )
+    for number, entry in enumerate(legend):
+        column, line = divmod(number, lines)
+        corner = (_MARGIN + column * pitch, legend_top + line * _LINE)
+        _draw_entry(draw, corner, entry_width, entry, text)
+    return picture
+
+
+def _entry_width(legend: list[_Entry], font: Font) -> int:
+    name = max((font.getlength(entry.name) for entry in legend), default=0.0)
+    share = max((font.getlength(entry.share) for entry in legend), default=0.0)
+    return round(_PATCH + _AFTER_PATCH + name + _BEFORE_SHARE + share)
+
+
+def _draw_entry(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], width: int, entry: _Entry, font: Font
+) -> None:
+    x, y = corner
+    draw.rectangle((x, y, x + _PATCH, y + _PATCH), entry.color, _FRAME)
+    middle = y + _PATCH // 2
+    draw.text((x + _PATCH + _AFTER_PATCH, middle), entry.name, _INK, font, anchor="lm")
+    draw.text((x + width, middle), entry.share, _FAINT_INK, font, anchor="rm")

@@ -1,0 +1,171 @@
+"""Styles that open a result in its clusters' colours: QML for QGIS, SLD for everyone else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from alps_geo.outputs.files import replacing, run_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    Color = tuple[int, int, int]
+
+_DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+_OUTLINE_MM = "0.1"
+# 0.1 mm in SLD's pixels of 0.28 mm.
+_OUTLINE_PIXELS = "0.36"
+_SLD_NAMESPACES = {
+    "xmlns": "http://www.opengis.net/sld",
+    "xmlns:ogc": "http://www.opengis.net/ogc",
+    "xmlns:se": "http://www.opengis.net/se",
+    "version": "1.1.0",
+}
+
+
+def cluster_label(cluster: int, names: Mapping[int, str] | None) -> str:
+    """Name of a cluster, its number where it has none."""
+    return (names or {}).get(cluster) or str(cluster)
+
+
+def polygons_qml(
+    field: str, palette: Mapping[int, Color], names: Mapping[int, str] | None = None
+) -> str:
+    """Style polygons by a field, one colour for each of its values, as QGIS stores it.
+
+    Parameters
+    ----------
+    field : str
+        The attribute that holds the cluster.
+    palette : mapping of cluster to (red, green, blue)
+        0 to 255 each. Outlines take a darker shade: where small polygons are little more than
+        outline, the map keeps its colours.
+    names : mapping of cluster to str, optional
+
+    Returns
+    -------
+    str
+        A QML document.
+    """
+    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    renderer = ET.SubElement(
+        root,
+        "renderer-v2",
+        {"type": "categorizedSymbol", "attr": field, "enableorderby": "0", "forceraster": "0"},
+    )
+    categories = ET.SubElement(renderer, "categories")
+    symbols = ET.SubElement(renderer, "symbols")
+    for number, (cluster, color) in enumerate(sorted(palette.items())):
+        ET.SubElement(
+            categories,
+            "category",
+            value=str(cluster),
+            type="long",
+            label=cluster_label(cluster, names),
+            symbol=str(number),
+            render="true",
+        )
+        symbol = ET.SubElement(symbols, "symbol", type="fill", name=str(number), alpha="1")
+        layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"})
+        options = ET.SubElement(layer, "Option", type="Map")
+        for name, value in (
+            ("color", _rgba(color)),
+            ("style", "solid"),
+            ("joinstyle", "bevel"),
+            ("outline_color", _rgba(_darker(color))),
+            ("outline_style", "solid"),
+            ("outline_width", _OUTLINE_MM),
+            ("outline_width_unit", "MM"),
+        ):
+            ET.SubElement(options, "Option", type="QString", name=name, value=value)
+    return _DOCTYPE + _text(root)
+
+
+def polygons_sld(
+    field: str, palette: Mapping[int, Color], names: Mapping[int, str] | None = None
+) -> str:
+    """Style polygons by a field as `polygons_qml` does, in the OGC's SLD 1.1."""
+    root = ET.Element("StyledLayerDescriptor", _SLD_NAMESPACES)
+    layer = ET.SubElement(root, "NamedLayer")
+    ET.SubElement(layer, "se:Name").text = "segments"
+    style = ET.SubElement(layer, "UserStyle")
+    ET.SubElement(style, "se:Name").text = "clusters"
+    feature_type = ET.SubElement(style, "se:FeatureTypeStyle")
+    for cluster, color in sorted(palette.items()):
+        rule = ET.SubElement(feature_type, "se:Rule")
+        ET.SubElement(rule, "se:Name").text = cluster_label(cluster, names)
+        condition = ET.SubElement(ET.SubElement(rule, "ogc:Filter"), "ogc:PropertyIsEqualTo")
+        ET.SubElement(condition, "ogc:PropertyName").text = field
+        ET.SubElement(condition, "ogc:Literal").text = str(cluster)
+        symbolizer = ET.SubElement(rule, "se:PolygonSymbolizer")
+        fill = ET.SubElement(symbolizer, "se:Fill")
+        ET.SubElement(fill, "se:SvgParameter", name="fill").text = _hex(color)
+        stroke = ET.SubElement(symbolizer, "se:Stroke")
+        for name, value in (
+            ("stroke", _hex(_darker(color))),
+            ("stroke-width", _OUTLINE_PIXELS),
+            ("stroke-linejoin", "bevel"),
+        ):
+            ET.SubElement(stroke, "se:SvgParameter", name=name).text = value
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(root)
+
+
+def write_raster_style(
+    raster: Path, palette: Mapping[int, Color], names: Mapping[int, str] | None = None
+) -> None:
+    """Write the style that QGIS applies when it opens a raster of clusters.
+
+    The raster's own colour table already gives the colours. But QGIS lists every entry of the
+    table, 256 or 65 536, most of them black; with this file it lists the clusters and their names.
+
+    Parameters
+    ----------
+    raster : pathlib.Path
+        The style goes beside it, with the suffix .qml.
+    palette : mapping of cluster to (red, green, blue)
+    names : mapping of cluster to str, optional
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    renderer = ET.SubElement(
+        ET.SubElement(root, "pipe"),
+        "rasterrenderer",
+        {"type": "paletted", "band": "1", "alphaBand": "-1", "opacity": "1"},
+    )
+    entries = ET.SubElement(renderer, "colorPalette")
+    for cluster, color in sorted(palette.items()):
+        ET.SubElement(
+            entries,
+            "paletteEntry",
+            value=str(cluster),
+            color=_hex(color),
+            alpha="255",
+            label=cluster_label(cluster, names),
+        )
+    path = raster.with_suffix(".qml")
+    with replacing(path) as part, run_errors(path):
+        part.write_text(_DOCTYPE + _text(root), encoding="utf-8")
+
+
+def _text(root: ET.Element) -> str:
+    ET.indent(root, " ")
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _hex(color: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _rgba(color: Color) -> str:
+    return ",".join(str(part) for part in (*color, 255))
+
+
+def _darker(color: Color) -> Color:
+    red, green, blue = (round(part * 0.7) for part in color)
+    return red, green, blue

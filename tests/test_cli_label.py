@@ -1,0 +1,248 @@
+"""`alps-geo label` on real scenes, and what it leaves on disk."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from helpers import DATA, alps_geo
+from PIL import Image
+from pyproj import Geod
+from rasterio.features import rasterize
+from rio_cogeo.cogeo import cog_validate
+
+# Three kinds of scene: 8-bit RGB with nodata 255, 16-bit blue first, and one band with nodata in
+# degrees. Small tiles and few points, so that several tiles are stitched in little time.
+SCENES = ("neon_osbs_10cm", "sentinel2_uint16_4band", "landsat5_int16_1band")
+QUICK = ("--tile-size", "352", "--points-per-side", "6", "--clusters", "6")
+
+
+def paths(*names: str) -> list[Path]:
+    return [DATA / f"{name}.tif" for name in names]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("label") / "out"
+    outcome = alps_geo("label", *paths(*SCENES), "--out", out, *QUICK)
+    assert outcome.exit_code == 0, outcome.stderr
+    return out
+
+
+@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("file", ["labels.tif", "segments.tif"])
+def test_rasters_are_valid_cogs_on_the_grid_of_the_scene(run: Path, name: str, file: str) -> None:
+    valid, errors, warnings = cog_validate(run / name / file, quiet=True)
+    assert valid, errors
+    assert not warnings
+    with rasterio.open(DATA / f"{name}.tif") as scene, rasterio.open(run / name / file) as result:
+        assert result.shape == scene.shape
+        assert result.transform == scene.transform
+        assert result.crs == scene.crs
+        assert result.nodata == 0
+        assert result.count == 1
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_labels_are_the_clusters_of_segments(run: Path, name: str) -> None:
+    segments = gpd.read_file(run / name / "segments.gpkg", layer="segments")
+    with rasterio.open(run / name / "segments.tif") as raster:
+        assert raster.dtypes == ("uint32",)
+        ids = raster.read(1)
+    with rasterio.open(run / name / "labels.tif") as raster:
+        assert raster.dtypes == ("uint8",)
+        assert raster.descriptions == ("cluster",)
+        labels = raster.read(1)
+        colors = raster.colormap(1)
+    assert sorted(segments["segment_id"]) == list(range(1, ids.max() + 1))
+    cluster_of_id = np.zeros(ids.max() + 1, dtype=np.uint8)
+    cluster_of_id[segments["segment_id"]] = segments["cluster"]
+    np.testing.assert_array_equal(labels, cluster_of_id[ids])
+    assert set(segments["cluster"]) <= set(range(1, 7))
+    assert len({colors[i] for i in range(1, 7)}) == 6
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_polygons_are_exactly_the_regions_of_the_segments(run: Path, name: str) -> None:
+    segments = gpd.read_file(run / name / "segments.gpkg", layer="segments")
+    with rasterio.open(run / name / "segments.tif") as raster:
+        ids = raster.read(1)
+        burnt = rasterize(
+            zip(segments.geometry, segments["segment_id"], strict=True),
+            out_shape=raster.shape,
+            transform=raster.transform,
+            dtype=np.uint32,
+        )
+        assert segments.crs == raster.crs
+    np.testing.assert_array_equal(burnt, ids)
+    assert segments.geometry.is_valid.all()
+    assert not segments.geometry.is_empty.any()
+    whole = segments.geometry.union_all().area
+    assert segments.geometry.area.sum() == pytest.approx(whole, rel=1e-9)
+
+
+def test_areas_are_true_also_in_degrees(run: Path) -> None:
+    segments = gpd.read_file(run / "landsat5_int16_1band" / "segments.gpkg")
+    assert segments.crs.to_epsg() == 4326
+    geod = Geod(ellps="WGS84")
+    expected = [abs(geod.geometry_area_perimeter(shape)[0]) for shape in segments.geometry]
+    np.testing.assert_allclose(segments["area_m2"], expected, rtol=1e-5)
+
+
+def test_band_means_are_those_of_the_scene(run: Path) -> None:
+    name = "sentinel2_uint16_4band"
+    segments = gpd.read_file(run / name / "segments.gpkg").sort_values("segment_id")
+    with rasterio.open(run / name / "segments.tif") as raster:
+        ids = raster.read(1)
+    with rasterio.open(DATA / f"{name}.tif") as scene:
+        bands = scene.read()
+    for number, band in enumerate(("blue", "green", "red", "nir")):
+        means = [bands[number][ids == i].mean() for i in segments["segment_id"]]
+        np.testing.assert_allclose(segments[f"mean_{band}"], means, rtol=1e-6)
+
+
+def test_pixels_without_data_carry_no_label(run: Path) -> None:
+    name = "landsat5_int16_1band"
+    with rasterio.open(DATA / f"{name}.tif") as scene:
+        nodata = scene.read(1) == -9999
+    with rasterio.open(run / name / "labels.tif") as raster:
+        labels = raster.read(1)
+    assert not labels[nodata].any()
+    assert labels[~nodata].any()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_qgis_finds_a_default_style_by_cluster(run: Path, name: str) -> None:
+    with sqlite3.connect(run / name / "segments.gpkg") as database:
+        rows = database.execute(
+            "SELECT f_table_name, useAsDefault, styleQML FROM layer_styles"
+        ).fetchall()
+    database.close()
+    ((layer, default, qml),) = rows
+    assert (layer, default) == ("segments", 1)
+    assert 'attr="cluster"' in qml
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_preview_is_a_picture(run: Path, name: str) -> None:
+    with Image.open(run / name / "preview.png") as picture:
+        assert picture.width > 500
+        assert len(set(picture.convert("RGB").getdata())) > 100
+
+
+def test_the_record_says_what_was_run_on_what(run: Path) -> None:
+    record = json.loads((run / "run.json").read_text())
+    assert [scene["name"] for scene in record["scenes"]] == list(SCENES)
+    assert record["settings"]["tile_size"] == 352
+    assert record["settings"]["seed"] == 0
+    assert len(record["model"]["sha256"]) == 64
+    assert {"torch", "rasterio", "gdal", "alps-geo"} <= set(record["versions"])
+    for scene, path in zip(record["scenes"], paths(*SCENES), strict=True):
+        assert scene["size_bytes"] == path.stat().st_size
+        assert scene["mtime"] == path.stat().st_mtime
+    assert sum(c["segments"] for c in record["clusters"]) == record["segments"]
+    assert sum(c["share"] for c in record["clusters"]) == pytest.approx(record["labelled_share"])
+
+
+def test_the_cluster_model_holds_plain_arrays(run: Path) -> None:
+    with np.load(run / "clusters.npz", allow_pickle=False) as arrays:
+        assert arrays["centers"].shape == (6, 256)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_same_run_twice_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    again = alps_geo("label", *paths(*SCENES), "--out", tmp_path / "again", *QUICK)
+    assert again.exit_code == 0
+    first, second = files_of(run), files_of(tmp_path / "again")
+    assert first.keys() == second.keys()
+    differing = {name for name in first if first[name] != second[name]}
+    assert differing <= {"run.json"}
+
+
+def test_a_finished_run_is_not_run_again(run: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    outcome = alps_geo("label", *paths(*SCENES), "--out", run, *QUICK)
+    assert outcome.exit_code == 0
+    assert "segments in 6 clusters" in outcome.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_run_goes_on_from_the_tiles_that_are_there(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(run, out)
+    kept = sorted((out / ".tiles").rglob("*_*.npz"))
+    kept.pop().unlink()
+    shutil.rmtree(out / SCENES[0])
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    outcome = alps_geo("label", *paths(*SCENES), "--out", out, *QUICK)
+    assert outcome.exit_code == 0
+    assert before == {path: path.stat().st_mtime_ns for path in kept}
+    first, second = files_of(run), files_of(out)
+    assert first.keys() == second.keys()
+    assert {name for name in first if first[name] != second[name]} <= {"run.json"}
+
+
+def test_another_run_in_the_folder_is_refused_then_replaced(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(run, out)
+    before = files_of(out)
+    other = [*paths(*SCENES), "--out", out, *QUICK, "--seed", "1", "--clusters", "4"]
+    refused = alps_geo("label", *other)
+    assert refused.exit_code == 1
+    assert "holds another run" in refused.stderr
+    assert "--overwrite" in refused.stderr
+    assert files_of(out) == before
+    replaced = alps_geo("label", *other, "--overwrite")
+    assert replaced.exit_code == 0
+    record = json.loads((out / "run.json").read_text())
+    assert len(record["clusters"]) == 4
+
+
+def test_a_folder_a_glob_and_a_config_give_the_same_run(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    shutil.copy2(DATA / "neon_osbs_10cm.tif", folder)
+    (folder / "notes.txt").write_text("not a raster")
+    config = tmp_path / "run.toml"
+    config.write_text(
+        "tile-size = 352\npoints_per_side = 6\nclusters = 3\nbands = [1, 2, 3]\nseed = 0\n"
+    )
+    results: list[dict[str, bytes]] = []
+    for scenes in (folder, folder / "*.tif"):
+        out = tmp_path / f"out{len(results)}"
+        outcome = alps_geo("label", scenes, "--out", out, "--config", config, "--json")
+        assert outcome.exit_code == 0, outcome.stderr
+        record = json.loads(outcome.stdout)
+        assert record["settings"]["bands"] == [1, 2, 3]
+        assert len(record["clusters"]) == 3
+        results.append(files_of(out / "neon_osbs_10cm"))
+    assert results[0] == results[1]
+
+
+def test_the_record_of_a_run_is_a_config_for_the_same_run(run: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    outcome = alps_geo("label", "--config", run / "run.json", "--out", run, "--quiet")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout == ""
+    assert outcome.stderr == ""
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+
+
+def test_fewer_segments_than_the_default_number_of_clusters_is_said(tmp_path: Path) -> None:
+    outcome = alps_geo(
+        "label", *paths("landsat5_int16_1band"), "--out", tmp_path, "--points-per-side", "2"
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "note" in outcome.stderr
+    assert "clusters" in outcome.stderr
