@@ -207,7 +207,9 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+    console = Console(stderr=True)
+    hidden = quiet or not console.is_terminal
+    with Progress(console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("evaluate", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -255,7 +257,7 @@ def _class_table(measured: Quality) -> Any:
     table = Table(title="majority class of each cluster")
     table.add_column("class")
     titles = ["share", "IoU", "F1"]
-    titles += [f"boundary F1, {scores.tolerance} px" for scores in measured.boundary]
+    titles += [f"boundary F1\n{scores.tolerance} px" for scores in measured.boundary]
     for title in titles:
         table.add_column(title, justify="right")
     shares = measured.table.class_pixels / measured.table.pixels

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from alps_geo.evaluate.picture import draw_quality
-from alps_geo.files import whole_file, write_bytes
+from alps_geo.outputs.files import replacing, run_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +57,12 @@ def write_quality(quality: Quality, folder: Path) -> tuple[Path, Path]:
     """
     record, picture = folder / "quality.json", folder / "quality.png"
     text = json.dumps(quality_record(quality), indent=2, ensure_ascii=False) + "\n"
-    write_bytes(record, text.encode())
-    with whole_file(picture) as temporary:
-        draw_quality(quality).save(temporary)
+    with run_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with replacing(record) as path, run_errors(record):
+        path.write_text(text, encoding="utf-8")
+    with replacing(picture) as path, run_errors(picture):
+        draw_quality(quality).save(path)
     return record, picture
 
 

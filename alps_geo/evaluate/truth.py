@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyogrio
-from affine import Affine
 from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio import Affine
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize
+from rasterio.transform import xy
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
@@ -187,10 +188,11 @@ class _RasterTruth:
         return {}
 
     def read(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        values = read_window(self.dataset, self.path, (1,), window)[0]
-        valid = read_window(self.dataset, self.path, (1,), window, masks=True)[0] != 0
-        if np.issubdtype(values.dtype, np.floating):
-            valid &= ~np.isnan(values)
+        # The alpha band itself: GDAL makes masks of it for 8 and 16 bit without sign only.
+        alpha = self.dataset.colorinterp.index(ColorInterp.alpha) + 1
+        values, opacity = read_window(self.dataset, self.path, (1, alpha), window)
+        valid = opacity != 0
+        valid &= ~np.isnan(values)
         return _whole_numbers(self.path, np.where(valid, values, 0)), valid
 
 
@@ -348,10 +350,9 @@ class _VectorTruth:
 
     def _search_box(self, window: Window) -> tuple[float, float, float, float] | None:
         """Return the bounds of a window in the CRS of the file, or None where it has none there."""
-        rows = (window.row_off, window.row_off + window.height)
-        cols = (window.col_off, window.col_off + window.width)
-        corners = [self.labels.transform * (col, row) for row in rows for col in cols]
-        xs, ys = zip(*corners, strict=True)
+        (top, bottom), (left, right) = window.toranges()
+        rows, cols = (top, top, bottom, bottom), (left, right, left, right)
+        xs, ys = xy(self.labels.transform, rows, cols, offset="ul")
         box = (min(xs), min(ys), max(xs), max(ys))
         if self.labels.crs is not None:
             box = transform_bounds(self.labels.crs, self.crs, *box)
