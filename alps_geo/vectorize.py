@@ -13,7 +13,7 @@ Words used here: the *lattice* is the grid of pixel corners, its rows 0..height 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -21,20 +21,14 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, depth_first_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from affine import Affine
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
-
-
-class RowReader(Protocol):
-    """Reads whole rows of a segments raster."""
-
-    def __call__(self, start: int, stop: int) -> NDArray[np.integer]:
-        """Rows start to stop (half-open) as an array (stop - start, width) of ids >= 0."""
+    RowReader = Callable[[int, int], NDArray[np.integer]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +57,9 @@ def polygonize(
 
     Parameters
     ----------
-    read : RowReader
-        Reads rows of the raster; id 0 is no segment.
+    read : callable
+        Given (start, stop), reads these rows of the raster (half-open), as an array
+        (stop - start, width) of ids; 0 is no segment.
     height, width : int
         Shape of the raster, in pixels.
     transform : affine.Affine

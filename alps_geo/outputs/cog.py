@@ -11,18 +11,18 @@ import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
 
 from alps_geo.errors import RunError
 from alps_geo.outputs.files import replacing, run_errors, unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from affine import Affine
     from numpy.typing import DTypeLike, NDArray
     from rasterio.crs import CRS
-    from rasterio.windows import Window
 
 _BLOCK = 512
 _COLORMAP_TYPES = ("uint8", "uint16")
@@ -118,17 +118,37 @@ def write_cog(
                 target.write_colormap(1, dict(colormap))
             total = _write_blocks(path, target, blocks)
         with run_errors(path, *_WRITE_ERRORS):
-            if category_names:
-                _name_categories(_sidecar(raw), category_names)
-            _convert(raw, part, "nearest" if dtype.itemsize > 2 else "mode")
+            _convert(
+                raw,
+                part,
+                overview_resampling="nearest" if dtype.itemsize > 2 else "mode",
+                # An overview of one column is one column again, which validators take for an error.
+                overviews="none" if width == 1 else "auto",
+            )
             raw.unlink()
             _sidecar(raw).unlink(missing_ok=True)
+            if category_names:
+                _name_categories(_sidecar(part), category_names)
             intact = _sum(part) == total
         if not intact:
             raise RunError(unwritable(path, "what was written reads back different"))
         with run_errors(path):
             if not _sidecar(part).exists():
                 _sidecar(path).unlink(missing_ok=True)
+
+
+def row_reader(
+    raster: rasterio.io.DatasetReader,
+) -> Callable[[int, int], NDArray[np.unsignedinteger]]:
+    """Read an open raster as `alps_geo.vectorize.polygonize` asks for it: by whole rows."""
+
+    def read(start: int, stop: int) -> NDArray[np.unsignedinteger]:
+        rows: NDArray[np.unsignedinteger] = raster.read(
+            1, window=Window(0, start, raster.width, stop - start)
+        )
+        return rows
+
+    return read
 
 
 def _write_blocks(
@@ -144,16 +164,16 @@ def _write_blocks(
     return total
 
 
-def _convert(raw: Path, cog: Path, resampling: str) -> None:
+def _convert(raw: Path, cog: Path, **overviews: str) -> None:
     rasterio.shutil.copy(
         raw,
         cog,
         driver="COG",
         compress="deflate",
         blocksize=_BLOCK,
-        overview_resampling=resampling,
         bigtiff="if_safer",
         num_threads="all_cpus",
+        **overviews,
     )
 
 
@@ -179,4 +199,5 @@ def _name_categories(sidecar: Path, names: Mapping[int, str]) -> None:
     categories = ET.SubElement(band, "CategoryNames")
     for value in range(max(names) + 1):
         ET.SubElement(categories, "Category").text = names.get(value, "")
-    ET.ElementTree(root).write(sidecar, encoding="utf-8", xml_declaration=True)
+    # GDAL passes over a sidecar that begins with an XML declaration.
+    sidecar.write_text(ET.tostring(root, encoding="unicode"), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,7 +37,7 @@ _TITLE = 24
 _LONGEST_NAME = 32
 _BETWEEN_COLUMNS = 48
 _AFTER_PATCH = 10
-_BEFORE_SHARE = 20
+_AFTER_SHARE = 14
 
 _INK = (38, 42, 48)
 _FAINT_INK = (120, 126, 134)
@@ -185,8 +186,9 @@ def _compose(
     rows, cols = panels[0][1].shape[:2]
     panels_width = 2 * cols + _GAP
     inner = max(panels_width, _NARROWEST)
-    entry_width = _entry_width(legend, text)
-    pitch = entry_width + _BETWEEN_COLUMNS
+    share_end = _PATCH + _AFTER_PATCH + _widest([entry.share for entry in legend], text)
+    name_width = _widest([entry.name for entry in legend], text)
+    pitch = share_end + _AFTER_SHARE + name_width + _BETWEEN_COLUMNS
     lines = -(-len(legend) // max(1, (inner + _BETWEEN_COLUMNS) // pitch))
     top = _MARGIN + (_TITLE + _GAP if title else 0)
     panels_top = top + _LINE
@@ -207,21 +209,19 @@ def _compose(
     for number, entry in enumerate(legend):
         column, line = divmod(number, lines)
         corner = (_MARGIN + column * pitch, legend_top + line * _LINE)
-        _draw_entry(draw, corner, entry_width, entry, text)
+        _draw_entry(draw, corner, share_end, entry, text)
     return picture
 
 
-def _entry_width(legend: list[_Entry], font: Font) -> int:
-    name = max((font.getlength(entry.name) for entry in legend), default=0.0)
-    share = max((font.getlength(entry.share) for entry in legend), default=0.0)
-    return round(_PATCH + _AFTER_PATCH + name + _BEFORE_SHARE + share)
+def _widest(texts: list[str], font: Font) -> int:
+    return math.ceil(max((font.getlength(text) for text in texts), default=0.0))
 
 
 def _draw_entry(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], width: int, entry: _Entry, font: Font
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], share_end: int, entry: _Entry, font: Font
 ) -> None:
     x, y = corner
     draw.rectangle((x, y, x + _PATCH, y + _PATCH), entry.color, _FRAME)
     middle = y + _PATCH // 2
-    draw.text((x + _PATCH + _AFTER_PATCH, middle), entry.name, _INK, font, anchor="lm")
-    draw.text((x + width, middle), entry.share, _FAINT_INK, font, anchor="rm")
+    draw.text((x + share_end, middle), entry.share, _FAINT_INK, font, anchor="rm")
+    draw.text((x + share_end + _AFTER_SHARE, middle), entry.name, _INK, font, anchor="lm")

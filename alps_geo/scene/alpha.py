@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Resampling leaves values between 0 and full this near to both, in pixels.
-SOFT_EDGE = 2
+_SOFT_EDGE = 2
 
 # The windows that are looked at, in pixels, and how many along each side of the scene.
 _WINDOW = 512
@@ -35,7 +35,7 @@ class AlphaSample:
     pixels : numpy.ndarray
         (H, W).
     core : tuple of slice
-        The pixels that are judged; those around them, `SOFT_EDGE` wide, are their neighbours.
+        The pixels that are judged; those around them, two pixels wide, are their neighbours.
     """
 
     pixels: NDArray[Any]
@@ -57,9 +57,7 @@ def is_true_alpha(samples: Iterable[AlphaSample]) -> bool:
     for sample in samples:
         pixels, core = sample.pixels, sample.core
         between = (pixels != 0) & (pixels != pixels.max())
-        beside_zero = ndimage.minimum_filter(pixels, 2 * SOFT_EDGE + 1) == 0
-        beside_full = ndimage.maximum_filter(pixels, 2 * SOFT_EDGE + 1) == pixels.max()
-        if (between & ~(beside_zero & beside_full))[core].any():
+        if between.any() and (between & ~_is_edge(pixels))[core].any():
             return False
         if not pixels[core].any():
             continue
@@ -67,6 +65,13 @@ def is_true_alpha(samples: Iterable[AlphaSample]) -> bool:
         if pixels.max() != full or full not in (*_OPAQUE, _largest(pixels.dtype)):
             return False
     return True
+
+
+def _is_edge(pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    size = 2 * _SOFT_EDGE + 1
+    beside_zero = ndimage.minimum_filter(pixels, size) == 0
+    beside_full = ndimage.maximum_filter(pixels, size) == pixels.max()
+    return np.asarray(beside_zero & beside_full)
 
 
 def _largest(dtype: np.dtype[Any]) -> float:
@@ -81,7 +86,7 @@ def alpha_windows(height: int, width: int) -> Iterator[tuple[Window, tuple[slice
     """
     for rows, cols in product(_spread(height), _spread(width)):
         outer = [
-            (max(0, start - SOFT_EDGE), min(length, stop + SOFT_EDGE))
+            (max(0, start - _SOFT_EDGE), min(length, stop + _SOFT_EDGE))
             for (start, stop), length in ((rows, height), (cols, width))
         ]
         core = tuple(

@@ -28,7 +28,7 @@ _SENTINEL2 = {
 _LANDSAT8 = {1: "coastal", 2: "blue", 3: "green", 4: "red", 5: "nir", 6: "swir1", 7: "swir2"}
 _LANDSAT5 = {1: "blue", 2: "green", 3: "red", 4: "nir", 5: "swir1", 7: "swir2"}
 
-_INFRARED = re.compile(r"\bnir\b|near[ _-]?infra[ _-]?red")
+_INFRARED = re.compile(r"(?<![a-z0-9])nir(?![a-z0-9])|near[ _-]?infra[ _-]?red")
 _OTHER_RED = re.compile(r"red[ _-]?edge|infra[ _-]?red")
 
 
@@ -92,7 +92,7 @@ def choose_bands(
         rgb = _overridden(path, len(tags), override)
     else:
         rgb, notes = _chosen(data, tagged, described)
-    roles = {**described, **tagged} if _has_rgb(tagged) else {**tagged, **described}
+    roles = {**tagged, **described}  # many writers tag the first three bands unasked
     loose = [band for band in data if tags[band - 1] is ColorInterp.alpha]
     if len(loose) == 1 and _is_orthophoto(roles, descriptions[loose[0] - 1]):
         roles[loose[0]] = "nir"
@@ -137,17 +137,19 @@ def _chosen(
 ) -> tuple[tuple[int, int, int], tuple[str, ...]]:
     by_tag, by_description = _rgb(tagged), _rgb(described)
     if by_tag is not None:
-        if by_description is not None and by_description != by_tag:
-            other = ",".join(map(str, by_description))
-            note = (
-                f"colour tags and band descriptions disagree; tags are used (else --bands {other})"
-            )
-            return by_tag, (note,)
-        return by_tag, ()
+        if all(described.get(band, colour) == colour for band, colour in tagged.items()):
+            return by_tag, ()
+        other = ",".join(map(str, by_description or ()))
+        return by_tag, (
+            "band descriptions contradict the colour tags, by which SAM sees bands "
+            f"{by_tag[0]}, {by_tag[1]} and {by_tag[2]} ({f'else --bands {other}'.rstrip()})",
+        )
     if by_description is not None:
         return by_description, ()
     if len(data) < 3:
-        return (data[0],) * 3, (f"band {data[0]} is shown as grey: there are not three bands",)
+        some = "one data band" if len(data) == 1 else "two data bands"
+        note = f"the scene has {some}: SAM sees band {data[0]} as red, green and blue alike"
+        return (data[0],) * 3, (note,)
     return (data[0], data[1], data[2]), (
         f"bands {data[0]}, {data[1]} and {data[2]} are taken as red, green and blue: "
         "no band says what it is (else --bands)",

@@ -60,16 +60,17 @@ class Collar:
         (rows, cols) of the map, which covers the whole scene.
     packed : bytes
         The map, rows packed to bits, True where the collar is or is near.
-    ceiling : int
-        Largest value that a collar pixel has in any band.
+    ceiling : int or None
+        Largest value that a collar pixel has in any band, where the map is coarse; None where the
+        map tells each pixel.
     """
 
     shape: tuple[int, int]
     packed: bytes
-    ceiling: int
+    ceiling: int | None
 
     @classmethod
-    def of(cls, cells: NDArray[np.bool_], ceiling: int) -> Collar:
+    def of(cls, cells: NDArray[np.bool_], ceiling: int | None) -> Collar:
         """Pack a bool (rows, cols) map."""
         rows, cols = cells.shape
         return cls((rows, cols), np.packbits(cells, axis=1).tobytes(), ceiling)
@@ -97,7 +98,7 @@ class Collar:
         """
         rows, cols = self.shape
         near = self.near((place.rows * rows).astype(int), (place.cols * cols).astype(int))
-        if near.any():
+        if self.ceiling is not None and near.any():
             near &= _is_black(bands, self.ceiling)
         return near
 
@@ -130,13 +131,22 @@ def find_collar(
     share = float(collar.mean())
     if share == 0:
         return None
-    # Between the samples of a coarse map the edge is not known; there, each pixel's value decides.
-    margin = 0 if step == 1 else 2
+    if step > 1:  # between the samples, each pixel's value decides
+        reach = max(2, int(np.ceil(_LOSSY_REACH / step)) if lossy else 0)
+        near = ndimage.binary_dilation(collar, np.ones((3, 3)), iterations=reach)
+        return Collar.of(near, _LOSSY_CEILING if lossy else 0), share
     if lossy:
-        margin = max(margin, int(np.ceil(_LOSSY_REACH / step)))
-    if margin:
-        collar = ndimage.binary_dilation(collar, np.ones((3, 3)), iterations=margin)
-    return Collar.of(collar, _LOSSY_CEILING if lossy else 0), share
+        collar = _with_ringing(collar, _is_black(bands, _LOSSY_CEILING))
+    return Collar.of(collar, None), share
+
+
+def _with_ringing(collar: NDArray[np.bool_], dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Add what lossy compression made of the collar's edge: dark pixels, and specks it encloses."""
+    grown = ndimage.binary_dilation(collar, np.ones((3, 3)), iterations=_LOSSY_REACH, mask=dark)
+    areas, _ = ndimage.label(~grown)
+    speck = np.bincount(areas.ravel()) < _LOSSY_REACH**2
+    speck[0] = True  # the collar itself
+    return np.asarray(speck[areas])
 
 
 def _filled_from_border(black: NDArray[np.bool_]) -> NDArray[np.bool_]:

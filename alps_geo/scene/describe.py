@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # The look at the whole scene: longest side in pixels, and values held in memory.
 _SURVEY_SIDE = 2048
 _SURVEY_VALUES = 25_000_000
+# With fewer valid pixels than this in the survey, the scene itself is searched for more.
+_FEW = 1000
 
 _LOSSY = re.compile(r"JPEG|WEBP|JXL")
 
@@ -88,11 +90,10 @@ def _describe(
     if palette is None:
         choice = choose_bands(path, dataset.colorinterp, dataset.descriptions, alpha, bands)
         values = nodata_values(dataset, path, choice.data, nodata)
+        notes += [] if nodata is not None else nodata_notes(dataset, choice.data, values)
     else:
         choice, values = _PALETTED, (None, None, None)
     notes += choice.notes
-    if nodata is None:
-        notes += nodata_notes(dataset, choice.data, values)
 
     layers = Layers(choice.data, alpha, mask_bands(dataset, alpha), palette)
     survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
@@ -179,28 +180,46 @@ def _valid_samples(
     dataset: DatasetReader, path: str, layers: Layers, survey: Pixels, validity: Validity
 ) -> NDArray[np.float32]:
     """Gather valid pixels from all over the scene, (B, n), n >= 1, in the bands' own units."""
-    shape = survey.readable.shape
-    bands, valid = in_own_units(survey, validity, Place.of_whole((shape[0], shape[1])))
-    if valid.any():
-        return bands[:, valid]
-    for tile in TileGrid(dataset.height, dataset.width, _SURVEY_SIDE, overlap=0):
-        pixels = read_layers(dataset, path, layers, tile.window)
-        place = Place.of_window(tile.window, dataset.shape)
-        bands, valid = in_own_units(pixels, validity, place)
-        if valid.any():
-            return bands[:, valid]
+    rows, cols = survey.readable.shape
+    bands, valid = in_own_units(survey, validity, Place.of_whole((rows, cols)))
+    samples = bands[:, valid]
+    if samples.shape[1] >= _FEW or (rows, cols) == dataset.shape:
+        found = [samples]
+    else:
+        found = list(_first_samples(dataset, path, layers, validity))
+    if any(part.size for part in found):
+        return np.concatenate(found, axis=1)
     raise SceneError(
-        f"{path} has no valid pixel ({_why_invalid(validity)}): expected some data; "
+        f"{path} has no valid pixel ({_why_invalid(validity, layers.palette)}): expected some; "
         "if that is wrong, say what marks missing pixels with --nodata, or --nodata nan for none"
     )
 
 
-def _why_invalid(validity: Validity) -> str:
+def _first_samples(
+    dataset: DatasetReader, path: str, layers: Layers, validity: Validity
+) -> Iterator[NDArray[np.float32]]:
+    """Read a scene in full until a few valid pixels are found: the survey saw next to none."""
+    count = 0
+    for tile in TileGrid(dataset.height, dataset.width, _SURVEY_SIDE, overlap=0):
+        try:
+            pixels = read_layers(dataset, path, layers, tile.window)
+        except SceneError:
+            continue  # reported as damage already
+        place = Place.of_window(tile.window, dataset.shape)
+        bands, valid = in_own_units(pixels, validity, place)
+        yield bands[:, valid]
+        count += int(valid.sum())
+        if count >= _FEW:
+            return
+
+
+def _why_invalid(validity: Validity, palette: Palette | None) -> str:
     if validity.collar is not None:
         return "all are zero"
     signs = [f"nodata is {value:g}" for value in validity.nodata[:1] if value is not None]
     signs += [f"band {band} is alpha" for band in validity.alpha]
     signs += ["it has a mask"] * bool(validity.masks)
+    signs += ["its colours are transparent"] * (palette is not None)
     return ", ".join(signs) or "all are NaN or infinite"
 
 

@@ -58,9 +58,12 @@ def palette_of(
     if not only_band or dataset.colorinterp[0] is not ColorInterp.palette:
         return None
     table = dataset.colormap(1)
-    hidden = dataset.nodata if nodata is None else nodata
     size = np.iinfo(dataset.dtypes[0]).max + 1
-    colours = (table.get(index, (0, 0, 0, 255)) for index in range(size))
+    colours = [table.get(index, (0, 0, 0, 255)) for index in range(size)]
+    if nodata is not None and dataset.nodata in range(size):
+        # GDAL makes the tagged colour transparent; the user says otherwise.
+        colours[int(dataset.nodata)] = (*colours[int(dataset.nodata)][:3], 255)
+    hidden = dataset.nodata if nodata is None else nodata
     return tuple(
         (red, green, blue, 0 if index == hidden else alpha)
         for index, (red, green, blue, alpha) in enumerate(colours)

@@ -121,23 +121,31 @@ def read_window(
     Returns
     -------
     numpy.ndarray
-        (len(indexes), rows, cols), in the dataset's dtype.
+        (len(indexes), rows, cols), in the bands' dtype, or one that holds all of theirs.
 
     Raises
     ------
     SceneError
         If a block cannot be read.
     """
-    rows, cols = shape or (round(window.height), round(window.width))
+    size = shape or (round(window.height), round(window.width))
     if not indexes:
-        return np.zeros((0, rows, cols), np.uint8)
+        return np.zeros((0, *size), np.uint8)
     reader = dataset.read_masks if masks else dataset.read
+    # One band a time where they differ in dtype, as in some VRTs: rasterio reads only like bands.
+    mixed = not masks and len({dataset.dtypes[index - 1] for index in indexes}) > 1
+    groups = [[index] for index in indexes] if mixed else [list(indexes)]
     try:
-        pixels: NDArray[Any] = reader(
-            list(indexes),
-            window=window,
-            out_shape=(len(indexes), rows, cols),
-            resampling=Resampling.nearest,
+        return np.concatenate(
+            [
+                reader(
+                    group,
+                    window=window,
+                    out_shape=(len(group), *size),
+                    resampling=Resampling.nearest,
+                )
+                for group in groups
+            ]
         )
     except RasterioIOError as error:
         top, left = int(window.row_off), int(window.col_off)
@@ -146,7 +154,6 @@ def read_window(
             f"{left + round(window.width)} cannot be read ({_reason(error)}): the file seems "
             "truncated or damaged, copy or download it again"
         ) from error
-    return pixels
 
 
 Palette = tuple[tuple[int, int, int, int], ...]

@@ -129,8 +129,9 @@ def read_tile(scene: Scene, window: Window) -> TilePixels:
     ValueError
         If the window reaches outside the scene.
     """
-    rows, cols = window.toslices()
-    if rows.start < 0 or cols.start < 0 or rows.stop > scene.height or cols.stop > scene.width:
+    top, left = window.row_off, window.col_off
+    bottom, right = top + window.height, left + window.width
+    if top < 0 or left < 0 or bottom > scene.height or right > scene.width:
         raise ValueError(f"{window} reaches outside a scene of {scene.shape} pixels")
     with opened(scene.path) as dataset:
         stored = read_layers(dataset, scene.path, scene.layers, window)

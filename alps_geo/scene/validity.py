@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from alps_geo.scene.collar import Collar, Place
 
+_HUGE = 1e30
+
 
 @dataclass(frozen=True)
 class Validity:
@@ -99,8 +101,9 @@ def _never_measured(band: NDArray[Any], value: float) -> bool:
 
 def _equals(band: NDArray[Any], value: float) -> NDArray[np.bool_]:
     if band.dtype.kind == "f":
-        # The tag is decimal text: -3.4e38 is rarely written to the last digit.
-        return np.asarray(np.isclose(band, value, rtol=1e-6, atol=0))
+        # The tag is decimal text; the lowest float32 is often cut to -3.4028e38.
+        digits = 1e-4 if abs(value) > _HUGE else 1e-6
+        return np.asarray(np.isclose(band, value, rtol=digits, atol=0))
     same: NDArray[np.bool_] = band == band.dtype.type(value)
     return same
 

@@ -1,0 +1,115 @@
+"""The tile grid, for any scene, tile size and overlap."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alps_geo.errors import SettingsError
+from alps_geo.grid import TileGrid
+
+patiently = settings(deadline=None)  # a busy machine is no failure
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> TileGrid:
+    """Grids small enough to paint, from less than a tile to a dozen on each side."""
+    tile_size = draw(st.integers(1, 24))
+    longest = 6 * tile_size + 1
+    return TileGrid(
+        height=draw(st.integers(1, longest)),
+        width=draw(st.integers(1, longest)),
+        tile_size=tile_size,
+        overlap=draw(st.integers(0, tile_size // 2)),
+    )
+
+
+@patiently
+@given(grids())
+def test_cores_cover_each_pixel_exactly_once(grid: TileGrid) -> None:
+    painted = np.zeros((grid.height, grid.width), int)
+    for tile in grid:
+        painted[tile.core.toslices()] += 1
+    assert (painted == 1).all()
+
+
+@patiently
+@given(grids())
+def test_windows_are_inside_the_scene_and_as_large_as_it_allows(grid: TileGrid) -> None:
+    for tile in grid:
+        rows, cols = tile.window.toslices()
+        assert rows.start >= 0
+        assert cols.start >= 0
+        assert rows.stop <= grid.height
+        assert cols.stop <= grid.width
+        assert rows.stop - rows.start == min(grid.tile_size, grid.height)
+        assert cols.stop - cols.start == min(grid.tile_size, grid.width)
+
+
+@patiently
+@given(grids())
+def test_neighbours_share_the_overlap_and_their_cores_meet_in_the_middle_of_it(
+    grid: TileGrid,
+) -> None:
+    rows, cols = grid.shape
+    down = [pairwise(grid[row, col] for row in range(rows)) for col in range(cols)]
+    for above, below in (pair for pairs in down for pair in pairs):
+        start = below.window.row_off
+        stop = above.window.row_off + above.window.height
+        assert stop - start >= grid.overlap
+        assert below.core.row_off == (start + stop) // 2
+        assert below.window.row_off > above.window.row_off
+    across = [pairwise(grid[row, col] for col in range(cols)) for row in range(rows)]
+    for left, right in (pair for pairs in across for pair in pairs):
+        start = right.window.col_off
+        stop = left.window.col_off + left.window.width
+        assert stop - start >= grid.overlap
+        assert right.core.col_off == (start + stop) // 2
+        assert right.window.col_off > left.window.col_off
+
+
+@patiently
+@given(grids())
+def test_core_slices_cut_the_core_out_of_the_window(grid: TileGrid) -> None:
+    where = np.indices((grid.height, grid.width))
+    for tile in grid:
+        read = where[:, *tile.window.toslices()]
+        np.testing.assert_array_equal(read[:, *tile.core_slices], where[:, *tile.core.toslices()])
+        assert tile.core.height > 0
+        assert tile.core.width > 0
+
+
+@patiently
+@given(grids())
+def test_every_object_as_large_as_the_overlap_is_whole_in_a_window(grid: TileGrid) -> None:
+    """A stretch of `overlap` pixels, wherever it lies, is inside at least one window."""
+    rows = {(tile.window.row_off, tile.window.row_off + tile.window.height) for tile in grid}
+    size = min(max(grid.overlap, 1), grid.height)
+    for top in range(grid.height - size + 1):
+        assert any(first <= top and top + size <= last for first, last in rows)
+
+
+@patiently
+@given(grids())
+def test_tiles_come_row_by_row_and_know_their_place(grid: TileGrid) -> None:
+    rows, cols = grid.shape
+    places = [(tile.row, tile.col) for tile in grid]
+    assert places == [(row, col) for row in range(rows) for col in range(cols)]
+    assert len(grid) == len(places)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "found"),
+    [
+        ((0, 5, 4, 0), "0 x 5"),
+        ((5, 0, 4, 0), "5 x 0"),
+        ((5, 5, 0, 0), "tile size is 0"),
+        ((5, 5, 4, -1), "overlap is -1"),
+        ((5, 5, 4, 3), "overlap is 3 pixels, expected 0 to 2"),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes: tuple[int, int, int, int], found: str) -> None:
+    with pytest.raises(SettingsError, match=found):
+        TileGrid(*sizes)
