@@ -24,6 +24,7 @@ LAYERS = [
     "vectorize",
     "ground",
     "outputs",
+    "evaluate",
     "record",
     "pipeline",
 ]

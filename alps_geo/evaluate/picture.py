@@ -1,0 +1,174 @@
+"""A picture of a measurement: where the labels are right, and which classes they mix up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from alps_geo.evaluate.quality import NO_TRUTH, RIGHT, UNLABELLED, WRONG
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alps_geo.evaluate.quality import Quality
+
+_INK, _PAPER, _GREY = (30, 30, 30), (255, 255, 255), (110, 110, 110)
+
+# Blue and orange differ for colour-blind people too.
+_COLORS = {
+    RIGHT: (33, 113, 181),
+    WRONG: (241, 140, 53),
+    UNLABELLED: (60, 60, 60),
+    NO_TRUTH: (225, 225, 225),
+}
+_MEANINGS = {
+    RIGHT: "right class",
+    WRONG: "wrong class",
+    UNLABELLED: "no label",
+    NO_TRUTH: "no truth",
+}
+
+_MARGIN = 32
+_TEXT_SIZE = 18
+_LINE = 26
+_CELL_MOST, _CELL_LEAST = 72, 8
+_CELL_WITH_TEXT = 40
+_MATRIX_MOST = 900
+_NAME_MOST = 24
+_MAP_LEAST = 480
+
+
+def draw_quality(quality: Quality) -> Image.Image:
+    """Draw the confusion matrix and, beside it, the map of agreement.
+
+    Rows of the matrix are the classes of the truth, columns those of the majority map; a cell shows
+    the share of its row.
+    """
+    parts = [_draw_matrix(quality), _draw_map(quality)]
+    head = _heading(quality)
+    width = sum(part.width for part in parts) + _MARGIN * (len(parts) + 1)
+    height = max(part.height for part in parts) + head.height + 3 * _MARGIN
+    picture = Image.new("RGB", (max(width, head.width + 2 * _MARGIN), height), _PAPER)
+    picture.paste(head, (_MARGIN, _MARGIN))
+    left = _MARGIN
+    for part in parts:
+        picture.paste(part, (left, head.height + 2 * _MARGIN))
+        left += part.width + _MARGIN
+    return picture
+
+
+def _heading(quality: Quality) -> Image.Image:
+    boundary = "   ".join(
+        f"boundary F1 ({scores.tolerance} px) {scores.mean_f1:.2f}" for scores in quality.boundary
+    )
+    lines = [
+        f"accuracy {quality.majority.accuracy:.1%}   mean IoU {quality.majority.mean_iou:.2f}   "
+        f"coverage {quality.coverage:.1%}   {boundary}",
+        "every cluster has the class that most of its pixels have",
+    ]
+    font = _font()
+    width = max(_width(line, font) for line in lines)
+    image = Image.new("RGB", (width, _LINE * len(lines)), _PAPER)
+    draw = ImageDraw.Draw(image)
+    for number, (line, color) in enumerate(zip(lines, (_INK, _GREY), strict=True)):
+        draw.text((0, number * _LINE), line, fill=color, font=font)
+    return image
+
+
+def _draw_matrix(quality: Quality) -> Image.Image:
+    confusion = quality.majority.confusion
+    names = [*map(_shortened, quality.class_names), "no label"]
+    if not confusion[:, -1].any():
+        confusion, names = confusion[:, :-1], names[:-1]
+    shares = confusion / confusion.sum(axis=1, keepdims=True)
+    rows, cols = shares.shape
+    cell = int(np.clip(_MATRIX_MOST // max(rows, cols), _CELL_LEAST, _CELL_MOST))
+    font = _font(min(_TEXT_SIZE, max(cell - 2, _CELL_LEAST)))
+    room = max(_width(name, font) for name in names) + 12
+    top, left = room + _LINE, room + _LINE
+    image = Image.new("RGB", (left + cols * cell + 1, top + rows * cell + 1), _PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((left, 0), "class in the map", fill=_GREY, font=_font())
+    image.paste(_upright("class in the truth", _font(), _GREY), (0, top))
+    for col, name in enumerate(names):
+        upright = _upright(name, font, _INK)
+        at = (left + col * cell + (cell - upright.width) // 2, top - 6 - upright.height)
+        image.paste(upright, at)
+    for row in range(rows):
+        middle = top + row * cell + cell // 2
+        draw.text((left - 8, middle), names[row], fill=_INK, font=font, anchor="rm")
+        for col in range(cols):
+            corner = (left + col * cell, top + row * cell)
+            _draw_cell(draw, corner, cell, float(shares[row, col]), font)
+    return image
+
+
+def _draw_cell(
+    draw: ImageDraw.ImageDraw,
+    corner: tuple[int, int],
+    size: int,
+    share: float,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    left, top = corner
+    shade = tuple(round(255 + share * (dark - 255)) for dark in _COLORS[RIGHT])
+    draw.rectangle((left, top, left + size, top + size), fill=shade, outline=_COLORS[NO_TRUTH])
+    if size >= _CELL_WITH_TEXT and share >= 0.005:
+        ink = _PAPER if share > 0.5 else _INK
+        middle = (left + size // 2, top + size // 2)
+        draw.text(middle, f"{share:.0%}", fill=ink, font=font, anchor="mm")
+
+
+def _draw_map(quality: Quality) -> Image.Image:
+    codes = quality.agreement
+    palette = np.array([_COLORS[code] for code in sorted(_COLORS)], np.uint8)
+    image = Image.fromarray(palette[codes])
+    enlarged = max(_MAP_LEAST // max(image.size), 1)
+    image = image.resize(
+        (image.width * enlarged, image.height * enlarged), Image.Resampling.NEAREST
+    )
+    legend = _draw_legend(codes)
+    both = Image.new(
+        "RGB", (max(image.width, legend.width), image.height + legend.height + 12), _PAPER
+    )
+    both.paste(image, (0, 0))
+    both.paste(legend, (0, image.height + 12))
+    return both
+
+
+def _draw_legend(codes: NDArray[np.uint8]) -> Image.Image:
+    """Draw the meanings of the colours that occur, one below the other."""
+    font = _font()
+    shown = [code for code in _MEANINGS if (codes == code).any()]
+    width = _LINE + 8 + max(_width(_MEANINGS[code], font) for code in shown)
+    image = Image.new("RGB", (width, _LINE * len(shown)), _PAPER)
+    draw = ImageDraw.Draw(image)
+    for number, code in enumerate(shown):
+        top = number * _LINE
+        draw.rectangle((0, top + 4, _LINE - 8, top + _LINE - 4), fill=_COLORS[code])
+        middle = (_LINE, top + _LINE // 2)
+        draw.text(middle, _MEANINGS[code], fill=_INK, font=font, anchor="lm")
+    return image
+
+
+def _upright(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, color: tuple[int, int, int]
+) -> Image.Image:
+    """Draw a text that is read from below."""
+    image = Image.new("RGB", (_width(text, font), _LINE), _PAPER)
+    ImageDraw.Draw(image).text((0, _LINE // 2), text, fill=color, font=font, anchor="lm")
+    return image.transpose(Image.Transpose.ROTATE_90)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME_MOST else name[: _NAME_MOST - 1] + "…"
+
+
+def _width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    return int(np.ceil(font.getlength(text))) or 1
+
+
+def _font(size: int = _TEXT_SIZE) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,121 @@
+"""Measurements as plain values, and as files."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from alps_geo.evaluate.picture import draw_quality
+from alps_geo.outputs.files import replacing, run_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.evaluate.agreement import Agreement
+    from alps_geo.evaluate.contingency import Scores
+    from alps_geo.evaluate.quality import Quality
+    from alps_geo.evaluate.seams import SeamExcess
+
+
+def quality_record(quality: Quality) -> dict[str, Any]:
+    """Return everything that was measured but the map; scores that do not exist are None."""
+    table = quality.table
+    return {
+        "labels": quality.labels,
+        "truth": quality.truth,
+        "segments": quality.segments,
+        "pixels": table.pixels,
+        "coverage": quality.coverage,
+        "clusters": int((table.ids != 0).sum()),
+        "majority": _scores(quality.majority),
+        "one_to_one": _scores(quality.one_to_one),
+        "oracle": None if quality.oracle is None else _scores(quality.oracle),
+        "homogeneity": quality.v_measure.homogeneity,
+        "completeness": quality.v_measure.completeness,
+        "v_measure": quality.v_measure.v_measure,
+        "adjusted_rand": quality.adjusted_rand,
+        "boundary": [
+            {"tolerance_px": scores.tolerance, "f1": _known(scores.mean_f1)}
+            for scores in quality.boundary
+        ],
+        "classes": [_class_record(quality, index) for index in range(len(table.classes))],
+        "confusion": quality.majority.confusion.tolist(),
+        "class_of_cluster": _given(quality, quality.majority),
+        "class_of_cluster_one_to_one": _given(quality, quality.one_to_one),
+    }
+
+
+def write_quality(quality: Quality, folder: Path) -> tuple[Path, Path]:
+    """Write ``quality.json`` and ``quality.png`` into a folder, which is made if need be.
+
+    Raises
+    ------
+    RunError
+        If they cannot be written.
+    """
+    record, picture = folder / "quality.json", folder / "quality.png"
+    text = json.dumps(quality_record(quality), indent=2, ensure_ascii=False) + "\n"
+    with run_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with replacing(record) as path, run_errors(record):
+        path.write_text(text, encoding="utf-8")
+    with replacing(picture) as path, run_errors(picture):
+        draw_quality(quality).save(path)
+    return record, picture
+
+
+def seams_record(seams: SeamExcess) -> dict[str, Any]:
+    """Return a seam excess; an infinite one is None."""
+    return {**asdict(seams), "tiles": list(seams.tiles), "excess": _known(seams.excess)}
+
+
+def agreement_record(agreement: Agreement) -> dict[str, Any]:
+    """Return an agreement with its share of equal labels."""
+    return {**asdict(agreement), "share": agreement.share}
+
+
+def _known(number: float) -> float | None:
+    """Return a number, or None for one that JSON has no word for."""
+    return float(number) if math.isfinite(number) else None
+
+
+def _scores(scores: Scores) -> dict[str, float]:
+    return {"accuracy": scores.accuracy, "mean_iou": scores.mean_iou, "mean_f1": scores.mean_f1}
+
+
+def _class_record(quality: Quality, index: int) -> dict[str, Any]:
+    kinds = {
+        "majority": quality.majority,
+        "one_to_one": quality.one_to_one,
+        "oracle": quality.oracle,
+    }
+    return {
+        "class": int(quality.table.classes[index]),
+        "name": quality.class_names[index],
+        "pixels": int(quality.table.class_pixels[index]),
+        **{
+            kind: {"iou": float(scores.iou[index]), "f1": float(scores.f1[index])}
+            for kind, scores in kinds.items()
+            if scores is not None
+        },
+        "boundary": [
+            {
+                "tolerance_px": scores.tolerance,
+                "precision": _known(scores.precision[index]),
+                "recall": _known(scores.recall[index]),
+                "f1": _known(scores.f1[index]),
+            }
+            for scores in quality.boundary
+        ],
+    }
+
+
+def _given(quality: Quality, scores: Scores) -> dict[str, int]:
+    """Return the class of each cluster that was given one."""
+    return {
+        str(cluster): int(quality.table.classes[index])
+        for cluster, index in zip(quality.table.ids.tolist(), scores.given.tolist(), strict=True)
+        if index >= 0
+    }

@@ -1,0 +1,178 @@
+"""Label quality on scenes with ground truth: runs of alps-geo beside k-means on pixels.
+
+    python benchmarks/bench_quality.py
+    python benchmarks/bench_quality.py --pair scene.tif truth.tif --ignore 0,255 --run out/
+
+Two baselines are run on every scene: k-means on all bands of each pixel, and on mean and spread of
+all bands in 9 x 9 pixels around it; standardised columns, MiniBatchKMeans. Labels of a
+finished run (`alps-geo label … --out DIR`, given as `--run DIR`) are measured by the same code on
+the same truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+from rich.console import Console
+from rich.table import Table
+from scipy.ndimage import uniform_filter
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.preprocessing import StandardScaler
+
+from alps_geo.evaluate import evaluate_quality
+from alps_geo.scene import open_scene, read_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from alps_geo.scene import Scene, TilePixels
+
+DATA = Path(__file__).parent.parent / "tests" / "data"
+DEFAULT_PAIR = (str(DATA / "naip_md_1m.tif"), str(DATA / "naip_md_1m_landcover.tif"))
+CLUSTERS = 24
+NEIGHBOURHOOD = 9
+BOUNDARY_TOLERANCE = 3
+
+# Overall accuracy, mean intersection over union, boundary F1; of the majority map.
+COLUMNS = {
+    "accuracy": "OA",
+    "mean_iou": "mIoU",
+    "coverage": "cover",
+    "boundary_f1": f"BF {BOUNDARY_TOLERANCE}px",
+    "oracle_accuracy": "oracle OA",
+    "oracle_mean_iou": "oracle mIoU",
+}
+
+
+def main() -> None:
+    options = _options()
+    rows = []
+    for scene_path, truth in options.pair or [DEFAULT_PAIR]:
+        scene = open_scene(scene_path)
+        with tempfile.TemporaryDirectory() as folder:
+            labels = {
+                name: _write_baseline(scene, columns, Path(folder) / f"{number}.tif", options.seed)
+                for number, (name, columns) in enumerate(BASELINES.items())
+            }
+            labels |= {str(run): run / scene.name / "labels.tif" for run in options.run}
+            for name, path in labels.items():
+                rows.append(_measure(scene.name, name, path, truth, options.ignore))
+    _print(rows)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--pair",
+        nargs=2,
+        action="append",
+        metavar=("SCENE", "TRUTH"),
+        help="a scene and its ground truth; may be given again (default: the NAIP scene in tests)",
+    )
+    parser.add_argument(
+        "--ignore", default="15", help="classes that are no truth (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a finished run folder that holds all the scenes; may be given again",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the baselines' k-means")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
+    return parser.parse_args()
+
+
+def _pixel_columns(pixels: TilePixels) -> NDArray[np.float32]:
+    return pixels.bands
+
+
+def _texture_columns(pixels: TilePixels) -> NDArray[np.float32]:
+    size = (0, NEIGHBOURHOOD, NEIGHBOURHOOD)
+    bands = pixels.bands.astype(np.float64)
+    mean = uniform_filter(bands, size)
+    # Rounding may leave a variance just below 0.
+    spread = np.sqrt(np.maximum(uniform_filter(bands**2, size) - mean**2, 0))
+    return np.concatenate([mean, spread]).astype(np.float32)
+
+
+BASELINES: dict[str, Callable[[TilePixels], NDArray[np.float32]]] = {
+    "k-means on pixels": _pixel_columns,
+    "k-means on 9x9 mean and std": _texture_columns,
+}
+
+
+def _write_baseline(
+    scene: Scene, columns: Callable[[TilePixels], NDArray[np.float32]], path: Path, seed: int
+) -> Path:
+    """Label the valid pixels of a scene by k-means and write them as a raster."""
+    pixels = read_tile(scene, Window(0, 0, scene.width, scene.height))
+    rows = StandardScaler().fit_transform(columns(pixels)[:, pixels.valid].T)
+    labels = np.zeros(scene.shape, np.uint8)
+    labels[pixels.valid] = MiniBatchKMeans(CLUSTERS, random_state=seed).fit_predict(rows) + 1
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=scene.height,
+        width=scene.width,
+        count=1,
+        dtype=labels.dtype,
+        nodata=0,
+        crs=scene.crs,
+        transform=scene.transform,
+    ) as dataset:
+        dataset.write(labels, 1)
+    return path
+
+
+def _measure(scene: str, name: str, labels: Path, truth: str, ignore: str) -> dict[str, Any]:
+    quality = evaluate_quality(
+        str(labels), truth, ignore=ignore.split(","), tolerances=(BOUNDARY_TOLERANCE,)
+    )
+    oracle = quality.oracle
+    return {
+        "scene": scene,
+        "labels": name,
+        "clusters": int(np.count_nonzero(quality.table.ids)),
+        "accuracy": quality.majority.accuracy,
+        "mean_iou": quality.majority.mean_iou,
+        "coverage": quality.coverage,
+        "boundary_f1": quality.boundary[0].mean_f1,
+        "oracle_accuracy": None if oracle is None else oracle.accuracy,
+        "oracle_mean_iou": None if oracle is None else oracle.mean_iou,
+    }
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a table of all scenes, a section for each."""
+    table = Table()
+    table.add_column("labels")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    for scene in dict.fromkeys(row["scene"] for row in rows):
+        table.add_row(scene, style="bold")
+        for row in (row for row in rows if row["scene"] == scene):
+            values = ("" if row[key] is None else f"{row[key]:.3f}" for key in COLUMNS)
+            table.add_row(row["labels"], *values)
+        table.add_section()
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
