@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 SCENE_DEMO := tests/data/naip_md_1m.tif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format label batch bench clean
+.PHONY: help demo test lint format label batch bench bench-quality clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # Made anew when the dependencies change, so that every target can be run first on a fresh clone.
 $(INSTALLED): pyproject.toml
@@ -44,6 +44,10 @@ batch: $(INSTALLED)  ## Label all rasters of a folder with one cluster model: ma
 
 bench: $(INSTALLED)  ## Compare the mask engine with segment_anything's, in speed and masks
 	$(BIN)/python benchmarks/bench_masks.py
+
+bench-quality: $(INSTALLED)  ## Compare labels with k-means on pixels, on real ground truth
+	$(BIN)/alps-geo label $(SCENE_DEMO) --out demo --quiet
+	$(BIN)/python benchmarks/bench_quality.py --run demo
 
 clean:  ## Remove the environment, the demo's results and all caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -44,7 +44,8 @@ class RunProgress:
             console=self._console,
             speed_estimate_period=ETA_PERIOD,
             transient=True,
-            disable=quiet,
+            # Where nobody watches, a bar would only leave empty lines in a log.
+            disable=quiet or not self._console.is_terminal,
         )
         self._tiles = self._progress.add_task("tiles", total=None, visible=False)
 
@@ -63,7 +64,7 @@ class RunProgress:
     def show(self, event: Event) -> None:
         """Take in one event."""
         if event.note:
-            self._progress.console.print(
+            self._console.print(
                 f"[yellow]note[/] {event.scene}: {event.note}", highlight=False, soft_wrap=True
             )
         self._progress.update(

@@ -119,7 +119,7 @@ def test_usage_errors_exit_with_2(
     [
         ("clusterz = 3", "did you mean clusters?"),
         ("clusters = ", "not a config"),
-        ("clusters = 'many'", "many"),
+        ("clusters = 'many'", "--clusters"),
     ],
 )
 def test_a_wrong_config_is_explained(tmp_path: Path, text: str, part: str) -> None:
