@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from alps_geo.evaluate.picture import draw_quality
-from alps_geo.outputs.files import replacing, run_errors
+from alps_geo.files import replacing, run_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
