@@ -15,6 +15,7 @@ from alps_geo import sam
 from alps_geo.clusters import fit_clusters
 from alps_geo.errors import SceneError
 from alps_geo.files import write_bytes
+from alps_geo.fragments import cut_fragments, no_fragments
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import write_results
 from alps_geo.record import (
@@ -27,16 +28,17 @@ from alps_geo.record import (
 from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.stitch import cut_fragments, no_fragments, stitch
+from alps_geo.stitch import stitch
 from alps_geo.store import RunFolder, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile
     from alps_geo.scene import Scene
-    from alps_geo.stitch import Fragments, Segments
+    from alps_geo.stitch import Segments
 
 TILE_STAGE_VERSION = 1
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""

@@ -24,7 +24,7 @@ import numpy as np
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
 from alps_geo.files import write_bytes
-from alps_geo.stitch import Fragments
+from alps_geo.fragments import Fragments
 
 if TYPE_CHECKING:
     from pathlib import Path

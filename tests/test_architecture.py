@@ -18,6 +18,7 @@ LAYERS = [
     "sam",
     "settings",
     "features",
+    "fragments",
     "stitch",
     "store",
     "clusters",

@@ -5,8 +5,8 @@ import pytest
 
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
+from alps_geo.fragments import Fragments
 from alps_geo.grid import TileGrid
-from alps_geo.stitch import Fragments
 from alps_geo.store import RunFolder, fingerprint
 
 TILE = next(iter(TileGrid(8, 8, 8, 2)))

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters import ClusterModel
     from alps_geo.features import RegionSums
+    from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
-    from alps_geo.stitch import Fragments, Segments
+    from alps_geo.stitch import Segments
     from alps_geo.vectorize import Polygons
 
 PREVIEW_SIZE = 1024
