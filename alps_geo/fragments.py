@@ -1,4 +1,4 @@
-"""From the masks of one tile to fragments: disjoint, and described by sums over the tile's core.
+"""From the masks of one tile to fragments: disjoint, and described by weighted sums.
 
 Where masks overlap, the smaller one owns the pixel.
 """
@@ -16,9 +16,12 @@ from alps_geo.sam.frame import CHANNELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from alps_geo.grid import Tile
+    from alps_geo.grid import Tile, TileGrid
     from alps_geo.sam import TileMasks
     from alps_geo.scene import TilePixels
+
+
+CUT, SEEN, OWNED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,34 @@ class Fragments:
     labels : ndarray of int32, shape (H, W)
         Fragment of every pixel of the tile's window, 1..n; 0 for none.
     sums : RegionSums
-        One row per fragment, over its pixels inside the tile's core.
-    valid_pixels : int
-        Pixels with data inside the core.
+        One row per fragment, with the tile's weights: see `TileGrid.weights`.
+    size : ndarray of int64, shape (n,)
+        Pixels of each fragment in the window.
+    rank : ndarray of uint8, shape (n,)
+        `CUT` if the window may have cut the fragment off, `OWNED` if it is whole and its centroid
+        lies in the tile's core, else `SEEN`.
     """
 
     labels: NDArray[np.int32]
     sums: RegionSums
-    valid_pixels: int
+    size: NDArray[np.int64]
+    rank: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.size)
 
 
 def cut_fragments(
-    tile: Tile, pixels: TilePixels, masks: TileMasks, max_mask_area: float
+    grid: TileGrid, tile: Tile, pixels: TilePixels, masks: TileMasks, max_mask_area: float
 ) -> Fragments:
-    """Turn the masks of a tile into fragments: disjoint, and described by sums over the core.
+    """Turn the masks of a tile into fragments: disjoint, and described by weighted sums.
 
     Parameters
     ----------
+    grid : TileGrid
+        The scene's tiles.
     tile : Tile
-        Where the masks lie.
+        The tile that the masks are of.
     pixels : TilePixels
         What was read from the tile's window.
     masks : TileMasks
@@ -59,25 +71,36 @@ def cut_fragments(
     """
     kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
     labels = paint_masks(masks, kept, pixels.valid)
-    seen = np.unique(labels[labels > 0])
     # Masks that smaller ones cover whole leave no fragment.
+    seen = np.unique(labels[labels > 0])
     renumber = np.zeros(len(masks) + 1, dtype=np.int32)
     renumber[seen] = np.arange(1, len(seen) + 1)
     labels = renumber[labels]
-    sums = _core_sums(tile, pixels, masks, labels, seen - 1)
-    return Fragments(labels, sums, int(pixels.valid[tile.core_slices].sum()))
-
-
-def no_fragments(pixels: TilePixels) -> Fragments:
-    """Return the fragments of a tile in which there is nothing to find."""
-    bands = len(pixels.bands)
+    weights = grid.weights(tile)
+    weight = pixel_sums(labels, len(seen), weights[None])
+    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1)[seen - 1]
+    size = pixel_counts(labels, len(seen))
     sums = RegionSums(
-        area=np.zeros(0, dtype=np.int64),
-        feature_sums=np.zeros((0, CHANNELS)),
-        band_sums=np.zeros((0, bands)),
-        score_sums=np.zeros((0, 2)),
+        weight=weight[:, 0],
+        feature_sums=embedding_sums(
+            labels, len(seen), masks.embedding, masks.frame.cell_size, weights
+        ),
+        score_sums=scores * weight,
     )
-    return Fragments(np.zeros(pixels.valid.shape, dtype=np.int32), sums, valid_pixels=0)
+    return Fragments(labels, sums, size, _ranks(labels, size, tile))
+
+
+def no_fragments(shape: tuple[int, int]) -> Fragments:
+    """Return the fragments of a tile in which there is nothing to find."""
+    sums = RegionSums(
+        weight=np.zeros(0), feature_sums=np.zeros((0, CHANNELS)), score_sums=np.zeros((0, 2))
+    )
+    return Fragments(
+        np.zeros(shape, dtype=np.int32),
+        sums,
+        size=np.zeros(0, dtype=np.int64),
+        rank=np.zeros(0, dtype=np.uint8),
+    )
 
 
 def paint_masks(
@@ -106,22 +129,29 @@ def paint_masks(
     return owner
 
 
-def _core_sums(
-    tile: Tile,
-    pixels: TilePixels,
-    masks: TileMasks,
-    labels: NDArray[np.int32],
-    source: NDArray[np.integer],
-) -> RegionSums:
-    """Sum over the core's part of each fragment; `source` is the position of its mask."""
-    count = len(source)
-    core = np.zeros_like(labels)
-    core[tile.core_slices] = labels[tile.core_slices]
-    area = pixel_counts(core, count)
-    scores = np.stack([masks.predicted_iou[source], masks.stability_score[source]], axis=1)
-    return RegionSums(
-        area=area,
-        feature_sums=embedding_sums(core, count, masks.embedding, masks.frame.cell_size),
-        band_sums=pixel_sums(core, count, pixels.bands),
-        score_sums=scores.astype(np.float64) * area[:, None],
-    )
+def _ranks(labels: NDArray[np.int32], size: NDArray[np.int64], tile: Tile) -> NDArray[np.uint8]:
+    """Say how well the tile knows each of its fragments."""
+    count = len(size)
+    coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
+    centres = (pixel_sums(labels, count, coordinates) / size[:, None]).T
+    core = tile.core_slices
+    inside = [
+        (part.start <= centre) & (centre < part.stop)
+        for centre, part in zip(centres, core, strict=True)
+    ]
+    rank = np.where(inside[0] & inside[1], OWNED, SEEN).astype(np.uint8)
+    rank[_on_inner_edges(labels, core) - 1] = CUT
+    return rank
+
+
+def _on_inner_edges(labels: NDArray[np.int32], core: tuple[slice, slice]) -> NDArray[np.int32]:
+    """Fragments on those edges of the window beyond which the scene goes on."""
+    height, width = labels.shape
+    edges = [
+        labels[:1] if core[0].start > 0 else None,
+        labels[-1:] if core[0].stop < height else None,
+        labels[:, :1] if core[1].start > 0 else None,
+        labels[:, -1:] if core[1].stop < width else None,
+    ]
+    touching = np.unique(np.concatenate([[0], *(e.ravel() for e in edges if e is not None)]))
+    return touching[touching > 0].astype(np.int32)

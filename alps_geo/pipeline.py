@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from alps_geo.record import (
 from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.stitch import stitch
+from alps_geo.stitch import paint, stitch
 from alps_geo.store import RunFolder, fingerprint
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
 
-TILE_STAGE_VERSION = 1
+TILE_STAGE_VERSION = 2
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 GDAL_CACHE_MB = 256
@@ -159,7 +159,8 @@ def _run(
     segments = []
     for job in jobs:
         tally.tell("stitch", job.name)
-        segments.append(stitch(job.grid, partial(stage.load, job), min_area=settings.min_area))
+        load, read = stage.loader(job), partial(read_tile, job.scene)
+        segments.append(stitch(job.grid, load, read, min_area=settings.min_area))
     clock.lap("stitch")
 
     tally.tell("cluster")
@@ -171,8 +172,8 @@ def _run(
     for job, found in zip(jobs, segments, strict=True):
         tally.tell("write", job.name)
         target = folder.scene_folder(job.name)
-        load = partial(stage.load, job)
-        results.append(write_results(target, job.scene, job.grid, load, found, model))
+        blocks = paint(job.grid, found.ids, stage.loader(job))
+        results.append(write_results(target, job.scene, blocks, found, model))
     clock.lap("write")
 
     record = run_record(
@@ -239,7 +240,11 @@ class _TileStage:
             self._folder.save_tile(job.name, tile, key, fragments)
         self._tally.count(job.name, computed=computed)
 
-    def load(self, job: Job, tile: Tile) -> Fragments:
+    def loader(self, job: Job) -> Callable[[Tile], Fragments]:
+        """Give a function that loads tiles of a scene, and keeps about three rows of them."""
+        return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(partial(self._load, job))
+
+    def _load(self, job: Job, tile: Tile) -> Fragments:
         """Read a tile's fragments; should the file have been damaged since, compute them again."""
         stored = self._folder.load_tile(job.name, tile, self._key(job, tile))
         return stored if stored is not None else self._compute(job, tile)[0]
@@ -248,11 +253,11 @@ class _TileStage:
         """Return a tile's fragments, and whether that took a pass through SAM."""
         pixels = read_tile(job.scene, tile.window)
         if not pixels.valid.any():
-            return no_fragments(pixels), False
+            return no_fragments(pixels.valid.shape), False
         masks = sam.generate_masks(
             self._model, pixels.image, self._settings.mask_settings, valid=pixels.valid
         )
-        return cut_fragments(tile, pixels, masks, self._settings.max_mask_area), True
+        return cut_fragments(job.grid, tile, pixels, masks, self._settings.max_mask_area), True
 
     @cached_property
     def _model(self) -> sam.SamModel:
@@ -301,7 +306,7 @@ def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: _Tally) -
     """Fit the cluster model over the segments of all scenes."""
     # Only features can be put together: scenes may have different bands.
     features = np.concatenate([found.sums.features for found in segments])
-    area = np.concatenate([found.sums.area for found in segments])
+    area = np.concatenate([found.area for found in segments])
     clusters = settings.clusters
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, len(area)))

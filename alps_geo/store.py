@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from alps_geo.grid import Tile
 
-SUMS = ("area", "feature_sums", "band_sums", "score_sums")
+SUMS = ("weight", "feature_sums", "score_sums")
 
 
 def fingerprint(value: Any) -> str:
@@ -105,7 +105,7 @@ class RunFolder:
                 if str(arrays["key"]) != key:
                     return None
                 sums = RegionSums(*(arrays[name] for name in SUMS))
-                return Fragments(arrays["labels"], sums, int(arrays["valid_pixels"]))
+                return Fragments(arrays["labels"], sums, arrays["size"], arrays["rank"])
         except (BadZipFile, KeyError, ValueError, EOFError, zlib.error):
             return None
 
@@ -122,7 +122,8 @@ class RunFolder:
             buffer,
             key=np.array(key),
             labels=fragments.labels,
-            valid_pixels=np.array(fragments.valid_pixels),
+            size=fragments.size,
+            rank=fragments.rank,
             **{name: getattr(fragments.sums, name) for name in SUMS},
         )
         write_bytes(self._tile_path(scene, tile), buffer.getvalue())
