@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -11,84 +10,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 
-from alps_geo import sam
 from alps_geo.clusters import fit_clusters
 from alps_geo.errors import SceneError
+from alps_geo.events import Event, Tally
 from alps_geo.files import write_bytes
-from alps_geo.fragments import cut_fragments, no_fragments
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import write_results
-from alps_geo.record import (
-    folder_names,
-    run_identity,
-    run_record,
-    scene_identity,
-    to_json,
-)
+from alps_geo.record import folder_names, run_identity, run_record, to_json
 from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.stitch import paint, stitch
-from alps_geo.store import RunFolder, fingerprint
+from alps_geo.store import RunFolder
+from alps_geo.tiles import Job, TileStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters import ClusterModel
-    from alps_geo.fragments import Fragments
-    from alps_geo.grid import Tile
-    from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
-
-TILE_STAGE_VERSION = 2
-"""Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 GDAL_CACHE_MB = 256
 """GDAL would fill 5 % of the memory with blocks that no tile asks for again."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """What a run tells its listener.
-
-    Attributes
-    ----------
-    stage : str
-        What is being done.
-    scene : str
-        Name of the scene it is done to; empty for all of them.
-    tiles, computed, skipped : int
-        Tiles of the whole run; how many have been through SAM; and how many need not, because
-        they hold no data or were done before.
-    note : str
-        Something that was assumed and that the user should know; else empty.
-    """
-
-    stage: str
-    scene: str = ""
-    tiles: int = 0
-    computed: int = 0
-    skipped: int = 0
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One scene of a run.
-
-    Attributes
-    ----------
-    name : str
-        The scene's folder in the run folder.
-    scene : Scene
-        The scene.
-    grid : TileGrid
-        Its tiles.
-    """
-
-    name: str
-    scene: Scene
-    grid: TileGrid
 
 
 def label_scenes(
@@ -138,7 +81,7 @@ def _run(
 ) -> dict[str, Any]:
     clock = _Clock()
     jobs = _open_jobs(paths, settings)
-    tally = _Tally(sum(len(job.grid) for job in jobs), listen)
+    tally = Tally(sum(len(job.grid) for job in jobs), listen)
     for job in jobs:
         for note in job.scene.notes:
             tally.tell("open", job.name, note)
@@ -150,7 +93,7 @@ def _run(
     folder.begin(identity, overwrite=overwrite)
     clock.lap("open")
 
-    stage = _TileStage(folder, settings, sha256, tally)
+    stage = TileStage(folder, settings, sha256, tally)
     for job in jobs:
         for tile in job.grid:
             stage.ensure(job, tile)
@@ -201,89 +144,6 @@ class _Clock:
         self._last = now
 
 
-class _Tally:
-    """Counts the tiles of the run for its listener."""
-
-    def __init__(self, tiles: int, listen: Callable[[Event], None]) -> None:
-        self._now = Event("open", tiles=tiles)
-        self._listen = listen
-
-    def tell(self, stage: str, scene: str = "", note: str = "") -> None:
-        self._listen(replace(self._now, stage=stage, scene=scene, note=note))
-
-    def count(self, scene: str, *, computed: bool) -> None:
-        now = self._now
-        self._now = replace(
-            now, computed=now.computed + computed, skipped=now.skipped + (not computed)
-        )
-        self.tell("tiles", scene)
-
-
-class _TileStage:
-    """Turns tiles into fragments, each tile once."""
-
-    def __init__(
-        self, folder: RunFolder, settings: LabelSettings, sha256: str, tally: _Tally
-    ) -> None:
-        self._folder = folder
-        self._settings = settings
-        self._sha256 = sha256
-        self._tally = tally
-
-    def ensure(self, job: Job, tile: Tile) -> None:
-        """Compute a tile's fragments unless they are stored already."""
-        key = self._key(job, tile)
-        computed = False
-        if self._folder.load_tile(job.name, tile, key) is None:
-            self._tally.tell("tiles", job.name)
-            fragments, computed = self._compute(job, tile)
-            self._folder.save_tile(job.name, tile, key, fragments)
-        self._tally.count(job.name, computed=computed)
-
-    def loader(self, job: Job) -> Callable[[Tile], Fragments]:
-        """Give a function that loads tiles of a scene, and keeps about three rows of them."""
-        return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(partial(self._load, job))
-
-    def _load(self, job: Job, tile: Tile) -> Fragments:
-        """Read a tile's fragments; should the file have been damaged since, compute them again."""
-        stored = self._folder.load_tile(job.name, tile, self._key(job, tile))
-        return stored if stored is not None else self._compute(job, tile)[0]
-
-    def _compute(self, job: Job, tile: Tile) -> tuple[Fragments, bool]:
-        """Return a tile's fragments, and whether that took a pass through SAM."""
-        pixels = read_tile(job.scene, tile.window)
-        if not pixels.valid.any():
-            return no_fragments(pixels.valid.shape), False
-        masks = sam.generate_masks(
-            self._model, pixels.image, self._settings.mask_settings, valid=pixels.valid
-        )
-        return cut_fragments(job.grid, tile, pixels, masks, self._settings.max_mask_area), True
-
-    @cached_property
-    def _model(self) -> sam.SamModel:
-        settings = self._settings
-        self._tally.tell(f"load {settings.model}")
-        return sam.load_model(settings.model, settings.checkpoint, settings.device)
-
-    def _key(self, job: Job, tile: Tile) -> str:
-        """Identify everything that a tile's fragments depend on."""
-        settings = self._settings
-        return fingerprint(
-            {
-                "version": TILE_STAGE_VERSION,
-                "scene": scene_identity(job.scene),
-                "bands": settings.bands,
-                "nodata": settings.nodata,
-                "stretch": settings.stretch,
-                "window": tile.window.flatten(),
-                "core": tile.core.flatten(),
-                "model": self._sha256,
-                "masks": asdict(settings.mask_settings),
-                "max_mask_area": settings.max_mask_area,
-            }
-        )
-
-
 def _open_jobs(paths: Sequence[str], settings: LabelSettings) -> list[Job]:
     if not paths:
         raise SceneError("no scene was given; name at least one raster")
@@ -302,7 +162,7 @@ def _open_jobs(paths: Sequence[str], settings: LabelSettings) -> list[Job]:
     ]
 
 
-def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: _Tally) -> ClusterModel:
+def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: Tally) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
     # Only features can be put together: scenes may have different bands.
     features = np.concatenate([found.sums.features for found in segments])

@@ -12,6 +12,7 @@ PACKAGE = sorted((ROOT / "alps_geo").rglob("*.py"))
 # Downwards: a module may import those above it only.
 LAYERS = [
     "errors",
+    "events",
     "files",
     "grid",
     "scene",
@@ -27,6 +28,7 @@ LAYERS = [
     "outputs",
     "evaluate",
     "record",
+    "tiles",
     "pipeline",
 ]
 
