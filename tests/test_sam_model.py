@@ -114,9 +114,7 @@ def test_an_unknown_device_or_dtype_is_answered_with_the_known_ones() -> None:
 
 
 def test_half_floats_are_refused_where_they_only_cost_time() -> None:
-    with pytest.raises(
-        ModelError, match="fp16 was asked for on a CPU, .* expected float32 or bf16"
-    ):
+    with pytest.raises(ModelError, match="slower than float32; expected float32 or bf16"):
         load_model(device="cpu", dtype="fp16")
 
 
