@@ -218,10 +218,13 @@ def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> None:
     runs = {name: contestant(name, options, image) for name in names}
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     masks = {}
-    for _ in range(options.repeats):
+    for repeat in range(options.repeats):
         for name in names:
             masks[name], seconds = runs[name]()
             times[name].append(seconds)
+            print(
+                f"{repeat + 1}/{options.repeats} {name}: {seconds['total']:.2f} s", file=sys.stderr
+            )
     del runs
     results = {}
     for name in names:
@@ -269,6 +272,9 @@ def peak_memory_of(name: str) -> int:
 
 def peak_memory(options: argparse.Namespace, image: NDArray[np.uint8]) -> int:
     """Give the process's peak memory over one run: of the GPU if there is one, else resident."""
+    if options.only == REFERENCE:
+        # Its peak comes with the first batches; the masks of later points would only add to it.
+        options.points_per_side = min(options.points_per_side, 16)
     contestant(options.only, options, image)()
     if options.device == "cuda":
         return torch.cuda.max_memory_allocated()

@@ -19,6 +19,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from alps_geo.sam import resources
+
 HEADS = 8
 HEAD_CHANNELS = 16
 
@@ -293,7 +295,7 @@ def _add_products(result: Tensor, tokens: Tensor, heads: Tensor, beta: int) -> N
     ``result = beta * result + products``, in place, (P, H T, N).
     """
     by_head = _by_head(tokens).to(heads.dtype)
-    if heads.device.type == "cpu":
+    if not resources.wants_large_batches(heads):
         for products, its_tokens, its_heads in zip(result, by_head, heads, strict=True):
             channels = its_heads.view(HEADS, HEAD_CHANNELS, -1)
             products.view(HEADS, -1, heads.shape[2]).baddbmm_(its_tokens, channels, beta=beta)
@@ -305,7 +307,7 @@ def _add_products(result: Tensor, tokens: Tensor, heads: Tensor, beta: int) -> N
 def _pool_heads(weights: Tensor, heads: Tensor) -> Tensor:
     """Multiply (P, H T, N) weights with (128, N) channels, head by head: (P, H, T, 16) float32."""
     prompts, _, tokens = weights.shape
-    if heads.device.type == "cpu":
+    if not resources.wants_large_batches(heads):
         by_head = weights.view(prompts, HEADS, -1, tokens)
         channels = heads.view(HEADS, HEAD_CHANNELS, tokens).mT
         return torch.stack([torch.bmm(prompt, channels) for prompt in by_head]).float()

@@ -83,8 +83,8 @@ def load_model(
     device : str
         "cpu", "cuda", "mps", or "auto" for the best one there is.
     dtype : str
-        "float32", in which masks equal segment_anything's; or "bf16" or "fp16", which are faster
-        and change some masks.
+        "float32", in which masks equal segment_anything's; or "bf16" or, on a GPU, "fp16", which
+        are faster and change some masks.
 
     Returns
     -------
@@ -99,6 +99,11 @@ def load_model(
     place = choose_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"there is no dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
+    if dtype == "fp16" and place == "cpu":
+        raise ModelError(
+            "dtype fp16 was asked for on a CPU, where it is many times slower than float32; "
+            "expected float32 or bf16"
+        )
     path = None if checkpoint is None else Path(checkpoint)
     sam, sha256 = load_network(name, path)
     if name == "mobile_sam":
