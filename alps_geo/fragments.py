@@ -5,7 +5,7 @@ Where masks overlap, the smaller one owns the pixel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,12 +39,15 @@ class Fragments:
     rank : ndarray of uint8, shape (n,)
         `CUT` if the window may have cut the fragment off, `OWNED` if it is whole and its centroid
         lies in the tile's core, else `SEEN`.
+    failed : bool
+        Whether the tile could not be read or worked on: its core then stays without segments.
     """
 
     labels: NDArray[np.int32]
     sums: RegionSums
     size: NDArray[np.int64]
     rank: NDArray[np.uint8]
+    failed: bool = False
 
     def __len__(self) -> int:
         return len(self.size)
@@ -101,6 +104,11 @@ def no_fragments(shape: tuple[int, int]) -> Fragments:
         size=np.zeros(0, dtype=np.int64),
         rank=np.zeros(0, dtype=np.uint8),
     )
+
+
+def failed_fragments(tile: Tile) -> Fragments:
+    """Return what is known of a tile that has failed."""
+    return replace(no_fragments((tile.window.height, tile.window.width)), failed=True)
 
 
 def paint_masks(

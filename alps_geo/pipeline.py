@@ -16,22 +16,20 @@ from alps_geo.events import Event, Tally
 from alps_geo.files import write_bytes
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import write_results
-from alps_geo.record import folder_names, run_identity, run_record, to_json
+from alps_geo.record import folder_names, result_files, run_identity, run_record, to_json
 from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.stitch import paint, stitch
-from alps_geo.store import RunFolder
-from alps_geo.tiles import Job, TileStage
+from alps_geo.store import Plan, PlannedScene, RunFolder, fingerprint
+from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
-
-GDAL_CACHE_MB = 256
-"""GDAL would fill 5 % of the memory with blocks that no tile asks for again."""
 
 
 def label_scenes(
@@ -40,6 +38,8 @@ def label_scenes(
     settings: LabelSettings | None = None,
     *,
     overwrite: bool = False,
+    force: bool = False,
+    strict: bool = False,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Label scenes with one cluster model for all, and write the results into a run folder.
@@ -49,12 +49,17 @@ def label_scenes(
     paths : sequence of str
         At least one raster.
     out : pathlib.Path
-        The run folder. A run of the same scenes and settings that was stopped there goes on; one
-        that has finished is left as it is.
+        The run folder. A run of the same scenes and settings that was stopped there goes on, and
+        tries tiles that failed again; one that has finished is left as it is.
     settings : LabelSettings, optional
         The defaults if not given.
     overwrite : bool
-        Whether results of another run may be replaced.
+        Whether results of another run may be replaced. Tiles that still fit are kept.
+    force : bool
+        Whether all is to be done again, tiles that are done included.
+    strict : bool
+        Whether to stop at the first tile that fails. Else its pixels remain unlabelled, and
+        ``failed`` in the record names it.
     listen : callable
         Called with an `Event` whenever something has moved.
 
@@ -66,43 +71,47 @@ def label_scenes(
     Raises
     ------
     AlpsGeoError
-        If a scene, the model or the run folder cannot be used.
+        If a scene, the model or the run folder cannot be used, if no tile can be labelled, or, if
+        `strict`, if one cannot.
     """
+    settings = settings or LabelSettings()
+    clock, folder = _Clock(), RunFolder(Path(out))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
-        return _run(paths, out, settings or LabelSettings(), overwrite, listen)
+        scenes = _open_scenes(paths, settings)
+        sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
+        jobs = _plan_jobs(scenes, settings, folder, sha256)
+        tally = Tally(sum(len(job.grid) for job in jobs), listen)
+        for job in jobs:
+            for note in job.scene.notes:
+                tally.tell("open", job.name, note)
+        plan = _plan(jobs, settings, sha256)
+        if not force and (record := folder.finished_record(plan.run)):
+            return record
+        with folder.claimed(plan, overwrite=overwrite, force=force):
+            clock.lap("open")
+            record = _label(jobs, folder, settings, sha256, tally, clock, strict=strict)
+            folder.sweep(plan)
+            return record
 
 
-def _run(
-    paths: Sequence[str],
-    out: Path,
+def _label(
+    jobs: Sequence[Job],
+    folder: RunFolder,
     settings: LabelSettings,
-    overwrite: bool,
-    listen: Callable[[Event], None],
+    sha256: str,
+    tally: Tally,
+    clock: _Clock,
+    *,
+    strict: bool,
 ) -> dict[str, Any]:
-    clock = _Clock()
-    jobs = _open_jobs(paths, settings)
-    tally = Tally(sum(len(job.grid) for job in jobs), listen)
-    for job in jobs:
-        for note in job.scene.notes:
-            tally.tell("open", job.name, note)
-    folder = RunFolder(Path(out))
-    sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
-    identity = run_identity([job.scene for job in jobs], settings, sha256)
-    if record := folder.finished_record(identity):
-        return record
-    folder.begin(identity, overwrite=overwrite)
-    clock.lap("open")
-
-    stage = TileStage(folder, settings, sha256, tally)
-    for job in jobs:
-        for tile in job.grid:
-            stage.ensure(job, tile)
+    failed = label_tiles(jobs, settings, tally, strict=strict)
+    stored = StoredTiles(jobs, settings, tally)
     clock.lap("tiles")
 
     segments = []
     for job in jobs:
         tally.tell("stitch", job.name)
-        load, read = stage.loader(job), partial(read_tile, job.scene)
+        load, read = stored.loader(job), partial(read_tile, job.scene)
         segments.append(stitch(job.grid, load, read, min_area=settings.min_area))
     clock.lap("stitch")
 
@@ -115,7 +124,7 @@ def _run(
     for job, found in zip(jobs, segments, strict=True):
         tally.tell("write", job.name)
         target = folder.scene_folder(job.name)
-        blocks = paint(job.grid, found.ids, stage.loader(job))
+        blocks = paint(job.grid, found.ids, stored.loader(job))
         results.append(write_results(target, job.scene, blocks, found, model))
     clock.lap("write")
 
@@ -125,6 +134,7 @@ def _run(
         sha256,
         model,
         {job.name: result for job, result in zip(jobs, results, strict=True)},
+        failed,
         clock.laps,
     )
     write_bytes(folder.record_path, to_json(record))
@@ -144,22 +154,35 @@ class _Clock:
         self._last = now
 
 
-def _open_jobs(paths: Sequence[str], settings: LabelSettings) -> list[Job]:
+def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
     if not paths:
         raise SceneError("no scene was given; name at least one raster")
-    scenes = [
+    return [
         open_scene(path, bands=settings.bands, nodata=settings.nodata, stretch=settings.stretch)
         for path in paths
     ]
-    names = folder_names([scene.name for scene in scenes])
-    return [
-        Job(
-            name,
-            scene,
-            TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap),
-        )
-        for name, scene in zip(names, scenes, strict=True)
-    ]
+
+
+def _plan_jobs(
+    scenes: Sequence[Scene], settings: LabelSettings, folder: RunFolder, sha256: str
+) -> list[Job]:
+    jobs = []
+    for name, scene in zip(folder_names([scene.name for scene in scenes]), scenes, strict=True):
+        grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
+        store = folder.tile_store(scene.name, tile_key(scene, grid, settings, sha256))
+        jobs.append(Job(name, scene, grid, store))
+    return jobs
+
+
+def _plan(jobs: Sequence[Job], settings: LabelSettings, sha256: str) -> Plan:
+    return Plan(
+        run=fingerprint(run_identity([job.scene for job in jobs], settings, sha256)),
+        scenes=tuple(
+            PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
+            for job in jobs
+        ),
+        files=tuple(result_files([job.name for job in jobs])),
+    )
 
 
 def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: Tally) -> ClusterModel:

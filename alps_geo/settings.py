@@ -30,6 +30,8 @@ class LabelSettings:
         File with the model's weights; None for the shipped or downloaded one.
     device : str
         One of `DEVICES`; auto is a GPU where there is one.
+    workers : int
+        Processes that work on tiles side by side, each with a model of its own.
     clusters : int or None
         Number of clusters; None for `DEFAULT_CLUSTERS`, or one per segment where there are fewer.
     seed : int
@@ -63,6 +65,7 @@ class LabelSettings:
     model: str = "mobile_sam"
     checkpoint: str | None = None
     device: str = "auto"
+    workers: int = 1
     clusters: int | None = None
     seed: int = 0
     bands: tuple[int, ...] | None = None
@@ -79,6 +82,7 @@ class LabelSettings:
     def __post_init__(self) -> None:
         _one_of("model", self.model, tuple(MODELS))
         _one_of("device", self.device, DEVICES)
+        _between("workers", self.workers, 1, 1024)
         if self.clusters is not None:
             _between("clusters", self.clusters, 1, MAX_CLUSTERS)
         _between("seed", self.seed, 0, 2**32 - 1)

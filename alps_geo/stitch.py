@@ -199,7 +199,7 @@ def _claim(
     best = np.zeros(claimed.shape, dtype=np.int64)
     candidates = [np.zeros(1, dtype=np.uint32)]
     count = 1
-    for other in grid.around(tile):
+    for other in [] if load(tile).failed else grid.around(tile):
         fragments = load(other)
         shared = intersection(tile.core, other.window)
         labels = fragments.labels[_within(shared, other.window)]
@@ -240,6 +240,8 @@ def _measure(
     band_sums: NDArray[np.float64] | None = None
     valid_pixels = 0
     for tile in grid:
+        if load(tile).failed:
+            continue
         claimed, candidates = _claim(grid, tile, ids, load)
         pixels = read(tile.core)
         valid_pixels += int(pixels.valid.sum())
@@ -249,7 +251,7 @@ def _measure(
         np.add.at(area, candidates[1:], pixel_counts(claimed, numbers))
         np.add.at(band_sums, candidates[1:], pixel_sums(claimed, numbers, pixels.bands))
     if band_sums is None:
-        raise ValueError("a grid without tiles has nothing to measure")
+        raise ValueError("not one tile could be read, so there is nothing to measure")
     return _Measured(area[1:], band_sums[1:], valid_pixels)
 
 
