@@ -75,6 +75,7 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "stretch": settings.stretch,
             "grid": asdict(grid),
             "model": model_sha256,
+            "precision": settings.precision,
             "masks": asdict(settings.mask_settings),
             "max_mask_area": settings.max_mask_area,
         }
@@ -221,7 +222,9 @@ class _TileWork:
         settings = self._settings
         if self._tally is not None:
             self._tally.tell(f"load {settings.model}")
-        model = sam.load_model(settings.model, settings.checkpoint, settings.device)
+        model = sam.load_model(
+            settings.model, settings.checkpoint, settings.device, settings.precision
+        )
         if self._tally is not None:
             self._tally.tell("tiles")
         return model
