@@ -1,6 +1,7 @@
-"""What describes a fragment: sums over its pixels of the encoder's embedding and of the bands.
+"""What describes a fragment: weighted sums over its pixels of the encoder's embedding.
 
-Sums, not means, because sums of fragments add up exactly to the sum of their segment.
+Sums and their weights, not means, because those of fragments add up exactly to those of their
+segment.
 """
 
 from __future__ import annotations
@@ -19,49 +20,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RegionSums:
-    """Sums over the pixels of n regions: fragments of a tile, or segments of a scene.
+    """Weighted sums over the pixels of n regions: fragments of a tile, or segments of a scene.
 
     Everything here adds up, so that joining regions is exact.
 
     Attributes
     ----------
-    area : ndarray of int64, shape (n,)
-        Pixels.
+    weight : ndarray of float64, shape (n,)
+        Sum of the weights of the pixels.
     feature_sums : ndarray of float64, shape (n, C)
-        Sum of the features of the pixels.
-    band_sums : ndarray of float64, shape (n, B)
-        Sum of the values of every band.
+        Sum of the features of the pixels, times their weights.
     score_sums : ndarray of float64, shape (n, 2)
-        Sum over the pixels of SAM's predicted IoU and stability score of their mask.
+        SAM's predicted IoU and stability score of the mask, times the weight.
     """
 
-    area: NDArray[np.int64]
+    weight: NDArray[np.float64]
     feature_sums: NDArray[np.float64]
-    band_sums: NDArray[np.float64]
     score_sums: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.area)
+        return len(self.weight)
 
     @property
     def features(self) -> NDArray[np.float64]:
         """Mean feature of each region, shape (n, C)."""
-        return self._mean(self.feature_sums)
-
-    @property
-    def band_means(self) -> NDArray[np.float64]:
-        """Mean of every band, shape (n, B)."""
-        return self._mean(self.band_sums)
+        return self.feature_sums / self.weight[:, None]
 
     @property
     def predicted_iou(self) -> NDArray[np.float64]:
         """SAM's own estimate of the IoU, a mean over the pixels, shape (n,)."""
-        return self._mean(self.score_sums)[:, 0]
+        return self.score_sums[:, 0] / self.weight
 
     @property
     def stability_score(self) -> NDArray[np.float64]:
         """SAM's stability score, a mean over the pixels, shape (n,)."""
-        return self._mean(self.score_sums)[:, 1]
+        return self.score_sums[:, 1] / self.weight
 
     def grouped(self, group: NDArray[np.integer], count: int) -> RegionSums:
         """Add up the rows of each group 1..count; rows of group 0 are left out."""
@@ -70,9 +63,8 @@ class RegionSums:
             (np.ones(len(rows)), (group[rows] - 1, rows)), shape=(count, len(self))
         )
         return RegionSums(
-            area=np.rint(join @ self.area).astype(np.int64),
+            weight=join @ self.weight,
             feature_sums=join @ self.feature_sums,
-            band_sums=join @ self.band_sums,
             score_sums=join @ self.score_sums,
         )
 
@@ -80,15 +72,10 @@ class RegionSums:
     def concatenate(tables: Sequence[RegionSums]) -> RegionSums:
         """Put the rows of at least one table below each other."""
         return RegionSums(
-            area=np.concatenate([table.area for table in tables]),
+            weight=np.concatenate([table.weight for table in tables]),
             feature_sums=np.concatenate([table.feature_sums for table in tables]),
-            band_sums=np.concatenate([table.band_sums for table in tables]),
             score_sums=np.concatenate([table.score_sums for table in tables]),
         )
-
-    def _mean(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        # A fragment whose pixels all lie outside its tile's core has area 0 and no mean.
-        return sums / np.maximum(self.area, 1)[:, None]
 
 
 def embedding_sums(
@@ -96,6 +83,7 @@ def embedding_sums(
     count: int,
     embedding: NDArray[np.floating],
     cell_size: tuple[float, float],
+    weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Sum the embedding, interpolated bilinearly to pixels, over the pixels of each fragment.
 
@@ -114,44 +102,46 @@ def embedding_sums(
     cell_size : (float, float)
         Height and width of one cell of the embedding, in pixels of `fragments`; cell (0, 0)
         starts at pixel (0, 0).
+    weights : ndarray of float64, shape (H, W)
+        How much each pixel counts.
 
     Returns
     -------
     ndarray of float64, shape (count, C)
-        Divide by the fragment's pixel count for its feature.
+        Divide by the fragment's weight for its feature.
     """
     channels, height, width = embedding.shape
-    weights = _cell_weights(fragments, count, (height, width), cell_size)
+    moved = _cell_weights(fragments, count, (height, width), cell_size, weights)
     cells = embedding.reshape(channels, height * width).T.astype(np.float64)
-    return np.asarray(weights @ cells)
+    return np.asarray(moved @ cells)
 
 
 def pixel_sums(
-    fragments: NDArray[np.integer], count: int, bands: NDArray[np.number]
+    regions: NDArray[np.integer], count: int, values: NDArray[np.number]
 ) -> NDArray[np.float64]:
-    """Sum the bands over the pixels of each fragment.
+    """Sum values over the pixels of each region.
 
     Parameters
     ----------
-    fragments : ndarray of int, shape (H, W)
-        Fragment of every pixel, 1..count; 0 for none.
+    regions : ndarray of int, shape (H, W)
+        Region of every pixel, 1..count; 0 for none.
     count : int
-        Number of fragments.
-    bands : ndarray of float, shape (B, H, W)
-        Finite wherever `fragments` is not 0.
+        Number of regions.
+    values : ndarray of number, shape (D, H, W)
+        Finite wherever `regions` is not 0.
 
     Returns
     -------
-    ndarray of float64, shape (count, B)
+    ndarray of float64, shape (count, D)
     """
-    ids = fragments.ravel()
-    sums = [np.bincount(ids, weights=band.ravel(), minlength=count + 1)[1:] for band in bands]
+    ids = regions.ravel()
+    sums = [np.bincount(ids, weights=layer.ravel(), minlength=count + 1)[1:] for layer in values]
     return np.stack(sums, axis=1)
 
 
-def pixel_counts(fragments: NDArray[np.integer], count: int) -> NDArray[np.int64]:
-    """Count the pixels of each fragment 1..count in an (H, W) array; shape (count,)."""
-    return np.bincount(fragments.ravel(), minlength=count + 1)[1:].astype(np.int64)
+def pixel_counts(regions: NDArray[np.integer], count: int) -> NDArray[np.int64]:
+    """Count the pixels of each region 1..count in an (H, W) array; shape (count,)."""
+    return np.bincount(regions.ravel(), minlength=count + 1)[1:].astype(np.int64)
 
 
 def _cell_weights(
@@ -159,8 +149,9 @@ def _cell_weights(
     count: int,
     shape: tuple[int, int],
     cell_size: tuple[float, float],
+    weights: NDArray[np.float64],
 ) -> sparse.csr_array:
-    """Bilinear weight of every embedding cell for every fragment, shape (count, h * w)."""
+    """Weight of every embedding cell for every fragment, shape (count, h * w)."""
     height, width = shape
     rows = _axis_weights(fragments.shape[0], height, cell_size[0])
     cols = _axis_weights(fragments.shape[1], width, cell_size[1])
@@ -171,7 +162,7 @@ def _cell_weights(
     total = sparse.csr_array((count, height * width), dtype=np.float64)
     for row_cell, row_weight in rows:
         for col_cell, col_weight in cols:
-            weight = row_weight[inside[0]] * col_weight[inside[1]]
+            weight = row_weight[inside[0]] * col_weight[inside[1]] * weights[inside]
             cell = row_cell[inside[0]] * width + col_cell[inside[1]]
             total = (
                 total

@@ -18,9 +18,9 @@ from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import write_results
 from alps_geo.record import folder_names, result_files, run_identity, run_record, to_json
 from alps_geo.sam.weights import checkpoint_sha256
-from alps_geo.scene import open_scene
+from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.stitch import stitch
+from alps_geo.stitch import paint, stitch
 from alps_geo.store import Plan, PlannedScene, RunFolder, fingerprint
 from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_key
 
@@ -111,7 +111,8 @@ def _label(
     segments = []
     for job in jobs:
         tally.tell("stitch", job.name)
-        segments.append(stitch(job.grid, partial(stored.load, job), min_area=settings.min_area))
+        load, read = stored.loader(job), partial(read_tile, job.scene)
+        segments.append(stitch(job.grid, load, read, min_area=settings.min_area))
     clock.lap("stitch")
 
     tally.tell("cluster")
@@ -123,8 +124,8 @@ def _label(
     for job, found in zip(jobs, segments, strict=True):
         tally.tell("write", job.name)
         target = folder.scene_folder(job.name)
-        load = partial(stored.load, job)
-        results.append(write_results(target, job.scene, job.grid, load, found, model))
+        blocks = paint(job.grid, found.ids, stored.loader(job))
+        results.append(write_results(target, job.scene, blocks, found, model))
     clock.lap("write")
 
     record = run_record(
@@ -188,7 +189,7 @@ def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: Tally) ->
     """Fit the cluster model over the segments of all scenes."""
     # Only features can be put together: scenes may have different bands.
     features = np.concatenate([found.sums.features for found in segments])
-    area = np.concatenate([found.sums.area for found in segments])
+    area = np.concatenate([found.area for found in segments])
     clusters = settings.clusters
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, len(area)))

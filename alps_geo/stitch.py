@@ -1,12 +1,16 @@
-"""From the masks of tiles to segments of the scene.
+"""From the fragments of tiles to the segments of the scene.
 
-Three rules decide everything:
+Three rules decide everything, whatever the order in which tiles are looked at:
 
-1. Where masks of one tile overlap, the smaller one owns the pixel.
-2. Two fragments of neighbouring tiles are one object if they agree on the pixels that both tiles
-   see: IoU above one half there. Fragments of a tile never overlap, so each can match one fragment
-   of a neighbour at most, and the order of matching does not matter.
-3. Every pixel belongs to the tile whose core holds it, and so does its fragment.
+1. Fragments of neighbouring tiles are one object if they agree on the pixels that both tiles see:
+   IoU above one half there. Fragments of a tile never overlap, so each can match one fragment of a
+   neighbour at most.
+2. Where tiles overlap and disagree, a pixel goes to the fragment that is known best: one that is
+   whole and has its centroid in its own tile's core (every object has one owner, as in StarDist's
+   `big`), before one that is whole, before one that the window's edge has cut off. Among owned
+   ones the smaller wins, as among the masks of one tile; otherwise the tile whose core holds the
+   pixel. So borders follow objects, and not the grid.
+3. What is left of a segment after that and has fewer than `min_area` pixels is dropped.
 """
 
 from __future__ import annotations
@@ -20,50 +24,41 @@ from rasterio.windows import Window, intersection
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from alps_geo.features import RegionSums, embedding_sums, pixel_counts, pixel_sums
-from alps_geo.sam.frame import CHANNELS
+from alps_geo.features import RegionSums, pixel_counts, pixel_sums
+from alps_geo.fragments import OWNED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile, TileGrid
-    from alps_geo.sam import TileMasks
     from alps_geo.scene import TilePixels
+
+    Load = Callable[[Tile], Fragments]
+    Read = Callable[[Window], TilePixels]
 
 MATCH_IOU = 0.5
 
 _NO_PAIR = np.empty((0, 4), dtype=np.int64)
 
-
-@dataclass(frozen=True)
-class Fragments:
-    """What one tile contributes to the segments of its scene.
-
-    Attributes
-    ----------
-    labels : ndarray of int32, shape (H, W)
-        Fragment of every pixel of the tile's window, 1..n; 0 for none.
-    sums : RegionSums
-        One row per fragment, over its pixels inside the tile's core.
-    valid_pixels : int
-        Pixels with data inside the core.
-    """
-
-    labels: NDArray[np.int32]
-    sums: RegionSums
-    valid_pixels: int
+_LARGEST = 2**40
+"""More pixels than any fragment has."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """The segments of one scene, and where they lie.
+    """The segments of one scene; row i describes segment id i + 1.
 
     Attributes
     ----------
     sums : RegionSums
-        Row i describes segment id i + 1.
+        What their fragments know of them, added up.
+    area : ndarray of int64, shape (n,)
+        Pixels.
+    band_means : ndarray of float64, shape (n, B)
+        Mean of every band over the pixels.
     ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
     valid_pixels : int
@@ -71,84 +66,16 @@ class Segments:
     """
 
     sums: RegionSums
+    area: NDArray[np.int64]
+    band_means: NDArray[np.float64]
     ids: tuple[NDArray[np.uint32], ...]
     valid_pixels: int
 
     def __len__(self) -> int:
-        return len(self.sums)
-
-    def core_ids(self, index: int, tile: Tile, fragments: Fragments) -> NDArray[np.uint32]:
-        """Segment ids in the core of the grid's `index`-th tile, shape of the core."""
-        return self.ids[index][fragments.labels[tile.core_slices]]
+        return len(self.area)
 
 
-def cut_fragments(
-    tile: Tile, pixels: TilePixels, masks: TileMasks, max_mask_area: float
-) -> Fragments:
-    """Turn the masks of a tile into fragments: disjoint, and described by sums over the core.
-
-    Parameters
-    ----------
-    tile : Tile
-        Where the masks lie.
-    pixels : TilePixels
-        What was read from the tile's window.
-    masks : TileMasks
-        The masks, and the embedding that their features are pooled from.
-    max_mask_area : float
-        Masks that cover a larger share of the window are dropped: the filtering gate of ALPS
-        (arXiv 2406.10855).
-    """
-    kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
-    labels = paint_masks(masks, kept, pixels.valid)
-    seen = np.unique(labels[labels > 0])
-    # Masks that smaller ones cover whole leave no fragment.
-    renumber = np.zeros(len(masks) + 1, dtype=np.int32)
-    renumber[seen] = np.arange(1, len(seen) + 1)
-    labels = renumber[labels]
-    sums = _core_sums(tile, pixels, masks, labels, seen - 1)
-    return Fragments(labels, sums, int(pixels.valid[tile.core_slices].sum()))
-
-
-def no_fragments(pixels: TilePixels) -> Fragments:
-    """Return the fragments of a tile in which there is nothing to find."""
-    bands = len(pixels.bands)
-    sums = RegionSums(
-        area=np.zeros(0, dtype=np.int64),
-        feature_sums=np.zeros((0, CHANNELS)),
-        band_sums=np.zeros((0, bands)),
-        score_sums=np.zeros((0, 2)),
-    )
-    return Fragments(np.zeros(pixels.valid.shape, dtype=np.int32), sums, valid_pixels=0)
-
-
-def paint_masks(
-    masks: TileMasks, chosen: NDArray[np.integer], valid: NDArray[np.bool_]
-) -> NDArray[np.int32]:
-    """Resolve overlapping masks: small objects over large ones.
-
-    Parameters
-    ----------
-    masks : TileMasks
-        The masks of one tile.
-    chosen : ndarray of int
-        Positions of those to paint; of two of equal area the later owns what they share.
-    valid : ndarray of bool, shape (H, W)
-        Pixels where it is False belong to no mask.
-
-    Returns
-    -------
-    ndarray of int32, shape (H, W)
-        1-based position of the mask that owns the pixel; 0 for none.
-    """
-    owner = np.zeros(valid.shape, dtype=np.int32)
-    for i in chosen[np.argsort(-masks.area[chosen], kind="stable")].tolist():
-        owner[masks.slices(i)][masks.mask(i)] = i + 1
-    owner[~valid] = 0
-    return owner
-
-
-def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int = 1) -> Segments:
+def stitch(grid: TileGrid, load: Load, read: Read, *, min_area: int = 1) -> Segments:
     """Join the fragments of all tiles into segments.
 
     Parameters
@@ -156,8 +83,10 @@ def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int =
     grid : TileGrid
         The scene's tiles.
     load : callable
-        Gives the fragments of a tile. It is asked up to three times for each tile, so that no
-        more than two are in memory at once.
+        Gives the fragments of a tile. It is asked several times for each tile, never for more than
+        three rows of tiles at once.
+    read : callable
+        Gives the pixels of a window.
     min_area : int
         Segments of fewer pixels are dropped: their pixels become 0.
 
@@ -166,23 +95,45 @@ def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int =
     Segments
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
-    sums: list[RegionSums] = []
-    valid_pixels = 0
-    pairs: list[NDArray[np.int64]] = []
-    position = {(tile.row, tile.col): index for index, tile in enumerate(grid)}
-    for index, tile in enumerate(grid):
-        fragments = load(tile)
-        sums.append(fragments.sums)
-        valid_pixels += fragments.valid_pixels
-        for step in ((0, 1), (1, 0)):
-            other = position.get((tile.row + step[0], tile.col + step[1]))
-            if other is not None:
-                neighbour = grid[tile.row + step[0], tile.col + step[1]]
-                matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
-                tiles = np.broadcast_to([index, other], matched.shape)
-                pairs.append(np.hstack([tiles, matched]))
-    joined, ids = _number(sums, np.concatenate([_NO_PAIR, *pairs]), min_area)
-    return Segments(joined, ids, valid_pixels)
+    sums, joined = _join(grid, load)
+    measured = _measure(grid, joined, load, read)
+    kept = measured.area >= max(min_area, 1)
+    # New ids by first appearance, so that they follow the picture.
+    final = np.zeros(len(kept) + 1, dtype=np.uint32)
+    final[1:][kept] = np.arange(1, kept.sum() + 1)
+    return Segments(
+        sums=sums.grouped(final[1:], int(kept.sum())),
+        area=measured.area[kept],
+        band_means=measured.band_sums[kept] / measured.area[kept, None],
+        ids=tuple(final[ids] for ids in joined),
+        valid_pixels=measured.valid_pixels,
+    )
+
+
+def paint(
+    grid: TileGrid, ids: Sequence[NDArray[np.uint32]], load: Load
+) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
+    """Give the segment ids of the scene, one core after the other.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The scene's tiles.
+    ids : sequence of ndarray of uint32
+        One lookup table per tile: fragment -> segment id.
+    load : callable
+        Gives the fragments of a tile.
+
+    Yields
+    ------
+    window : rasterio.windows.Window
+        A core, in scene pixels.
+    block : ndarray of uint32
+        The ids of its pixels; 0 for none.
+    """
+    for tile in grid:
+        claimed, candidates = _claim(grid, tile, ids, load)
+        yield tile.core, candidates[claimed]
 
 
 def match_labels(
@@ -208,32 +159,11 @@ def match_labels(
     return np.stack([a[keep], b[keep]], axis=1).astype(np.int64) + 1
 
 
-def _core_sums(
-    tile: Tile,
-    pixels: TilePixels,
-    masks: TileMasks,
-    labels: NDArray[np.int32],
-    source: NDArray[np.integer],
-) -> RegionSums:
-    """Sum over the core's part of each fragment; `source` is the position of its mask."""
-    count = len(source)
-    core = np.zeros_like(labels)
-    core[tile.core_slices] = labels[tile.core_slices]
-    area = pixel_counts(core, count)
-    scores = np.stack([masks.predicted_iou[source], masks.stability_score[source]], axis=1)
-    return RegionSums(
-        area=area,
-        feature_sums=embedding_sums(core, count, masks.embedding, masks.frame.cell_size),
-        band_sums=pixel_sums(core, count, pixels.bands),
-        score_sums=scores.astype(np.float64) * area[:, None],
-    )
-
-
 def _match_tiles(
     tile: Tile, fragments: Fragments, neighbour: Tile, others: Fragments
 ) -> NDArray[np.int64]:
     """Pairs (fragment, fragment of the neighbour) that are one object, shape (n, 2)."""
-    if not (len(fragments.sums) and len(others.sums)) or _apart(tile.window, neighbour.window):
+    if not (len(fragments) and len(others)) or _apart(tile.window, neighbour.window):
         return np.empty((0, 2), dtype=np.int64)
     shared = intersection(tile.window, neighbour.window)
     return match_labels(
@@ -257,29 +187,106 @@ def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     return slice(top, top + inner.height), slice(left, left + inner.width)
 
 
-def _number(
-    sums: Sequence[RegionSums], pairs: NDArray[np.int64], min_area: int
-) -> tuple[RegionSums, tuple[NDArray[np.uint32], ...]]:
-    """Give ids to connected fragments; `pairs` has rows (tile, other tile, fragment, other's)."""
+def _claim(
+    grid: TileGrid, tile: Tile, ids: Sequence[NDArray[np.uint32]], load: Load
+) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
+    """Decide which fragment each pixel of a core goes to.
+
+    Returns the number of the fragment, counted through all tiles around, shape of the core, and
+    the segment id of each number; number 0 is no fragment.
+    """
+    claimed = np.zeros((tile.core.height, tile.core.width), dtype=np.int32)
+    best = np.zeros(claimed.shape, dtype=np.int64)
+    candidates = [np.zeros(1, dtype=np.uint32)]
+    count = 1
+    for other in [] if load(tile).failed else grid.around(tile):
+        fragments = load(other)
+        shared = intersection(tile.core, other.window)
+        labels = fragments.labels[_within(shared, other.window)]
+        claim = _claims(fragments, at_home=other == tile)
+        here = _within(shared, tile.core)
+        wins = claim[labels] > best[here]
+        best[here][wins] = claim[labels][wins]
+        claimed[here][wins] = labels[wins] + (count - 1)
+        candidates.append(ids[grid.index(other)][1:])
+        count += len(fragments)
+    return claimed, np.concatenate(candidates)
+
+
+def _claims(fragments: Fragments, *, at_home: bool) -> NDArray[np.int64]:
+    """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
+    smallness = np.where(fragments.rank == OWNED, _LARGEST - fragments.size, 0)
+    # Being at home in the core decides between equals alone, so it is the last binary digit.
+    strength = 2 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + at_home
+    return np.concatenate([[0], strength])
+
+
+@dataclass(frozen=True)
+class _Measured:
+    area: NDArray[np.int64]
+    band_sums: NDArray[np.float64]
+    valid_pixels: int
+
+
+def _measure(
+    grid: TileGrid,
+    ids: Sequence[NDArray[np.uint32]],
+    load: Load,
+    read: Read,
+) -> _Measured:
+    """Measure the pixels that segments were given."""
+    count = max((int(table.max()) for table in ids), default=0)
+    area = np.zeros(count + 1, dtype=np.int64)
+    band_sums: NDArray[np.float64] | None = None
+    valid_pixels = 0
+    for tile in grid:
+        if load(tile).failed:
+            continue
+        claimed, candidates = _claim(grid, tile, ids, load)
+        pixels = read(tile.core)
+        valid_pixels += int(pixels.valid.sum())
+        if band_sums is None:
+            band_sums = np.zeros((count + 1, len(pixels.bands)))
+        numbers = len(candidates) - 1
+        np.add.at(area, candidates[1:], pixel_counts(claimed, numbers))
+        np.add.at(band_sums, candidates[1:], pixel_sums(claimed, numbers, pixels.bands))
+    if band_sums is None:
+        raise ValueError("not one tile could be read, so there is nothing to measure")
+    return _Measured(area[1:], band_sums[1:], valid_pixels)
+
+
+def _join(grid: TileGrid, load: Load) -> tuple[RegionSums, list[NDArray[np.uint32]]]:
+    """Give numbers to the connected fragments, by first appearance.
+
+    Returns the sums of each connected group, and a lookup table per tile: fragment -> group.
+    """
+    sums: list[RegionSums] = []
+    pairs: list[NDArray[np.int64]] = []
+    for index, tile in enumerate(grid):
+        fragments = load(tile)
+        sums.append(fragments.sums)
+        for neighbour in grid.after(tile):
+            matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
+            tiles = np.broadcast_to([index, grid.index(neighbour)], matched.shape)
+            pairs.append(np.hstack([tiles, matched]))
     offsets = np.cumsum([0, *(len(rows) for rows in sums)])
+    group = _connected(np.concatenate([_NO_PAIR, *pairs]), offsets)
     nodes = RegionSums.concatenate(sums)
+    tables = [
+        np.concatenate([[0], group[start:stop]]).astype(np.uint32)
+        for start, stop in pairwise(offsets)
+    ]
+    return nodes.grouped(group, int(group.max(initial=0))), tables
+
+
+def _connected(pairs: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Group 1..n of every fragment; `pairs` has rows (tile, other tile, fragment, other's)."""
+    nodes = int(offsets[-1])
     first = offsets[pairs[:, 0]] + pairs[:, 2] - 1
     second = offsets[pairs[:, 1]] + pairs[:, 3] - 1
-    graph = sparse.coo_array(
-        (np.ones(len(pairs), dtype=np.int8), (first, second)), shape=(len(nodes), len(nodes))
-    )
-    count, group = connected_components(graph, directed=False)
-    area = np.bincount(group, weights=nodes.area, minlength=count)
-    kept = area >= max(min_area, 1)
-    # Ids by first appearance, so that they follow the picture and not an algorithm's whim.
-    _, appearance = np.unique(group, return_index=True)
-    order = np.argsort(appearance)
-    new_id = np.zeros(count, dtype=np.int64)
-    new_id[order[kept[order]]] = np.arange(1, kept.sum() + 1)
-    segment = new_id[group]
-    merged = nodes.grouped(segment, int(kept.sum()))
-    ids = tuple(
-        np.concatenate([[0], segment[start:stop]]).astype(np.uint32)
-        for start, stop in pairwise(offsets)
-    )
-    return merged, ids
+    graph = sparse.coo_array((np.ones(len(pairs), np.int8), (first, second)), shape=(nodes, nodes))
+    _, component = connected_components(graph, directed=False)
+    _, appearance, inverse = np.unique(component, return_index=True, return_inverse=True)
+    order = np.empty(len(appearance), dtype=np.int64)
+    order[np.argsort(appearance)] = np.arange(1, len(appearance) + 1)
+    return np.asarray(order[inverse])

@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.stitch import Fragments
+from alps_geo.fragments import Fragments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,17 +5,16 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import rasterio
 
 from alps_geo import sam
 from alps_geo.errors import SceneError
+from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.record import scene_identity
-from alps_geo.scene import TilePixels, read_tile
-from alps_geo.stitch import cut_fragments, no_fragments
+from alps_geo.scene import read_tile
 from alps_geo.store import ARRAYS, FailedTile, fingerprint
 from alps_geo.workers import Lost, in_processes
 
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from alps_geo.events import Tally
+    from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile, TileGrid
-    from alps_geo.scene import Scene
+    from alps_geo.scene import Scene, TilePixels
     from alps_geo.settings import LabelSettings
-    from alps_geo.stitch import Fragments
     from alps_geo.store import TileStore
 
     Task = tuple[int, int, int]
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 1
+TILE_STAGE_VERSION = 2
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 
@@ -76,6 +75,7 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "stretch": settings.stretch,
             "grid": asdict(grid),
             "model": model_sha256,
+            "precision": settings.precision,
             "masks": asdict(settings.mask_settings),
             "max_mask_area": settings.max_mask_area,
         }
@@ -136,7 +136,11 @@ class StoredTiles:
     def __init__(self, jobs: Sequence[Job], settings: LabelSettings, tally: Tally) -> None:
         self._work = _TileWork(jobs, settings, tally)
 
-    def load(self, job: Job, tile: Tile) -> Fragments:
+    def loader(self, job: Job) -> Callable[[Tile], Fragments]:
+        """Give a function that loads tiles of a scene, and keeps about three rows of them."""
+        return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(partial(self._load, job))
+
+    def _load(self, job: Job, tile: Tile) -> Fragments:
         """Read a tile's fragments; should the file have been damaged since, compute them again.
 
         A tile that failed has none.
@@ -145,8 +149,8 @@ class StoredTiles:
         if stored is not None:
             return stored
         if job.store.has_failed(tile):
-            return no_fragments(_no_pixels(job.scene, tile))
-        return self._work.fragments(tile, read_tile(job.scene, tile.window))
+            return failed_fragments(tile)
+        return self._work.fragments(job, tile, read_tile(job.scene, tile.window))
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,8 @@ class _TileWork:
 
     def compute(self, task: Task, pixels: TilePixels) -> tuple[Fragments, _Outcome]:
         """Return a tile's fragments, and whether that took a pass through SAM."""
-        _, tile = _find(self._jobs, task)
-        fragments = _twice(partial(self.fragments, tile, pixels))
+        job, tile = _find(self._jobs, task)
+        fragments = _twice(partial(self.fragments, job, tile, pixels))
         return fragments, _Outcome(computed=bool(pixels.valid.any()))
 
     def save(self, task: Task, fragments: Fragments) -> None:
@@ -203,14 +207,14 @@ class _TileWork:
         job, tile = _find(self._jobs, task)
         job.store.save(tile, fragments)
 
-    def fragments(self, tile: Tile, pixels: TilePixels) -> Fragments:
+    def fragments(self, job: Job, tile: Tile, pixels: TilePixels) -> Fragments:
         """Find the fragments of a tile."""
         if not pixels.valid.any():
-            return no_fragments(pixels)
+            return no_fragments(pixels.valid.shape)
         masks = sam.generate_masks(
             self.model, pixels.image, self._settings.mask_settings, valid=pixels.valid
         )
-        return cut_fragments(tile, pixels, masks, self._settings.max_mask_area)
+        return cut_fragments(job.grid, tile, pixels, masks, self._settings.max_mask_area)
 
     @cached_property
     def model(self) -> sam.SamModel:
@@ -218,7 +222,9 @@ class _TileWork:
         settings = self._settings
         if self._tally is not None:
             self._tally.tell(f"load {settings.model}")
-        model = sam.load_model(settings.model, settings.checkpoint, settings.device)
+        model = sam.load_model(
+            settings.model, settings.checkpoint, settings.device, settings.precision
+        )
         if self._tally is not None:
             self._tally.tell("tiles")
         return model
@@ -328,13 +334,3 @@ def _once(step: Callable[[], Value]) -> Value:
 def _find(jobs: Sequence[Job], task: Task) -> tuple[Job, Tile]:
     index, row, col = task
     return jobs[index], jobs[index].grid[row, col]
-
-
-def _no_pixels(scene: Scene, tile: Tile) -> TilePixels:
-    """Stand in for the pixels of a tile that cannot be read: none is valid."""
-    shape = tile.window.height, tile.window.width
-    return TilePixels(
-        image=np.zeros((*shape, 3), np.uint8),
-        bands=np.zeros((len(scene.band_names), *shape), np.float32),
-        valid=np.zeros(shape, np.bool_),
-    )

@@ -20,6 +20,7 @@ LAYERS = [
     "sam",
     "settings",
     "features",
+    "fragments",
     "stitch",
     "store",
     "status",
