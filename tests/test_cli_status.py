@@ -10,7 +10,7 @@ from helpers import alps_geo
 
 from alps_geo.grid import TileGrid
 from alps_geo.scene import TilePixels
-from alps_geo.stitch import no_fragments
+from alps_geo.fragments import no_fragments
 from alps_geo.store import FailedTile, Plan, PlannedScene, RunFolder
 
 KEY = "0123456789abcdef0123"
