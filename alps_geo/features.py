@@ -1,12 +1,12 @@
-"""What describes a fragment: sums over its pixels of the encoder's embedding and of the bands.
+"""What describes a fragment: sums over its pixels of the embedding, the bands and their images.
 
 Sums, not means, because sums of fragments add up exactly to the sum of their segment.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -27,17 +27,30 @@ class RegionSums:
     ----------
     area : ndarray of int64, shape (n,)
         Pixels.
+    mask_area : ndarray of int64, shape (n,)
+        Pixels that a mask of SAM owns; the others were filled.
     feature_sums : ndarray of float64, shape (n, C)
         Sum of the features of the pixels.
-    band_sums : ndarray of float64, shape (n, B)
-        Sum of the values of every band.
+    band_sums, square_sums : ndarray of float64, shape (n, B)
+        Sum of the values of every band, and of their squares.
+    texture_sums : ndarray of float64, shape (n, T)
+        Sum of the images of `alps_geo.descriptors.texture_images`.
+    context_sums : ndarray of float64, shape (n, S * B)
+        Sum of the images of `alps_geo.descriptors.context_images`, in the bands' own units.
+    moment_sums : ndarray of float64, shape (n, 5)
+        Sum of row, col, row², col² and row · col, in scene pixels.
     score_sums : ndarray of float64, shape (n, 2)
         Sum over the pixels of SAM's predicted IoU and stability score of their mask.
     """
 
     area: NDArray[np.int64]
+    mask_area: NDArray[np.int64]
     feature_sums: NDArray[np.float64]
     band_sums: NDArray[np.float64]
+    square_sums: NDArray[np.float64]
+    texture_sums: NDArray[np.float64]
+    context_sums: NDArray[np.float64]
+    moment_sums: NDArray[np.float64]
     score_sums: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -46,22 +59,27 @@ class RegionSums:
     @property
     def features(self) -> NDArray[np.float64]:
         """Mean feature of each region, shape (n, C)."""
-        return self._mean(self.feature_sums)
+        return self.mean_of(self.feature_sums)
 
     @property
     def band_means(self) -> NDArray[np.float64]:
         """Mean of every band, shape (n, B)."""
-        return self._mean(self.band_sums)
+        return self.mean_of(self.band_sums)
 
     @property
     def predicted_iou(self) -> NDArray[np.float64]:
-        """SAM's own estimate of the IoU, a mean over the pixels, shape (n,)."""
-        return self._mean(self.score_sums)[:, 0]
+        """SAM's own estimate of the IoU, a mean over its pixels, shape (n,); NaN without SAM."""
+        return self._mean_score(0)
 
     @property
     def stability_score(self) -> NDArray[np.float64]:
-        """SAM's stability score, a mean over the pixels, shape (n,)."""
-        return self._mean(self.score_sums)[:, 1]
+        """SAM's stability score, a mean over its pixels, shape (n,); NaN without SAM."""
+        return self._mean_score(1)
+
+    @property
+    def is_filled(self) -> NDArray[np.bool_]:
+        """Whether most of a region's pixels belong to no mask of SAM, shape (n,)."""
+        return 2 * self.mask_area < self.area
 
     def grouped(self, group: NDArray[np.integer], count: int) -> RegionSums:
         """Add up the rows of each group 1..count; rows of group 0 are left out."""
@@ -69,26 +87,33 @@ class RegionSums:
         join = sparse.csr_array(
             (np.ones(len(rows)), (group[rows] - 1, rows)), shape=(count, len(self))
         )
-        return RegionSums(
-            area=np.rint(join @ self.area).astype(np.int64),
-            feature_sums=join @ self.feature_sums,
-            band_sums=join @ self.band_sums,
-            score_sums=join @ self.score_sums,
-        )
+        added = {name: join @ sums for name, sums in self.arrays().items()}
+        for name in ("area", "mask_area"):
+            added[name] = np.rint(added[name]).astype(np.int64)
+        return RegionSums(**added)
 
     @staticmethod
     def concatenate(tables: Sequence[RegionSums]) -> RegionSums:
         """Put the rows of at least one table below each other."""
+        columns = [table.arrays() for table in tables]
         return RegionSums(
-            area=np.concatenate([table.area for table in tables]),
-            feature_sums=np.concatenate([table.feature_sums for table in tables]),
-            band_sums=np.concatenate([table.band_sums for table in tables]),
-            score_sums=np.concatenate([table.score_sums for table in tables]),
+            **{name: np.concatenate([arrays[name] for arrays in columns]) for name in columns[0]}
         )
 
-    def _mean(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all sums by the names of the attributes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def mean_of(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Divide sums, shape (n, K), by the area."""
         # A fragment whose pixels all lie outside its tile's core has area 0 and no mean.
         return sums / np.maximum(self.area, 1)[:, None]
+
+    def _mean_score(self, column: int) -> NDArray[np.float64]:
+        mean = np.full(len(self), np.nan)
+        known = self.mask_area > 0
+        mean[known] = self.score_sums[known, column] / self.mask_area[known]
+        return mean
 
 
 def embedding_sums(
@@ -146,6 +171,21 @@ def pixel_sums(
     """
     ids = fragments.ravel()
     sums = [np.bincount(ids, weights=band.ravel(), minlength=count + 1)[1:] for band in bands]
+    return np.stack(sums, axis=1)
+
+
+def moment_sums(
+    fragments: NDArray[np.integer], count: int, origin: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Sum row, col, row², col² and row · col over the pixels of each fragment, shape (count, 5).
+
+    `origin` is the scene's row and column of pixel (0, 0).
+    """
+    rows, cols = np.nonzero(fragments)
+    owner = fragments[rows, cols]
+    row, col = (rows + origin[0]).astype(np.float64), (cols + origin[1]).astype(np.float64)
+    terms = (row, col, row * row, col * col, row * col)
+    sums = [np.bincount(owner, weights=term, minlength=count + 1)[1:] for term in terms]
     return np.stack(sums, axis=1)
 
 

@@ -13,6 +13,8 @@ import rasterio
 
 from alps_geo import sam
 from alps_geo.clusters import fit_clusters
+from alps_geo.columns import segment_columns
+from alps_geo.descriptors import band_scale
 from alps_geo.errors import SceneError
 from alps_geo.files import write_bytes
 from alps_geo.fragments import cut_fragments, no_fragments
@@ -26,7 +28,7 @@ from alps_geo.record import (
     to_json,
 )
 from alps_geo.sam.weights import checkpoint_sha256
-from alps_geo.scene import open_scene, read_tile
+from alps_geo.scene import open_scene, read_overview, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.stitch import stitch
 from alps_geo.store import RunFolder, fingerprint
@@ -34,14 +36,20 @@ from alps_geo.store import RunFolder, fingerprint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from alps_geo.clusters import ClusterModel
+    from alps_geo.columns import Columns
+    from alps_geo.descriptors import BandScale
     from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile
     from alps_geo.scene import Scene
-    from alps_geo.stitch import Segments
 
-TILE_STAGE_VERSION = 1
+TILE_STAGE_VERSION = 2
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
+
+SCALE_SIDE = 1024
+"""Longest side, in pixels, of the look at a scene that tells level and spread of its bands."""
 
 GDAL_CACHE_MB = 256
 """GDAL would fill 5 % of the memory with blocks that no tile asks for again."""
@@ -89,6 +97,11 @@ class Job:
     name: str
     scene: Scene
     grid: TileGrid
+
+    @cached_property
+    def scale(self) -> BandScale:
+        """Level and spread of the scene's bands."""
+        return band_scale(read_overview(self.scene, SCALE_SIDE))
 
 
 def label_scenes(
@@ -159,20 +172,34 @@ def _run(
     segments = []
     for job in jobs:
         tally.tell("stitch", job.name)
-        segments.append(stitch(job.grid, partial(stage.load, job), min_area=settings.min_area))
+        segments.append(
+            stitch(
+                job.grid,
+                partial(stage.load, job),
+                min_area=settings.min_area,
+                keep_specks=settings.fill != "none",
+            )
+        )
     clock.lap("stitch")
 
     tally.tell("cluster")
-    model = _fit(segments, settings, tally)
+    columns = [
+        segment_columns(found.sums, job.scene.band_names, job.scene.dtype, settings.feature_names)
+        for job, found in zip(jobs, segments, strict=True)
+    ]
+    model = _fit(columns, [found.sums.area for found in segments], settings, tally)
+    clusters = [model.apply(table) for table in columns]
     write_bytes(folder.model_path, model.to_bytes())
     clock.lap("cluster")
 
     results = []
-    for job, found in zip(jobs, segments, strict=True):
+    for job, found, cluster in zip(jobs, segments, clusters, strict=True):
         tally.tell("write", job.name)
         target = folder.scene_folder(job.name)
         load = partial(stage.load, job)
-        results.append(write_results(target, job.scene, job.grid, load, found, model))
+        results.append(
+            write_results(target, job.scene, job.grid, load, found, cluster, model.palette)
+        )
     clock.lap("write")
 
     record = run_record(
@@ -252,7 +279,15 @@ class _TileStage:
         masks = sam.generate_masks(
             self._model, pixels.image, self._settings.mask_settings, valid=pixels.valid
         )
-        return cut_fragments(tile, pixels, masks, self._settings.max_mask_area), True
+        fragments = cut_fragments(
+            tile,
+            pixels,
+            masks,
+            job.scale,
+            max_mask_area=self._settings.max_mask_area,
+            fill=self._settings.fill == "superpixels",
+        )
+        return fragments, True
 
     @cached_property
     def _model(self) -> sam.SamModel:
@@ -275,6 +310,7 @@ class _TileStage:
                 "model": self._sha256,
                 "masks": asdict(settings.mask_settings),
                 "max_mask_area": settings.max_mask_area,
+                "fill": settings.fill,
             }
         )
 
@@ -297,15 +333,18 @@ def _open_jobs(paths: Sequence[str], settings: LabelSettings) -> list[Job]:
     ]
 
 
-def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: _Tally) -> ClusterModel:
+def _fit(
+    columns: Sequence[Columns],
+    areas: Sequence[NDArray[np.integer]],
+    settings: LabelSettings,
+    tally: _Tally,
+) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
-    # Only features can be put together: scenes may have different bands.
-    features = np.concatenate([found.sums.features for found in segments])
-    area = np.concatenate([found.sums.area for found in segments])
+    area = np.concatenate(areas)
     clusters = settings.clusters
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, len(area)))
         if clusters < DEFAULT_CLUSTERS:
-            note = f"SAM found only {len(area)} segments, so there are {clusters} clusters"
+            note = f"there are only {len(area)} segments, and so {clusters} clusters"
             tally.tell("cluster", note=note)
-    return fit_clusters(features, area, clusters, settings.seed)
+    return fit_clusters(columns, area, clusters, settings.seed)

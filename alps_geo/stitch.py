@@ -60,7 +60,13 @@ class Segments:
         return self.ids[index][fragments.labels[tile.core_slices]]
 
 
-def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int = 1) -> Segments:
+def stitch(
+    grid: TileGrid,
+    load: Callable[[Tile], Fragments],
+    *,
+    min_area: int = 1,
+    keep_specks: bool = False,
+) -> Segments:
     """Join the fragments of all tiles into segments.
 
     Parameters
@@ -71,7 +77,10 @@ def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int =
         Gives the fragments of a tile. It is asked up to three times for each tile, so that no
         more than two are in memory at once.
     min_area : int
-        Segments of fewer pixels are dropped: their pixels become 0.
+        Segments of fewer pixels are specks.
+    keep_specks : bool
+        Whether specks join their largest neighbour, so that every pixel keeps a segment; those
+        that touch nothing stay. Else they are dropped: their pixels become 0.
 
     Returns
     -------
@@ -79,12 +88,14 @@ def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int =
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
     sums: list[RegionSums] = []
+    touching: list[NDArray[np.int32]] = []
     valid_pixels = 0
     pairs: list[NDArray[np.int64]] = []
     position = {(tile.row, tile.col): index for index, tile in enumerate(grid)}
     for index, tile in enumerate(grid):
         fragments = load(tile)
         sums.append(fragments.sums)
+        touching.append(fragments.touching)
         valid_pixels += fragments.valid_pixels
         for step in ((0, 1), (1, 0)):
             other = position.get((tile.row + step[0], tile.col + step[1]))
@@ -93,7 +104,9 @@ def stitch(grid: TileGrid, load: Callable[[Tile], Fragments], *, min_area: int =
                 matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
                 tiles = np.broadcast_to([index, other], matched.shape)
                 pairs.append(np.hstack([tiles, matched]))
-    joined, ids = _number(sums, np.concatenate([_NO_PAIR, *pairs]), min_area)
+    joined, ids = _number(
+        sums, np.concatenate([_NO_PAIR, *pairs]), min_area, touching if keep_specks else None
+    )
     return Segments(joined, ids, valid_pixels)
 
 
@@ -149,19 +162,26 @@ def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
 
 
 def _number(
-    sums: Sequence[RegionSums], pairs: NDArray[np.int64], min_area: int
+    sums: Sequence[RegionSums],
+    pairs: NDArray[np.int64],
+    min_area: int,
+    touching: Sequence[NDArray[np.int32]] | None,
 ) -> tuple[RegionSums, tuple[NDArray[np.uint32], ...]]:
-    """Give ids to connected fragments; `pairs` has rows (tile, other tile, fragment, other's)."""
+    """Give ids to connected fragments; `pairs` has rows (tile, other tile, fragment, other's).
+
+    Specks join one of those they touch, by the pairs of each tile; without pairs they are dropped.
+    """
     offsets = np.cumsum([0, *(len(rows) for rows in sums)])
     nodes = RegionSums.concatenate(sums)
     first = offsets[pairs[:, 0]] + pairs[:, 2] - 1
     second = offsets[pairs[:, 1]] + pairs[:, 3] - 1
-    graph = sparse.coo_array(
-        (np.ones(len(pairs), dtype=np.int8), (first, second)), shape=(len(nodes), len(nodes))
-    )
-    count, group = connected_components(graph, directed=False)
+    count, group = _connected(len(nodes), first, second)
+    if touching is not None:
+        steps = zip(touching, offsets[:-1], strict=True)
+        links = np.concatenate([rows.astype(np.int64) + start - 1 for rows, start in steps])
+        count, group = _join_specks(count, group, nodes.area, links, min_area)
     area = np.bincount(group, weights=nodes.area, minlength=count)
-    kept = area >= max(min_area, 1)
+    kept = area >= (max(min_area, 1) if touching is None else 1)
     # Ids by first appearance, so that they follow the picture and not an algorithm's whim.
     _, appearance = np.unique(group, return_index=True)
     order = np.argsort(appearance)
@@ -174,3 +194,40 @@ def _number(
         for start, stop in pairwise(offsets)
     )
     return merged, ids
+
+
+def _connected(
+    count: int, first: NDArray[np.integer], second: NDArray[np.integer]
+) -> tuple[int, NDArray[np.int32]]:
+    """Count the connected groups of `count` nodes, and name the group of each node, from 0."""
+    graph = sparse.coo_array(
+        (np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count)
+    )
+    groups, group = connected_components(graph, directed=False)
+    return int(groups), group
+
+
+def _join_specks(
+    count: int,
+    group: NDArray[np.int32],
+    area: NDArray[np.int64],
+    links: NDArray[np.int64],
+    min_area: int,
+) -> tuple[int, NDArray[np.int32]]:
+    """Join every group of less than `min_area` pixels to the largest that it touches.
+
+    `links` has rows of two nodes that touch.
+    """
+    both = np.concatenate([links, links[:, ::-1]])
+    while True:
+        size = np.bincount(group, weights=area, minlength=count)
+        speck, other = group[both].T
+        wanted = (size[speck] < min_area) & (size[speck] > 0) & (speck != other)
+        speck, other = speck[wanted], other[wanted]
+        if not len(speck):
+            return count, group
+        # One way out for each speck: two of them would join what has nothing in common.
+        order = np.lexsort((other, -size[other], speck))
+        first = order[np.unique(speck[order], return_index=True)[1]]
+        count, joined = _connected(count, speck[first], other[first])
+        group = joined[group]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from alps_geo.grid import Tile
 
-SUMS = ("area", "feature_sums", "band_sums", "score_sums")
+SUMS = tuple(field.name for field in fields(RegionSums))
 
 
 def fingerprint(value: Any) -> str:
@@ -104,8 +104,10 @@ class RunFolder:
             with np.load(BytesIO(data), allow_pickle=False) as arrays:
                 if str(arrays["key"]) != key:
                     return None
-                sums = RegionSums(*(arrays[name] for name in SUMS))
-                return Fragments(arrays["labels"], sums, int(arrays["valid_pixels"]))
+                sums = RegionSums(**{name: arrays[name] for name in SUMS})
+                return Fragments(
+                    arrays["labels"], sums, arrays["touching"], int(arrays["valid_pixels"])
+                )
         except (BadZipFile, KeyError, ValueError, EOFError, zlib.error):
             return None
 
@@ -122,8 +124,9 @@ class RunFolder:
             buffer,
             key=np.array(key),
             labels=fragments.labels,
+            touching=fragments.touching,
             valid_pixels=np.array(fragments.valid_pixels),
-            **{name: getattr(fragments.sums, name) for name in SUMS},
+            **fragments.sums.arrays(),
         )
         write_bytes(self._tile_path(scene, tile), buffer.getvalue())
 

@@ -1,11 +1,13 @@
 import numpy as np
+from helpers import region_sums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
-from alps_geo.features import RegionSums, pixel_counts, pixel_sums
-from alps_geo.fragments import Fragments, no_fragments
+from alps_geo.features import pixel_counts, pixel_sums
+from alps_geo.fragments import Fragments, no_fragments, touching_pairs
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.stitch import Segments, match_labels, stitch
@@ -21,13 +23,9 @@ def planted(scene: NDArray[np.int32], tile: Tile) -> Fragments:
     core[tile.core_slices] = labels[tile.core_slices]
     area = pixel_counts(core, count)
     coordinates = np.stack(np.meshgrid(*map(np.arange, scene.shape), indexing="ij"))
-    sums = RegionSums(
-        area,
-        area[:, None].astype(float),
-        pixel_sums(core, count, coordinates[:, rows, cols]),
-        np.stack([area * 0.9, area * 0.8], axis=1),
-    )
-    return Fragments(labels.astype(np.int32), sums, tile.core.width * tile.core.height)
+    sums = region_sums(area, band_sums=pixel_sums(core, count, coordinates[:, rows, cols]))
+    touching = touching_pairs(core[tile.core_slices].astype(np.int32))
+    return Fragments(labels.astype(np.int32), sums, touching, tile.core.width * tile.core.height)
 
 
 def assembled(grid: TileGrid, scene: NDArray[np.int32]) -> tuple[NDArray[np.uint32], Segments]:
@@ -101,6 +99,55 @@ def test_small_segments_are_dropped_and_ids_stay_without_gaps() -> None:
     grid = TileGrid(20, 20, 10, 4)
     found = stitch(grid, lambda tile: planted(scene, tile), min_area=3)
     assert found.sums.area.tolist() == [100]
+
+
+@st.composite
+def mosaics_and_grids(draw: st.DrawFn) -> tuple[NDArray[np.int32], TileGrid]:
+    """Draw patches of all sizes that leave no pixel out, and a grid."""
+    height, width = draw(st.integers(1, 50)), draw(st.integers(1, 50))
+    tile_size = draw(st.integers(4, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    points = rng.integers(0, (height, width), (draw(st.integers(1, 60)), 2))
+    _, nearest = cKDTree(points).query(np.argwhere(np.ones((height, width), bool)))
+    scene = nearest.reshape(height, width) + 1
+    return scene, TileGrid(height, width, tile_size, draw(st.integers(0, tile_size // 2)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(mosaics_and_grids(), st.integers(1, 30))
+def test_specks_join_a_neighbour_and_every_pixel_keeps_a_segment(
+    case: tuple[NDArray[np.int32], TileGrid], min_area: int
+) -> None:
+    scene, grid = case
+    found = stitch(grid, lambda tile: planted(scene, tile), min_area=min_area, keep_specks=True)
+    result = np.zeros(scene.shape, dtype=np.uint32)
+    for index, tile in enumerate(grid):
+        result[tile.core.toslices()] = found.core_ids(index, tile, planted(scene, tile))
+    np.testing.assert_array_equal(np.unique(result), np.arange(1, len(found) + 1))
+    np.testing.assert_array_equal(found.sums.area, np.bincount(result.ravel())[1:])
+    np.testing.assert_allclose(
+        found.sums.band_sums[:, 0],
+        np.bincount(result.ravel(), np.indices(scene.shape)[0].ravel())[1:],
+    )
+    if len(grid) == 1 and scene.size >= min_area:
+        assert found.sums.area.min() >= min_area
+
+
+def test_a_speck_joins_the_largest_of_its_neighbours_and_none_else() -> None:
+    scene = np.repeat([[1, 1, 1, 1, 2, 3, 3, 3, 3, 3]], 2, axis=0).astype(np.int32)
+    found = stitch(
+        TileGrid(2, 10, 16, 2), lambda tile: planted(scene, tile), min_area=3, keep_specks=True
+    )
+    assert found.sums.area.tolist() == [8, 12]
+
+
+def test_a_speck_that_touches_nothing_stays() -> None:
+    scene = np.zeros((9, 9), dtype=np.int32)
+    scene[4, 4] = 1
+    found = stitch(
+        TileGrid(9, 9, 16, 2), lambda tile: planted(scene, tile), min_area=5, keep_specks=True
+    )
+    assert found.sums.area.tolist() == [1]
 
 
 def test_a_scene_without_masks_has_no_segments() -> None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import region_sums
 
 from alps_geo.errors import RunError
-from alps_geo.features import RegionSums
 from alps_geo.fragments import Fragments
 from alps_geo.grid import TileGrid
 from alps_geo.store import RunFolder, fingerprint
@@ -12,9 +12,13 @@ from alps_geo.store import RunFolder, fingerprint
 TILE = next(iter(TileGrid(8, 8, 8, 2)))
 FRAGMENTS = Fragments(
     np.arange(64, dtype=np.int32).reshape(8, 8) % 3,
-    RegionSums(
-        np.array([21, 21]), np.ones((2, 256)), np.full((2, 4), 2.5), np.array([[1.0, 2], [3, 4]])
+    region_sums(
+        np.array([21, 21]),
+        feature_sums=np.ones((2, 256)),
+        band_sums=np.full((2, 4), 2.5),
+        score_sums=np.array([[1.0, 2], [3, 4]]),
     ),
+    touching=np.array([[1, 2]], dtype=np.int32),
     valid_pixels=60,
 )
 
@@ -32,8 +36,10 @@ def test_a_tile_comes_back_as_it_was(tmp_path: Path) -> None:
     assert back is not None
     assert back.valid_pixels == 60
     np.testing.assert_array_equal(back.labels, FRAGMENTS.labels)
-    np.testing.assert_array_equal(back.sums.feature_sums, FRAGMENTS.sums.feature_sums)
-    np.testing.assert_array_equal(back.sums.score_sums, FRAGMENTS.sums.score_sums)
+    np.testing.assert_array_equal(back.touching, FRAGMENTS.touching)
+    expected = FRAGMENTS.sums.arrays()
+    for name, found in back.sums.arrays().items():
+        np.testing.assert_array_equal(found, expected[name])
 
 
 def test_a_tile_of_other_settings_or_none_is_absent(tmp_path: Path) -> None:
