@@ -1,6 +1,7 @@
-"""What describes a fragment: sums over its pixels of the embedding, the bands and their images.
+"""What describes a fragment: weighted sums over its pixels of the encoder's embedding.
 
-Sums, not means, because sums of fragments add up exactly to the sum of their segment.
+Sums and their weights, not means, because those of fragments add up exactly to those of their
+segment.
 """
 
 from __future__ import annotations
@@ -19,67 +20,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RegionSums:
-    """Sums over the pixels of n regions: fragments of a tile, or segments of a scene.
+    """Weighted sums over the pixels of n regions: fragments of a tile, or segments of a scene.
 
     Everything here adds up, so that joining regions is exact.
 
     Attributes
     ----------
-    area : ndarray of int64, shape (n,)
-        Pixels.
-    mask_area : ndarray of int64, shape (n,)
-        Pixels that a mask of SAM owns; the others were filled.
+    weight : ndarray of float64, shape (n,)
+        Sum of the weights of the pixels.
     feature_sums : ndarray of float64, shape (n, C)
-        Sum of the features of the pixels.
-    band_sums, square_sums : ndarray of float64, shape (n, B)
-        Sum of the values of every band, and of their squares.
-    texture_sums : ndarray of float64, shape (n, T)
-        Sum of the images of `alps_geo.descriptors.texture_images`.
-    context_sums : ndarray of float64, shape (n, S * B)
-        Sum of the images of `alps_geo.descriptors.context_images`, in the bands' own units.
-    moment_sums : ndarray of float64, shape (n, 5)
-        Sum of row, col, row², col² and row · col, in scene pixels.
+        Sum of the features of the pixels, times their weights.
     score_sums : ndarray of float64, shape (n, 2)
-        Sum over the pixels of SAM's predicted IoU and stability score of their mask.
+        SAM's predicted IoU and stability score of the mask, times the weight.
     """
 
-    area: NDArray[np.int64]
-    mask_area: NDArray[np.int64]
+    weight: NDArray[np.float64]
     feature_sums: NDArray[np.float64]
-    band_sums: NDArray[np.float64]
-    square_sums: NDArray[np.float64]
-    texture_sums: NDArray[np.float64]
-    context_sums: NDArray[np.float64]
-    moment_sums: NDArray[np.float64]
     score_sums: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.area)
+        return len(self.weight)
 
     @property
     def features(self) -> NDArray[np.float64]:
         """Mean feature of each region, shape (n, C)."""
-        return self.mean_of(self.feature_sums)
-
-    @property
-    def band_means(self) -> NDArray[np.float64]:
-        """Mean of every band, shape (n, B)."""
-        return self.mean_of(self.band_sums)
+        return self.feature_sums / self.weight[:, None]
 
     @property
     def predicted_iou(self) -> NDArray[np.float64]:
-        """SAM's own estimate of the IoU, a mean over its pixels, shape (n,); NaN without SAM."""
-        return self._mean_score(0)
+        """SAM's own estimate of the IoU, a mean over the pixels, shape (n,)."""
+        return self.score_sums[:, 0] / self.weight
 
     @property
     def stability_score(self) -> NDArray[np.float64]:
-        """SAM's stability score, a mean over its pixels, shape (n,); NaN without SAM."""
-        return self._mean_score(1)
-
-    @property
-    def is_filled(self) -> NDArray[np.bool_]:
-        """Whether most of a region's pixels belong to no mask of SAM, shape (n,)."""
-        return 2 * self.mask_area < self.area
+        """SAM's stability score, a mean over the pixels, shape (n,)."""
+        return self.score_sums[:, 1] / self.weight
 
     def grouped(self, group: NDArray[np.integer], count: int) -> RegionSums:
         """Add up the rows of each group 1..count; rows of group 0 are left out."""
@@ -87,33 +62,21 @@ class RegionSums:
         join = sparse.csr_array(
             (np.ones(len(rows)), (group[rows] - 1, rows)), shape=(count, len(self))
         )
-        added = {name: join @ sums for name, sums in self.arrays().items()}
-        for name in ("area", "mask_area"):
-            added[name] = np.rint(added[name]).astype(np.int64)
-        return RegionSums(**added)
+        return RegionSums(
+            weight=join @ self.weight,
+            feature_sums=join @ self.feature_sums,
+            score_sums=join @ self.score_sums,
+        )
 
     @staticmethod
     def concatenate(tables: Sequence[RegionSums]) -> RegionSums:
         """Put the rows of at least one table below each other."""
         columns = [table.arrays() for table in tables]
         return RegionSums(
-            **{name: np.concatenate([arrays[name] for arrays in columns]) for name in columns[0]}
+            weight=np.concatenate([table.weight for table in tables]),
+            feature_sums=np.concatenate([table.feature_sums for table in tables]),
+            score_sums=np.concatenate([table.score_sums for table in tables]),
         )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all sums by the names of the attributes."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def mean_of(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Divide sums, shape (n, K), by the area."""
-        # A fragment whose pixels all lie outside its tile's core has area 0 and no mean.
-        return sums / np.maximum(self.area, 1)[:, None]
-
-    def _mean_score(self, column: int) -> NDArray[np.float64]:
-        mean = np.full(len(self), np.nan)
-        known = self.mask_area > 0
-        mean[known] = self.score_sums[known, column] / self.mask_area[known]
-        return mean
 
 
 def embedding_sums(
@@ -121,6 +84,7 @@ def embedding_sums(
     count: int,
     embedding: NDArray[np.floating],
     cell_size: tuple[float, float],
+    weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Sum the embedding, interpolated bilinearly to pixels, over the pixels of each fragment.
 
@@ -139,59 +103,46 @@ def embedding_sums(
     cell_size : (float, float)
         Height and width of one cell of the embedding, in pixels of `fragments`; cell (0, 0)
         starts at pixel (0, 0).
+    weights : ndarray of float64, shape (H, W)
+        How much each pixel counts.
 
     Returns
     -------
     ndarray of float64, shape (count, C)
-        Divide by the fragment's pixel count for its feature.
+        Divide by the fragment's weight for its feature.
     """
     channels, height, width = embedding.shape
-    weights = _cell_weights(fragments, count, (height, width), cell_size)
+    moved = _cell_weights(fragments, count, (height, width), cell_size, weights)
     cells = embedding.reshape(channels, height * width).T.astype(np.float64)
-    return np.asarray(weights @ cells)
+    return np.asarray(moved @ cells)
 
 
 def pixel_sums(
-    fragments: NDArray[np.integer], count: int, bands: NDArray[np.number]
+    regions: NDArray[np.integer], count: int, values: NDArray[np.number]
 ) -> NDArray[np.float64]:
-    """Sum the bands over the pixels of each fragment.
+    """Sum values over the pixels of each region.
 
     Parameters
     ----------
-    fragments : ndarray of int, shape (H, W)
-        Fragment of every pixel, 1..count; 0 for none.
+    regions : ndarray of int, shape (H, W)
+        Region of every pixel, 1..count; 0 for none.
     count : int
-        Number of fragments.
-    bands : ndarray of float, shape (B, H, W)
-        Finite wherever `fragments` is not 0.
+        Number of regions.
+    values : ndarray of number, shape (D, H, W)
+        Finite wherever `regions` is not 0.
 
     Returns
     -------
-    ndarray of float64, shape (count, B)
+    ndarray of float64, shape (count, D)
     """
-    ids = fragments.ravel()
-    sums = [np.bincount(ids, weights=band.ravel(), minlength=count + 1)[1:] for band in bands]
+    ids = regions.ravel()
+    sums = [np.bincount(ids, weights=layer.ravel(), minlength=count + 1)[1:] for layer in values]
     return np.stack(sums, axis=1)
 
 
-def moment_sums(
-    fragments: NDArray[np.integer], count: int, origin: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Sum row, col, row², col² and row · col over the pixels of each fragment, shape (count, 5).
-
-    `origin` is the scene's row and column of pixel (0, 0).
-    """
-    rows, cols = np.nonzero(fragments)
-    owner = fragments[rows, cols]
-    row, col = (rows + origin[0]).astype(np.float64), (cols + origin[1]).astype(np.float64)
-    terms = (row, col, row * row, col * col, row * col)
-    sums = [np.bincount(owner, weights=term, minlength=count + 1)[1:] for term in terms]
-    return np.stack(sums, axis=1)
-
-
-def pixel_counts(fragments: NDArray[np.integer], count: int) -> NDArray[np.int64]:
-    """Count the pixels of each fragment 1..count in an (H, W) array; shape (count,)."""
-    return np.bincount(fragments.ravel(), minlength=count + 1)[1:].astype(np.int64)
+def pixel_counts(regions: NDArray[np.integer], count: int) -> NDArray[np.int64]:
+    """Count the pixels of each region 1..count in an (H, W) array; shape (count,)."""
+    return np.bincount(regions.ravel(), minlength=count + 1)[1:].astype(np.int64)
 
 
 def _cell_weights(
@@ -199,8 +150,9 @@ def _cell_weights(
     count: int,
     shape: tuple[int, int],
     cell_size: tuple[float, float],
+    weights: NDArray[np.float64],
 ) -> sparse.csr_array:
-    """Bilinear weight of every embedding cell for every fragment, shape (count, h * w)."""
+    """Weight of every embedding cell for every fragment, shape (count, h * w)."""
     height, width = shape
     rows = _axis_weights(fragments.shape[0], height, cell_size[0])
     cols = _axis_weights(fragments.shape[1], width, cell_size[1])
@@ -211,7 +163,7 @@ def _cell_weights(
     total = sparse.csr_array((count, height * width), dtype=np.float64)
     for row_cell, row_weight in rows:
         for col_cell, col_weight in cols:
-            weight = row_weight[inside[0]] * col_weight[inside[1]]
+            weight = row_weight[inside[0]] * col_weight[inside[1]] * weights[inside]
             cell = row_cell[inside[0]] * width + col_cell[inside[1]]
             total = (
                 total

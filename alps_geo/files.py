@@ -3,6 +3,7 @@
 Everything is written in a hidden folder beside the result and moved into place at the end, on the
 same file system, so that a crash, a full disk or Ctrl-C never leaves half a file under a result's
 name. The hidden folder is named after the result: what a killed run left there goes with the next.
+Files and the folders that name them are flushed to the disk, so that a power loss does no worse.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
     work = path.with_name(f".{path.name}.partial")
     with run_errors(path):
         shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
+        _make_folders(path.parent)
+        work.mkdir()
     try:
         yield work / path.name
         with run_errors(path):
@@ -99,13 +101,30 @@ def unwritable(path: Path, reason: str) -> str:
 def _move_all(work: Path, path: Path) -> None:
     written = work / path.name
     for part in (*sorted(set(work.iterdir()) - {written}), written):
-        _flush(part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
         part.replace(path.with_name(part.name))
+    _flush_folder(path.parent)
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above it, each known to the disk by its name."""
+    if folder.is_dir():
+        return
+    _make_folders(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _flush_folder(folder.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make sure that the names in a folder outlive a power loss; Windows sees to that itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _reason(error: BaseException) -> str:

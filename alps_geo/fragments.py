@@ -1,4 +1,4 @@
-"""From the masks of one tile to fragments: disjoint, and described by sums over the tile's core.
+"""From the masks of one tile to fragments: disjoint, and described by weighted sums.
 
 Where masks overlap, the smaller one owns the pixel. What no mask owns, and what a mask lumps
 together, is filled with superpixels.
@@ -6,7 +6,7 @@ together, is filled with superpixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +25,7 @@ from alps_geo.superpixels import SIDE, superpixels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from alps_geo.descriptors import BandScale
-    from alps_geo.grid import Tile
+    from alps_geo.grid import Tile, TileGrid
     from alps_geo.sam import TileMasks
     from alps_geo.scene import TilePixels
 
@@ -35,6 +34,9 @@ COARSE_AREA = 4 * SIDE**2
 
 COARSE_VARIANCE = 0.1
 """A mask is uneven if its superpixels differ by more than this share of the scene's variance."""
+
+
+CUT, SEEN, OWNED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -46,34 +48,37 @@ class Fragments:
     labels : ndarray of int32, shape (H, W)
         Fragment of every pixel of the tile's window, 1..n; 0 for none.
     sums : RegionSums
-        One row per fragment, over its pixels inside the tile's core.
-    touching : ndarray of int32, shape (m, 2)
-        Pairs of fragments that share a side of a pixel inside the core.
-    valid_pixels : int
-        Pixels with data inside the core.
+        One row per fragment, with the tile's weights: see `TileGrid.weights`.
+    size : ndarray of int64, shape (n,)
+        Pixels of each fragment in the window.
+    rank : ndarray of uint8, shape (n,)
+        `CUT` if the window may have cut the fragment off, `OWNED` if it is whole and its centroid
+        lies in the tile's core, else `SEEN`.
+    failed : bool
+        Whether the tile could not be read or worked on: its core then stays without segments.
     """
 
     labels: NDArray[np.int32]
     sums: RegionSums
-    touching: NDArray[np.int32]
-    valid_pixels: int
+    size: NDArray[np.int64]
+    rank: NDArray[np.uint8]
+    failed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.size)
 
 
 def cut_fragments(
-    tile: Tile,
-    pixels: TilePixels,
-    masks: TileMasks,
-    scale: BandScale,
-    *,
-    max_mask_area: float,
-    fill: bool,
+    grid: TileGrid, tile: Tile, pixels: TilePixels, masks: TileMasks, max_mask_area: float
 ) -> Fragments:
-    """Turn the masks of a tile into fragments: disjoint, and described by sums over the core.
+    """Turn the masks of a tile into fragments: disjoint, and described by weighted sums.
 
     Parameters
     ----------
+    grid : TileGrid
+        The scene's tiles.
     tile : Tile
-        Where the masks lie.
+        The tile that the masks are of.
     pixels : TilePixels
         What was read from the tile's window.
     masks : TileMasks
@@ -89,43 +94,42 @@ def cut_fragments(
     """
     standard = scale.standardise(pixels.bands, pixels.valid)
     kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
-    owner = paint_masks(masks, kept, pixels.valid)
-    filling = np.zeros_like(owner)
-    if fill:
-        origin = (tile.window.row_off, tile.window.col_off)
-        cells = superpixels(standard, pixels.valid, origin)
-        coarse = coarse_regions(owner, cells, standard)
-        owner[coarse[owner]] = 0
-        # A superpixel that masks cut apart is several fragments.
-        pieces = label(np.where(owner == 0, cells, 0), background=0, connectivity=1)
-        filling = pieces.astype(np.int32)
+    labels = paint_masks(masks, kept, pixels.valid)
     # Masks that smaller ones cover whole leave no fragment.
-    seen = np.unique(owner[owner > 0])
+    seen = np.unique(labels[labels > 0])
     renumber = np.zeros(len(masks) + 1, dtype=np.int32)
     renumber[seen] = np.arange(1, len(seen) + 1)
-    labels = np.where(filling > 0, filling + len(seen), renumber[owner]).astype(np.int32)
-    count = len(seen) + int(filling.max())
-    sums = _core_sums(tile, pixels, standard, scale, masks, labels, count, seen - 1)
-    touching = touching_pairs(labels[tile.core_slices])
-    return Fragments(labels, sums, touching, int(pixels.valid[tile.core_slices].sum()))
+    labels = renumber[labels]
+    weights = grid.weights(tile)
+    weight = pixel_sums(labels, len(seen), weights[None])
+    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1)[seen - 1]
+    size = pixel_counts(labels, len(seen))
+    sums = RegionSums(
+        weight=weight[:, 0],
+        feature_sums=embedding_sums(
+            labels, len(seen), masks.embedding, masks.frame.cell_size, weights
+        ),
+        score_sums=scores * weight,
+    )
+    return Fragments(labels, sums, size, _ranks(labels, size, tile))
 
 
-def no_fragments(pixels: TilePixels) -> Fragments:
+def no_fragments(shape: tuple[int, int]) -> Fragments:
     """Return the fragments of a tile in which there is nothing to find."""
-    bands = len(pixels.bands)
-    widths = {
-        "feature_sums": CHANNELS,
-        "band_sums": bands,
-        "square_sums": bands,
-        "texture_sums": len(TEXTURE_SCALES),
-        "context_sums": len(CONTEXT_SCALES) * bands,
-        "moment_sums": 5,
-        "score_sums": 2,
-    }
-    none = np.zeros(0, dtype=np.int64)
-    sums = RegionSums(none, none, **{name: np.zeros((0, w)) for name, w in widths.items()})
-    labels = np.zeros(pixels.valid.shape, dtype=np.int32)
-    return Fragments(labels, sums, np.zeros((0, 2), dtype=np.int32), valid_pixels=0)
+    sums = RegionSums(
+        weight=np.zeros(0), feature_sums=np.zeros((0, CHANNELS)), score_sums=np.zeros((0, 2))
+    )
+    return Fragments(
+        np.zeros(shape, dtype=np.int32),
+        sums,
+        size=np.zeros(0, dtype=np.int64),
+        rank=np.zeros(0, dtype=np.uint8),
+    )
+
+
+def failed_fragments(tile: Tile) -> Fragments:
+    """Return what is known of a tile that has failed."""
+    return replace(no_fragments((tile.window.height, tile.window.width)), failed=True)
 
 
 def paint_masks(
@@ -154,93 +158,29 @@ def paint_masks(
     return owner
 
 
-def coarse_regions(
-    regions: NDArray[np.int32], cells: NDArray[np.int32], standard: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """Find regions that lump things together: large, and made of superpixels that differ.
-
-    Parameters
-    ----------
-    regions : ndarray of int32, shape (H, W)
-        Region of every pixel, from 1; 0 for none.
-    cells : ndarray of int32, shape (H, W)
-        Superpixel of every pixel, from 1; 0 for none.
-    standard : ndarray of float32, shape (B, H, W)
-        Standardised bands: their variance over the scene is 1.
-
-    Returns
-    -------
-    ndarray of bool, shape (regions.max() + 1,)
-        Indexed by region; index 0 is False.
-    """
-    count = int(regions.max())
-    area = pixel_counts(regions, count)
-    per_cell = np.maximum(pixel_counts(cells, int(cells.max())), 1)
-    variance = np.zeros(count)
-    for band in standard:
-        means = pixel_sums(cells, len(per_cell), band[None])[:, 0] / per_cell
-        image = np.concatenate([[0.0], means])[cells]
-        first, second = (pixel_sums(regions, count, image[None] ** power)[:, 0] for power in (1, 2))
-        variance += second / np.maximum(area, 1) - (first / np.maximum(area, 1)) ** 2
-    uneven = variance > COARSE_VARIANCE * len(standard)
-    return np.concatenate([[False], uneven & (area > COARSE_AREA)])
-
-
-def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """List the pairs of labels that share a side of a pixel.
-
-    Parameters
-    ----------
-    labels : ndarray of int32, shape (H, W)
-        0 for none.
-
-    Returns
-    -------
-    ndarray of int32, shape (m, 2)
-        Each pair once, the smaller label first, in ascending order.
-    """
-    sides = [
-        np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], axis=1),
-        np.stack([labels[:-1].ravel(), labels[1:].ravel()], axis=1),
+def _ranks(labels: NDArray[np.int32], size: NDArray[np.int64], tile: Tile) -> NDArray[np.uint8]:
+    """Say how well the tile knows each of its fragments."""
+    count = len(size)
+    coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
+    centres = (pixel_sums(labels, count, coordinates) / size[:, None]).T
+    core = tile.core_slices
+    inside = [
+        (part.start <= centre) & (centre < part.stop)
+        for centre, part in zip(centres, core, strict=True)
     ]
-    pairs = np.concatenate(
-        [side[(side[:, 0] != side[:, 1]) & (side > 0).all(axis=1)] for side in sides]
-    )
-    # One number for each pair sorts faster than two.
-    key = pairs.min(axis=1).astype(np.int64) * 2**32 + pairs.max(axis=1)
-    return np.stack(np.divmod(np.unique(key), 2**32), axis=1).astype(np.int32)
+    rank = np.where(inside[0] & inside[1], OWNED, SEEN).astype(np.uint8)
+    rank[_on_inner_edges(labels, core) - 1] = CUT
+    return rank
 
 
-def _core_sums(
-    tile: Tile,
-    pixels: TilePixels,
-    standard: NDArray[np.float32],
-    scale: BandScale,
-    masks: TileMasks,
-    labels: NDArray[np.int32],
-    count: int,
-    source: NDArray[np.integer],
-) -> RegionSums:
-    """Sum over the core's part of each fragment; the first ones come from the masks `source`."""
-    core = np.zeros_like(labels)
-    core[tile.core_slices] = labels[tile.core_slices]
-    area = pixel_counts(core, count)
-    mask_area = np.where(np.arange(count) < len(source), area, 0)
-    scores = np.zeros((count, 2))
-    scores[: len(source)] = np.stack(
-        [masks.predicted_iou[source], masks.stability_score[source]], axis=1
-    )
-    surroundings = pixel_sums(core, count, context_images(standard, pixels.valid))
-    repeats = len(CONTEXT_SCALES)
-    return RegionSums(
-        area=area,
-        mask_area=mask_area,
-        feature_sums=embedding_sums(core, count, masks.embedding, masks.frame.cell_size),
-        band_sums=pixel_sums(core, count, pixels.bands),
-        square_sums=pixel_sums(core, count, pixels.bands.astype(np.float64) ** 2),
-        texture_sums=pixel_sums(core, count, texture_images(standard, pixels.valid)),
-        context_sums=surroundings * np.tile(scale.std, repeats)
-        + area[:, None] * np.tile(scale.mean, repeats),
-        moment_sums=moment_sums(core, count, (tile.window.row_off, tile.window.col_off)),
-        score_sums=scores * area[:, None],
-    )
+def _on_inner_edges(labels: NDArray[np.int32], core: tuple[slice, slice]) -> NDArray[np.int32]:
+    """Fragments on those edges of the window beyond which the scene goes on."""
+    height, width = labels.shape
+    edges = [
+        labels[:1] if core[0].start > 0 else None,
+        labels[-1:] if core[0].stop < height else None,
+        labels[:, :1] if core[1].start > 0 else None,
+        labels[:, -1:] if core[1].stop < width else None,
+    ]
+    touching = np.unique(np.concatenate([[0], *(e.ravel() for e in edges if e is not None)]))
+    return touching[touching > 0].astype(np.int32)

@@ -11,12 +11,15 @@ from functools import cached_property
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rasterio.windows import Window
 
 from alps_geo.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,31 @@ class TileGrid:
             Window.from_slices(rows.core, cols.core),
         )
 
+    def index(self, tile: Tile) -> int:
+        """Position of a tile in the order of iteration."""
+        return tile.row * len(self._cols) + tile.col
+
+    def after(self, tile: Tile) -> list[Tile]:
+        """Return the neighbours to the right and below."""
+        rows, cols = self.shape
+        places = ((tile.row, tile.col + 1), (tile.row + 1, tile.col))
+        return [self[row, col] for row, col in places if row < rows and col < cols]
+
+    def weights(self, tile: Tile) -> NDArray[np.float64]:
+        """How much each pixel of a tile's window counts, shape of the window.
+
+        Falls from 1 to 0 across each overlap, so that what several tiles say of one pixel blends
+        without a seam: the weights of all tiles that see it add up to 1.
+        """
+        return np.outer(_ramp(self._rows, tile.row), _ramp(self._cols, tile.col))
+
+    def around(self, tile: Tile) -> list[Tile]:
+        """Return the tile, then all others whose windows reach into its core, row by row."""
+        rows = _touching(self._rows, tile.row)
+        cols = _touching(self._cols, tile.col)
+        others = (self[row, col] for row, col in product(rows, cols))
+        return [tile, *(other for other in others if other != tile)]
+
     @cached_property
     def _rows(self) -> tuple[_Span, ...]:
         return _spans(self.height, self.tile_size, self.overlap)
@@ -120,6 +148,35 @@ class _Span:
 
     window: tuple[int, int]
     core: tuple[int, int]
+
+
+def _ramp(spans: tuple[_Span, ...], position: int) -> NDArray[np.float64]:
+    """Weights of one tile along one axis: its share in the tents of all tiles that see a pixel."""
+    centres = np.arange(*spans[position].window, dtype=np.float64) + np.float64(0.5)
+    nearby = range(max(0, position - 2), min(len(spans), position + 3))
+    tents = {other: _tent(spans, other, centres) for other in nearby}
+    return np.asarray(tents[position] / sum(tents.values()))
+
+
+def _tent(
+    spans: tuple[_Span, ...], position: int, centres: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distance to the nearest edge of a window that is not an edge of the scene; 0 outside."""
+    start, stop = spans[position].window
+    far = np.full_like(centres, stop - start)
+    before = centres - start if position > 0 else far
+    after = stop - centres if position + 1 < len(spans) else far
+    return np.clip(np.minimum(before, after), 0, None)
+
+
+def _touching(spans: tuple[_Span, ...], position: int) -> list[int]:
+    """Tiles along one axis whose windows share a pixel with the core of one of them."""
+    start, stop = spans[position].core
+    return [
+        other
+        for other in range(max(0, position - 2), min(len(spans), position + 3))
+        if spans[other].window[0] < stop and spans[other].window[1] > start
+    ]
 
 
 def _spans(length: int, tile_size: int, overlap: int) -> tuple[_Span, ...]:

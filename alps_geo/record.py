@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alps_geo.outputs.results import SceneResults
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
+    from alps_geo.store import FailedTile
 
 PACKAGES = (
     "alps-geo",
@@ -42,10 +43,10 @@ def run_identity(
 ) -> dict[str, Any]:
     """Everything that decides the results of a run: two runs of one identity give the same.
 
-    The device is left out: it decides how long a run takes.
+    Device and workers are left out: they decide how long a run takes.
     """
     decisive = settings.to_dict()
-    decisive.pop("device")
+    del decisive["device"], decisive["workers"]
     return {
         "version": version("alps-geo"),
         "scenes": [scene_identity(scene) for scene in scenes],
@@ -60,6 +61,7 @@ def run_record(
     model_sha256: str,
     model: ClusterModel,
     results: Mapping[str, SceneResults],
+    failed: Sequence[FailedTile],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Put together the content of ``run.json``.
@@ -76,6 +78,8 @@ def run_record(
         The clusters.
     results : mapping of str to SceneResults
         What was written, by the same names.
+    failed : sequence of FailedTile
+        Tiles that could not be labelled.
     seconds : mapping of str to float
         Time that each stage took.
     """
@@ -92,9 +96,15 @@ def run_record(
         "area_unit": _area_unit(results),
         "labelled_share": _labelled_share(list(results.values())),
         "clusters": _cluster_records(model, list(results.values())),
+        "failed": [tile.to_dict() for tile in failed],
         "seconds": dict(seconds),
-        "files": ["clusters.npz"] + [f"{name}/{file}" for name in results for file in FILES],
+        "files": result_files(list(scenes)),
     }
+
+
+def result_files(names: Sequence[str]) -> list[str]:
+    """List the results of a run over scenes of these folder names, relative to the run folder."""
+    return ["clusters.npz"] + [f"{name}/{file}" for name in names for file in FILES]
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

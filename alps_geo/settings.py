@@ -14,8 +14,7 @@ from alps_geo.sam import MaskSettings
 from alps_geo.sam.weights import MODELS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-FILLS = ("none", "superpixels")
-FEATURES = ("sam", "spectral", "texture", "spread", "context", "shape")
+PRECISIONS = ("float32", "bf16", "fp16")
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
@@ -32,6 +31,11 @@ class LabelSettings:
         File with the model's weights; None for the shipped or downloaded one.
     device : str
         One of `DEVICES`; auto is a GPU where there is one.
+    precision : str
+        One of `PRECISIONS`: float32 gives segment_anything's masks, the others are quicker and
+        give nearly the same.
+    workers : int
+        Processes that work on tiles side by side, each with a model of its own.
     clusters : int or None
         Number of clusters; None for `DEFAULT_CLUSTERS`, or one per segment where there are fewer.
     seed : int
@@ -70,6 +74,8 @@ class LabelSettings:
     model: str = "mobile_sam"
     checkpoint: str | None = None
     device: str = "auto"
+    precision: str = "float32"
+    workers: int = 1
     clusters: int | None = None
     seed: int = 0
     bands: tuple[int, ...] | None = None
@@ -88,9 +94,8 @@ class LabelSettings:
     def __post_init__(self) -> None:
         _one_of("model", self.model, tuple(MODELS))
         _one_of("device", self.device, DEVICES)
-        _one_of("fill", self.fill, FILLS)
-        for name in self.feature_names:
-            _one_of("features", name, FEATURES)
+        _one_of("precision", self.precision, PRECISIONS)
+        _between("workers", self.workers, 1, 1024)
         if self.clusters is not None:
             _between("clusters", self.clusters, 1, MAX_CLUSTERS)
         _between("seed", self.seed, 0, 2**32 - 1)

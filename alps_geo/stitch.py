@@ -1,11 +1,16 @@
-"""From the fragments of tiles to segments of the scene.
+"""From the fragments of tiles to the segments of the scene.
 
-Two rules decide everything:
+Three rules decide everything, whatever the order in which tiles are looked at:
 
-1. Two fragments of neighbouring tiles are one object if they agree on the pixels that both tiles
-   see: IoU above one half there. Fragments of a tile never overlap, so each can match one fragment
-   of a neighbour at most, and the order of matching does not matter.
-2. Every pixel belongs to the tile whose core holds it, and so does its fragment.
+1. Fragments of neighbouring tiles are one object if they agree on the pixels that both tiles see:
+   IoU above one half there. Fragments of a tile never overlap, so each can match one fragment of a
+   neighbour at most.
+2. Where tiles overlap and disagree, a pixel goes to the fragment that is known best: one that is
+   whole and has its centroid in its own tile's core (every object has one owner, as in StarDist's
+   `big`), before one that is whole, before one that the window's edge has cut off. Among owned
+   ones the smaller wins, as among the masks of one tile; otherwise the tile whose core holds the
+   pixel. So borders follow objects, and not the grid.
+3. What is left of a segment after that and has fewer than `min_area` pixels is dropped.
 """
 
 from __future__ import annotations
@@ -19,29 +24,41 @@ from rasterio.windows import Window, intersection
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from alps_geo.features import RegionSums
+from alps_geo.features import RegionSums, pixel_counts, pixel_sums
+from alps_geo.fragments import OWNED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile, TileGrid
+    from alps_geo.scene import TilePixels
+
+    Load = Callable[[Tile], Fragments]
+    Read = Callable[[Window], TilePixels]
 
 MATCH_IOU = 0.5
 
 _NO_PAIR = np.empty((0, 4), dtype=np.int64)
 
+_LARGEST = 2**40
+"""More pixels than any fragment has."""
+
 
 @dataclass(frozen=True)
 class Segments:
-    """The segments of one scene, and where they lie.
+    """The segments of one scene; row i describes segment id i + 1.
 
     Attributes
     ----------
     sums : RegionSums
-        Row i describes segment id i + 1.
+        What their fragments know of them, added up.
+    area : ndarray of int64, shape (n,)
+        Pixels.
+    band_means : ndarray of float64, shape (n, B)
+        Mean of every band over the pixels.
     ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
     valid_pixels : int
@@ -49,24 +66,16 @@ class Segments:
     """
 
     sums: RegionSums
+    area: NDArray[np.int64]
+    band_means: NDArray[np.float64]
     ids: tuple[NDArray[np.uint32], ...]
     valid_pixels: int
 
     def __len__(self) -> int:
-        return len(self.sums)
-
-    def core_ids(self, index: int, tile: Tile, fragments: Fragments) -> NDArray[np.uint32]:
-        """Segment ids in the core of the grid's `index`-th tile, shape of the core."""
-        return self.ids[index][fragments.labels[tile.core_slices]]
+        return len(self.area)
 
 
-def stitch(
-    grid: TileGrid,
-    load: Callable[[Tile], Fragments],
-    *,
-    min_area: int = 1,
-    keep_specks: bool = False,
-) -> Segments:
+def stitch(grid: TileGrid, load: Load, read: Read, *, min_area: int = 1) -> Segments:
     """Join the fragments of all tiles into segments.
 
     Parameters
@@ -74,8 +83,10 @@ def stitch(
     grid : TileGrid
         The scene's tiles.
     load : callable
-        Gives the fragments of a tile. It is asked up to three times for each tile, so that no
-        more than two are in memory at once.
+        Gives the fragments of a tile. It is asked several times for each tile, never for more than
+        three rows of tiles at once.
+    read : callable
+        Gives the pixels of a window.
     min_area : int
         Segments of fewer pixels are specks.
     keep_specks : bool
@@ -87,27 +98,45 @@ def stitch(
     Segments
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
-    sums: list[RegionSums] = []
-    touching: list[NDArray[np.int32]] = []
-    valid_pixels = 0
-    pairs: list[NDArray[np.int64]] = []
-    position = {(tile.row, tile.col): index for index, tile in enumerate(grid)}
-    for index, tile in enumerate(grid):
-        fragments = load(tile)
-        sums.append(fragments.sums)
-        touching.append(fragments.touching)
-        valid_pixels += fragments.valid_pixels
-        for step in ((0, 1), (1, 0)):
-            other = position.get((tile.row + step[0], tile.col + step[1]))
-            if other is not None:
-                neighbour = grid[tile.row + step[0], tile.col + step[1]]
-                matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
-                tiles = np.broadcast_to([index, other], matched.shape)
-                pairs.append(np.hstack([tiles, matched]))
-    joined, ids = _number(
-        sums, np.concatenate([_NO_PAIR, *pairs]), min_area, touching if keep_specks else None
+    sums, joined = _join(grid, load)
+    measured = _measure(grid, joined, load, read)
+    kept = measured.area >= max(min_area, 1)
+    # New ids by first appearance, so that they follow the picture.
+    final = np.zeros(len(kept) + 1, dtype=np.uint32)
+    final[1:][kept] = np.arange(1, kept.sum() + 1)
+    return Segments(
+        sums=sums.grouped(final[1:], int(kept.sum())),
+        area=measured.area[kept],
+        band_means=measured.band_sums[kept] / measured.area[kept, None],
+        ids=tuple(final[ids] for ids in joined),
+        valid_pixels=measured.valid_pixels,
     )
-    return Segments(joined, ids, valid_pixels)
+
+
+def paint(
+    grid: TileGrid, ids: Sequence[NDArray[np.uint32]], load: Load
+) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
+    """Give the segment ids of the scene, one core after the other.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The scene's tiles.
+    ids : sequence of ndarray of uint32
+        One lookup table per tile: fragment -> segment id.
+    load : callable
+        Gives the fragments of a tile.
+
+    Yields
+    ------
+    window : rasterio.windows.Window
+        A core, in scene pixels.
+    block : ndarray of uint32
+        The ids of its pixels; 0 for none.
+    """
+    for tile in grid:
+        claimed, candidates = _claim(grid, tile, ids, load)
+        yield tile.core, candidates[claimed]
 
 
 def match_labels(
@@ -137,7 +166,7 @@ def _match_tiles(
     tile: Tile, fragments: Fragments, neighbour: Tile, others: Fragments
 ) -> NDArray[np.int64]:
     """Pairs (fragment, fragment of the neighbour) that are one object, shape (n, 2)."""
-    if not (len(fragments.sums) and len(others.sums)) or _apart(tile.window, neighbour.window):
+    if not (len(fragments) and len(others)) or _apart(tile.window, neighbour.window):
         return np.empty((0, 2), dtype=np.int64)
     shared = intersection(tile.window, neighbour.window)
     return match_labels(
@@ -161,73 +190,106 @@ def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     return slice(top, top + inner.height), slice(left, left + inner.width)
 
 
-def _number(
-    sums: Sequence[RegionSums],
-    pairs: NDArray[np.int64],
-    min_area: int,
-    touching: Sequence[NDArray[np.int32]] | None,
-) -> tuple[RegionSums, tuple[NDArray[np.uint32], ...]]:
-    """Give ids to connected fragments; `pairs` has rows (tile, other tile, fragment, other's).
+def _claim(
+    grid: TileGrid, tile: Tile, ids: Sequence[NDArray[np.uint32]], load: Load
+) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
+    """Decide which fragment each pixel of a core goes to.
 
-    Specks join one of those they touch, by the pairs of each tile; without pairs they are dropped.
+    Returns the number of the fragment, counted through all tiles around, shape of the core, and
+    the segment id of each number; number 0 is no fragment.
     """
+    claimed = np.zeros((tile.core.height, tile.core.width), dtype=np.int32)
+    best = np.zeros(claimed.shape, dtype=np.int64)
+    candidates = [np.zeros(1, dtype=np.uint32)]
+    count = 1
+    for other in [] if load(tile).failed else grid.around(tile):
+        fragments = load(other)
+        shared = intersection(tile.core, other.window)
+        labels = fragments.labels[_within(shared, other.window)]
+        claim = _claims(fragments, at_home=other == tile)
+        here = _within(shared, tile.core)
+        wins = claim[labels] > best[here]
+        best[here][wins] = claim[labels][wins]
+        claimed[here][wins] = labels[wins] + (count - 1)
+        candidates.append(ids[grid.index(other)][1:])
+        count += len(fragments)
+    return claimed, np.concatenate(candidates)
+
+
+def _claims(fragments: Fragments, *, at_home: bool) -> NDArray[np.int64]:
+    """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
+    smallness = np.where(fragments.rank == OWNED, _LARGEST - fragments.size, 0)
+    # Being at home in the core decides between equals alone, so it is the last binary digit.
+    strength = 2 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + at_home
+    return np.concatenate([[0], strength])
+
+
+@dataclass(frozen=True)
+class _Measured:
+    area: NDArray[np.int64]
+    band_sums: NDArray[np.float64]
+    valid_pixels: int
+
+
+def _measure(
+    grid: TileGrid,
+    ids: Sequence[NDArray[np.uint32]],
+    load: Load,
+    read: Read,
+) -> _Measured:
+    """Measure the pixels that segments were given."""
+    count = max((int(table.max()) for table in ids), default=0)
+    area = np.zeros(count + 1, dtype=np.int64)
+    band_sums: NDArray[np.float64] | None = None
+    valid_pixels = 0
+    for tile in grid:
+        if load(tile).failed:
+            continue
+        claimed, candidates = _claim(grid, tile, ids, load)
+        pixels = read(tile.core)
+        valid_pixels += int(pixels.valid.sum())
+        if band_sums is None:
+            band_sums = np.zeros((count + 1, len(pixels.bands)))
+        numbers = len(candidates) - 1
+        np.add.at(area, candidates[1:], pixel_counts(claimed, numbers))
+        np.add.at(band_sums, candidates[1:], pixel_sums(claimed, numbers, pixels.bands))
+    if band_sums is None:
+        raise ValueError("not one tile could be read, so there is nothing to measure")
+    return _Measured(area[1:], band_sums[1:], valid_pixels)
+
+
+def _join(grid: TileGrid, load: Load) -> tuple[RegionSums, list[NDArray[np.uint32]]]:
+    """Give numbers to the connected fragments, by first appearance.
+
+    Returns the sums of each connected group, and a lookup table per tile: fragment -> group.
+    """
+    sums: list[RegionSums] = []
+    pairs: list[NDArray[np.int64]] = []
+    for index, tile in enumerate(grid):
+        fragments = load(tile)
+        sums.append(fragments.sums)
+        for neighbour in grid.after(tile):
+            matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
+            tiles = np.broadcast_to([index, grid.index(neighbour)], matched.shape)
+            pairs.append(np.hstack([tiles, matched]))
     offsets = np.cumsum([0, *(len(rows) for rows in sums)])
+    group = _connected(np.concatenate([_NO_PAIR, *pairs]), offsets)
     nodes = RegionSums.concatenate(sums)
+    tables = [
+        np.concatenate([[0], group[start:stop]]).astype(np.uint32)
+        for start, stop in pairwise(offsets)
+    ]
+    return nodes.grouped(group, int(group.max(initial=0))), tables
+
+
+def _connected(pairs: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Group 1..n of every fragment; `pairs` has rows (tile, other tile, fragment, other's)."""
+    nodes = int(offsets[-1])
     first = offsets[pairs[:, 0]] + pairs[:, 2] - 1
     second = offsets[pairs[:, 1]] + pairs[:, 3] - 1
-    count, group = _connected(len(nodes), first, second)
-    if touching is not None:
-        steps = zip(touching, offsets[:-1], strict=True)
-        links = np.concatenate([rows.astype(np.int64) + start - 1 for rows, start in steps])
-        count, group = _join_specks(count, group, nodes.area, links, min_area)
-    area = np.bincount(group, weights=nodes.area, minlength=count)
-    kept = area >= (max(min_area, 1) if touching is None else 1)
-    # Ids by first appearance, so that they follow the picture and not an algorithm's whim.
-    _, appearance = np.unique(group, return_index=True)
-    order = np.argsort(appearance)
-    new_id = np.zeros(count, dtype=np.int64)
-    new_id[order[kept[order]]] = np.arange(1, kept.sum() + 1)
-    segment = new_id[group]
-    merged = nodes.grouped(segment, int(kept.sum()))
-    ids = tuple(
-        np.concatenate([[0], segment[start:stop]]).astype(np.uint32)
-        for start, stop in pairwise(offsets)
-    )
-    return merged, ids
-
-
-def _connected(
-    count: int, first: NDArray[np.integer], second: NDArray[np.integer]
-) -> tuple[int, NDArray[np.int32]]:
-    """Count the connected groups of `count` nodes, and name the group of each node, from 0."""
-    graph = sparse.coo_array(
-        (np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count)
-    )
-    groups, group = connected_components(graph, directed=False)
-    return int(groups), group
-
-
-def _join_specks(
-    count: int,
-    group: NDArray[np.int32],
-    area: NDArray[np.int64],
-    links: NDArray[np.int64],
-    min_area: int,
-) -> tuple[int, NDArray[np.int32]]:
-    """Join every group of less than `min_area` pixels to the largest that it touches.
-
-    `links` has rows of two nodes that touch.
-    """
-    both = np.concatenate([links, links[:, ::-1]])
-    while True:
-        size = np.bincount(group, weights=area, minlength=count)
-        speck, other = group[both].T
-        wanted = (size[speck] < min_area) & (size[speck] > 0) & (speck != other)
-        speck, other = speck[wanted], other[wanted]
-        if not len(speck):
-            return count, group
-        # One way out for each speck: two of them would join what has nothing in common.
-        order = np.lexsort((other, -size[other], speck))
-        first = order[np.unique(speck[order], return_index=True)[1]]
-        count, joined = _connected(count, speck[first], other[first])
-        group = joined[group]
+    graph = sparse.coo_array((np.ones(len(pairs), np.int8), (first, second)), shape=(nodes, nodes))
+    _, component = connected_components(graph, directed=False)
+    _, appearance, inverse = np.unique(component, return_index=True, return_inverse=True)
+    order = np.empty(len(appearance), dtype=np.int64)
+    order[np.argsort(appearance)] = np.arange(1, len(appearance) + 1)
+    return np.asarray(order[inverse])

@@ -2,41 +2,229 @@
 
 ::
 
-    DIR/run.json                        what was run on what; written last
-    DIR/clusters.npz                    the cluster model
-    DIR/<scene>/labels.tif, ...         the results
-    DIR/.tiles/run.json                 what is being run, from the first moment on
-    DIR/.tiles/<scene>/0003_0007.npz    the fragments of tile row 3, column 7
+    DIR/run.json                              what was run on what; written last
+    DIR/clusters.npz                          the cluster model
+    DIR/<scene>/labels.tif, ...               the results
+    DIR/.tiles/run.json                       what is being run, from the first moment on
+    DIR/.tiles/lock                           held while a run is at work here
+    DIR/.tiles/<scene>.<key>/0003_0007.npz    the fragments of tile row 3, column 7
+    DIR/.tiles/<scene>.<key>/0003_0007.json   why that tile failed
+
+The key stands for all that a tile's fragments depend on. It is part of the folder's name, so that
+a listing tells which tiles are done.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zlib
-from dataclasses import dataclass, fields
+import shutil
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
-from alps_geo.files import write_bytes
+from alps_geo.files import run_errors, write_bytes
 from alps_geo.fragments import Fragments
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from alps_geo.grid import Tile
 
-SUMS = tuple(field.name for field in fields(RegionSums))
+_SUMS = tuple(field.name for field in fields(Fragments) if field.type == "RegionSums")
+
+ARRAYS = tuple(
+    name
+    for field in fields(Fragments)
+    for name in (
+        [f"{field.name}.{part.name}" for part in fields(RegionSums)]
+        if field.name in _SUMS
+        else [field.name]
+    )
+)
+"""What the file of a tile holds: every field of `Fragments`, and of the sums in it."""
+
+_KEY_DIGITS = 16
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+# A command that only looks holds the lock for a moment; that must not turn a run away.
+_LOCK_SECONDS = 1.0
 
 
 def fingerprint(value: Any) -> str:
     """SHA-256 of a value of plain types: equal for equal values, on every machine."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class FailedTile:
+    """A tile that could not be labelled.
+
+    Attributes
+    ----------
+    scene : str
+        Name of the scene's folder.
+    row, col : int
+        Position in the grid.
+    row_off, col_off, height, width : int
+        The tile's window, in scene pixels.
+    reason : str
+        One line for the user.
+    """
+
+    scene: str
+    row: int
+    col: int
+    row_off: int
+    col_off: int
+    height: int
+    width: int
+    reason: str
+
+    @classmethod
+    def of(cls, scene: str, tile: Tile, reason: str) -> FailedTile:
+        """Say that `tile` failed."""
+        window = tile.window
+        return cls(
+            scene,
+            tile.row,
+            tile.col,
+            int(window.row_off),
+            int(window.col_off),
+            int(window.height),
+            int(window.width),
+            reason,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.scene}, rows {self.row_off} to {self.row_off + self.height}, "
+            f"columns {self.col_off} to {self.col_off + self.width}: {self.reason}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as in ``run.json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TileStore:
+    """The tiles of one scene under one key; a value, so that any process can be given it.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where the files lie.
+    key : str
+        Fingerprint of all that the fragments depend on, apart from the tile's place in the grid.
+    """
+
+    folder: Path
+    key: str
+
+    def holds(self, tile: Tile) -> bool:
+        """Whether a tile's fragments are stored, and undamaged."""
+        return self._arrays(tile) is not None
+
+    def load(self, tile: Tile) -> Fragments | None:
+        """Return a tile's fragments, or None if they are absent or damaged."""
+        data = self._arrays(tile)
+        if data is None:
+            return None
+        with np.load(BytesIO(data), allow_pickle=False) as arrays:
+            return _fragments({name: arrays[name] for name in ARRAYS})
+
+    def save(self, tile: Tile, fragments: Fragments) -> None:
+        """Keep a tile's fragments.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written; the tile is then absent, never half there.
+        """
+        buffer = BytesIO()
+        np.savez_compressed(buffer, **_plain_arrays(fragments))
+        data = buffer.getvalue()
+        write_bytes(self._path(tile, "npz"), data + self._digest(tile, data))
+
+    def fail(self, failed: FailedTile, tile: Tile) -> None:
+        """Note why a tile failed.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        write_bytes(self._path(tile, "json"), json.dumps(failed.to_dict()).encode())
+
+    def has_failed(self, tile: Tile) -> bool:
+        """Whether a failure of the tile was noted."""
+        return self._path(tile, "json").exists()
+
+    def _arrays(self, tile: Tile) -> bytes | None:
+        try:
+            content = self._path(tile, "npz").read_bytes()
+        except FileNotFoundError:
+            return None
+        data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        return data if digest == self._digest(tile, data) else None
+
+    def _digest(self, tile: Tile, data: bytes) -> bytes:
+        place = f"{self.key} {tile.row} {tile.col} ".encode()
+        return hashlib.sha256(place + data).digest()
+
+    def _path(self, tile: Tile, kind: str) -> Path:
+        return self.folder / f"{tile.row:04d}_{tile.col:04d}.{kind}"
+
+
+@dataclass(frozen=True)
+class PlannedScene:
+    """What a run folder knows about a scene from the first moment on.
+
+    Attributes
+    ----------
+    name : str
+        The scene's folder for results.
+    path : str
+        The scene.
+    tiles_folder : str
+        Name of the folder of its tiles.
+    tiles : int
+        How many there are.
+    """
+
+    name: str
+    path: str
+    tiles_folder: str
+    tiles: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is being run in a folder.
+
+    Attributes
+    ----------
+    run : str
+        Fingerprint of all that decides the results.
+    scenes : tuple of PlannedScene
+        The scenes.
+    files : tuple of str
+        The results that there will be, relative to the run folder.
+    """
+
+    run: str
+    scenes: tuple[PlannedScene, ...]
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -56,90 +244,214 @@ class RunFolder:
         return self.path / "clusters.npz"
 
     @property
-    def _begun_path(self) -> Path:
-        return self.path / ".tiles" / "run.json"
+    def _tiles_path(self) -> Path:
+        return self.path / ".tiles"
+
+    @property
+    def _plan_path(self) -> Path:
+        return self._tiles_path / "run.json"
+
+    @property
+    def _lock_path(self) -> Path:
+        return self._tiles_path / "lock"
 
     def scene_folder(self, scene: str) -> Path:
         """Where the results of a scene lie."""
         return self.path / scene
 
-    def begin(self, identity: dict[str, Any], *, overwrite: bool) -> None:
-        """Claim the folder for the run of this identity.
+    def tile_store(self, scene: str, key: str) -> TileStore:
+        """Where the tiles of a scene lie that depend on what `key` stands for."""
+        return TileStore(self._tiles_path / f"{scene}.{key[:_KEY_DIGITS]}", key)
+
+    def plan(self) -> Plan | None:
+        """Return what is, or was, being run here; None if there is no run, or none of ours."""
+        try:
+            found = json.loads(self._plan_path.read_bytes())
+            scenes = tuple(PlannedScene(**scene) for scene in found["scenes"])
+            return Plan(str(found["run"]), scenes, tuple(map(str, found["files"])))
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            return None
+
+    def finished_record(self, run: str) -> dict[str, Any] | None:
+        """Return the record of this run if it has finished here with no tile failed, and is whole.
 
         Raises
         ------
         RunError
-            If the folder holds another run and `overwrite` is False, or cannot be written.
+            If the folder is a file.
         """
-        found, wanted = self._claim(), fingerprint(identity)
-        if found not in (None, wanted) and not overwrite:
+        self._check_folder()
+        plan, record = self.plan(), self._record()
+        if plan is None or plan.run != run or record is None or record.get("failed"):
+            return None
+        return record if all((self.path / name).exists() for name in plan.files) else None
+
+    @contextmanager
+    def claimed(self, plan: Plan, *, overwrite: bool, force: bool = False) -> Iterator[None]:
+        """Hold the folder for a run, so that no other can use it, and ready it.
+
+        What a killed run left half-written goes, and so do tiles that the run has no use for,
+        notes of failures, and the results of another run.
+
+        Parameters
+        ----------
+        plan : Plan
+            What is to be run.
+        overwrite : bool
+            Whether another run's results may be replaced.
+        force : bool
+            Whether tiles that are done are to be done again.
+
+        Raises
+        ------
+        RunError
+            If another process is running here, or if the folder holds another run and `overwrite`
+            is False, or cannot be written.
+        """
+        self._check_claim(plan, overwrite=overwrite)
+        with self._locked():
+            self._check_claim(plan, overwrite=overwrite)
+            with run_errors(self.path):
+                self._clear(plan, force=force)
+            write_bytes(self._plan_path, json.dumps(asdict(plan)).encode())
+            yield
+
+    def is_running(self) -> bool:
+        """Whether a process is running here now.
+
+        Raises
+        ------
+        RunError
+            If this user may not know.
+        """
+        if not self._lock_path.exists():
+            return False
+        try:
+            with FileLock(self._lock_path, blocking=False):
+                return False
+        except Timeout:
+            return True
+        except OSError as error:
+            raise RunError(
+                f"{self._lock_path}: whether a run is at work cannot be told ({error.strerror}); "
+                "ask as the user who runs it"
+            ) from error
+
+    def has_finished(self) -> bool:
+        """Whether the run here has written all its results."""
+        return self._record() is not None
+
+    def done_and_failed(self, scene: PlannedScene) -> tuple[int, list[FailedTile]]:
+        """Count the tiles of a scene that are done, and return those that failed."""
+        folder = self._tiles_path / scene.tiles_folder
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        failed = []
+        for name in sorted(name for name in names if name.endswith(".json")):
+            try:
+                failed.append(FailedTile(**json.loads((folder / name).read_bytes())))
+            except FileNotFoundError:
+                continue  # a run that has just begun tries it again
+        return sum(name.endswith(".npz") for name in names), failed
+
+    def sweep(self, plan: Plan) -> None:
+        """Remove what killed processes left half-written."""
+        folders = [self.path, self._tiles_path]
+        folders += [self.scene_folder(scene.name) for scene in plan.scenes]
+        folders += [self._tiles_path / scene.tiles_folder for scene in plan.scenes]
+        for folder in folders:
+            for left in sorted(folder.glob(".*.partial")):
+                shutil.rmtree(left)
+
+    def _check_folder(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file, expected a folder; choose another --out")
+
+    def _check_claim(self, plan: Plan, *, overwrite: bool) -> None:
+        self._check_folder()
+        found = self.plan()
+        theirs = self.record_path.exists() if found is None else found.run != plan.run
+        if theirs and not overwrite:
             raise RunError(
                 f"{self.path} holds another run (other scenes, settings or version); "
                 "choose another --out, or replace it with --overwrite"
             )
-        if found != wanted:
-            # The old record would describe results that are about to be replaced.
-            self.record_path.unlink(missing_ok=True)
-        write_bytes(self._begun_path, json.dumps({"run": wanted}).encode())
 
-    def finished_record(self, identity: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the record of the run of this identity if it has finished here, and is whole."""
-        if self._claim() != fingerprint(identity) or not self.record_path.exists():
-            return None
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # The kernel lets go of the lock when the process ends, however it does.
+        lock = FileLock(self._lock_path)
+        with run_errors(self._lock_path):
+            self._tiles_path.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=_LOCK_SECONDS)
+            except Timeout as error:
+                raise RunError(
+                    f"another run is at work in {self.path}; "
+                    "wait until it ends, stop it, or choose another --out"
+                ) from error
         try:
-            record: dict[str, Any] = json.loads(self.record_path.read_bytes())
-            whole = all((self.path / name).exists() for name in record["files"])
-        except (ValueError, KeyError, TypeError):
-            return None
-        return record if whole else None
+            yield
+        finally:
+            lock.release()
 
-    def load_tile(self, scene: str, tile: Tile, key: str) -> Fragments | None:
-        """Return a tile's fragments, or None if they are absent, damaged or of another `key`."""
-        path = self._tile_path(scene, tile)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            with np.load(BytesIO(data), allow_pickle=False) as arrays:
-                if str(arrays["key"]) != key:
-                    return None
-                sums = RegionSums(**{name: arrays[name] for name in SUMS})
-                return Fragments(
-                    arrays["labels"], sums, arrays["touching"], int(arrays["valid_pixels"])
-                )
-        except (BadZipFile, KeyError, ValueError, EOFError, zlib.error):
-            return None
+    def _clear(self, plan: Plan, *, force: bool) -> None:
+        """Remove all that the run of this plan has no use for.
 
-    def save_tile(self, scene: str, tile: Tile, key: str, fragments: Fragments) -> None:
-        """Keep a tile's fragments under `key`.
-
-        Raises
-        ------
-        RunError
-            If the folder cannot be written; the tile is then absent, never half there.
+        The old plan goes after everything that it names, so that a clearing that is cut short is
+        taken up again.
         """
-        buffer = BytesIO()
-        np.savez_compressed(
-            buffer,
-            key=np.array(key),
-            labels=fragments.labels,
-            touching=fragments.touching,
-            valid_pixels=np.array(fragments.valid_pixels),
-            **fragments.sums.arrays(),
-        )
-        write_bytes(self._tile_path(scene, tile), buffer.getvalue())
+        old, record = self.plan(), self._record()
+        # The record would describe results that are about to be replaced.
+        self.record_path.unlink(missing_ok=True)
+        if old is None or old.run != plan.run:
+            named = old.files if old is not None else (record or {}).get("files", ())
+            self._remove_results(named)
+        used = set() if force else {scene.tiles_folder for scene in plan.scenes}
+        for folder in sorted(self._tiles_path.iterdir()):
+            if folder.is_dir() and folder.name not in used:
+                shutil.rmtree(folder)
+        for name in sorted(used):
+            for failure in sorted((self._tiles_path / name).glob("*.json")):
+                failure.unlink()
+        self.sweep(plan)
 
-    def _tile_path(self, scene: str, tile: Tile) -> Path:
-        return self.path / ".tiles" / scene / f"{tile.row:04d}_{tile.col:04d}.npz"
+    def _remove_results(self, names: Sequence[str]) -> None:
+        root = self.path.resolve()
+        for name in names:
+            path = (root / str(name)).resolve()
+            if path.is_relative_to(root) and path.is_file():
+                path.unlink()
+        for folder in {(root / str(name)).parent for name in names} - {root}:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
-    def _claim(self) -> str | None:
-        """Fingerprint of the run that the folder holds; None for none."""
-        if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"{self.path} is a file, expected a folder; choose another --out")
+    def _record(self) -> dict[str, Any] | None:
         try:
-            return str(json.loads(self._begun_path.read_bytes())["run"])
-        except FileNotFoundError:
-            return "unknown" if self.record_path.exists() else None
-        except (ValueError, KeyError, TypeError):
-            return "unknown"
+            record = json.loads(self.record_path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+
+def _plain_arrays(fragments: Fragments) -> dict[str, Any]:
+    """Take fragments apart into the arrays of `ARRAYS`."""
+    plain = {}
+    for name in ARRAYS:
+        value: Any = fragments
+        for part in name.split("."):
+            value = getattr(value, part)
+        plain[name] = np.asarray(value)
+    return plain
+
+
+def _fragments(arrays: dict[str, NDArray[Any]]) -> Fragments:
+    """Put fragments together from the arrays of `ARRAYS`."""
+    values: dict[str, Any] = {}
+    for field in fields(Fragments):
+        if field.name in _SUMS:
+            parts = {part.name: arrays[f"{field.name}.{part.name}"] for part in fields(RegionSums)}
+            values[field.name] = RegionSums(**parts)
+        else:
+            array = arrays[field.name]
+            values[field.name] = array if array.ndim else array.item()
+    return Fragments(**values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from alps_geo.errors import AlpsGeoError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error, for a bug report.")
@@ -22,23 +25,54 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 
 FAILED = 1
 USAGE = 2
+PARTLY = 3
 INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
 
 
 @contextmanager
-def reported_errors(*, debug: bool) -> Iterator[None]:
+def reported_errors(*, debug: bool, on_stop: str = "nothing was finished") -> Iterator[None]:
     """End the command with one line on standard error and the right exit code.
 
-    Bad settings exit with 2, as other usage errors do; all else that a user can mend with 1, and
-    Ctrl-C with 130.
+    Bad settings exit with 2, as other usage errors do; all else that a user can mend with 1;
+    Ctrl-C with 130, and SIGTERM with 143.
+
+    Parameters
+    ----------
+    debug : bool
+        Whether errors come with their traceback instead.
+    on_stop : str
+        What to tell a user who stops the command.
     """
     try:
-        yield
+        with _sigterm_raised():
+            yield
     except AlpsGeoError as error:
         if debug:
             raise
         typer.echo(f"alps-geo: error: {error}", err=True)
         raise typer.Exit(USAGE if isinstance(error, SettingsError) else FAILED) from None
-    except KeyboardInterrupt:
-        typer.echo("alps-geo: interrupted; the same command goes on where it stopped", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as stop:
+        typer.echo(f"alps-geo: interrupted; {on_stop}", err=True)
+        raise typer.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
+
+
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """Let SIGTERM unwind the program, so that it ends its processes and says how to go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise Terminated

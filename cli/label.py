@@ -10,7 +10,7 @@ import typer
 
 from alps_geo.settings import DEFAULT_CLUSTERS, FEATURES, LabelSettings
 from alps_geo_cli.config import read_config
-from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+from alps_geo_cli.console import PARTLY, Debug, Json, Quiet, reported_errors
 
 DEFAULT = LabelSettings()
 
@@ -39,6 +39,22 @@ def label(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Do everything again, tiles that are done included.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Stop at the first tile that fails; else the rest is finished, with exit code 3.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     model: Annotated[
         Literal["mobile_sam", "vit_b", "vit_l", "vit_h"],
         typer.Option(help="Segment Anything model; see `alps-geo models`.", rich_help_panel=MODEL),
@@ -56,6 +72,22 @@ def label(
             help="Where the model runs; auto is a GPU where there is one.", rich_help_panel=MODEL
         ),
     ] = "auto",
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that work on tiles side by side, each with a model of its own in "
+            "memory.",
+            rich_help_panel=MODEL,
+        ),
+    ] = DEFAULT.workers,
+    precision: Annotated[
+        Literal["float32", "bf16", "fp16"],
+        typer.Option(
+            help="float32 gives segment_anything's masks; bf16 is quicker and gives nearly the "
+            "same; fp16 is for GPUs.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "float32",
     clusters: Annotated[
         int | None,
         typer.Option(
@@ -176,17 +208,19 @@ def label(
 
     Writes labels.tif, segments.tif, segments.gpkg and preview.png per scene into a folder of its
     name, and clusters.npz and run.json beside them. A run that was stopped goes on where it
-    stopped when the same command is given again.
+    stopped when the same command is given again; `alps-geo status` says how far it is.
     """
     if not scenes:
         raise typer.BadParameter("give at least one raster", param_hint="SCENE...")
     if out is None:
         raise typer.BadParameter("give a folder for the results", param_hint="--out")
-    with reported_errors(debug=debug):
+    with reported_errors(debug=debug, on_stop=_how_to_go_on(force=force)):
         settings = LabelSettings(
             model=model,
             checkpoint=checkpoint,
             device=device,
+            precision=precision,
+            workers=workers,
             clusters=clusters,
             seed=seed,
             bands=_band_numbers(bands),
@@ -202,27 +236,48 @@ def label(
             min_area=min_area,
             features=features,
         )
-        record = _run(scenes, out, settings, overwrite=overwrite, quiet=quiet)
+        # Imported here, because these bring the geospatial stack, which --help does not need.
+        from alps_geo.pipeline import label_scenes
+        from alps_geo.scene import find_scenes
+        from alps_geo_cli.progress import RunProgress
+
+        with RunProgress(quiet=quiet) as progress:
+            record = label_scenes(
+                find_scenes(scenes),
+                out,
+                settings,
+                overwrite=overwrite,
+                force=force,
+                strict=strict,
+                listen=progress.show,
+            )
+    _report(record, out, quiet=quiet, as_json=as_json)
+
+
+def _report(record: dict[str, Any], out: Path, *, quiet: bool, as_json: bool) -> None:
+    from alps_geo.store import FailedTile
+    from alps_geo_cli.failures import print_failures
+
     if as_json:
         typer.echo(json.dumps(record, indent=2))
     elif not quiet:
         from alps_geo_cli.summary import print_summary
 
         print_summary(record, out)
-
-
-def _run(
-    inputs: list[str], out: Path, settings: LabelSettings, *, overwrite: bool, quiet: bool
-) -> dict[str, Any]:
-    # Imported here, because these bring the geospatial stack, which --help does not need.
-    from alps_geo.pipeline import label_scenes
-    from alps_geo.scene import find_scenes
-    from alps_geo_cli.progress import RunProgress
-
-    with RunProgress(quiet=quiet) as progress:
-        return label_scenes(
-            find_scenes(inputs), out, settings, overwrite=overwrite, listen=progress.show
+    if failed := [FailedTile(**tile) for tile in record["failed"]]:
+        print_failures(failed)
+        typer.echo(
+            f"alps-geo: {len(failed)} tiles failed and are unlabelled; the same command tries "
+            "them again",
+            err=True,
         )
+        raise typer.Exit(PARTLY)
+
+
+def _how_to_go_on(*, force: bool) -> str:
+    if force:
+        return "the same command without --force goes on where it stopped"
+    return "the same command goes on where it stopped"
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

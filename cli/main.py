@@ -10,6 +10,7 @@ from alps_geo import __version__
 from alps_geo_cli.evaluate import evaluate
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
+from alps_geo_cli.status import status
 
 app = typer.Typer(
     name="alps-geo",
@@ -39,6 +40,7 @@ def _alps_geo(
 
 
 app.command()(label)
+app.command()(status)
 app.command()(models)
 app.add_typer(evaluate)
 

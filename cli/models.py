@@ -85,7 +85,9 @@ def _download(name: str, *, quiet: bool) -> None:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+    console = Console(stderr=True)
+    disable = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task(f"download {name}", total=None)
         download(
             name, lambda done, total: progress.update(task, completed=done, total=total or None)

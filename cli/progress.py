@@ -18,7 +18,7 @@ from rich.progress import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from alps_geo.pipeline import Event
+    from alps_geo.events import Event
 
 ETA_PERIOD = 3600.0
 """Seconds of past speed that the ETA looks at: tiles take seconds to minutes, so a long while."""

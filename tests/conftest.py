@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from alps_geo.sam import SamModel
-
-DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,9 @@ PACKAGE = sorted((ROOT / "alps_geo").rglob("*.py"))
 # Downwards: a module may import those above it only.
 LAYERS = [
     "errors",
+    "events",
     "files",
+    "workers",
     "grid",
     "scene",
     "sam",
@@ -23,13 +25,14 @@ LAYERS = [
     "fragments",
     "stitch",
     "store",
-    "columns",
+    "status",
     "clusters",
     "vectorize",
     "ground",
     "outputs",
     "evaluate",
     "record",
+    "tiles",
     "pipeline",
 ]
 

@@ -22,7 +22,7 @@ def test_pooling_equals_averaging_the_enlarged_embedding() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 6, (64, 48)).astype(np.int32)
     embedding = rng.normal(size=(8, 16, 12))
-    sums = embedding_sums(labels, 5, embedding, (4.0, 4.0))
+    sums = embedding_sums(labels, 5, embedding, (4.0, 4.0), np.ones(labels.shape))
     means = sums / pixel_counts(labels, 5)[:, None]
     np.testing.assert_allclose(means, dense_means(labels, embedding), rtol=1e-9, atol=1e-12)
 
@@ -31,7 +31,7 @@ def test_fragments_smaller_than_a_cell_have_a_feature() -> None:
     labels = np.zeros((64, 64), dtype=np.int32)
     labels[5, 7] = 1
     embedding = np.random.default_rng(1).normal(size=(3, 4, 4))
-    sums = embedding_sums(labels, 1, embedding, (16.0, 16.0))
+    sums = embedding_sums(labels, 1, embedding, (16.0, 16.0), np.ones(labels.shape))
     np.testing.assert_allclose(sums, dense_means(labels, embedding), rtol=1e-9)
 
 
@@ -43,9 +43,12 @@ def test_sums_of_two_halves_are_the_sum_of_the_whole(labels: np.ndarray, cut: in
     upper, lower = labels.copy(), labels.copy()
     upper[cut:] = 0
     lower[:cut] = 0
-    size = (13 / 4, 3.0)
-    parts = embedding_sums(upper, 4, embedding, size) + embedding_sums(lower, 4, embedding, size)
-    np.testing.assert_allclose(parts, embedding_sums(labels, 4, embedding, size), atol=1e-9)
+    weights = rng.random(labels.shape)
+
+    def sums(part: np.ndarray) -> np.ndarray:
+        return embedding_sums(part, 4, embedding, (13 / 4, 3.0), weights)
+
+    np.testing.assert_allclose(sums(upper) + sums(lower), sums(labels), atol=1e-9)
     np.testing.assert_allclose(
         pixel_sums(upper, 4, bands) + pixel_sums(lower, 4, bands),
         pixel_sums(labels, 4, bands),
@@ -57,20 +60,15 @@ def test_sums_of_two_halves_are_the_sum_of_the_whole(labels: np.ndarray, cut: in
 
 
 def test_grouping_adds_rows_and_leaves_out_group_zero() -> None:
-    sums = region_sums(
-        np.array([2, 3, 5, 7]),
-        mask_area=np.array([0, 3, 5, 7]),
+    sums = RegionSums(
+        weight=np.array([2.0, 3.0, 5.0, 7.0]),
         feature_sums=np.array([[2.0], [3.0], [5.0], [7.0]]),
-        band_sums=np.array([[20.0], [30.0], [50.0], [70.0]]),
-        score_sums=np.array([[0.0, 0.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
+        score_sums=np.array([[1.0, 2.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
     )
     grouped = sums.grouped(np.array([2, 0, 1, 2]), 2)
-    np.testing.assert_array_equal(grouped.area, [5, 9])
+    np.testing.assert_array_equal(grouped.weight, [5, 9])
     np.testing.assert_allclose(grouped.features, [[1.0], [1.0]])
-    np.testing.assert_allclose(grouped.band_means, [[10.0], [10.0]])
-    # The scores of a segment are those of the pixels that masks own.
-    np.testing.assert_array_equal(grouped.mask_area, [5, 7])
-    np.testing.assert_allclose(grouped.predicted_iou, [4 / 5, 6 / 7])
+    np.testing.assert_allclose(grouped.predicted_iou, [4 / 5, 7 / 9])
     np.testing.assert_allclose(grouped.stability_score, [1.0, 1.0])
     assert grouped.is_filled.tolist() == [False, False]
     assert sums.is_filled.tolist() == [True, False, False, False]

@@ -9,6 +9,7 @@ from alps_geo.settings import LabelSettings
     [
         ({"model": "vit_x"}, "model is 'vit_x', expected one of mobile_sam, vit_b, vit_l, vit_h"),
         ({"device": "tpu"}, "device is 'tpu'"),
+        ({"precision": "int4"}, "precision is 'int4', expected one of float32, bf16, fp16"),
         ({"clusters": 0}, "clusters is 0, expected 1 to 65535"),
         ({"tile_size": 10}, "tile_size is 10, expected 64 to 16384"),
         ({"overlap": 600}, "overlap is 600, expected 0 to 512"),

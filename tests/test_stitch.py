@@ -3,36 +3,49 @@ from helpers import region_sums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rasterio.windows import Window
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from alps_geo.features import pixel_counts, pixel_sums
-from alps_geo.fragments import Fragments, no_fragments, touching_pairs
+from alps_geo.fragments import Fragments, cut_fragments, no_fragments
 from alps_geo.grid import Tile, TileGrid
+from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.stitch import Segments, match_labels, stitch
+from alps_geo.stitch import Segments, match_labels, paint, stitch
 
 
-def planted(scene: NDArray[np.int32], tile: Tile) -> Fragments:
+def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
     """What a perfect SAM finds in a tile of a scene whose segments are known."""
-    rows, cols = tile.window.toslices()
-    ids, labels = np.unique(np.append(0, scene[rows, cols]), return_inverse=True)
-    labels = labels[1:].reshape(scene[rows, cols].shape)
-    count = len(ids) - 1
-    core = np.zeros_like(labels)
-    core[tile.core_slices] = labels[tile.core_slices]
-    area = pixel_counts(core, count)
-    coordinates = np.stack(np.meshgrid(*map(np.arange, scene.shape), indexing="ij"))
-    sums = region_sums(area, band_sums=pixel_sums(core, count, coordinates[:, rows, cols]))
-    touching = touching_pairs(core[tile.core_slices].astype(np.int32))
-    return Fragments(labels.astype(np.int32), sums, touching, tile.core.width * tile.core.height)
+    labels = scene[tile.window.toslices()]
+    dense = np.stack([labels == i for i in [-1, *np.unique(labels[labels > 0])]])
+    scores = np.full(len(dense), 0.9, np.float32)
+    # The feature of a pixel is its own value, which the pooling then has to give back.
+    embedding = np.full((256, 1, 1), 0.5, np.float32)
+    masks = TileMasks.from_dense(dense, scores, scores - 0.1, embedding)
+    return cut_fragments(grid, tile, pixels_of(labels), masks, max_mask_area=1.0)
+
+
+def pixels_of(labels: NDArray[np.integer], valid: NDArray[np.bool_] | None = None) -> TilePixels:
+    rows, cols = np.indices(labels.shape)
+    return TilePixels(
+        image=np.zeros((*labels.shape, 3), np.uint8),
+        bands=np.stack([rows, cols]).astype(np.float32),
+        valid=np.ones(labels.shape, bool) if valid is None else valid,
+    )
+
+
+def read_coordinates(window: Window) -> TilePixels:
+    pixels = pixels_of(np.zeros((window.height, window.width), int))
+    offset = np.array([window.row_off, window.col_off], np.float32)
+    return TilePixels(pixels.image, pixels.bands + offset[:, None, None], pixels.valid)
 
 
 def assembled(grid: TileGrid, scene: NDArray[np.int32]) -> tuple[NDArray[np.uint32], Segments]:
-    found = stitch(grid, lambda tile: planted(scene, tile))
+    tiles = {tile: planted(scene, grid, tile) for tile in grid}
+    found = stitch(grid, tiles.__getitem__, read_coordinates)
     result = np.zeros(scene.shape, dtype=np.uint32)
-    for index, tile in enumerate(grid):
-        result[tile.core.toslices()] = found.core_ids(index, tile, planted(scene, tile))
+    for window, block in paint(grid, found.ids, tiles.__getitem__):
+        result[window.toslices()] = block
     return result, found
 
 
@@ -59,10 +72,14 @@ def test_planted_segments_come_back_whatever_the_grid(
     np.testing.assert_array_equal(result, expected)
     assert found.valid_pixels == scene.size
     ids = np.arange(1, len(found) + 1)
-    np.testing.assert_array_equal(found.sums.area, ndimage.sum_labels(result > 0, result, ids))
-    rows, cols = np.indices(scene.shape)
-    np.testing.assert_allclose(found.sums.band_sums[:, 0], ndimage.sum_labels(rows, result, ids))
-    np.testing.assert_allclose(found.sums.band_sums[:, 1], ndimage.sum_labels(cols, result, ids))
+    np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
+    # The weights of all tiles add up to 1 for each pixel, so the sums are those of the whole.
+    np.testing.assert_allclose(found.sums.weight, found.area)
+    np.testing.assert_allclose(found.sums.features, 0.5)
+    np.testing.assert_allclose(found.sums.predicted_iou, 0.9, rtol=1e-6)
+    for axis, coordinates in enumerate(np.indices(scene.shape)):
+        expected = ndimage.mean(coordinates, result, ids) if len(ids) else []
+        np.testing.assert_allclose(found.band_means[:, axis], expected)
 
 
 def relabel_by_pairs(scene: NDArray[np.int32], result: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -81,7 +98,7 @@ def test_a_segment_longer_than_many_tiles_gets_one_id() -> None:
     result, found = assembled(TileGrid(40, 400, 32, 8), road)
     assert len(found) == 1
     assert set(np.unique(result)) == {0, 1}
-    assert found.sums.area.tolist() == [5 * 400]
+    assert found.area.tolist() == [5 * 400]
 
 
 def test_objects_that_disagree_in_the_overlap_stay_apart() -> None:
@@ -97,8 +114,8 @@ def test_small_segments_are_dropped_and_ids_stay_without_gaps() -> None:
     scene[0, :2] = 1
     scene[5:15, 5:15] = 2
     grid = TileGrid(20, 20, 10, 4)
-    found = stitch(grid, lambda tile: planted(scene, tile), min_area=3)
-    assert found.sums.area.tolist() == [100]
+    found = stitch(grid, lambda tile: planted(scene, grid, tile), read_coordinates, min_area=3)
+    assert found.area.tolist() == [100]
 
 
 @st.composite
@@ -151,11 +168,45 @@ def test_a_speck_that_touches_nothing_stays() -> None:
 
 
 def test_a_scene_without_masks_has_no_segments() -> None:
-    pixels = TilePixels(
-        image=np.zeros((8, 8, 3), np.uint8),
-        bands=np.zeros((4, 8, 8), np.float32),
-        valid=np.zeros((8, 8), bool),
-    )
-    found = stitch(TileGrid(8, 8, 8, 2), lambda _: no_fragments(pixels))
+    grid = TileGrid(8, 8, 8, 2)
+    found = stitch(grid, lambda _: no_fragments((8, 8)), read_coordinates)
     assert len(found) == 0
-    assert found.sums.band_sums.shape == (0, 4)
+    assert found.band_means.shape == (0, 2)
+
+
+def test_an_object_that_one_tile_cuts_off_is_taken_from_the_tile_that_sees_it_whole() -> None:
+    """The left tile calls the right part of its window one thing; the right tile knows better."""
+    scene = np.zeros((16, 28), dtype=np.int32)
+    scene[4:12, 13:20] = 1
+    grid = TileGrid(16, 28, 16, 4)
+    left, right = tuple(grid)
+    wrong = scene.copy()
+    wrong[:, 10:16] = 2
+    tiles = {left: planted(wrong, grid, left), right: planted(scene, grid, right)}
+    found = stitch(grid, tiles.__getitem__, read_coordinates)
+    result = np.zeros(scene.shape, dtype=np.uint32)
+    for window, block in paint(grid, found.ids, tiles.__getitem__):
+        result[window.toslices()] = block
+    assert len(np.unique(result[4:12, 13:20])) == 1
+    assert result[8, 13] != result[0, 13]
+
+
+@settings(max_examples=100, deadline=None)
+@given(scenes_and_grids(), st.integers(0, 2**32 - 1))
+def test_every_pixel_is_counted_once_when_tiles_disagree(
+    case: tuple[NDArray[np.int32], TileGrid], seed: int
+) -> None:
+    scene, grid = case
+    rng = np.random.default_rng(seed)
+    tiles = {
+        tile: planted(np.where(rng.random(scene.shape) < 0.1, 3, scene), grid, tile)
+        for tile in grid
+    }
+    found = stitch(grid, tiles.__getitem__, read_coordinates, min_area=4)
+    result = np.zeros(scene.shape, dtype=np.uint32)
+    for window, block in paint(grid, found.ids, tiles.__getitem__):
+        result[window.toslices()] += block
+    ids = np.arange(1, len(found) + 1)
+    np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
+    assert (found.area >= 4).all()
+    assert result.max(initial=0) == len(found)

@@ -1,3 +1,5 @@
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,97 +9,227 @@ from helpers import region_sums
 from alps_geo.errors import RunError
 from alps_geo.fragments import Fragments
 from alps_geo.grid import TileGrid
-from alps_geo.store import RunFolder, fingerprint
-
-TILE = next(iter(TileGrid(8, 8, 8, 2)))
-FRAGMENTS = Fragments(
-    np.arange(64, dtype=np.int32).reshape(8, 8) % 3,
-    region_sums(
-        np.array([21, 21]),
-        feature_sums=np.ones((2, 256)),
-        band_sums=np.full((2, 4), 2.5),
-        score_sums=np.array([[1.0, 2], [3, 4]]),
-    ),
-    touching=np.array([[1, 2]], dtype=np.int32),
-    valid_pixels=60,
+from alps_geo.store import (
+    FailedTile,
+    Plan,
+    PlannedScene,
+    RunFolder,
+    TileStore,
+    _fragments,
+    _plain_arrays,
+    fingerprint,
 )
 
+FIRST, SECOND = TileGrid(8, 14, 8, 2)
+FRAGMENTS = Fragments(
+    np.arange(64, dtype=np.int32).reshape(8, 8) % 3,
+    RegionSums(np.array([21.0, 21.0]), np.ones((2, 256)), np.array([[1.0, 2], [3, 4]])),
+    size=np.array([21, 21]),
+    rank=np.array([1, 3], dtype=np.uint8),
+)
+PLAN = Plan("one", (PlannedScene("scene", "scene.tif", "scene.key", 2),), ("scene/labels.tif",))
+OTHER = Plan("two", (PlannedScene("other", "other.tif", "other.key", 2),), ("other/labels.tif",))
 
-def stored(folder: RunFolder) -> Path:
-    folder.save_tile("scene", TILE, "key", FRAGMENTS)
-    (path,) = folder.path.glob(".tiles/scene/*.npz")
-    return path
+
+def stored(folder: RunFolder) -> tuple[TileStore, Path]:
+    store = folder.tile_store("scene", "key")
+    store.save(FIRST, FRAGMENTS)
+    (path,) = folder.path.glob(".tiles/scene.key/*.npz")
+    return store, path
+
+
+def begin(folder: RunFolder, plan: Plan, *, overwrite: bool = False, force: bool = False) -> None:
+    with folder.claimed(plan, overwrite=overwrite, force=force):
+        pass
+
+
+def finish(folder: RunFolder, plan: Plan, record: str = "{}") -> None:
+    begin(folder, plan)
+    for name in plan.files:
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).write_text("result")
+    folder.record_path.write_text(record)
 
 
 def test_a_tile_comes_back_as_it_was(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    stored(folder)
-    back = folder.load_tile("scene", TILE, "key")
+    store, _ = stored(RunFolder(tmp_path))
+    back = store.load(FIRST)
     assert back is not None
-    assert back.valid_pixels == 60
-    np.testing.assert_array_equal(back.labels, FRAGMENTS.labels)
-    np.testing.assert_array_equal(back.touching, FRAGMENTS.touching)
-    expected = FRAGMENTS.sums.arrays()
-    for name, found in back.sums.arrays().items():
-        np.testing.assert_array_equal(found, expected[name])
+    assert back.failed is False
+    assert store.holds(FIRST)
+    expected = _plain_arrays(FRAGMENTS)
+    found = _plain_arrays(back)
+    assert expected.keys() == found.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_every_field_of_fragments_survives() -> None:
+    back = _fragments(_plain_arrays(FRAGMENTS))
+    assert isinstance(back.sums, RegionSums)
+    assert back.failed is False
 
 
 def test_a_tile_of_other_settings_or_none_is_absent(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert folder.load_tile("scene", TILE, "key") is None
-    stored(folder)
-    assert folder.load_tile("scene", TILE, "another key") is None
-    assert folder.load_tile("another scene", TILE, "key") is None
+    assert folder.tile_store("scene", "key").load(FIRST) is None
+    store, path = stored(folder)
+    assert store.load(SECOND) is None
+    assert folder.tile_store("scene", "another key").load(FIRST) is None
+    assert folder.tile_store("another scene", "key").load(FIRST) is None
+    path.rename(path.with_name("0000_0001.npz"))
+    assert store.load(SECOND) is None
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.9])
 def test_a_truncated_tile_is_absent(tmp_path: Path, keep: float) -> None:
-    folder = RunFolder(tmp_path)
-    path = stored(folder)
+    store, path = stored(RunFolder(tmp_path))
     data = path.read_bytes()
     path.write_bytes(data[: int(keep if keep > 1 else keep * len(data))])
-    assert folder.load_tile("scene", TILE, "key") is None
+    assert store.load(FIRST) is None
+    assert not store.holds(FIRST)
 
 
-def test_a_tile_with_flipped_bits_is_absent(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    path = stored(folder)
+@pytest.mark.parametrize("share", [0, 0.3, 0.6, 0.999])
+def test_a_tile_with_a_flipped_bit_is_absent(tmp_path: Path, share: float) -> None:
+    store, path = stored(RunFolder(tmp_path))
     data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 8] = bytes(b ^ 0xFF for b in data[middle : middle + 8])
+    data[int(share * len(data))] ^= 1
     path.write_bytes(bytes(data))
-    assert folder.load_tile("scene", TILE, "key") is None
+    assert store.load(FIRST) is None
+    assert not store.holds(FIRST)
 
 
 def test_another_run_in_the_folder_needs_overwrite(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.begin({"settings": 1}, overwrite=False)
-    folder.begin({"settings": 1}, overwrite=False)
+    begin(folder, PLAN)
+    begin(folder, PLAN)
     with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
-        folder.begin({"settings": 2}, overwrite=False)
-    folder.begin({"settings": 2}, overwrite=True)
+        begin(folder, OTHER)
+    with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
+        begin(folder, OTHER, force=True)
+    begin(folder, OTHER, overwrite=True)
     with pytest.raises(RunError, match="holds another run"):
-        folder.begin({"settings": 1}, overwrite=False)
+        begin(folder, PLAN)
+
+
+def test_overwriting_removes_what_is_stale_and_keeps_tiles_that_fit(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, OTHER)
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    store, kept = stored(folder)
+    stale = folder.tile_store("other", "key")
+    stale.save(FIRST, FRAGMENTS)
+    begin(folder, PLAN, overwrite=True)
+    assert not (tmp_path / "other" / "labels.tif").exists()
+    assert (tmp_path / "other" / "notes.txt").read_text() == "mine"
+    assert not folder.record_path.exists()
+    assert kept.exists()
+    assert store.holds(FIRST)
+    assert not stale.folder.exists()
+
+
+def test_a_plan_that_names_files_outside_the_folder_harms_none(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    folder = RunFolder(tmp_path / "out")
+    begin(folder, Plan("one", (), ("../precious", str(tmp_path / "precious"))))
+    begin(folder, OTHER, overwrite=True)
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_force_forgets_the_tiles(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    store, _ = stored(folder)
+    begin(folder, PLAN)
+    assert store.holds(FIRST)
+    begin(folder, PLAN, force=True)
+    assert not store.holds(FIRST)
+
+
+def test_what_killed_processes_left_is_swept_up(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    stored(folder)
+    left = [
+        tmp_path / ".run.json.partial",
+        tmp_path / "scene" / ".labels.tif.partial",
+        tmp_path / ".tiles" / ".run.json.partial",
+        tmp_path / ".tiles" / "scene.key" / ".0000_0000.npz.partial",
+    ]
+    for path in left:
+        path.mkdir()
+        (path / "half").write_text("ha")
+    begin(folder, PLAN)
+    assert not [path for path in left if path.exists()]
+    assert (tmp_path / "scene" / "labels.tif").exists()
 
 
 def test_a_finished_run_is_recognised_while_its_files_are_there(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.begin({"settings": 1}, overwrite=False)
-    assert folder.finished_record({"settings": 1}) is None
-    (tmp_path / "clusters.npz").write_bytes(b"model")
-    folder.record_path.write_text('{"files": ["clusters.npz"]}')
-    assert folder.finished_record({"settings": 1}) == {"files": ["clusters.npz"]}
-    assert folder.finished_record({"settings": 2}) is None
-    (tmp_path / "clusters.npz").unlink()
-    assert folder.finished_record({"settings": 1}) is None
+    begin(folder, PLAN)
+    assert folder.finished_record("one") is None
+    finish(folder, PLAN, '{"segments": 3}')
+    assert folder.finished_record("one") == {"segments": 3}
+    assert folder.finished_record("two") is None
+    (tmp_path / "scene" / "labels.tif").unlink()
+    assert folder.finished_record("one") is None
+
+
+def test_a_run_with_failed_tiles_has_not_finished_for_good(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN, '{"failed": [{"row": 0}]}')
+    assert folder.finished_record("one") is None
+    store = folder.tile_store("scene", "key")
+    store.fail(FailedTile.of("scene", SECOND, "unreadable"), SECOND)
+    assert store.has_failed(SECOND)
+    assert not store.has_failed(FIRST)
+    begin(folder, PLAN)
+    assert not store.has_failed(SECOND)
+
+
+def test_two_runs_in_one_folder_exclude_each_other(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.claimed(PLAN, overwrite=False):
+        assert folder.is_running()
+        with (
+            pytest.raises(RunError, match="another run is at work"),
+            folder.claimed(PLAN, overwrite=False),
+        ):
+            pytest.fail("two runs hold one folder")
+        with (
+            pytest.raises(RunError, match="another run"),
+            folder.claimed(OTHER, overwrite=True),
+        ):
+            pytest.fail("two runs hold one folder")
+    assert not folder.is_running()
+    begin(folder, PLAN)
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("mine")
     with pytest.raises(RunError, match="is a file, expected a folder"):
-        RunFolder(path).begin({}, overwrite=True)
+        begin(RunFolder(path), PLAN, overwrite=True)
+    with pytest.raises(RunError, match="is a file, expected a folder"):
+        RunFolder(path).finished_record("one")
     assert path.read_text() == "mine"
+
+
+def test_a_damaged_plan_is_another_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    (tmp_path / ".tiles" / "run.json").write_text(json.dumps({"run": "one"}))
+    with pytest.raises(RunError, match="holds another run"):
+        begin(folder, PLAN)
+    begin(folder, PLAN, overwrite=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do anything")
+def test_a_folder_that_may_not_be_written_is_an_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match="cannot be written"):
+        begin(RunFolder(tmp_path / "out"), PLAN)
 
 
 def test_fingerprints_do_not_depend_on_the_order_of_keys() -> None:

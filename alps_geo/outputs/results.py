@@ -19,16 +19,13 @@ from alps_geo.scene import read_overview
 from alps_geo.vectorize import polygonize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
-    from alps_geo.clusters import Color
-    from alps_geo.features import RegionSums
-    from alps_geo.fragments import Fragments
-    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.clusters import ClusterModel
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
@@ -63,8 +60,7 @@ class SceneResults:
 def write_results(
     folder: Path,
     scene: Scene,
-    grid: TileGrid,
-    load: Callable[[Tile], Fragments],
+    blocks: Iterable[tuple[Window, NDArray[np.uint32]]],
     segments: Segments,
     cluster: NDArray[np.int64],
     palette: Mapping[int, Color],
@@ -77,16 +73,12 @@ def write_results(
         Where to write; made if need be.
     scene : Scene
         The scene.
-    grid : TileGrid
-        Its tiles.
-    load : callable
-        Gives the fragments of a tile.
+    blocks : iterable of (window, ids)
+        The segment ids of the scene, piece by piece.
     segments : Segments
-        The segments that the fragments make up.
-    cluster : ndarray of int64, shape (n,)
-        Cluster of each segment.
-    palette : mapping of int to (red, green, blue)
-        Colour of each cluster there is, also of those that this scene lacks.
+        What is known of them.
+    model : ClusterModel
+        The clusters.
 
     Raises
     ------
@@ -102,27 +94,27 @@ def write_results(
         transform=scene.transform,
     )
 
-    def ids() -> Iterator[tuple[Window, NDArray[np.uint32]]]:
-        for index, tile in enumerate(grid):
-            yield tile.core, segments.core_ids(index, tile, load(tile))
-
-    on_grid(folder / "segments.tif", ids(), dtype=np.uint32, description="segment id")
-    label_type = np.uint8 if len(palette) <= 255 else np.uint16
-    on_grid(
-        folder / "labels.tif",
-        ((core, cluster_of_id[block].astype(label_type)) for core, block in ids()),
-        dtype=label_type,
-        description="cluster",
-        colormap=palette,
-    )
-    write_raster_style(folder / "labels.tif", palette)
-    ground = _write_polygons(folder, scene, segments, cluster, palette)
-    _write_preview(folder, scene, palette)
+    on_grid(folder / "segments.tif", blocks, dtype=np.uint32, description="segment id")
+    label_type = np.uint8 if len(model) <= 255 else np.uint16
+    with rasterio.open(folder / "segments.tif") as ids:
+        on_grid(
+            folder / "labels.tif",
+            (
+                (window, cluster_of_id[ids.read(1, window=window)].astype(label_type))
+                for _, window in ids.block_windows(1)
+            ),
+            dtype=label_type,
+            description="cluster",
+            colormap=model.palette,
+        )
+    write_raster_style(folder / "labels.tif", model.palette)
+    ground = _write_polygons(folder, scene, segments, cluster, model)
+    _write_preview(folder, scene, model)
     return SceneResults(
         valid_pixels=segments.valid_pixels,
-        cluster_segments=_per_cluster(cluster, None, len(palette)).astype(np.int64),
-        cluster_pixels=_per_cluster(cluster, segments.sums.area, len(palette)).astype(np.int64),
-        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(palette)),
+        cluster_segments=_per_cluster(cluster, None, len(model)).astype(np.int64),
+        cluster_pixels=_per_cluster(cluster, segments.area, len(model)).astype(np.int64),
+        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(model)),
     )
 
 
@@ -142,7 +134,7 @@ def _write_polygons(
             for polygons in polygonize(read, scene.height, scene.width, scene.transform):
                 measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
                 area[polygons.segment_id - 1] = measures.area
-                yield _attributes(scene, segments.sums, cluster, polygons, measures)
+                yield _attributes(scene, segments, cluster, polygons, measures)
 
     write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=palette)
     return area
@@ -150,7 +142,7 @@ def _write_polygons(
 
 def _attributes(
     scene: Scene,
-    sums: RegionSums,
+    segments: Segments,
     cluster: NDArray[np.int64],
     polygons: Polygons,
     measures: Measures,
@@ -158,7 +150,9 @@ def _attributes(
     rows = polygons.segment_id - 1
     # Without a CRS there is no ground to measure: names say that these are pixels.
     names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
-    bands = {f"mean_{name}": sums.band_means[rows, i] for i, name in enumerate(scene.band_names)}
+    bands = {
+        f"mean_{name}": segments.band_means[rows, i] for i, name in enumerate(scene.band_names)
+    }
     return gpd.GeoDataFrame(
         {
             "segment_id": polygons.segment_id,
@@ -166,8 +160,8 @@ def _attributes(
             "source": np.where(sums.is_filled[rows], "fill", "sam"),
             names[0]: measures.area,
             names[1]: measures.perimeter,
-            "predicted_iou": sums.predicted_iou[rows],
-            "stability_score": sums.stability_score[rows],
+            "predicted_iou": segments.sums.predicted_iou[rows],
+            "stability_score": segments.sums.stability_score[rows],
             **bands,
         },
         geometry=polygons.geometry,

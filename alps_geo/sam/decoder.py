@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from alps_geo.sam import resources
 from alps_geo.sam.frame import CELL, SIDE
 from alps_geo.sam.image_tokens import (
     HEADS,
@@ -233,7 +234,9 @@ class Decoder:
         channels = torch.stack([net(tokens[:, i]) for i, net in enumerate(networks)], dim=1)
         channels = channels.to(self._dtype)
         rows = (prompts.image.rows @ self._to_pixels).to(self._dtype)
-        strip = max(1, _STRIP // len(rows)) if rows.device.type == "cpu" else _GRID**2
+        strip = max(1, _STRIP // len(rows))
+        if resources.wants_large_batches(rows):
+            strip = _GRID**2
         masks = [
             _mix(self._pixels(keys, prompts.image, rows, slice(i, i + strip)), channels, wanted)
             for i in range(0, _GRID**2, strip)
@@ -313,7 +316,7 @@ def _to_image(
 
 def _mix(pixels: Tensor, channels: Tensor, wanted: Tensor) -> Tensor:
     """Mix the channels of (P, n, 32) pixels by (P, 3, 32) into the wanted masks (M, n)."""
-    if pixels.device.type != "cpu":
+    if resources.wants_large_batches(pixels):
         return (channels @ pixels.mT)[wanted]
     pairs = wanted.nonzero().tolist()
     return torch.stack([pixels[prompt] @ channels[prompt, mask] for prompt, mask in pairs])

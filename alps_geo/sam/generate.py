@@ -107,8 +107,9 @@ def generate_masks(
     Returns
     -------
     TileMasks
-        Ordered by predicted IoU, best first; the same input always gives the same masks in the
-        same order.
+        In segment_anything's order: best predicted IoU first, but masks of smaller crops before
+        those of larger ones, and unrepaired masks before repaired ones. The same input gives the
+        same masks in the same order. Masks without a pixel are left out.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def _tile_masks(masks: _Found, embedding: Tensor, frame: Frame) -> TileMasks:
         bbox=masks.bbox.astype(np.int32),
         predicted_iou=masks.predicted_iou,
         stability_score=masks.stability_score,
-        area=np.array([np.bitwise_count(bits).sum() for bits in masks.bits], dtype=np.int64),
+        area=np.array([np.unpackbits(bits).sum() for bits in masks.bits], dtype=np.int64),
         bits=np.concatenate([np.zeros(0, dtype=np.uint8), *masks.bits]),
         offsets=masks.offsets,
         embedding=np.ascontiguousarray(embedding[0, :, :rows, :cols].float().cpu().numpy()),
@@ -200,11 +201,8 @@ def _masks_of_crop(
     decode = partial(_masks_of_points, model, keys, Enlarger(frame), settings=settings)
     batch = settings.points_per_batch or points_at_once(model)
     inputs = (points * frame.scale)[:, ::-1].astype(np.float32)
-    found = _join(
-        side_by_side(decode, [inputs[i : i + batch] for i in range(0, len(inputs), batch)])
-        if model.device == "cpu"
-        else [decode(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
-    )
+    batches = [inputs[i : i + batch] for i in range(0, len(inputs), batch)]
+    found = _join(side_by_side(decode, batches, 1 if model.device != "cpu" else None))
     origin = np.array([crop.row_min, crop.col_min] * 2)
     smallness = np.full(len(found.bbox), 1 / (frame.height * frame.width), dtype=np.float32)
     found = replace(found, bbox=found.bbox + origin, smallness=smallness)

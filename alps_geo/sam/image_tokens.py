@@ -19,6 +19,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from alps_geo.sam import resources
+
 HEADS = 8
 HEAD_CHANNELS = 16
 
@@ -186,16 +188,15 @@ def scores(tokens: Tensor, projection: Projection, image: ImageTokens | None) ->
     """
     tokens = tokens / sqrt(HEAD_CHANNELS)
     prompts, count, _ = tokens.shape
-    own = projection.own
+    own, fixed = projection.own, projection.fixed
     result = own.new_empty(prompts, HEADS * count, own.shape[1])
-    _add_products(result, tokens, own, beta=0)
-    if image is not None:
-        result.mul_(image.scale)
-        # The projection is folded into the tokens, and these meet the rows, not the 4096 tokens.
-        thin = _through(tokens, projection.weight) @ image.rows.mT
-        result.baddbmm_(thin.to(own.dtype), image.weights)
-    if projection.fixed is not None:
-        _add_products(result, tokens, projection.fixed, beta=1)
+    if image is None or fixed is None:
+        _add_products(result, tokens, own.expand(prompts, -1, -1), beta=0)
+        return result
+    # The projection is folded into the tokens, and these meet the rows, not the 4096 tokens.
+    thin = _through(tokens, projection.weight) @ image.rows.mT
+    torch.bmm(thin.to(own.dtype), image.weights, out=result)
+    _add_products(result, tokens, torch.addcmul(fixed, image.scale, own), beta=1)
     return result
 
 
@@ -263,7 +264,7 @@ def attended(
     for part, value, product in zip(
         half.chunk(len(all_values), dim=1), all_values, norm.products, strict=True
     ):
-        _add_products(part, value, product, beta=0)
+        _add_products(part, value, product.expand(len(value), -1, -1), beta=0)
     if image is not None:
         half.mul_(image.scale)
     gram = (rows @ rows.mT).to(weights.dtype)
@@ -289,25 +290,24 @@ def _through(tokens: Tensor, weight: Tensor) -> Tensor:
 
 
 def _add_products(result: Tensor, tokens: Tensor, heads: Tensor, beta: int) -> None:
-    """Add the products of (P, T, 128) tokens and (128, N) channels, head by head.
+    """Add the products of (P, T, 128) tokens and (P, 128, N) channels, head by head.
 
     ``result = beta * result + products``, in place, (P, H T, N).
     """
     by_head = _by_head(tokens).to(heads.dtype)
-    if heads.device.type == "cpu":
-        channels = heads.view(HEADS, HEAD_CHANNELS, -1)
-        for prompt, its_tokens in zip(result, by_head, strict=True):
-            prompt.view(HEADS, -1, heads.shape[1]).baddbmm_(its_tokens, channels, beta=beta)
+    if not resources.wants_large_batches(heads):
+        for products, its_tokens, its_heads in zip(result, by_head, heads, strict=True):
+            channels = its_heads.view(HEADS, HEAD_CHANNELS, -1)
+            products.view(HEADS, -1, heads.shape[2]).baddbmm_(its_tokens, channels, beta=beta)
         return
     # On a GPU one large product of a block-diagonal matrix is quicker than many thin ones.
-    diagonal = _block_diagonal(by_head).expand(len(result), -1, -1)
-    result.baddbmm_(diagonal, heads.expand(len(result), -1, -1), beta=beta)
+    result.baddbmm_(_block_diagonal(by_head), heads, beta=beta)
 
 
 def _pool_heads(weights: Tensor, heads: Tensor) -> Tensor:
     """Multiply (P, H T, N) weights with (128, N) channels, head by head: (P, H, T, 16) float32."""
     prompts, _, tokens = weights.shape
-    if heads.device.type == "cpu":
+    if not resources.wants_large_batches(heads):
         by_head = weights.view(prompts, HEADS, -1, tokens)
         channels = heads.view(HEADS, HEAD_CHANNELS, tokens).mT
         return torch.stack([torch.bmm(prompt, channels) for prompt in by_head]).float()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from alps_geo.sam import resources
 from alps_geo.sam.frame import SIDE
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Enlarger:
         (M,) float32
             0 for a mask without a pixel above ``-offset``.
         """
-        if logits.device.type == "cpu":
+        if not resources.wants_large_batches(logits):
             counts = [self._count(mask, offset) for mask in logits]
             inner, outer = torch.tensor(counts, dtype=torch.float32).view(-1, 2).unbind(1)
         else:
@@ -105,7 +106,7 @@ class Enlarger:
 
     def packed(self, logits: Tensor) -> NDArray[np.uint8]:
         """Threshold (M, 256, 256) logits: (M, H, ceil(W / 8)), eight pixels of a row to a byte."""
-        if logits.device.type == "cpu":
+        if not resources.wants_large_batches(logits):
             height, width = self.frame.shape
             result = np.zeros((len(logits), height, -(-width // 8)), dtype=np.uint8)
             for mask, bits in zip(logits, result, strict=True):

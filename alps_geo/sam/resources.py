@@ -25,6 +25,11 @@ _NUMBERS_PER_POINT = 12_000_000
 """Numbers that a point holds on a GPU at most: while its 65536 pixels have 32 channels each."""
 
 
+def wants_large_batches(tensor: torch.Tensor) -> bool:
+    """Tell where few large operations are best, on a GPU, from where many that fit a cache are."""
+    return tensor.device.type != "cpu"
+
+
 def points_at_once(model: SamModel) -> int:
     """Choose how many points to decode at once: few on a CPU, on a GPU what half of it can hold."""
     if model.device == "cpu":
@@ -36,17 +41,21 @@ def points_at_once(model: SamModel) -> int:
     return int(min(_AT_MOST, max(1, points)))
 
 
-def side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
-    """Work on items in as many threads as torch would use for each, and keep their order.
+def side_by_side(
+    work: Callable[[_Item], _Result], items: Sequence[_Item], workers: int | None = None
+) -> list[_Result]:
+    """Work on items in several threads, by default as many as torch uses, and keep their order.
 
     Decoding is many small products. Split each over threads, and they wait for each other more than
     they work; one batch of points for each thread keeps all of them busy.
     """
     threads = torch.get_num_threads()
-    workers = max(1, min(threads, _MOST_THREADS, len(items)))
+    workers = workers or max(1, min(threads, _MOST_THREADS, len(items)))
+    if workers == 1:
+        return [work(item) for item in items]
     try:
         with ThreadPoolExecutor(
-            workers, initializer=torch.set_num_threads, initargs=(max(1, threads // workers),)
+            workers, initializer=torch.set_num_threads, initargs=(threads // workers,)
         ) as pool:
             return list(pool.map(work, items))
     finally:

@@ -1,0 +1,54 @@
+"""What a run tells whoever listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a run tells its listener.
+
+    Attributes
+    ----------
+    stage : str
+        What is being done.
+    scene : str
+        Name of the scene it is done to; empty for all of them.
+    tiles, computed, skipped : int
+        Tiles of the whole run; how many have been through SAM; and how many need not, because
+        they hold no data or were done before.
+    note : str
+        Something that was assumed and that the user should know; else empty.
+    """
+
+    stage: str
+    scene: str = ""
+    tiles: int = 0
+    computed: int = 0
+    skipped: int = 0
+    note: str = ""
+
+
+class Tally:
+    """Counts the tiles of the run for its listener."""
+
+    def __init__(self, tiles: int, listen: Callable[[Event], None]) -> None:
+        self._now = Event("open", tiles=tiles)
+        self._listen = listen
+
+    def tell(self, stage: str, scene: str = "", note: str = "") -> None:
+        """Say what is being done, without counting anything."""
+        self._listen(replace(self._now, stage=stage, scene=scene, note=note))
+
+    def count(self, scene: str, *, computed: bool) -> None:
+        """Count one more tile of `scene` as through SAM, or as needing no pass."""
+        now = self._now
+        self._now = replace(
+            now, computed=now.computed + computed, skipped=now.skipped + (not computed)
+        )
+        self.tell("tiles", scene)

@@ -1,0 +1,107 @@
+"""What is done in a run folder, what is left and what failed: told from a listing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alps_geo.errors import RunError
+from alps_geo.store import FailedTile, RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.store import PlannedScene
+
+
+@dataclass(frozen=True)
+class SceneStatus:
+    """How far one scene is.
+
+    Attributes
+    ----------
+    name, path : str
+        Name of its folder in the run folder, and the scene.
+    tiles, done : int
+        Tiles there are, and tiles that are done.
+    failed : tuple of FailedTile
+        Tiles that failed; running again tries them again.
+    """
+
+    name: str
+    path: str
+    tiles: int
+    done: int
+    failed: tuple[FailedTile, ...]
+
+    @property
+    def left(self) -> int:
+        """Tiles that have been neither done nor tried in vain."""
+        return self.tiles - self.done - len(self.failed)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes
+    ----------
+    state : str
+        "running" while a process is at work in the folder, "finished" when all results are
+        written, else "stopped".
+    scenes : tuple of SceneStatus
+        The scenes.
+    """
+
+    state: str
+    scenes: tuple[SceneStatus, ...]
+
+    @property
+    def failed(self) -> tuple[FailedTile, ...]:
+        """The tiles of all scenes that failed."""
+        return tuple(tile for scene in self.scenes for tile in scene.failed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "state": self.state,
+            "tiles": sum(scene.tiles for scene in self.scenes),
+            "done": sum(scene.done for scene in self.scenes),
+            "left": sum(scene.left for scene in self.scenes),
+            "failed": [tile.to_dict() for tile in self.failed],
+            "scenes": [
+                {
+                    "name": scene.name,
+                    "path": scene.path,
+                    "tiles": scene.tiles,
+                    "done": scene.done,
+                    "left": scene.left,
+                    "failed": len(scene.failed),
+                }
+                for scene in self.scenes
+            ],
+        }
+
+
+def run_status(path: Path) -> RunStatus:
+    """Say how far the run in a folder is, without opening a scene or a tile.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run, or may not be read.
+    """
+    folder = RunFolder(path)
+    plan = folder.plan()
+    if plan is None:
+        raise RunError(
+            f"{path} holds no run of alps-geo; give the folder that was the --out of a run"
+        )
+    running = folder.is_running()
+    state = "running" if running else "finished" if folder.has_finished() else "stopped"
+    return RunStatus(state, tuple(_scene_status(folder, scene) for scene in plan.scenes))
+
+
+def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:
+    done, failed = folder.done_and_failed(scene)
+    return SceneStatus(scene.name, scene.path, scene.tiles, done, tuple(failed))

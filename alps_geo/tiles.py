@@ -1,0 +1,336 @@
+"""The tile stage: from the pixels of each tile to its fragments, each tile once."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, TypeVar
+
+import rasterio
+
+from alps_geo import sam
+from alps_geo.errors import SceneError
+from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
+from alps_geo.record import scene_identity
+from alps_geo.scene import read_tile
+from alps_geo.store import ARRAYS, FailedTile, fingerprint
+from alps_geo.workers import Lost, in_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from alps_geo.events import Tally
+    from alps_geo.fragments import Fragments
+    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.scene import Scene, TilePixels
+    from alps_geo.settings import LabelSettings
+    from alps_geo.store import TileStore
+
+    Task = tuple[int, int, int]
+    """Position of the scene in the run, and of the tile in its grid: row, col."""
+
+Value = TypeVar("Value")
+
+TILE_STAGE_VERSION = 2
+"""Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
+
+
+GDAL_CACHE_MB = 256
+"""GDAL would fill 5 % of the memory with blocks that no tile asks for again."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scene of a run.
+
+    Attributes
+    ----------
+    name : str
+        The scene's folder in the run folder.
+    scene : Scene
+        The scene.
+    grid : TileGrid
+        Its tiles.
+    store : TileStore
+        Where their fragments lie.
+    """
+
+    name: str
+    scene: Scene
+    grid: TileGrid
+    store: TileStore
+
+
+def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256: str) -> str:
+    """Identify all that the fragments of a scene's tiles depend on, but for the tile's place."""
+    return fingerprint(
+        {
+            "version": TILE_STAGE_VERSION,
+            "arrays": ARRAYS,
+            "scene": scene_identity(scene),
+            "bands": settings.bands,
+            "nodata": settings.nodata,
+            "stretch": settings.stretch,
+            "grid": asdict(grid),
+            "model": model_sha256,
+            "precision": settings.precision,
+            "masks": asdict(settings.mask_settings),
+            "max_mask_area": settings.max_mask_area,
+        }
+    )
+
+
+def label_tiles(
+    jobs: Sequence[Job], settings: LabelSettings, tally: Tally, *, strict: bool
+) -> list[FailedTile]:
+    """Store the fragments of every tile that is not stored yet.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        The scenes.
+    settings : LabelSettings
+        ``workers`` of them is the number of processes.
+    tally : Tally
+        Counts the tiles.
+    strict : bool
+        Whether to stop at the first tile that fails.
+
+    Returns
+    -------
+    list of FailedTile
+        Tiles that cannot be read, or that memory did not suffice for twice, by scene and place.
+
+    Raises
+    ------
+    AlpsGeoError
+        If the model or the run folder cannot be used, if no tile at all can be labelled, or, if
+        `strict`, if one cannot.
+    """
+    failures: dict[Task, str] = {}
+    with closing(_outcomes(jobs, settings, tally)) as outcomes:
+        for task, outcome in outcomes:
+            job, tile = _find(jobs, task)
+            if outcome.reason is not None:
+                failures[task] = outcome.reason
+                job.store.fail(FailedTile.of(job.name, tile, outcome.reason), tile)
+                if strict:
+                    raise SceneError(f"{outcome.reason} (stopped there, as --strict says)")
+            tally.count(job.name, computed=outcome.computed)
+    failed = [
+        FailedTile.of(job.name, tile, failures[task])
+        for task in sorted(failures)
+        for job, tile in [_find(jobs, task)]
+    ]
+    if failed and len(failed) == sum(len(job.grid) for job in jobs):
+        more = f" (and so with all {len(failed)} tiles)" if len(failed) > 1 else ""
+        raise SceneError(f"{failed[0].reason}{more}")
+    return failed
+
+
+class StoredTiles:
+    """The fragments of tiles, after the tile stage."""
+
+    def __init__(self, jobs: Sequence[Job], settings: LabelSettings, tally: Tally) -> None:
+        self._work = _TileWork(jobs, settings, tally)
+
+    def loader(self, job: Job) -> Callable[[Tile], Fragments]:
+        """Give a function that loads tiles of a scene, and keeps about three rows of them."""
+        return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(partial(self._load, job))
+
+    def _load(self, job: Job, tile: Tile) -> Fragments:
+        """Read a tile's fragments; should the file have been damaged since, compute them again.
+
+        A tile that failed has none.
+        """
+        stored = job.store.load(tile)
+        if stored is not None:
+            return stored
+        if job.store.has_failed(tile):
+            return failed_fragments(tile)
+        return self._work.fragments(job, tile, read_tile(job.scene, tile.window))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a tile.
+
+    Attributes
+    ----------
+    computed : bool
+        Whether it took a pass through SAM.
+    reason : str or None
+        Why it failed, if it did.
+    """
+
+    computed: bool
+    reason: str | None = None
+
+
+class _TileError(Exception):
+    """A tile that has failed, for the reason that is the message."""
+
+
+class _TileWork:
+    """What does the work on tiles; each process has its own, with its own model."""
+
+    def __init__(self, jobs: Sequence[Job], settings: LabelSettings, tally: Tally | None) -> None:
+        self._jobs = jobs
+        self._settings = settings
+        self._tally = tally
+
+    def __call__(self, task: Task) -> _Outcome:
+        """Do all the work on a tile."""
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+            try:
+                fragments, outcome = self.compute(task, self.read(task))
+            except _TileError as error:
+                return _Outcome(computed=False, reason=str(error))
+        self.save(task, fragments)
+        return outcome
+
+    def read(self, task: Task) -> TilePixels:
+        """Read a tile's pixels."""
+        job, tile = _find(self._jobs, task)
+        return _twice(partial(read_tile, job.scene, tile.window))
+
+    def compute(self, task: Task, pixels: TilePixels) -> tuple[Fragments, _Outcome]:
+        """Return a tile's fragments, and whether that took a pass through SAM."""
+        job, tile = _find(self._jobs, task)
+        fragments = _twice(partial(self.fragments, job, tile, pixels))
+        return fragments, _Outcome(computed=bool(pixels.valid.any()))
+
+    def save(self, task: Task, fragments: Fragments) -> None:
+        """Store a tile's fragments."""
+        job, tile = _find(self._jobs, task)
+        job.store.save(tile, fragments)
+
+    def fragments(self, job: Job, tile: Tile, pixels: TilePixels) -> Fragments:
+        """Find the fragments of a tile."""
+        if not pixels.valid.any():
+            return no_fragments(pixels.valid.shape)
+        masks = sam.generate_masks(
+            self.model, pixels.image, self._settings.mask_settings, valid=pixels.valid
+        )
+        return cut_fragments(job.grid, tile, pixels, masks, self._settings.max_mask_area)
+
+    @cached_property
+    def model(self) -> sam.SamModel:
+        """The model, loaded when it is first needed."""
+        settings = self._settings
+        if self._tally is not None:
+            self._tally.tell(f"load {settings.model}")
+        model = sam.load_model(
+            settings.model, settings.checkpoint, settings.device, settings.precision
+        )
+        if self._tally is not None:
+            self._tally.tell("tiles")
+        return model
+
+
+def _outcomes(
+    jobs: Sequence[Job], settings: LabelSettings, tally: Tally
+) -> Generator[tuple[Task, _Outcome], None, None]:
+    """Do what is left to do; tiles that are stored come first."""
+    left: list[Task] = []
+    for index, job in enumerate(jobs):
+        for tile in job.grid:
+            if job.store.holds(tile):
+                yield (index, tile.row, tile.col), _Outcome(computed=False)
+            else:
+                left.append((index, tile.row, tile.col))
+    if not left:
+        return
+    tally.tell("tiles")
+    if settings.workers == 1:
+        yield from _overlapped(_TileWork(jobs, settings, tally), left)
+        return
+    prepare = partial(_begin_work, jobs, settings)
+    with closing(in_processes(prepare, left, settings.workers)) as results:
+        for task, result in results:
+            yield task, _lost(result) if isinstance(result, Lost) else result
+
+
+def _begin_work(jobs: Sequence[Job], settings: LabelSettings) -> Callable[[Task], _Outcome]:
+    """Ready a process for its tasks."""
+    work = _TileWork(jobs, settings, tally=None)
+    # Loaded at once, so that a lack of memory for it shows before any tile is blamed.
+    _ = work.model
+    return work
+
+
+def _lost(lost: Lost) -> _Outcome:
+    reason = (
+        f"the process at work on it died twice ({lost.cause}), perhaps for lack of memory: "
+        "use fewer --workers or a smaller --tile-size"
+    )
+    return _Outcome(computed=False, reason=reason)
+
+
+def _overlapped(
+    work: _TileWork, tasks: Sequence[Task]
+) -> Generator[tuple[Task, _Outcome], None, None]:
+    """Do tasks in this process, while the next tile is read and the last one written."""
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        coming = reader.submit(work.read, tasks[0])
+        written: Future[tuple[Task, _Outcome]] | None = None
+        for task, following in zip(tasks, (*tasks[1:], None), strict=True):
+            pixels, coming = coming, reader.submit(work.read, following) if following else coming
+            try:
+                fragments, outcome = work.compute(task, pixels.result())
+            except _TileError as error:
+                yield task, _Outcome(computed=False, reason=str(error))
+                continue
+            if written is not None:
+                yield written.result()
+            written = writer.submit(_save, work, task, fragments, outcome)
+        if written is not None:
+            yield written.result()
+
+
+def _save(
+    work: _TileWork, task: Task, fragments: Fragments, outcome: _Outcome
+) -> tuple[Task, _Outcome]:
+    work.save(task, fragments)
+    return task, outcome
+
+
+def _twice(step: Callable[[], Value]) -> Value:
+    """Take a step, and once more if memory does not suffice.
+
+    Raises
+    ------
+    _TileError
+        If it does not suffice again, or if the scene cannot be read.
+    """
+    # Only after the handler is the failed attempt's memory free again.
+    with suppress(MemoryError):
+        return _once(step)
+    try:
+        return _once(step)
+    except MemoryError as error:
+        raise _TileError(
+            f"memory does not suffice ({error}): "
+            "free some, or use fewer --workers or a smaller --tile-size"
+        ) from error
+
+
+def _once(step: Callable[[], Value]) -> Value:
+    """Take a step; make any lack of memory a `MemoryError`, and an unreadable scene our own."""
+    try:
+        return step()
+    except SceneError as error:
+        raise _TileError(str(error)) from error
+    except Exception as error:
+        from alps_geo.sam.resources import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(str(error) or type(error).__name__) from error
+
+
+def _find(jobs: Sequence[Job], task: Task) -> tuple[Job, Tile]:
+    index, row, col = task
+    return jobs[index], jobs[index].grid[row, col]
