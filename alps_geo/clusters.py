@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import colorcet
@@ -103,7 +103,7 @@ class ClusterModel:
             )
         kind = self.kinds.index(columns.kind)
         standard = (columns.select(self.names) - self.mean[kind]) / self.scale[kind]
-        return standard @ self.projection
+        return np.asarray(standard @ self.projection)
 
     def apply(self, columns: Columns) -> NDArray[np.int64]:
         """Cluster id, 1..k, of each segment."""
@@ -115,7 +115,9 @@ class ClusterModel:
     def to_bytes(self) -> bytes:
         """Serialise as an .npz of plain arrays."""
         buffer = BytesIO()
-        arrays = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+        arrays: dict[str, Any] = {
+            field.name: np.array(getattr(self, field.name)) for field in fields(self)
+        }
         np.savez(buffer, format_version=np.array(FORMAT_VERSION), **arrays)
         return buffer.getvalue()
 
@@ -136,13 +138,14 @@ class ClusterModel:
                         f"{where}: cluster model has format {version}, expected {FORMAT_VERSION}; "
                         "fit it again with this version"
                     )
-                stored = {field.name: arrays[field.name] for field in fields(cls)}
+                stored: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
         except (BadZipFile, KeyError, ValueError, EOFError) as error:
             raise RunError(
                 f"{where}: not a cluster model ({error}); expected a clusters.npz of alps-geo"
             ) from error
-        texts = {name: tuple(stored.pop(name).tolist()) for name in ("features", "names", "kinds")}
-        return cls(**texts, **stored)
+        for name in ("features", "names", "kinds"):
+            stored[name] = tuple(stored[name].tolist())
+        return cls(**stored)
 
 
 def fit_clusters(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.features import RegionSums
+    from alps_geo.stitch import Segments
 
     Named = dict[str, NDArray[np.float64]]
 
@@ -59,14 +59,14 @@ class Columns:
 
 
 def segment_columns(
-    sums: RegionSums, band_names: Sequence[str], dtype: str, features: Sequence[str]
+    segments: Segments, band_names: Sequence[str], dtype: str, features: Sequence[str]
 ) -> Columns:
     """Describe segments by the chosen features.
 
     Parameters
     ----------
-    sums : RegionSums
-        One row per segment.
+    segments : Segments
+        What is to be described.
     band_names : sequence of str
         Names of the bands.
     dtype : str
@@ -76,13 +76,13 @@ def segment_columns(
     """
     columns: Named = {}
     for feature in features:
-        columns |= FEATURES[feature](sums, band_names)
+        columns |= FEATURES[feature](segments, band_names)
     values = list(columns.values())
     return Columns(
         kind=f"{dtype}: {', '.join(band_names)}",
         features=tuple(features),
         names=tuple(columns),
-        values=np.stack(values, axis=1) if values else np.empty((len(sums), 0)),
+        values=np.stack(values, axis=1) if values else np.empty((len(segments), 0)),
     )
 
 
@@ -91,13 +91,13 @@ def group_of(name: str) -> str:
     return name.split(".", 1)[0]
 
 
-def _sam(sums: RegionSums, _: Sequence[str]) -> Named:
-    return {f"sam.{i}": column for i, column in enumerate(sums.features.T)}
+def _sam(segments: Segments, _: Sequence[str]) -> Named:
+    return {f"sam.{i}": column for i, column in enumerate(segments.sums.features.T)}
 
 
-def _spectral(sums: RegionSums, bands: Sequence[str]) -> Named:
+def _spectral(segments: Segments, bands: Sequence[str]) -> Named:
     """Mean of each band, and normalised differences where the bands for them are known."""
-    means = dict(zip(bands, sums.band_means.T, strict=True))
+    means = dict(zip(bands, segments.band_means.T, strict=True))
     columns = {f"mean.{band}": values for band, values in means.items()}
     for index, (plus, minus) in INDICES.items():
         if plus in means and minus in means:
@@ -109,28 +109,28 @@ def _spectral(sums: RegionSums, bands: Sequence[str]) -> Named:
     return columns
 
 
-def _spread(sums: RegionSums, bands: Sequence[str]) -> Named:
+def _spread(segments: Segments, bands: Sequence[str]) -> Named:
     """Describe the segment by the standard deviation of each band inside it."""
-    variance = sums.mean_of(sums.square_sums) - sums.band_means**2
-    spread = np.sqrt(np.maximum(variance, 0))
-    return {f"spread.{band}": column for band, column in zip(bands, spread.T, strict=True)}
+    stds = segments.band_stds.T
+    return {f"spread.{band}": column for band, column in zip(bands, stds, strict=True)}
 
 
-def _texture(sums: RegionSums, _: Sequence[str]) -> Named:
-    means = sums.mean_of(sums.texture_sums)
+def _texture(segments: Segments, _: Sequence[str]) -> Named:
+    means = segments.sums.mean_of(segments.sums.texture_sums)
     return {
         f"texture.{scale:g}": column for scale, column in zip(TEXTURE_SCALES, means.T, strict=True)
     }
 
 
-def _context(sums: RegionSums, bands: Sequence[str]) -> Named:
+def _context(segments: Segments, bands: Sequence[str]) -> Named:
     names = [f"context.{band}.{scale:g}" for scale in CONTEXT_SCALES for band in bands]
-    return dict(zip(names, sums.mean_of(sums.context_sums).T, strict=True))
+    means = segments.sums.mean_of(segments.sums.context_sums)
+    return dict(zip(names, means.T, strict=True))
 
 
-def _shape(sums: RegionSums, _: Sequence[str]) -> Named:
+def _shape(segments: Segments, _: Sequence[str]) -> Named:
     """Size, elongation and solidity, from the moments: those of the ellipse of equal moments."""
-    row, col, row_row, col_col, row_col = sums.mean_of(sums.moment_sums).T
+    row, col, row_row, col_col, row_col = segments.moments.T
     # A pixel is a square of variance 1/12, not a point.
     rows = np.maximum(row_row - row * row, 0) + 1 / 12
     cols = np.maximum(col_col - col * col, 0) + 1 / 12
@@ -138,15 +138,14 @@ def _shape(sums: RegionSums, _: Sequence[str]) -> Named:
     middle = (rows + cols) / 2
     half = np.sqrt(np.maximum(((rows - cols) / 2) ** 2 + cross**2, 0))
     major, minor = middle + half, np.maximum(middle - half, 1 / 12)
-    area = np.maximum(sums.area, 1)
     return {
-        "shape.size": np.log(area),
+        "shape.size": np.log(segments.area),
         "shape.elongation": 0.5 * np.log(major / minor),
-        "shape.solidity": area / (4 * np.pi * np.sqrt(major * minor)),
+        "shape.solidity": segments.area / (4 * np.pi * np.sqrt(major * minor)),
     }
 
 
-FEATURES: dict[str, Callable[[RegionSums, Sequence[str]], Named]] = {
+FEATURES: dict[str, Callable[[Segments, Sequence[str]], Named]] = {
     "sam": _sam,
     "spectral": _spectral,
     "spread": _spread,

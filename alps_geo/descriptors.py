@@ -130,7 +130,8 @@ class _Blur:
         if self._weight is None:
             return self._filter(image)
         total = self._filter(np.where(self._valid, image, np.float32(0)))
-        return total / np.maximum(self._weight, np.float32(1e-6))
+        mean: NDArray[np.float32] = np.divide(total, np.maximum(self._weight, np.float32(1e-6)))
+        return mean
 
     def _filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._sigma < 3:
@@ -139,4 +140,4 @@ class _Blur:
         size = 2 * round((np.sqrt(4 * self._sigma**2 + 1) - 1) / 2) + 1
         for _ in range(3):
             image = uniform_filter(image, size)
-        return image
+        return np.asarray(image)

@@ -12,7 +12,6 @@ import rasterio
 
 from alps_geo.clusters import fit_clusters
 from alps_geo.columns import segment_columns
-from alps_geo.descriptors import band_scale
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import write_bytes
@@ -20,7 +19,7 @@ from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import write_results
 from alps_geo.record import folder_names, result_files, run_identity, run_record, to_json
 from alps_geo.sam.weights import checkpoint_sha256
-from alps_geo.scene import open_scene, read_overview, read_tile
+from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.stitch import paint, stitch
 from alps_geo.store import Plan, PlannedScene, RunFolder, fingerprint
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.columns import Columns
     from alps_geo.scene import Scene
 
 
@@ -115,25 +115,26 @@ def _label(
     for job in jobs:
         tally.tell("stitch", job.name)
         load, read = stored.loader(job), partial(read_tile, job.scene)
-        segments.append(stitch(job.grid, load, read, min_area=settings.min_area))
+        keep = settings.fill != "none"
+        segments.append(stitch(job.grid, load, read, min_area=settings.min_area, keep_specks=keep))
     clock.lap("stitch")
 
     tally.tell("cluster")
     columns = [
-        segment_columns(found.sums, job.scene.band_names, job.scene.dtype, settings.feature_names)
+        segment_columns(found, job.scene.band_names, job.scene.dtype, settings.feature_names)
         for job, found in zip(jobs, segments, strict=True)
     ]
-    model = _fit(columns, [found.sums.area for found in segments], settings, tally)
-    clusters = [model.apply(table) for table in columns]
+    model = _fit(columns, [found.area for found in segments], settings, tally)
     write_bytes(folder.model_path, model.to_bytes())
     clock.lap("cluster")
 
     results = []
-    for job, found, cluster in zip(jobs, segments, clusters, strict=True):
+    for job, found, table in zip(jobs, segments, columns, strict=True):
         tally.tell("write", job.name)
         target = folder.scene_folder(job.name)
         blocks = paint(job.grid, found.ids, stored.loader(job))
-        results.append(write_results(target, job.scene, blocks, found, model))
+        cluster = model.apply(table)
+        results.append(write_results(target, job.scene, blocks, found, cluster, model.palette))
     clock.lap("write")
 
     record = run_record(
@@ -193,11 +194,14 @@ def _plan(jobs: Sequence[Job], settings: LabelSettings, sha256: str) -> Plan:
     )
 
 
-def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: Tally) -> ClusterModel:
+def _fit(
+    columns: Sequence[Columns],
+    areas: Sequence[NDArray[np.integer]],
+    settings: LabelSettings,
+    tally: Tally,
+) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
-    # Only features can be put together: scenes may have different bands.
-    features = np.concatenate([found.sums.features for found in segments])
-    area = np.concatenate([found.area for found in segments])
+    area = np.concatenate(areas)
     clusters = settings.clusters
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, len(area)))

@@ -15,6 +15,8 @@ from alps_geo.sam.weights import MODELS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bf16", "fp16")
+FILLS = ("none", "superpixels")
+FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
@@ -95,6 +97,9 @@ class LabelSettings:
         _one_of("model", self.model, tuple(MODELS))
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("fill", self.fill, FILLS)
+        for name in self.feature_names:
+            _one_of("features", name, FEATURES)
         _between("workers", self.workers, 1, 1024)
         if self.clusters is not None:
             _between("clusters", self.clusters, 1, MAX_CLUSTERS)

@@ -26,6 +26,7 @@ LAYERS = [
     "stitch",
     "store",
     "status",
+    "columns",
     "clusters",
     "vectorize",
     "ground",

@@ -19,13 +19,13 @@ from alps_geo.scene import read_overview
 from alps_geo.vectorize import polygonize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
-    from alps_geo.clusters import ClusterModel
+    from alps_geo.clusters import Color
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
@@ -77,8 +77,10 @@ def write_results(
         The segment ids of the scene, piece by piece.
     segments : Segments
         What is known of them.
-    model : ClusterModel
-        The clusters.
+    cluster : ndarray of int64, shape (n,)
+        Cluster of each segment.
+    palette : mapping of int to (red, green, blue)
+        Colour of each cluster there is, also of those that this scene lacks.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def write_results(
     )
 
     on_grid(folder / "segments.tif", blocks, dtype=np.uint32, description="segment id")
-    label_type = np.uint8 if len(model) <= 255 else np.uint16
+    label_type = np.uint8 if len(palette) <= 255 else np.uint16
     with rasterio.open(folder / "segments.tif") as ids:
         on_grid(
             folder / "labels.tif",
@@ -105,16 +107,16 @@ def write_results(
             ),
             dtype=label_type,
             description="cluster",
-            colormap=model.palette,
+            colormap=palette,
         )
-    write_raster_style(folder / "labels.tif", model.palette)
-    ground = _write_polygons(folder, scene, segments, cluster, model)
-    _write_preview(folder, scene, model)
+    write_raster_style(folder / "labels.tif", palette)
+    ground = _write_polygons(folder, scene, segments, cluster, palette)
+    _write_preview(folder, scene, palette)
     return SceneResults(
         valid_pixels=segments.valid_pixels,
-        cluster_segments=_per_cluster(cluster, None, len(model)).astype(np.int64),
-        cluster_pixels=_per_cluster(cluster, segments.area, len(model)).astype(np.int64),
-        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(model)),
+        cluster_segments=_per_cluster(cluster, None, len(palette)).astype(np.int64),
+        cluster_pixels=_per_cluster(cluster, segments.area, len(palette)).astype(np.int64),
+        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(palette)),
     )
 
 
@@ -157,7 +159,7 @@ def _attributes(
         {
             "segment_id": polygons.segment_id,
             "cluster": cluster[rows],
-            "source": np.where(sums.is_filled[rows], "fill", "sam"),
+            "source": np.where(segments.sums.is_filled[rows], "fill", "sam"),
             names[0]: measures.area,
             names[1]: measures.perimeter,
             "predicted_iou": segments.sums.predicted_iou[rows],
