@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from helpers import alps_geo
 
-from alps_geo.grid import TileGrid
-from alps_geo.scene import TilePixels
 from alps_geo.fragments import no_fragments
+from alps_geo.grid import TileGrid
 from alps_geo.store import FailedTile, Plan, PlannedScene, RunFolder
 
 KEY = "0123456789abcdef0123"
@@ -20,7 +19,6 @@ GRID = TileGrid(64, 160, 32, 0)
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     """A run of two scenes: of the first six tiles are done and two failed, of the other none."""
-    import numpy as np
 
     folder = RunFolder(tmp_path / "out")
     store = folder.tile_store("first", KEY)
@@ -30,14 +28,9 @@ def folder(tmp_path: Path) -> RunFolder:
     )
     with folder.claimed(Plan("run", scenes, ()), overwrite=False):
         shape = (32, 32)
-        pixels = TilePixels(
-            np.zeros((*shape, 3), np.uint8),
-            np.zeros((1, *shape), np.float32),
-            np.zeros(shape, np.bool_),
-        )
         tiles = list(GRID)
         for tile in tiles[:6]:
-            store.save(tile, no_fragments(pixels))
+            store.save(tile, no_fragments(shape, bands=1))
         for tile in tiles[6:8]:
             store.fail(FailedTile.of("first", tile, "first.tif: a block is damaged"), tile)
     return folder
