@@ -1,4 +1,4 @@
-"""Tiles that failed, on standard error."""
+"""Tiles that failed, for people."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
-def print_failures(failed: Sequence[FailedTile]) -> None:
-    """Print where and why tiles failed; of very many only the first."""
+def print_failures(failed: Sequence[FailedTile], *, err: bool) -> None:
+    """Print where and why tiles failed, of very many only the first; `err` is to standard error."""
     for tile in failed[:SHOWN]:
-        typer.echo(f"failed: {tile}", err=True)
+        typer.echo(f"failed: {tile}", err=err)
     if len(failed) > SHOWN:
-        typer.echo(f"and {len(failed) - SHOWN} more; --json lists them all", err=True)
+        typer.echo(f"and {len(failed) - SHOWN} more; --json lists them all", err=err)

@@ -265,7 +265,7 @@ def _report(record: dict[str, Any], out: Path, *, quiet: bool, as_json: bool) ->
 
         print_summary(record, out)
     if failed := [FailedTile(**tile) for tile in record["failed"]]:
-        print_failures(failed)
+        print_failures(failed, err=True)
         typer.echo(
             f"alps-geo: {len(failed)} tiles failed and are unlabelled; the same command tries "
             "them again",

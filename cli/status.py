@@ -59,4 +59,4 @@ def _print_status(found: RunStatus) -> None:
     console.print(ADVICE[found.state], highlight=False)
     if found.failed:
         console.print("The same command tries the tiles that failed again:", highlight=False)
-        print_failures(found.failed)
+        print_failures(found.failed, err=False)
