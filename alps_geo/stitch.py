@@ -10,7 +10,8 @@ Four rules decide everything, whatever the order in which tiles are looked at:
    `big`), before one that is whole, before one that the window's edge has cut off. Among owned
    ones the smaller wins, as among the masks of one tile; otherwise the tile whose core holds the
    pixel. So borders follow objects, and not the grid.
-3. What was filled takes the pixels that no mask claims, each in the core of its own tile.
+3. What was filled keeps its pixels in the core of its own tile, but for those that a whole mask of
+   another tile claims: a mask that is cut off ends at a straight edge, which is no border.
 4. What is left of a segment after that and has fewer than `min_area` pixels is a speck: it joins
    the largest segment that it touches, or is dropped, as the caller wishes.
 """
@@ -28,7 +29,7 @@ from scipy.sparse.csgraph import connected_components
 
 from alps_geo.features import RegionSums, pixel_counts, pixel_sums
 from alps_geo.features import moment_sums as moment_sums_of
-from alps_geo.fragments import OWNED, touching_pairs
+from alps_geo.fragments import CUT, FILLED, OWNED, touching_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -242,9 +243,12 @@ def _claim(
 def _claims(fragments: Fragments, *, at_home: bool) -> NDArray[np.int64]:
     """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
     smallness = np.where(fragments.rank == OWNED, _LARGEST - fragments.size, 0)
-    # Being at home in the core decides between equals alone, so it is the last binary digit.
-    strength = 2 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + at_home
-    return np.concatenate([[0], strength])
+    # Being at home in the core decides between equals alone, so it comes last.
+    strength = 4 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + 2 * at_home
+    # What was filled yields to all but masks that their window's edge has cut off, and away from
+    # home to all.
+    filled = 4 * CUT * _LARGEST + 1 if at_home else 0
+    return np.concatenate([[0], np.where(fragments.rank == FILLED, filled, strength)])
 
 
 @dataclass(frozen=True)
