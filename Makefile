@@ -47,7 +47,7 @@ bench: $(INSTALLED)  ## Compare the mask engine with segment_anything's, in spee
 
 bench-quality: $(INSTALLED)  ## Compare labels with k-means on pixels, on real ground truth
 	$(BIN)/alps-geo label $(SCENE_DEMO) --out demo --quiet
-	$(BIN)/python benchmarks/bench_quality.py --run demo
+	$(BIN)/python benchmarks/bench_quality.py --run demo --ablation build/ablation
 
 clean:  ## Remove the environment, the demo's results and all caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What describes a fragment: weighted sums over its pixels of the encoder's embedding.
+"""What describes a fragment: weighted sums over its pixels, of the embedding and other images.
 
 Sums and their weights, not means, because those of fragments add up exactly to those of their
 segment.
@@ -6,7 +6,7 @@ segment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,14 +28,24 @@ class RegionSums:
     ----------
     weight : ndarray of float64, shape (n,)
         Sum of the weights of the pixels.
+    mask_weight : ndarray of float64, shape (n,)
+        Of the pixels that a mask of SAM owns; the others were filled.
     feature_sums : ndarray of float64, shape (n, C)
         Sum of the features of the pixels, times their weights.
+    texture_sums : ndarray of float64, shape (n, T)
+        Sum of the images of `alps_geo.descriptors.texture_images`, times their weights.
+    context_sums : ndarray of float64, shape (n, S * B)
+        Sum of the images of `alps_geo.descriptors.context_images`, in the bands' own units, times
+        their weights.
     score_sums : ndarray of float64, shape (n, 2)
         SAM's predicted IoU and stability score of the mask, times the weight.
     """
 
     weight: NDArray[np.float64]
+    mask_weight: NDArray[np.float64]
     feature_sums: NDArray[np.float64]
+    texture_sums: NDArray[np.float64]
+    context_sums: NDArray[np.float64]
     score_sums: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -44,17 +54,30 @@ class RegionSums:
     @property
     def features(self) -> NDArray[np.float64]:
         """Mean feature of each region, shape (n, C)."""
-        return self.feature_sums / self.weight[:, None]
+        return self.mean_of(self.feature_sums)
 
     @property
     def predicted_iou(self) -> NDArray[np.float64]:
-        """SAM's own estimate of the IoU, a mean over the pixels, shape (n,)."""
-        return self.score_sums[:, 0] / self.weight
+        """SAM's own estimate of the IoU, a mean over its pixels, shape (n,); NaN without SAM."""
+        return self._mean_score(0)
 
     @property
     def stability_score(self) -> NDArray[np.float64]:
-        """SAM's stability score, a mean over the pixels, shape (n,)."""
-        return self.score_sums[:, 1] / self.weight
+        """SAM's stability score, a mean over its pixels, shape (n,); NaN without SAM."""
+        return self._mean_score(1)
+
+    @property
+    def is_filled(self) -> NDArray[np.bool_]:
+        """Whether most of a region belongs to no mask of SAM, shape (n,)."""
+        return 2 * self.mask_weight < self.weight
+
+    def mean_of(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Divide sums, shape (n, K), by the weight."""
+        return sums / self.weight[:, None]
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return all sums by the names of the attributes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def grouped(self, group: NDArray[np.integer], count: int) -> RegionSums:
         """Add up the rows of each group 1..count; rows of group 0 are left out."""
@@ -62,20 +85,23 @@ class RegionSums:
         join = sparse.csr_array(
             (np.ones(len(rows)), (group[rows] - 1, rows)), shape=(count, len(self))
         )
-        return RegionSums(
-            weight=join @ self.weight,
-            feature_sums=join @ self.feature_sums,
-            score_sums=join @ self.score_sums,
-        )
+        return RegionSums(**{name: join @ sums for name, sums in self.arrays().items()})
 
     @staticmethod
     def concatenate(tables: Sequence[RegionSums]) -> RegionSums:
         """Put the rows of at least one table below each other."""
         return RegionSums(
-            weight=np.concatenate([table.weight for table in tables]),
-            feature_sums=np.concatenate([table.feature_sums for table in tables]),
-            score_sums=np.concatenate([table.score_sums for table in tables]),
+            **{
+                field.name: np.concatenate([getattr(table, field.name) for table in tables])
+                for field in fields(RegionSums)
+            }
         )
+
+    def _mean_score(self, column: int) -> NDArray[np.float64]:
+        mean = np.full(len(self), np.nan)
+        known = self.mask_weight > 0
+        mean[known] = self.score_sums[known, column] / self.mask_weight[known]
+        return mean
 
 
 def embedding_sums(
@@ -136,6 +162,21 @@ def pixel_sums(
     """
     ids = regions.ravel()
     sums = [np.bincount(ids, weights=layer.ravel(), minlength=count + 1)[1:] for layer in values]
+    return np.stack(sums, axis=1)
+
+
+def moment_sums(
+    fragments: NDArray[np.integer], count: int, origin: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Sum row, col, row², col² and row · col over the pixels of each fragment, shape (count, 5).
+
+    `origin` is the scene's row and column of pixel (0, 0).
+    """
+    rows, cols = np.nonzero(fragments)
+    owner = fragments[rows, cols]
+    row, col = (rows + origin[0]).astype(np.float64), (cols + origin[1]).astype(np.float64)
+    terms = (row, col, row * row, col * col, row * col)
+    sums = [np.bincount(owner, weights=term, minlength=count + 1)[1:] for term in terms]
     return np.stack(sums, axis=1)
 
 

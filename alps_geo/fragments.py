@@ -1,6 +1,7 @@
 """From the masks of one tile to fragments: disjoint, and described by weighted sums.
 
-Where masks overlap, the smaller one owns the pixel.
+Where masks overlap, the smaller one owns the pixel. What no mask owns, and what a mask lumps
+together, is filled with superpixels.
 """
 
 from __future__ import annotations
@@ -9,19 +10,34 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from skimage.measure import label
 
+from alps_geo.descriptors import (
+    CONTEXT_SCALES,
+    TEXTURE_SCALES,
+    context_images,
+    texture_images,
+)
 from alps_geo.features import RegionSums, embedding_sums, pixel_counts, pixel_sums
 from alps_geo.sam.frame import CHANNELS
+from alps_geo.superpixels import SIDE, superpixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from alps_geo.descriptors import BandScale
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.sam import TileMasks
     from alps_geo.scene import TilePixels
 
 
-CUT, SEEN, OWNED = 1, 2, 3
+FILLED, CUT, SEEN, OWNED = 0, 1, 2, 3
+
+COARSE_AREA = 4 * SIDE**2
+"""Masks of fewer pixels are never too coarse."""
+
+COARSE_VARIANCE = 0.1
+"""A mask is uneven if its superpixels differ by more than this share of the scene's variance."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +53,8 @@ class Fragments:
     size : ndarray of int64, shape (n,)
         Pixels of each fragment in the window.
     rank : ndarray of uint8, shape (n,)
-        `CUT` if the window may have cut the fragment off, `OWNED` if it is whole and its centroid
-        lies in the tile's core, else `SEEN`.
+        `FILLED` if no mask owns the fragment, `CUT` if the window may have cut it off, `OWNED` if
+        it is whole and its centroid lies in the tile's core, else `SEEN`.
     failed : bool
         Whether the tile could not be read or worked on: its core then stays without segments.
     """
@@ -54,7 +70,14 @@ class Fragments:
 
 
 def cut_fragments(
-    grid: TileGrid, tile: Tile, pixels: TilePixels, masks: TileMasks, max_mask_area: float
+    grid: TileGrid,
+    tile: Tile,
+    pixels: TilePixels,
+    masks: TileMasks,
+    scale: BandScale,
+    *,
+    max_mask_area: float,
+    fill: bool,
 ) -> Fragments:
     """Turn the masks of a tile into fragments: disjoint, and described by weighted sums.
 
@@ -68,35 +91,46 @@ def cut_fragments(
         What was read from the tile's window.
     masks : TileMasks
         The masks, and the embedding that their features are pooled from.
+    scale : BandScale
+        Level and spread of the scene's bands.
     max_mask_area : float
         Masks that cover a larger share of the window are dropped: the filtering gate of ALPS
         (arXiv 2406.10855).
+    fill : bool
+        Whether superpixels take the place of large uneven masks, and fill what is left, so that
+        every valid pixel has a fragment.
     """
+    standard = scale.standardise(pixels.bands, pixels.valid)
     kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
-    labels = paint_masks(masks, kept, pixels.valid)
+    owner = paint_masks(masks, kept, pixels.valid)
+    pieces = np.zeros_like(owner)
+    if fill:
+        cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
+        owner[coarse_regions(owner, cells, standard)[owner]] = 0
+        # A superpixel that masks cut apart is several fragments.
+        pieces = _connected_pieces(np.where(owner == 0, cells, 0))
     # Masks that smaller ones cover whole leave no fragment.
-    seen = np.unique(labels[labels > 0])
-    renumber = np.zeros(len(masks) + 1, dtype=np.int32)
-    renumber[seen] = np.arange(1, len(seen) + 1)
-    labels = renumber[labels]
+    source = np.unique(owner[owner > 0]) - 1
+    number = np.zeros(len(masks) + 1, dtype=np.int32)
+    number[source + 1] = np.arange(1, len(source) + 1)
+    labels = np.where(pieces > 0, pieces + len(source), number[owner]).astype(np.int32)
+    size = pixel_counts(labels, len(source) + int(pieces.max()))
+    rank = _ranks(labels, size, tile)
+    rank[len(source) :] = FILLED
     weights = grid.weights(tile)
-    weight = pixel_sums(labels, len(seen), weights[None])
-    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1)[seen - 1]
-    size = pixel_counts(labels, len(seen))
-    sums = RegionSums(
-        weight=weight[:, 0],
-        feature_sums=embedding_sums(
-            labels, len(seen), masks.embedding, masks.frame.cell_size, weights
-        ),
-        score_sums=scores * weight,
-    )
-    return Fragments(labels, sums, size, _ranks(labels, size, tile))
+    sums = _sums(pixels.valid, masks, source, labels, len(size), standard, scale, weights)
+    return Fragments(labels, sums, size, rank)
 
 
-def no_fragments(shape: tuple[int, int]) -> Fragments:
-    """Return the fragments of a tile in which there is nothing to find."""
+def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
+    """Return the fragments of a tile of this shape in which there is nothing to find."""
     sums = RegionSums(
-        weight=np.zeros(0), feature_sums=np.zeros((0, CHANNELS)), score_sums=np.zeros((0, 2))
+        weight=np.zeros(0),
+        mask_weight=np.zeros(0),
+        feature_sums=np.zeros((0, CHANNELS)),
+        texture_sums=np.zeros((0, len(TEXTURE_SCALES))),
+        context_sums=np.zeros((0, len(CONTEXT_SCALES) * bands)),
+        score_sums=np.zeros((0, 2)),
     )
     return Fragments(
         np.zeros(shape, dtype=np.int32),
@@ -106,9 +140,9 @@ def no_fragments(shape: tuple[int, int]) -> Fragments:
     )
 
 
-def failed_fragments(tile: Tile) -> Fragments:
+def failed_fragments(tile: Tile, bands: int) -> Fragments:
     """Return what is known of a tile that has failed."""
-    return replace(no_fragments((tile.window.height, tile.window.width)), failed=True)
+    return replace(no_fragments((tile.window.height, tile.window.width), bands), failed=True)
 
 
 def paint_masks(
@@ -135,6 +169,97 @@ def paint_masks(
         owner[masks.slices(i)][masks.mask(i)] = i + 1
     owner[~valid] = 0
     return owner
+
+
+def coarse_regions(
+    regions: NDArray[np.int32], cells: NDArray[np.int32], standard: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Find regions that lump things together: large, and made of superpixels that differ.
+
+    Parameters
+    ----------
+    regions : ndarray of int32, shape (H, W)
+        Region of every pixel, from 1; 0 for none.
+    cells : ndarray of int32, shape (H, W)
+        Superpixel of every pixel, from 1; 0 for none.
+    standard : ndarray of float32, shape (B, H, W)
+        Standardised bands: their variance over the scene is 1.
+
+    Returns
+    -------
+    ndarray of bool, shape (regions.max() + 1,)
+        Indexed by region; index 0 is False.
+    """
+    count = int(regions.max())
+    area = pixel_counts(regions, count)
+    per_cell = np.maximum(pixel_counts(cells, int(cells.max())), 1)
+    variance = np.zeros(count)
+    for band in standard:
+        means = pixel_sums(cells, len(per_cell), band[None])[:, 0] / per_cell
+        image = np.concatenate([[0.0], means])[cells]
+        first, second = (pixel_sums(regions, count, image[None] ** power)[:, 0] for power in (1, 2))
+        variance += second / np.maximum(area, 1) - (first / np.maximum(area, 1)) ** 2
+    uneven = variance > COARSE_VARIANCE * len(standard)
+    return np.concatenate([[False], uneven & (area > COARSE_AREA)])
+
+
+def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """List the pairs of labels that share a side of a pixel.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (H, W)
+        0 for none; below 2**31.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, 2)
+        Each pair once, the smaller label first, in ascending order.
+    """
+    sides = [
+        np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], axis=1),
+        np.stack([labels[:-1].ravel(), labels[1:].ravel()], axis=1),
+    ]
+    pairs = np.concatenate(
+        [side[(side[:, 0] != side[:, 1]) & (side > 0).all(axis=1)] for side in sides]
+    )
+    # One number for each pair sorts faster than two.
+    key = pairs.min(axis=1).astype(np.int64) * 2**32 + pairs.max(axis=1)
+    return np.stack(np.divmod(np.unique(key), 2**32), axis=1)
+
+
+def _connected_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give each connected piece of each label a number of its own, from 1; 0 stays 0."""
+    pieces: NDArray[np.int32] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    return pieces
+
+
+def _sums(
+    valid: NDArray[np.bool_],
+    masks: TileMasks,
+    source: NDArray[np.integer],
+    labels: NDArray[np.int32],
+    count: int,
+    standard: NDArray[np.float32],
+    scale: BandScale,
+    weights: NDArray[np.float64],
+) -> RegionSums:
+    """Sum over `count` fragments; the first ones come from the masks at `source`."""
+    weight = pixel_sums(labels, count, weights[None])
+    of_mask = np.zeros((count, 1))
+    of_mask[: len(source)] = weight[: len(source)]
+    scores = np.zeros((count, 2))
+    scores[: len(source)] = np.stack([masks.predicted_iou, masks.stability_score], axis=1)[source]
+    context = pixel_sums(labels, count, context_images(standard, valid) * weights)
+    repeats = len(CONTEXT_SCALES)
+    return RegionSums(
+        weight=weight[:, 0],
+        mask_weight=of_mask[:, 0],
+        feature_sums=embedding_sums(labels, count, masks.embedding, masks.frame.cell_size, weights),
+        texture_sums=pixel_sums(labels, count, texture_images(standard, valid) * weights),
+        context_sums=context * np.tile(scale.std, repeats) + weight * np.tile(scale.mean, repeats),
+        score_sums=scores * of_mask,
+    )
 
 
 def _ranks(labels: NDArray[np.int32], size: NDArray[np.int64], tile: Tile) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ import numpy as np
 import rasterio
 
 from alps_geo.clusters import fit_clusters
+from alps_geo.columns import segment_columns
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import write_bytes
@@ -27,9 +28,11 @@ from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_ke
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from alps_geo.clusters import ClusterModel
+    from alps_geo.columns import Columns
     from alps_geo.scene import Scene
-    from alps_geo.stitch import Segments
 
 
 def label_scenes(
@@ -112,20 +115,26 @@ def _label(
     for job in jobs:
         tally.tell("stitch", job.name)
         load, read = stored.loader(job), partial(read_tile, job.scene)
-        segments.append(stitch(job.grid, load, read, min_area=settings.min_area))
+        keep = settings.fill != "none"
+        segments.append(stitch(job.grid, load, read, min_area=settings.min_area, keep_specks=keep))
     clock.lap("stitch")
 
     tally.tell("cluster")
-    model = _fit(segments, settings, tally)
+    columns = [
+        segment_columns(found, job.scene.band_names, job.scene.dtype, settings.feature_names)
+        for job, found in zip(jobs, segments, strict=True)
+    ]
+    model = _fit(columns, [found.area for found in segments], settings, tally)
     write_bytes(folder.model_path, model.to_bytes())
     clock.lap("cluster")
 
     results = []
-    for job, found in zip(jobs, segments, strict=True):
+    for job, found, table in zip(jobs, segments, columns, strict=True):
         tally.tell("write", job.name)
         target = folder.scene_folder(job.name)
         blocks = paint(job.grid, found.ids, stored.loader(job))
-        results.append(write_results(target, job.scene, blocks, found, model))
+        cluster = model.apply(table)
+        results.append(write_results(target, job.scene, blocks, found, cluster, model.palette))
     clock.lap("write")
 
     record = run_record(
@@ -185,15 +194,18 @@ def _plan(jobs: Sequence[Job], settings: LabelSettings, sha256: str) -> Plan:
     )
 
 
-def _fit(segments: Sequence[Segments], settings: LabelSettings, tally: Tally) -> ClusterModel:
+def _fit(
+    columns: Sequence[Columns],
+    areas: Sequence[NDArray[np.integer]],
+    settings: LabelSettings,
+    tally: Tally,
+) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
-    # Only features can be put together: scenes may have different bands.
-    features = np.concatenate([found.sums.features for found in segments])
-    area = np.concatenate([found.area for found in segments])
+    area = np.concatenate(areas)
     clusters = settings.clusters
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, len(area)))
         if clusters < DEFAULT_CLUSTERS:
-            note = f"SAM found only {len(area)} segments, so there are {clusters} clusters"
+            note = f"there are only {len(area)} segments, and so {clusters} clusters"
             tally.tell("cluster", note=note)
-    return fit_clusters(features, area, clusters, settings.seed)
+    return fit_clusters(columns, area, clusters, settings.seed)

@@ -15,6 +15,8 @@ from alps_geo.sam.weights import MODELS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bf16", "fp16")
+FILLS = ("none", "superpixels")
+FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
@@ -57,8 +59,13 @@ class LabelSettings:
         Masks that SAM scores lower are dropped.
     max_mask_area : float
         Masks that cover a larger share of the tile are dropped: the filtering gate of ALPS.
+    fill : str
+        One of `FILLS`: whether superpixels become segments where SAM leaves gaps or lumps
+        different things together.
     min_area : int
-        Segments of fewer pixels are dropped.
+        Segments of fewer pixels join their largest neighbour; without a fill they are dropped.
+    features : str
+        What the clusters compare: some of `FEATURES`, joined by a plus sign.
 
     Raises
     ------
@@ -82,12 +89,17 @@ class LabelSettings:
     pred_iou_thresh: float = 0.7
     stability_score_thresh: float = 0.8
     max_mask_area: float = 0.9
+    fill: str = "superpixels"
     min_area: int = 16
+    features: str = "sam+spectral+texture"
 
     def __post_init__(self) -> None:
         _one_of("model", self.model, tuple(MODELS))
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("fill", self.fill, FILLS)
+        for name in self.feature_names:
+            _one_of("features", name, FEATURES)
         _between("workers", self.workers, 1, 1024)
         if self.clusters is not None:
             _between("clusters", self.clusters, 1, MAX_CLUSTERS)
@@ -115,6 +127,13 @@ class LabelSettings:
     def tile_overlap(self) -> int:
         """The overlap of neighbouring tiles, in pixels."""
         return self.tile_size // 8 if self.overlap is None else self.overlap
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features one by one, each once, in the order of `FEATURES`."""
+        chosen = [name.strip() for name in self.features.split("+")]
+        unknown = [name for name in chosen if name not in FEATURES]
+        return (*unknown, *(name for name in FEATURES if name in chosen))
 
     @property
     def mask_settings(self) -> MaskSettings:

@@ -1,6 +1,6 @@
 """From the fragments of tiles to the segments of the scene.
 
-Three rules decide everything, whatever the order in which tiles are looked at:
+Four rules decide everything, whatever the order in which tiles are looked at:
 
 1. Fragments of neighbouring tiles are one object if they agree on the pixels that both tiles see:
    IoU above one half there. Fragments of a tile never overlap, so each can match one fragment of a
@@ -10,14 +10,17 @@ Three rules decide everything, whatever the order in which tiles are looked at:
    `big`), before one that is whole, before one that the window's edge has cut off. Among owned
    ones the smaller wins, as among the masks of one tile; otherwise the tile whose core holds the
    pixel. So borders follow objects, and not the grid.
-3. What is left of a segment after that and has fewer than `min_area` pixels is dropped.
+3. What was filled keeps its pixels in the core of its own tile, but for those that a whole mask of
+   another tile claims: a mask that is cut off ends at a straight edge, which is no border.
+4. What is left of a segment after that and has fewer than `min_area` pixels is a speck: it joins
+   the largest segment that it touches, or is dropped, as the caller wishes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from rasterio.windows import Window, intersection
@@ -25,7 +28,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from alps_geo.features import RegionSums, pixel_counts, pixel_sums
-from alps_geo.fragments import OWNED
+from alps_geo.features import moment_sums as moment_sums_of
+from alps_geo.fragments import CUT, FILLED, OWNED, touching_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 
     Load = Callable[[Tile], Fragments]
     Read = Callable[[Window], TilePixels]
+
+Number = TypeVar("Number", bound=np.number)
 
 MATCH_IOU = 0.5
 
@@ -57,8 +63,10 @@ class Segments:
         What their fragments know of them, added up.
     area : ndarray of int64, shape (n,)
         Pixels.
-    band_means : ndarray of float64, shape (n, B)
-        Mean of every band over the pixels.
+    band_means, band_stds : ndarray of float64, shape (n, B)
+        Mean and standard deviation of every band over the pixels.
+    moments : ndarray of float64, shape (n, 5)
+        Mean of row, col, row², col² and row · col over the pixels, in scene pixels.
     ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
     valid_pixels : int
@@ -68,6 +76,8 @@ class Segments:
     sums: RegionSums
     area: NDArray[np.int64]
     band_means: NDArray[np.float64]
+    band_stds: NDArray[np.float64]
+    moments: NDArray[np.float64]
     ids: tuple[NDArray[np.uint32], ...]
     valid_pixels: int
 
@@ -75,7 +85,9 @@ class Segments:
         return len(self.area)
 
 
-def stitch(grid: TileGrid, load: Load, read: Read, *, min_area: int = 1) -> Segments:
+def stitch(
+    grid: TileGrid, load: Load, read: Read, *, min_area: int = 1, keep_specks: bool = False
+) -> Segments:
     """Join the fragments of all tiles into segments.
 
     Parameters
@@ -88,7 +100,10 @@ def stitch(grid: TileGrid, load: Load, read: Read, *, min_area: int = 1) -> Segm
     read : callable
         Gives the pixels of a window.
     min_area : int
-        Segments of fewer pixels are dropped: their pixels become 0.
+        Segments of fewer pixels are specks.
+    keep_specks : bool
+        Whether specks join the largest segment that they touch, so that every pixel keeps its
+        segment; those that touch none stay. Else they are dropped: their pixels become 0.
 
     Returns
     -------
@@ -97,14 +112,26 @@ def stitch(grid: TileGrid, load: Load, read: Read, *, min_area: int = 1) -> Segm
     """
     sums, joined = _join(grid, load)
     measured = _measure(grid, joined, load, read)
-    kept = measured.area >= max(min_area, 1)
+    if keep_specks:
+        host = _hosts(measured.area, measured.touching, min_area)
+        kept = (host == np.arange(len(host))) & (measured.area > 0)
+    else:
+        host = np.arange(len(measured.area))
+        kept = measured.area >= max(min_area, 1)
     # New ids by first appearance, so that they follow the picture.
     final = np.zeros(len(kept) + 1, dtype=np.uint32)
     final[1:][kept] = np.arange(1, kept.sum() + 1)
+    final[1:] = final[1 + host]
+    count = int(kept.sum())
+    area = _added(measured.area, final[1:], count)
+    means = _added(measured.band_sums, final[1:], count) / area[:, None]
+    squares = _added(measured.square_sums, final[1:], count) / area[:, None]
     return Segments(
-        sums=sums.grouped(final[1:], int(kept.sum())),
-        area=measured.area[kept],
-        band_means=measured.band_sums[kept] / measured.area[kept, None],
+        sums=sums.grouped(final[1:], count),
+        area=area,
+        band_means=means,
+        band_stds=np.sqrt(np.maximum(squares - means**2, 0)),
+        moments=_added(measured.moment_sums, final[1:], count) / area[:, None],
         ids=tuple(final[ids] for ids in joined),
         valid_pixels=measured.valid_pixels,
     )
@@ -216,15 +243,23 @@ def _claim(
 def _claims(fragments: Fragments, *, at_home: bool) -> NDArray[np.int64]:
     """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
     smallness = np.where(fragments.rank == OWNED, _LARGEST - fragments.size, 0)
-    # Being at home in the core decides between equals alone, so it is the last binary digit.
-    strength = 2 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + at_home
-    return np.concatenate([[0], strength])
+    # Being at home in the core decides between equals alone, so it comes last.
+    strength = 4 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + 2 * at_home
+    # What was filled yields to all but masks that their window's edge has cut off, and away from
+    # home to all.
+    filled = 4 * CUT * _LARGEST + 1 if at_home else 0
+    return np.concatenate([[0], np.where(fragments.rank == FILLED, filled, strength)])
 
 
 @dataclass(frozen=True)
 class _Measured:
+    """Sums over the pixels that segments were given, and the pairs of them that touch."""
+
     area: NDArray[np.int64]
     band_sums: NDArray[np.float64]
+    square_sums: NDArray[np.float64]
+    moment_sums: NDArray[np.float64]
+    touching: NDArray[np.int64]
     valid_pixels: int
 
 
@@ -237,7 +272,9 @@ def _measure(
     """Measure the pixels that segments were given."""
     count = max((int(table.max()) for table in ids), default=0)
     area = np.zeros(count + 1, dtype=np.int64)
+    moment_sums = np.zeros((count + 1, 5))
     band_sums: NDArray[np.float64] | None = None
+    touching = [np.empty((0, 2), dtype=np.int64)]
     valid_pixels = 0
     for tile in grid:
         if load(tile).failed:
@@ -246,13 +283,68 @@ def _measure(
         pixels = read(tile.core)
         valid_pixels += int(pixels.valid.sum())
         if band_sums is None:
-            band_sums = np.zeros((count + 1, len(pixels.bands)))
-        numbers = len(candidates) - 1
-        np.add.at(area, candidates[1:], pixel_counts(claimed, numbers))
-        np.add.at(band_sums, candidates[1:], pixel_sums(claimed, numbers, pixels.bands))
+            band_sums = np.zeros((count + 1, 2 * len(pixels.bands)))
+        numbers, segments = len(candidates) - 1, candidates[1:]
+        np.add.at(area, segments, pixel_counts(claimed, numbers))
+        bands = pixels.bands.astype(np.float64)
+        squared = np.concatenate([bands, bands**2])
+        np.add.at(band_sums, segments, pixel_sums(claimed, numbers, squared))
+        origin = tile.core.row_off, tile.core.col_off
+        np.add.at(moment_sums, segments, moment_sums_of(claimed, numbers, origin))
+        touching.append(touching_pairs(candidates[claimed].astype(np.int64)))
     if band_sums is None:
         raise ValueError("not one tile could be read, so there is nothing to measure")
-    return _Measured(area[1:], band_sums[1:], valid_pixels)
+    means, squares = np.split(band_sums[1:], 2, axis=1)
+    pairs = np.unique(np.concatenate(touching), axis=0) - 1
+    return _Measured(area[1:], means, squares, moment_sums[1:], pairs, valid_pixels)
+
+
+def _added(values: NDArray[Number], group: NDArray[np.integer], count: int) -> NDArray[Number]:
+    """Add up the rows of each group 1..count; rows of group 0 are left out."""
+    total = np.zeros((count + 1, *values.shape[1:]), dtype=values.dtype)
+    np.add.at(total, group, values)
+    return total[1:]
+
+
+def _hosts(
+    area: NDArray[np.int64], touching: NDArray[np.int64], min_area: int
+) -> NDArray[np.int64]:
+    """Find where each segment ends up when specks join the largest segment that they touch.
+
+    Parameters
+    ----------
+    area : ndarray of int64, shape (n,)
+        Pixels of each segment.
+    touching : ndarray of int64, shape (m, 2)
+        Pairs of segments, from 0.
+    min_area : int
+        Segments of fewer pixels are specks.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        A segment of those joined, which stands for all of them; itself if nothing joined.
+    """
+    both = np.concatenate([touching, touching[:, ::-1]])
+    host = np.arange(len(area))
+    while True:
+        size = np.bincount(host, weights=area, minlength=len(area))
+        speck, other = host[both].T
+        wanted = (size[speck] < min_area) & (speck != other)
+        speck, other = speck[wanted], other[wanted]
+        if not len(speck):
+            return host
+        # One way out for each speck: two of them would join what has nothing in common.
+        order = np.lexsort((other, -size[other], speck))
+        first = order[np.unique(speck[order], return_index=True)[1]]
+        graph = sparse.coo_array(
+            (np.ones(len(first), np.int8), (speck[first], other[first])), shape=2 * (len(area),)
+        )
+        _, component = connected_components(graph, directed=False)
+        # The largest stands for all that joined it; of equals the first.
+        by_size = np.lexsort((np.arange(len(area)), -size))
+        _, found = np.unique(component[by_size], return_index=True)
+        host = by_size[found][component][host]
 
 
 def _join(grid: TileGrid, load: Load) -> tuple[RegionSums, list[NDArray[np.uint32]]]:

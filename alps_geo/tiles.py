@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 import rasterio
 
 from alps_geo import sam
+from alps_geo.descriptors import band_scale
 from alps_geo.errors import SceneError
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.record import scene_identity
-from alps_geo.scene import read_tile
+from alps_geo.scene import read_overview, read_tile
 from alps_geo.store import ARRAYS, FailedTile, fingerprint
 from alps_geo.workers import Lost, in_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from alps_geo.descriptors import BandScale
     from alps_geo.events import Tally
     from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile, TileGrid
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 2
+TILE_STAGE_VERSION = 3
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
+SCALE_SIDE = 1024
+"""Longest side, in pixels, of the look at a scene that tells level and spread of its bands."""
 
 GDAL_CACHE_MB = 256
 """GDAL would fill 5 % of the memory with blocks that no tile asks for again."""
@@ -62,6 +66,11 @@ class Job:
     grid: TileGrid
     store: TileStore
 
+    @cached_property
+    def scale(self) -> BandScale:
+        """Level and spread of the scene's bands."""
+        return band_scale(read_overview(self.scene, SCALE_SIDE))
+
 
 def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256: str) -> str:
     """Identify all that the fragments of a scene's tiles depend on, but for the tile's place."""
@@ -78,6 +87,7 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "precision": settings.precision,
             "masks": asdict(settings.mask_settings),
             "max_mask_area": settings.max_mask_area,
+            "fill": settings.fill,
         }
     )
 
@@ -149,7 +159,7 @@ class StoredTiles:
         if stored is not None:
             return stored
         if job.store.has_failed(tile):
-            return failed_fragments(tile)
+            return failed_fragments(tile, len(job.scene.band_names))
         return self._work.fragments(job, tile, read_tile(job.scene, tile.window))
 
 
@@ -210,11 +220,19 @@ class _TileWork:
     def fragments(self, job: Job, tile: Tile, pixels: TilePixels) -> Fragments:
         """Find the fragments of a tile."""
         if not pixels.valid.any():
-            return no_fragments(pixels.valid.shape)
+            return no_fragments(pixels.valid.shape, len(pixels.bands))
         masks = sam.generate_masks(
             self.model, pixels.image, self._settings.mask_settings, valid=pixels.valid
         )
-        return cut_fragments(job.grid, tile, pixels, masks, self._settings.max_mask_area)
+        return cut_fragments(
+            job.grid,
+            tile,
+            pixels,
+            masks,
+            job.scale,
+            max_mask_area=self._settings.max_mask_area,
+            fill=self._settings.fill == "superpixels",
+        )
 
     @cached_property
     def model(self) -> sam.SamModel:

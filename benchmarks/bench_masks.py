@@ -6,7 +6,8 @@
     python benchmarks/bench_masks.py --parts                # arithmetic and bytes of each part
 
 The contestants run in turn in one process, several times each; figures are medians. Peak memory is
-taken in a process of its own for each. Agreement is by matching masks one to one by IoU.
+taken in a process of its own for each, whole and beyond what libraries and model take (Linux, or a
+GPU). Agreement is by matching masks one to one by IoU.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = "segment_anything"
 STAGES = ("encoder", "decoder", "post")
-PEAK = "peak_memory"
+WORK_MEMORY = "work_memory"
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
         if options.random_encoder:
             options.checkpoint = write_random_encoder(options.model, Path(folder))
         if options.only:
-            print(json.dumps(peak_memory(options, image)))
+            print(json.dumps(measure_memory(options, image)))
         elif options.parts:
             show_parts(options, image)
         else:
@@ -236,11 +236,11 @@ def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> None:
             **figures,
             "masks": len(masks[name]),
             **agreement(masks[REFERENCE], masks[name]),
-            PEAK: peak_memory_of(name),
+            **memory_of(name),
         }
     for figures in results.values():
         figures["speedup"] = results[REFERENCE]["total"] / figures["total"]
-        figures["memory_ratio"] = results[REFERENCE][PEAK] / figures[PEAK]
+        figures["memory_ratio"] = results[REFERENCE][WORK_MEMORY] / figures[WORK_MEMORY]
     report = {"machine": machine(options), "image": list(image.shape), "results": results}
     show(report)
     if options.out:
@@ -263,31 +263,39 @@ def agreement(reference: Masks, masks: Masks) -> dict[str, float]:
     }
 
 
-def peak_memory_of(name: str) -> int:
-    """Run one contestant once in a process of its own and ask for its peak memory in bytes."""
+def memory_of(name: str) -> dict[str, int]:
+    """Run one contestant once in a process of its own and ask for its memory in bytes."""
     command = [sys.executable, *sys.argv, "--only", name]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    return int(json.loads(answer.stdout.splitlines()[-1]))
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    memory: dict[str, int] = json.loads(answer.stdout.splitlines()[-1])
+    return memory
 
 
-def peak_memory(options: argparse.Namespace, image: NDArray[np.uint8]) -> int:
-    """Give the process's peak memory over one run: of the GPU if there is one, else resident."""
+def measure_memory(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, int]:
+    """Give the peak of one run, whole and beyond what the loaded libraries and model take.
+
+    On a GPU, of its memory; else resident memory.
+    """
     if options.only == REFERENCE:
         # Its peak comes with the first batches; the masks of later points would only add to it.
         options.points_per_side = min(options.points_per_side, 16)
-    contestant(options.only, options, image)()
+    run = contestant(options.only, options, image)
     if options.device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return resident_peak()
+        loaded = torch.cuda.memory_allocated()
+        run()
+        peak = torch.cuda.max_memory_allocated()
+    else:
+        loaded = resident()
+        run()
+        peak = resident(peak=True)
+    return {"peak_memory": peak, WORK_MEMORY: peak - loaded}
 
 
-def resident_peak() -> int:
-    """Give the process's own peak; what `getrusage` says on Linux begins with its parent's."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def resident(peak: bool = False) -> int:
+    """Give the process's resident memory, or its peak; `getrusage` starts with the parent's."""
+    status = Path("/proc/self/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return int(fields["VmHWM" if peak else "VmRSS"].split()[0]) * 1024
 
 
 def machine(options: argparse.Namespace) -> dict[str, Any]:
@@ -311,7 +319,17 @@ def show(report: dict[str, Any]) -> None:
         title=f"{about['model']}, {about['points']} points, {report['image'][0]} px, "
         f"{about['device']}, {about['threads']} threads: seconds, medians of {about['repeats']}"
     )
-    headers = (*STAGES, "total", "faster", "masks", "IoU>=0.99", "IoU>=0.9", "peak MiB", "less")
+    headers = (
+        *STAGES,
+        "total",
+        "faster",
+        "masks",
+        "IoU>=0.99",
+        "IoU>=0.9",
+        "peak MiB",
+        "of it work",
+        "less",
+    )
     table.add_column("")
     for header in headers:
         table.add_column(header, justify="right")
@@ -323,10 +341,11 @@ def show(report: dict[str, Any]) -> None:
             str(figures["masks"]),
             f"{figures['matched_99']:.1%}",
             f"{figures['matched_90']:.1%}",
-            f"{figures[PEAK] / 2**20:.0f}",
+            f"{figures['peak_memory'] / 2**20:.0f}",
+            f"{figures[WORK_MEMORY] / 2**20:.0f}",
             f"{figures['memory_ratio']:.1f}x",
         )
-    Console(width=130).print(table)
+    Console(width=140).print(table)
 
 
 # --- arithmetic and bytes of each part ---------------------------------------------------------

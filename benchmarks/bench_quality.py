@@ -7,6 +7,9 @@ Two baselines are run on every scene: k-means on all bands of each pixel, and on
 all bands in 9 x 9 pixels around it; standardised columns, MiniBatchKMeans. Labels of a
 finished run (`alps-geo label … --out DIR`, given as `--run DIR`) are measured by the same code on
 the same truth.
+
+`--ablation DIR` labels every scene in DIR once for each of several sets of features and seeds, and
+once without a fill. Tiles are kept, so that SAM runs twice in all; figures are means over seeds.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +31,9 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
 
 from alps_geo.evaluate import evaluate_quality
+from alps_geo.pipeline import label_scenes
 from alps_geo.scene import open_scene, read_tile
+from alps_geo.settings import LabelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +46,18 @@ DATA = Path(__file__).parent.parent / "tests" / "data"
 DEFAULT_PAIR = (str(DATA / "naip_md_1m.tif"), str(DATA / "naip_md_1m_landcover.tif"))
 CLUSTERS = 24
 NEIGHBOURHOOD = 9
+SEEDS = (0, 1, 2)
+ABLATION = (
+    "sam",
+    "spectral",
+    "texture",
+    "sam+spectral",
+    "spectral+texture",
+    "sam+spectral+texture",
+    "sam+spectral+texture+spread",
+    "sam+spectral+texture+context",
+    "sam+spectral+texture+shape",
+)
 BOUNDARY_TOLERANCE = 3
 
 # Overall accuracy, mean intersection over union, boundary F1; of the majority map.
@@ -66,6 +84,8 @@ def main() -> None:
             labels |= {str(run): run / scene.name / "labels.tif" for run in options.run}
             for name, path in labels.items():
                 rows.append(_measure(scene.name, name, path, truth, options.ignore))
+        if options.ablation:
+            rows += _ablation(scene_path, truth, options)
     _print(rows)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
@@ -92,6 +112,12 @@ def _options() -> argparse.Namespace:
         default=[],
         metavar="DIR",
         help="a finished run folder that holds all the scenes; may be given again",
+    )
+    parser.add_argument(
+        "--ablation",
+        type=Path,
+        metavar="DIR",
+        help="compare sets of features, labelling in this folder",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the baselines' k-means")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
@@ -157,6 +183,29 @@ def _measure(scene: str, name: str, labels: Path, truth: str, ignore: str) -> di
         "oracle_accuracy": None if oracle is None else oracle.accuracy,
         "oracle_mean_iou": None if oracle is None else oracle.mean_iou,
     }
+
+
+def _ablation(scene_path: str, truth: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure each way to label a scene, a mean over the seeds."""
+    default = LabelSettings(clusters=CLUSTERS)
+    ways = {f"--features {features}": replace(default, features=features) for features in ABLATION}
+    ways["--fill none --features sam"] = replace(default, fill="none", features="sam")
+    rows = []
+    for name, settings in ways.items():
+        # Each fill has tiles of its own.
+        out = options.ablation / Path(scene_path).stem / settings.fill
+        measured = []
+        for seed in SEEDS:
+            record = label_scenes([scene_path], out, replace(settings, seed=seed), overwrite=True)
+            labels = out / record["scenes"][0]["name"] / "labels.tif"
+            measured.append(
+                _measure(open_scene(scene_path).name, name, labels, truth, options.ignore)
+            )
+        means = {key: np.mean([row[key] for row in measured], axis=0) for key in COLUMNS}
+        marked = f"{name} (default)" if settings == default else name
+        spread = float(np.std([row["mean_iou"] for row in measured]))
+        rows.append({**measured[0], **means, "labels": marked, "mean_iou_std": spread})
+    return rows
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:

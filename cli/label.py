@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
+from alps_geo.settings import DEFAULT_CLUSTERS, FEATURES, LabelSettings
 from alps_geo_cli.config import read_config
 from alps_geo_cli.console import PARTLY, Debug, Json, Quiet, reported_errors
 
@@ -169,10 +169,28 @@ def label(
             rich_help_panel=MASKS,
         ),
     ] = DEFAULT.max_mask_area,
+    fill: Annotated[
+        Literal["none", "superpixels"],
+        typer.Option(
+            help="What becomes of pixels that no mask owns, or that a large mask lumps together.",
+            rich_help_panel=MASKS,
+        ),
+    ] = "superpixels",
     min_area: Annotated[
         int,
-        typer.Option(help="Drop segments of fewer pixels.", rich_help_panel=MASKS),
+        typer.Option(
+            help="Segments of fewer pixels join a neighbour; without a fill they are dropped.",
+            rich_help_panel=MASKS,
+        ),
     ] = DEFAULT.min_area,
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="A+B+...",
+            help="What the clusters compare: some of " + ", ".join(FEATURES) + ".",
+            rich_help_panel=CLUSTERING,
+        ),
+    ] = DEFAULT.features,
     config: Annotated[  # noqa: ARG001 (its callback does the work)
         Path | None,
         typer.Option(
@@ -214,7 +232,9 @@ def label(
             pred_iou_thresh=pred_iou_thresh,
             stability_score_thresh=stability_score_thresh,
             max_mask_area=max_mask_area,
+            fill=fill,
             min_area=min_area,
+            features=features,
         )
         # Imported here, because these bring the geospatial stack, which --help does not need.
         from alps_geo.pipeline import label_scenes

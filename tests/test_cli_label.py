@@ -14,7 +14,10 @@ from helpers import DATA, alps_geo
 from PIL import Image
 from pyproj import Geod
 from rasterio.features import rasterize
+from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
+
+from alps_geo.scene import open_scene, read_tile
 
 # Three kinds of scene: 8-bit RGB with nodata 255, 16-bit blue first, and one band with nodata in
 # degrees. Small tiles and few points, so that several tiles are stitched in little time.
@@ -111,6 +114,46 @@ def test_band_means_are_those_of_the_scene(run: Path) -> None:
         np.testing.assert_allclose(segments[f"mean_{band}"], means, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", SCENES)
+def test_every_valid_pixel_has_a_label_and_no_other(run: Path, name: str) -> None:
+    scene = open_scene(str(DATA / f"{name}.tif"))
+    valid = read_tile(scene, Window(0, 0, scene.width, scene.height)).valid
+    for file in ("labels.tif", "segments.tif"):
+        with rasterio.open(run / name / file) as raster:
+            np.testing.assert_array_equal(raster.read(1) > 0, valid)
+    record = json.loads((run / "run.json").read_text())
+    assert record["labelled_share"] == 1
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_segments_say_whether_sam_found_them(run: Path, name: str) -> None:
+    segments = gpd.read_file(run / name / "segments.gpkg", layer="segments")
+    filled = segments["source"] == "fill"
+    assert set(segments["source"]) == {"sam", "fill"}
+    assert segments.loc[~filled, "predicted_iou"].between(0.7, 1.1).all()
+    # Superpixels are small; only what belongs to no mask at all has no score.
+    side = 16
+    assert segments.loc[filled, "area_m2"].median() < segments["area_m2"].sum() / 50
+    assert segments["predicted_iou"].isna().sum() > filled.sum() / 2
+    with rasterio.open(run / name / "segments.tif") as raster:
+        sizes = np.bincount(raster.read(1).ravel())[1:]
+    ordered = segments.sort_values("segment_id")["source"].to_numpy()
+    assert np.median(sizes[ordered == "fill"]) < 4 * side**2
+
+
+def test_without_a_fill_gaps_stay_and_the_features_are_those_asked_for(tmp_path: Path) -> None:
+    quick = ("--points-per-side", "6", "--clusters", "2")
+    features = ("--fill", "none", "--features", "spectral+shape")
+    outcome = alps_geo("label", *paths("neon_osbs_10cm"), "--out", tmp_path, *quick, *features)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert json.loads((tmp_path / "run.json").read_text())["labelled_share"] < 1
+    segments = gpd.read_file(tmp_path / "neon_osbs_10cm" / "segments.gpkg")
+    assert set(segments["source"]) == {"sam"}
+    with np.load(tmp_path / "clusters.npz", allow_pickle=False) as arrays:
+        groups = {name.split(".")[0] for name in arrays["names"]}
+    assert groups == {"mean", "shape"}
+
+
 def test_pixels_without_data_carry_no_label(run: Path) -> None:
     name = "landsat5_int16_1band"
     with rasterio.open(DATA / f"{name}.tif") as scene:
@@ -156,7 +199,10 @@ def test_the_record_says_what_was_run_on_what(run: Path) -> None:
 
 def test_the_cluster_model_holds_plain_arrays(run: Path) -> None:
     with np.load(run / "clusters.npz", allow_pickle=False) as arrays:
-        assert arrays["centers"].shape == (6, 256)
+        assert len(arrays["centers"]) == 6
+        # Of scenes with other bands, only what has no band is compared.
+        assert {name.split(".")[0] for name in arrays["names"]} == {"sam", "texture"}
+        assert len(arrays["kinds"]) == 3
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -246,9 +292,8 @@ def test_the_record_of_a_run_is_a_config_for_the_same_run(run: Path) -> None:
 
 
 def test_fewer_segments_than_the_default_number_of_clusters_is_said(tmp_path: Path) -> None:
-    outcome = alps_geo(
-        "label", *paths("landsat5_int16_1band"), "--out", tmp_path, "--points-per-side", "2"
-    )
+    few = ("--points-per-side", "2", "--fill", "none")
+    outcome = alps_geo("label", *paths("landsat5_int16_1band"), "--out", tmp_path, *few)
     assert outcome.exit_code == 0, outcome.stderr
     assert "note" in outcome.stderr
     assert "clusters" in outcome.stderr

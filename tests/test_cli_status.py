@@ -19,6 +19,7 @@ GRID = TileGrid(64, 160, 32, 0)
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     """A run of two scenes: of the first six tiles are done and two failed, of the other none."""
+
     folder = RunFolder(tmp_path / "out")
     store = folder.tile_store("first", KEY)
     scenes = (
@@ -26,9 +27,10 @@ def folder(tmp_path: Path) -> RunFolder:
         PlannedScene("second", "in/second.tif", "second.none", 4),
     )
     with folder.claimed(Plan("run", scenes, ()), overwrite=False):
+        shape = (32, 32)
         tiles = list(GRID)
         for tile in tiles[:6]:
-            store.save(tile, no_fragments((32, 32)))
+            store.save(tile, no_fragments(shape, bands=1))
         for tile in tiles[6:8]:
             store.fail(FailedTile.of("first", tile, "first.tif: a block is damaged"), tile)
     return folder

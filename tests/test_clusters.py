@@ -1,61 +1,140 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from alps_geo.clusters import ClusterModel, default_colors, fit_clusters
+from alps_geo.clusters import (
+    WEIGHTS,
+    ClusterModel,
+    default_colors,
+    fit_clusters,
+    group_projection,
+)
+from alps_geo.columns import Columns
 from alps_geo.errors import RunError
 
 
-def blobs(per_cluster: int = 50) -> tuple[np.ndarray, np.ndarray]:
+def table(values: NDArray[np.float64], group: str = "texture", kind: str = "rgb") -> Columns:
+    names = tuple(f"{group}.{i}" for i in range(values.shape[1]))
+    return Columns(kind, ("texture",), names, values)
+
+
+def blobs(per_cluster: int = 50) -> tuple[Columns, NDArray[np.int64]]:
     rng = np.random.default_rng(3)
     centers = rng.normal(scale=10, size=(5, 8))
     truth = np.repeat(np.arange(5), per_cluster)
     # Columns of very different size: without standardising, the first alone would decide.
-    features = (centers[truth] + rng.normal(size=(len(truth), 8))) * 10.0 ** np.arange(4, -4, -1)
-    return features, truth
+    values = (centers[truth] + rng.normal(size=(len(truth), 8))) * 10.0 ** np.arange(4, -4, -1)
+    return table(values), truth
+
+
+def fit(columns: Columns, clusters: int, seed: int = 0) -> ClusterModel:
+    return fit_clusters([columns], np.ones(len(columns), int), clusters, seed)
 
 
 def test_well_separated_groups_are_found() -> None:
-    features, truth = blobs()
-    model = fit_clusters(features, np.ones(len(truth), int), 5, seed=0)
-    assert adjusted_rand_score(truth, model.apply(features)) == 1.0
+    columns, truth = blobs()
+    assert adjusted_rand_score(truth, fit(columns, 5).apply(columns)) == 1.0
 
 
 def test_cluster_one_covers_the_most_ground() -> None:
-    features, truth = blobs()
+    columns, truth = blobs()
     area = np.where(truth == 3, 1000, np.where(truth == 1, 500, 10))
-    model = fit_clusters(features, area, 5, seed=0)
-    found = model.apply(features)
+    model = fit_clusters([columns], area, 5, seed=0)
+    found = model.apply(columns)
     assert set(found[truth == 3]) == {1}
     assert set(found[truth == 1]) == {2}
     assert set(found) == {1, 2, 3, 4, 5}
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
-    features, truth = blobs()
-    once = fit_clusters(features, np.ones(len(truth), int), 4, seed=7)
-    again = fit_clusters(features, np.ones(len(truth), int), 4, seed=7)
-    assert once.to_bytes() == again.to_bytes()
+    columns, _ = blobs()
+    assert fit(columns, 4, seed=7).to_bytes() == fit(columns, 4, seed=7).to_bytes()
 
 
 def test_a_saved_model_gives_the_same_clusters() -> None:
-    features, truth = blobs()
-    model = fit_clusters(features, np.ones(len(truth), int), 5, seed=0)
+    columns, _ = blobs()
+    model = fit(columns, 5)
     loaded = ClusterModel.from_bytes(model.to_bytes(), "clusters.npz")
-    np.testing.assert_array_equal(loaded.apply(features), model.apply(features))
+    np.testing.assert_array_equal(loaded.apply(columns), model.apply(columns))
     assert loaded.palette == model.palette
+    assert loaded.names == model.names
+    assert loaded.features == ("texture",)
 
 
-def test_a_constant_feature_does_no_harm() -> None:
-    features, truth = blobs()
-    features[:, 2] = 5.0
-    model = fit_clusters(features, np.ones(len(truth), int), 5, seed=0)
-    assert adjusted_rand_score(truth, model.apply(features)) == 1.0
+def test_a_constant_column_does_no_harm() -> None:
+    columns, truth = blobs()
+    columns.values[:, 2] = 5.0
+    assert adjusted_rand_score(truth, fit(columns, 5).apply(columns)) == 1.0
+
+
+def test_segments_that_are_all_alike_get_clusters() -> None:
+    columns = table(np.full((9, 3), 4.0))
+    with pytest.warns(match="distinct clusters"):
+        assert fit(columns, 3).apply(columns).min() >= 1
+
+
+def test_a_group_counts_by_its_weight_and_not_by_its_columns() -> None:
+    rng = np.random.default_rng(0)
+    names = ["mean.a", *(f"texture.{i}" for i in range(40)), *(f"sam.{i}" for i in range(256))]
+    mixing = rng.normal(size=(256, 256))
+    rows = np.hstack([rng.normal(size=(500, 41)), rng.normal(size=(500, 256)) @ mixing])
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    projection = group_projection(names, rows)
+    for group in ("mean", "texture", "sam"):
+        inside = np.array([name.startswith(group) for name in names])
+        outcome = rows[:, inside] @ projection[inside]
+        assert np.sqrt(outcome.var(axis=0).sum()) == pytest.approx(WEIGHTS[group])
+
+
+def test_bands_count_by_their_contrast_too() -> None:
+    # Two grounds that differ in colour by a tenth of what both vary in brightness.
+    rng = np.random.default_rng(1)
+    truth = np.repeat([0, 1], 200)
+    bright = rng.normal(scale=10, size=(400, 1))
+    values = bright + np.where(truth, 1, -1)[:, None] * [[1.0, -0.5, -0.5]]
+    rows = (values - values.mean(axis=0)) / values.std(axis=0)
+    projected = rows @ group_projection([f"mean.{i}" for i in range(3)], rows)
+    apart = np.linalg.norm(projected[truth == 1].mean(axis=0) - projected[truth == 0].mean(axis=0))
+    assert apart / np.sqrt(projected.var(axis=0).sum()) > 0.8
+
+
+def test_scenes_of_one_kind_share_their_scale() -> None:
+    dark, bright = table(np.array([[0.0], [1.0]] * 20)), table(np.array([[10.0], [11.0]] * 20))
+    model = fit_clusters([dark, bright], np.ones(80, int), 2, seed=0)
+    assert len(set(model.apply(dark))) == 1
+    assert set(model.apply(dark)).isdisjoint(model.apply(bright))
+
+
+def test_scenes_of_two_kinds_are_each_standardised_by_itself() -> None:
+    low = table(np.array([[0.0], [1.0]] * 20), kind="uint8")
+    high = table(np.array([[1000.0], [3000.0]] * 20), kind="uint16")
+    model = fit_clusters([low, high], np.ones(80, int), 2, seed=0)
+    np.testing.assert_array_equal(model.apply(low), model.apply(high))
+    loaded = ClusterModel.from_bytes(model.to_bytes(), "clusters.npz")
+    np.testing.assert_array_equal(loaded.apply(high), model.apply(high))
+
+
+def test_only_columns_that_all_scenes_have_are_compared() -> None:
+    first = Columns("a", ("spectral",), ("mean.red", "mean.nir"), np.eye(4)[:, :2])
+    second = Columns("b", ("spectral",), ("mean.green", "mean.red"), np.eye(4)[:, :2])
+    assert fit_clusters([first, second], np.ones(8, int), 2, seed=0).names == ("mean.red",)
+
+
+def test_scenes_with_nothing_in_common_are_an_error_that_says_what_to_do() -> None:
+    first, second = table(np.eye(4), "mean"), table(np.eye(4), "context", "b")
+    with pytest.raises(RunError, match=r"no feature in common.*add sam or texture to --features"):
+        fit_clusters([first, second], np.ones(8, int), 2, seed=0)
+
+
+def test_a_scene_of_a_kind_that_the_model_does_not_know_is_refused() -> None:
+    with pytest.raises(RunError, match="know scenes of rgb, and this is one of grey"):
+        fit(table(np.eye(4)), 2).apply(table(np.eye(4), kind="grey"))
 
 
 def test_more_clusters_than_segments_is_an_error_that_says_both() -> None:
-    with pytest.raises(RunError, match="9 clusters asked for, but SAM found only 5 segments"):
-        fit_clusters(np.eye(5), np.ones(5, int), 9, seed=0)
+    with pytest.raises(RunError, match="9 clusters asked for, but there are only 5 segments"):
+        fit(table(np.eye(5)), 9)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a zip", b"PK\x03\x04 cut short"])
@@ -65,8 +144,8 @@ def test_what_is_no_model_is_refused(data: bytes) -> None:
 
 
 def test_nothing_to_apply_gives_nothing() -> None:
-    model = fit_clusters(np.eye(3), np.ones(3, int), 2, seed=0)
-    assert model.apply(np.empty((0, 3))).shape == (0,)
+    model = fit(table(np.eye(3)), 2)
+    assert model.apply(table(np.empty((0, 3)))).shape == (0,)
 
 
 def test_colours_differ_and_never_run_out() -> None:

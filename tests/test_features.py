@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from alps_geo.features import RegionSums, embedding_sums, pixel_counts, pixel_sums
+from alps_geo.features import RegionSums, embedding_sums, moment_sums, pixel_counts, pixel_sums
 
 LABELS = arrays(np.int32, (13, 9), elements=st.integers(0, 4))
 
@@ -61,11 +61,32 @@ def test_sums_of_two_halves_are_the_sum_of_the_whole(labels: np.ndarray, cut: in
 def test_grouping_adds_rows_and_leaves_out_group_zero() -> None:
     sums = RegionSums(
         weight=np.array([2.0, 3.0, 5.0, 7.0]),
+        mask_weight=np.array([0.0, 3.0, 5.0, 7.0]),
         feature_sums=np.array([[2.0], [3.0], [5.0], [7.0]]),
-        score_sums=np.array([[1.0, 2.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
+        texture_sums=np.array([[4.0], [0.0], [0.0], [5.0]]),
+        context_sums=np.array([[4.0, 2.0], [0.0, 0.0], [5.0, 10.0], [14.0, 7.0]]),
+        score_sums=np.array([[0.0, 0.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
     )
     grouped = sums.grouped(np.array([2, 0, 1, 2]), 2)
     np.testing.assert_array_equal(grouped.weight, [5, 9])
     np.testing.assert_allclose(grouped.features, [[1.0], [1.0]])
-    np.testing.assert_allclose(grouped.predicted_iou, [4 / 5, 7 / 9])
+    np.testing.assert_allclose(grouped.mean_of(grouped.texture_sums), [[0.0], [1.0]])
+    np.testing.assert_allclose(grouped.mean_of(grouped.context_sums), [[1.0, 2.0], [2.0, 1.0]])
+    # The scores of a segment are those of the pixels that masks own.
+    np.testing.assert_allclose(grouped.predicted_iou, [4 / 5, 6 / 7])
     np.testing.assert_allclose(grouped.stability_score, [1.0, 1.0])
+    assert grouped.is_filled.tolist() == [False, False]
+    assert sums.is_filled.tolist() == [True, False, False, False]
+    assert np.isnan(sums.predicted_iou[0])
+
+
+@given(LABELS, st.tuples(st.integers(0, 50_000), st.integers(0, 50_000)))
+def test_moments_are_those_of_the_scene_s_rows_and_columns(
+    labels: np.ndarray, origin: tuple[int, int]
+) -> None:
+    sums = moment_sums(labels, 4, origin)
+    for label in range(1, 5):
+        row, col = (axis.astype(float) for axis in np.nonzero(labels == label))
+        row, col = row + origin[0], col + origin[1]
+        terms = (row, col, row**2, col**2, row * col)
+        np.testing.assert_allclose(sums[label - 1], [term.sum() for term in terms])

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alps_geo.fragments import CUT, OWNED, cut_fragments
+from alps_geo.descriptors import band_scale
+from alps_geo.fragments import CUT, OWNED, Fragments, cut_fragments, touching_pairs
 from alps_geo.grid import TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
@@ -30,11 +31,26 @@ def pixels_of(valid: NDArray[np.bool_]) -> TilePixels:
     )
 
 
+def cut(
+    pixels: TilePixels,
+    masks: TileMasks,
+    grid: TileGrid | None = None,
+    *,
+    gate: float = 1.0,
+    fill: bool,
+) -> Fragments:
+    """Cut the fragments of the first tile of a grid, by default of a grid of one tile."""
+    height, width = pixels.valid.shape
+    grid = TileGrid(height, width, max(height, width), 0) if grid is None else grid
+    return cut_fragments(
+        grid, grid[0, 0], pixels, masks, band_scale(pixels), max_mask_area=gate, fill=fill
+    )
+
+
 def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: TileMasks) -> None:
     valid = np.ones((16, 16), dtype=bool)
     valid[:, 15] = False
-    grid = TileGrid(16, 16, 16, 4)
-    fragments = cut_fragments(grid, grid[0, 0], pixels_of(valid), overlapping, max_mask_area=1.0)
+    fragments = cut(pixels_of(valid), overlapping, fill=False)
     assert fragments.labels[5, 5] == 2
     assert fragments.labels[3, 3] == 1
     assert fragments.labels[0, 0] == 3
@@ -44,9 +60,7 @@ def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: Tile
 
 
 def test_the_gate_drops_masks_that_cover_too_much(overlapping: TileMasks) -> None:
-    grid = TileGrid(16, 16, 16, 4)
-    pixels = pixels_of(np.ones((16, 16), bool))
-    fragments = cut_fragments(grid, grid[0, 0], pixels, overlapping, 0.5)
+    fragments = cut(pixels_of(np.ones((16, 16), bool)), overlapping, gate=0.5, fill=False)
     assert fragments.labels[0, 0] == 0
     assert fragments.size.tolist() == [84, 16]
 
@@ -61,7 +75,64 @@ def test_fragments_are_ranked_by_how_well_the_tile_knows_them() -> None:
     dense[3, 0:2, 12:15] = True  # its centroid is in column 13, the last of the core
     scores = np.ones(4, np.float32)
     masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 1, 1), np.float32))
-    fragments = cut_fragments(grid, grid[0, 0], pixels_of(np.ones((16, 16), bool)), masks, 1.0)
+    fragments = cut(pixels_of(np.ones((16, 16), bool)), masks, grid, fill=False)
     assert fragments.rank.tolist() == [OWNED, CUT, CUT, OWNED]
     assert fragments.sums.weight[0] == 16
     assert fragments.sums.weight[1] == pytest.approx(4 * (8 + 4 / 2))
+
+
+def test_filling_leaves_no_valid_pixel_out_and_says_what_it_filled(
+    overlapping: TileMasks,
+) -> None:
+    valid = np.ones((16, 16), dtype=bool)
+    valid[:, 15] = False
+    fragments = cut(pixels_of(valid), overlapping, gate=0.5, fill=True)
+    np.testing.assert_array_equal(fragments.labels > 0, valid)
+    assert fragments.size[:2].tolist() == [84, 16]
+    assert fragments.sums.is_filled.tolist() == [False, False] + [True] * (len(fragments.sums) - 2)
+    assert fragments.size.sum() == valid.sum()
+
+
+def blocks(side: int) -> TilePixels:
+    """Draw one even quarter beside three that are checkered, in three bands."""
+    rng = np.random.default_rng(0)
+    coarse = rng.choice([-1.0, 1.0], size=(3, side // 16, side // 16))
+    bands = coarse.repeat(16, axis=1).repeat(16, axis=2) * 100 + rng.normal(size=(3, side, side))
+    bands[:, : side // 2, : side // 2] = rng.normal(size=(3, side // 2, side // 2))
+    return TilePixels(
+        np.zeros((side, side, 3), np.uint8), bands.astype(np.float32), np.ones((side, side), bool)
+    )
+
+
+def test_large_uneven_masks_give_way_to_superpixels_and_even_ones_stay_whole() -> None:
+    side = 128
+    dense = np.zeros((3, side, side), dtype=bool)
+    dense[0, : side // 2, : side // 2] = True  # even
+    dense[1, side // 2 :] = True  # uneven
+    dense[2, 8:40, 70:86] = True  # uneven, but small
+    masks = TileMasks.from_dense(
+        dense,
+        np.full(3, 0.9, np.float32),
+        np.full(3, 0.9, np.float32),
+        np.ones((256, 4, 4), np.float32),
+    )
+    pixels = blocks(side)
+    whole = cut(pixels, masks, fill=False)
+    assert whole.size.tolist() == dense.sum(axis=(1, 2)).tolist()
+    filled = cut(pixels, masks, fill=True)
+    assert np.unique(filled.labels[dense[0]]).tolist() == [1]
+    assert np.unique(filled.labels[dense[2]]).tolist() == [2]
+    lower = np.unique(filled.labels[dense[1]])
+    assert len(lower) > 16
+    assert filled.sums.is_filled[lower - 1].all()
+    # No fill lies on both sides of a mask's border, nor across two colours.
+    sign = np.sign(pixels.bands)
+    for number in lower.tolist():
+        inside = filled.labels == number
+        assert (np.abs(sign[:, inside].mean(axis=1)) > 0.6).all()
+
+
+def test_labels_touch_along_sides_not_corners_and_not_across_gaps() -> None:
+    labels = np.array([[1, 1, 0, 4], [1, 2, 0, 4], [3, 2, 5, 5]], dtype=np.int32)
+    assert touching_pairs(labels).tolist() == [[1, 2], [1, 3], [2, 3], [2, 5], [4, 5]]
+    assert touching_pairs(labels[:1, :1]).shape == (0, 2)

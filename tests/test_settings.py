@@ -1,7 +1,8 @@
 import pytest
 
+from alps_geo import columns
 from alps_geo.errors import SettingsError
-from alps_geo.settings import LabelSettings
+from alps_geo.settings import FEATURES, LabelSettings
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,9 @@ from alps_geo.settings import LabelSettings
         ({"tile_size": 10}, "tile_size is 10, expected 64 to 16384"),
         ({"overlap": 600}, "overlap is 600, expected 0 to 512"),
         ({"pred_iou_thresh": 1.5}, "pred_iou_thresh is 1.5, expected 0 to 1"),
+        ({"fill": "water"}, "fill is 'water', expected one of none, superpixels"),
+        ({"features": "sam+colour"}, "features is 'colour', expected one of sam, spectral, "),
+        ({"features": ""}, "features is '', expected one of sam, spectral, "),
         ({"bands": (1, 2)}, "bands is 1,2, expected one or three band numbers from 1"),
         ({"bands": (0, 1, 2)}, "bands is 0,1,2"),
         ({"stretch": (98.0, 2.0)}, "stretch is 98,2, expected two percentiles"),
@@ -27,3 +31,11 @@ def test_values_out_of_range_are_named(wrong: dict[str, object], message: str) -
 def test_the_overlap_follows_the_tile_size() -> None:
     assert LabelSettings(tile_size=512).tile_overlap == 64
     assert LabelSettings(tile_size=512, overlap=0).tile_overlap == 0
+
+
+def test_features_are_a_set() -> None:
+    assert LabelSettings(features="texture + sam+texture").feature_names == ("sam", "texture")
+
+
+def test_every_feature_that_can_be_chosen_exists() -> None:
+    assert tuple(columns.FEATURES) == FEATURES

@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.windows import Window
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
+from alps_geo.descriptors import band_scale
 from alps_geo.fragments import Fragments, cut_fragments, no_fragments
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
@@ -20,7 +22,10 @@ def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
     # The feature of a pixel is its own value, which the pooling then has to give back.
     embedding = np.full((256, 1, 1), 0.5, np.float32)
     masks = TileMasks.from_dense(dense, scores, scores - 0.1, embedding)
-    return cut_fragments(grid, tile, pixels_of(labels), masks, max_mask_area=1.0)
+    pixels = pixels_of(labels)
+    return cut_fragments(
+        grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1.0, fill=False
+    )
 
 
 def pixels_of(labels: NDArray[np.integer], valid: NDArray[np.bool_] | None = None) -> TilePixels:
@@ -38,9 +43,13 @@ def read_coordinates(window: Window) -> TilePixels:
     return TilePixels(pixels.image, pixels.bands + offset[:, None, None], pixels.valid)
 
 
-def assembled(grid: TileGrid, scene: NDArray[np.int32]) -> tuple[NDArray[np.uint32], Segments]:
+def assembled(
+    grid: TileGrid, scene: NDArray[np.int32], min_area: int = 1, *, keep_specks: bool = False
+) -> tuple[NDArray[np.uint32], Segments]:
     tiles = {tile: planted(scene, grid, tile) for tile in grid}
-    found = stitch(grid, tiles.__getitem__, read_coordinates)
+    found = stitch(
+        grid, tiles.__getitem__, read_coordinates, min_area=min_area, keep_specks=keep_specks
+    )
     result = np.zeros(scene.shape, dtype=np.uint32)
     for window, block in paint(grid, found.ids, tiles.__getitem__):
         result[window.toslices()] = block
@@ -78,6 +87,9 @@ def test_planted_segments_come_back_whatever_the_grid(
     for axis, coordinates in enumerate(np.indices(scene.shape)):
         expected = ndimage.mean(coordinates, result, ids) if len(ids) else []
         np.testing.assert_allclose(found.band_means[:, axis], expected)
+        np.testing.assert_allclose(found.moments[:, axis], expected)
+        spread = [np.std(coordinates, where=result == i) for i in ids]
+        np.testing.assert_allclose(found.band_stds[:, axis], spread, atol=1e-5)
 
 
 def relabel_by_pairs(scene: NDArray[np.int32], result: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -116,9 +128,54 @@ def test_small_segments_are_dropped_and_ids_stay_without_gaps() -> None:
     assert found.area.tolist() == [100]
 
 
+@st.composite
+def mosaics_and_grids(draw: st.DrawFn) -> tuple[NDArray[np.int32], TileGrid]:
+    """Draw patches of all sizes that leave no pixel out, and a grid."""
+    height, width = draw(st.integers(1, 50)), draw(st.integers(1, 50))
+    tile_size = draw(st.integers(4, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    points = rng.integers(0, (height, width), (draw(st.integers(1, 60)), 2))
+    _, nearest = cKDTree(points).query(np.argwhere(np.ones((height, width), bool)))
+    scene = nearest.reshape(height, width) + 1
+    return scene, TileGrid(height, width, tile_size, draw(st.integers(0, tile_size // 2)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(mosaics_and_grids(), st.integers(1, 30))
+def test_specks_join_a_neighbour_and_every_pixel_keeps_a_segment(
+    case: tuple[NDArray[np.int32], TileGrid], min_area: int
+) -> None:
+    scene, grid = case
+    result, found = assembled(grid, scene, min_area, keep_specks=True)
+    np.testing.assert_array_equal(np.unique(result), np.arange(1, len(found) + 1))
+    np.testing.assert_array_equal(found.area, np.bincount(result.ravel())[1:])
+    rows = np.indices(scene.shape)[0].ravel()
+    mean_rows = np.bincount(result.ravel(), rows)[1:] / found.area
+    np.testing.assert_allclose(found.band_means[:, 0], mean_rows)
+    # What was whole stays whole, whatever joined it.
+    pairs = np.unique(np.stack([scene.ravel(), result.ravel()]), axis=1)
+    if len(grid) == 1:
+        assert len(np.unique(pairs[0])) == pairs.shape[1]
+        assert found.area.min() >= min(min_area, scene.size)
+
+
+def test_a_speck_joins_the_largest_of_its_neighbours_and_none_else() -> None:
+    scene = np.repeat([[1, 1, 1, 1, 2, 3, 3, 3, 3, 3]], 2, axis=0).astype(np.int32)
+    result, found = assembled(TileGrid(2, 10, 16, 2), scene, 3, keep_specks=True)
+    assert found.area.tolist() == [8, 12]
+    assert result[0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2, 2, 2]
+
+
+def test_a_speck_that_touches_nothing_stays() -> None:
+    scene = np.zeros((9, 9), dtype=np.int32)
+    scene[4, 4] = 1
+    _, found = assembled(TileGrid(9, 9, 16, 2), scene, 5, keep_specks=True)
+    assert found.area.tolist() == [1]
+
+
 def test_a_scene_without_masks_has_no_segments() -> None:
     grid = TileGrid(8, 8, 8, 2)
-    found = stitch(grid, lambda _: no_fragments((8, 8)), read_coordinates)
+    found = stitch(grid, lambda _: no_fragments((8, 8), 2), read_coordinates)
     assert len(found) == 0
     assert found.band_means.shape == (0, 2)
 

@@ -23,7 +23,14 @@ from alps_geo.store import (
 FIRST, SECOND = TileGrid(8, 14, 8, 2)
 FRAGMENTS = Fragments(
     np.arange(64, dtype=np.int32).reshape(8, 8) % 3,
-    RegionSums(np.array([21.0, 21.0]), np.ones((2, 256)), np.array([[1.0, 2], [3, 4]])),
+    RegionSums(
+        weight=np.array([21.0, 21.0]),
+        mask_weight=np.array([21.0, 0.0]),
+        feature_sums=np.ones((2, 256)),
+        texture_sums=np.full((2, 3), 0.25),
+        context_sums=np.full((2, 8), -1.5),
+        score_sums=np.array([[1.0, 2], [0, 0]]),
+    ),
     size=np.array([21, 21]),
     rank=np.array([1, 3], dtype=np.uint8),
 )

@@ -19,13 +19,13 @@ from alps_geo.scene import read_overview
 from alps_geo.vectorize import polygonize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
-    from alps_geo.clusters import ClusterModel
+    from alps_geo.clusters import Color
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
@@ -62,7 +62,8 @@ def write_results(
     scene: Scene,
     blocks: Iterable[tuple[Window, NDArray[np.uint32]]],
     segments: Segments,
-    model: ClusterModel,
+    cluster: NDArray[np.int64],
+    palette: Mapping[int, Color],
 ) -> SceneResults:
     """Write labels, segments, polygons and preview of a scene.
 
@@ -76,15 +77,16 @@ def write_results(
         The segment ids of the scene, piece by piece.
     segments : Segments
         What is known of them.
-    model : ClusterModel
-        The clusters.
+    cluster : ndarray of int64, shape (n,)
+        Cluster of each segment.
+    palette : mapping of int to (red, green, blue)
+        Colour of each cluster there is, also of those that this scene lacks.
 
     Raises
     ------
     RunError
         If a file cannot be written; those before it are whole, it and those after it are absent.
     """
-    cluster = model.apply(segments.sums.features)
     cluster_of_id = np.concatenate([[0], cluster])
     on_grid = partial(
         write_cog,
@@ -95,7 +97,7 @@ def write_results(
     )
 
     on_grid(folder / "segments.tif", blocks, dtype=np.uint32, description="segment id")
-    label_type = np.uint8 if len(model) <= 255 else np.uint16
+    label_type = np.uint8 if len(palette) <= 255 else np.uint16
     with rasterio.open(folder / "segments.tif") as ids:
         on_grid(
             folder / "labels.tif",
@@ -105,16 +107,16 @@ def write_results(
             ),
             dtype=label_type,
             description="cluster",
-            colormap=model.palette,
+            colormap=palette,
         )
-    write_raster_style(folder / "labels.tif", model.palette)
-    ground = _write_polygons(folder, scene, segments, cluster, model)
-    _write_preview(folder, scene, model)
+    write_raster_style(folder / "labels.tif", palette)
+    ground = _write_polygons(folder, scene, segments, cluster, palette)
+    _write_preview(folder, scene, palette)
     return SceneResults(
         valid_pixels=segments.valid_pixels,
-        cluster_segments=_per_cluster(cluster, None, len(model)).astype(np.int64),
-        cluster_pixels=_per_cluster(cluster, segments.area, len(model)).astype(np.int64),
-        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(model)),
+        cluster_segments=_per_cluster(cluster, None, len(palette)).astype(np.int64),
+        cluster_pixels=_per_cluster(cluster, segments.area, len(palette)).astype(np.int64),
+        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(palette)),
     )
 
 
@@ -123,7 +125,7 @@ def _write_polygons(
     scene: Scene,
     segments: Segments,
     cluster: NDArray[np.int64],
-    model: ClusterModel,
+    palette: Mapping[int, Color],
 ) -> NDArray[np.float64]:
     """Write segments.gpkg; return the area of each segment, in m² or pixels."""
     area = np.zeros(len(segments))
@@ -136,7 +138,7 @@ def _write_polygons(
                 area[polygons.segment_id - 1] = measures.area
                 yield _attributes(scene, segments, cluster, polygons, measures)
 
-    write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette)
+    write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=palette)
     return area
 
 
@@ -157,6 +159,7 @@ def _attributes(
         {
             "segment_id": polygons.segment_id,
             "cluster": cluster[rows],
+            "source": np.where(segments.sums.is_filled[rows], "fill", "sam"),
             names[0]: measures.area,
             names[1]: measures.perimeter,
             "predicted_iou": segments.sums.predicted_iou[rows],
@@ -168,7 +171,7 @@ def _attributes(
     )
 
 
-def _write_preview(folder: Path, scene: Scene, model: ClusterModel) -> None:
+def _write_preview(folder: Path, scene: Scene, palette: Mapping[int, Color]) -> None:
     pixels = read_overview(scene, PREVIEW_SIZE)
     with rasterio.open(folder / "labels.tif") as raster:
         labels = raster.read(1, out_shape=pixels.valid.shape)
@@ -177,7 +180,7 @@ def _write_preview(folder: Path, scene: Scene, model: ClusterModel) -> None:
         pixels.image,
         labels,
         pixels.valid,
-        palette=model.palette,
+        palette=palette,
         title=scene.name,
     )
 

@@ -1,0 +1,157 @@
+"""From sums to columns: what the clusters compare, in named groups.
+
+Each feature that a user can choose stands for one or more groups; each group counts by its weight,
+however many columns it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alps_geo.descriptors import CONTEXT_SCALES, TEXTURE_SCALES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from alps_geo.stitch import Segments
+
+    Named = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Named columns that describe segments of one scene, or of scenes of one kind.
+
+    Attributes
+    ----------
+    kind : str
+        Scenes of one kind have the same bands in the same units.
+    features : tuple of str
+        The features that the columns come from.
+    names : tuple of str
+        ``group.column``, the columns of a group in a row.
+    values : ndarray of float64, shape (n, C)
+    """
+
+    kind: str
+    features: tuple[str, ...]
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def select(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Return the values of the columns of these names, in their order.
+
+        Raises
+        ------
+        KeyError
+            If there is no column of a name.
+        """
+        place = {name: index for index, name in enumerate(self.names)}
+        return self.values[:, [place[name] for name in names]]
+
+
+def segment_columns(
+    segments: Segments, band_names: Sequence[str], dtype: str, features: Sequence[str]
+) -> Columns:
+    """Describe segments by the chosen features.
+
+    Parameters
+    ----------
+    segments : Segments
+        What is to be described.
+    band_names : sequence of str
+        Names of the bands.
+    dtype : str
+        Data type of the bands.
+    features : sequence of str
+        Keys of `FEATURES`.
+    """
+    columns: Named = {}
+    for feature in features:
+        columns |= FEATURES[feature](segments, band_names)
+    values = list(columns.values())
+    return Columns(
+        kind=f"{dtype}: {', '.join(band_names)}",
+        features=tuple(features),
+        names=tuple(columns),
+        values=np.stack(values, axis=1) if values else np.empty((len(segments), 0)),
+    )
+
+
+def group_of(name: str) -> str:
+    """Return the group that a column belongs to."""
+    return name.split(".", 1)[0]
+
+
+def _sam(segments: Segments, _: Sequence[str]) -> Named:
+    return {f"sam.{i}": column for i, column in enumerate(segments.sums.features.T)}
+
+
+def _spectral(segments: Segments, bands: Sequence[str]) -> Named:
+    """Mean of each band, and normalised differences where the bands for them are known."""
+    means = dict(zip(bands, segments.band_means.T, strict=True))
+    columns = {f"mean.{band}": values for band, values in means.items()}
+    for index, (plus, minus) in INDICES.items():
+        if plus in means and minus in means:
+            total = means[plus] + means[minus]
+            usable = np.abs(total) > 1e-9 * np.abs(total).max(initial=0)
+            ratio = (means[plus] - means[minus]) / np.where(usable, total, 1)
+            # Outside -1..1 there are only artefacts of bands that go below zero.
+            columns[f"index.{index}"] = np.where(usable, np.clip(ratio, -1, 1), 0)
+    return columns
+
+
+def _spread(segments: Segments, bands: Sequence[str]) -> Named:
+    """Describe the segment by the standard deviation of each band inside it."""
+    stds = segments.band_stds.T
+    return {f"spread.{band}": column for band, column in zip(bands, stds, strict=True)}
+
+
+def _texture(segments: Segments, _: Sequence[str]) -> Named:
+    means = segments.sums.mean_of(segments.sums.texture_sums)
+    return {
+        f"texture.{scale:g}": column for scale, column in zip(TEXTURE_SCALES, means.T, strict=True)
+    }
+
+
+def _context(segments: Segments, bands: Sequence[str]) -> Named:
+    names = [f"context.{band}.{scale:g}" for scale in CONTEXT_SCALES for band in bands]
+    means = segments.sums.mean_of(segments.sums.context_sums)
+    return dict(zip(names, means.T, strict=True))
+
+
+def _shape(segments: Segments, _: Sequence[str]) -> Named:
+    """Size, elongation and solidity, from the moments: those of the ellipse of equal moments."""
+    row, col, row_row, col_col, row_col = segments.moments.T
+    # A pixel is a square of variance 1/12, not a point.
+    rows = np.maximum(row_row - row * row, 0) + 1 / 12
+    cols = np.maximum(col_col - col * col, 0) + 1 / 12
+    cross = row_col - row * col
+    middle = (rows + cols) / 2
+    half = np.sqrt(np.maximum(((rows - cols) / 2) ** 2 + cross**2, 0))
+    major, minor = middle + half, np.maximum(middle - half, 1 / 12)
+    return {
+        "shape.size": np.log(segments.area),
+        "shape.elongation": 0.5 * np.log(major / minor),
+        "shape.solidity": segments.area / (4 * np.pi * np.sqrt(major * minor)),
+    }
+
+
+FEATURES: dict[str, Callable[[Segments, Sequence[str]], Named]] = {
+    "sam": _sam,
+    "spectral": _spectral,
+    "spread": _spread,
+    "texture": _texture,
+    "context": _context,
+    "shape": _shape,
+}
+
+INDICES = {"ndvi": ("nir", "red"), "ndwi": ("green", "nir")}

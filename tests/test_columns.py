@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from alps_geo.columns import Columns, group_of, segment_columns
+from alps_geo.features import RegionSums, moment_sums
+from alps_geo.settings import FEATURES
+from alps_geo.stitch import Segments
+
+
+def segments(
+    band_means: NDArray[np.float64], masks: list[NDArray[np.bool_]] | None = None
+) -> Segments:
+    """Segments of given band means and, if need be, shapes."""
+    count = len(band_means)
+    masks = masks or [np.ones((4, 4), bool)] * count
+    area = np.array([mask.sum() for mask in masks])
+    moments = np.concatenate([moment_sums(mask.astype(int), 1, (100, 200)) for mask in masks])
+    weight = np.full(count, 2.0)
+    return Segments(
+        sums=RegionSums(
+            weight=weight,
+            mask_weight=weight,
+            feature_sums=np.arange(count * 4.0).reshape(count, 4),
+            texture_sums=np.ones((count, 3)),
+            context_sums=np.tile(band_means, 2) * 2 * weight[:, None],
+            score_sums=np.ones((count, 2)),
+        ),
+        area=area,
+        band_means=band_means,
+        band_stds=band_means / 10,
+        moments=moments / area[:, None],
+        ids=(),
+        valid_pixels=int(area.sum()),
+    )
+
+
+def columns(found: Segments, bands: str, *features: str) -> Columns:
+    return segment_columns(found, bands.split(), "uint8", features)
+
+
+def test_every_feature_yields_its_own_groups() -> None:
+    found = columns(segments(np.array([[1.0, 2, 3, 4]])), "red green blue nir", *FEATURES)
+    groups = list(dict.fromkeys(map(group_of, found.names)))
+    assert groups == ["sam", "mean", "index", "spread", "texture", "context", "shape"]
+    assert found.values.shape == (1, len(found.names))
+    assert np.isfinite(found.values).all()
+    assert found.select(["spread.nir", "context.red.16", "sam.3"]).tolist() == [[0.4, 2.0, 1.5]]
+
+
+def test_indices_are_there_where_their_bands_are() -> None:
+    rows = np.array([[30.0, 20.0, 10.0, 90.0], [0.0, 0.0, 0.0, 0.0]])
+    found = columns(segments(rows), "red green blue nir", "spectral")
+    assert found.select(["index.ndvi", "index.ndwi"]).tolist() == pytest.approx(
+        np.array([[60 / 120, -70 / 110], [0, 0]])
+    )
+    without = columns(segments(rows[:, :3]), "red green blue", "spectral")
+    assert without.names == ("mean.red", "mean.green", "mean.blue")
+
+
+def test_scenes_are_of_one_kind_if_bands_and_type_agree() -> None:
+    found = segments(np.ones((1, 3)))
+    kinds = {
+        segment_columns(found, bands.split(), dtype, ["sam"]).kind
+        for bands, dtype in [("r g b", "uint8"), ("r g b", "uint16"), ("b g r", "uint8")]
+    }
+    assert len(kinds) == 3
+
+
+def test_shapes_are_told_apart_wherever_they_lie() -> None:
+    square = np.ones((12, 12), bool)
+    stripe = np.ones((3, 48), bool)
+    ring = np.ones((14, 14), bool)
+    ring[2:12, 2:12] = False
+    turned = np.tri(34, k=1, dtype=bool) & np.tri(34, k=1, dtype=bool).T
+    shapes = [square, stripe, stripe.T, ring, turned]
+    found = columns(segments(np.ones((5, 1)), shapes), "grey", "shape")
+    size, elongation, solidity = found.values.T
+    np.testing.assert_allclose(np.exp(size), [mask.sum() for mask in shapes])
+    assert elongation[0] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(elongation[1:3], np.log(16), rtol=1e-6)
+    assert elongation[4] > 2
+    # An ellipse has 1; a square is close to it, and a ring is mostly hole.
+    assert solidity[0] == pytest.approx(3 / np.pi, rel=0.01)
+    assert solidity[3] < 0.6
