@@ -1,7 +1,7 @@
 """From the masks of one tile to fragments: disjoint, and described by weighted sums.
 
-Where masks overlap, the smaller one owns the pixel. What no mask owns, and what a mask lumps
-together, is filled with superpixels.
+Where masks overlap, the smaller one owns the pixel. What no mask owns, and what a large mask lumps
+together or has not whole, is filled with superpixels.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def cut_fragments(
         Masks that cover a larger share of the window are dropped: the filtering gate of ALPS
         (arXiv 2406.10855).
     fill : bool
-        Whether superpixels take the place of large uneven masks, and fill what is left, so that
-        every valid pixel has a fragment.
+        Whether superpixels take the place of masks that are large and uneven or cut off, and fill
+        what is left, so that every valid pixel has a fragment.
     """
     standard = scale.standardise(pixels.bands, pixels.valid)
     kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
@@ -106,7 +106,8 @@ def cut_fragments(
     pieces = np.zeros_like(owner)
     if fill:
         cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
-        owner[coarse_regions(owner, cells, standard)[owner]] = 0
+        coarse = coarse_regions(owner, cells, standard, _on_inner_edges(owner, tile.core_slices))
+        owner[coarse[owner]] = 0
         # A superpixel that masks cut apart is several fragments.
         pieces = _connected_pieces(np.where(owner == 0, cells, 0))
     # Masks that smaller ones cover whole leave no fragment.
@@ -172,9 +173,15 @@ def paint_masks(
 
 
 def coarse_regions(
-    regions: NDArray[np.int32], cells: NDArray[np.int32], standard: NDArray[np.float32]
+    regions: NDArray[np.int32],
+    cells: NDArray[np.int32],
+    standard: NDArray[np.float32],
+    cut: NDArray[np.integer],
 ) -> NDArray[np.bool_]:
-    """Find regions that lump things together: large, and made of superpixels that differ.
+    """Find regions that superpixels describe better: large, and uneven or cut off.
+
+    What is uneven lumps things together. What the window's edge cuts off ends in a straight line
+    where the next tile sees it otherwise; superpixels take over from tile to tile without a seam.
 
     Parameters
     ----------
@@ -184,6 +191,8 @@ def coarse_regions(
         Superpixel of every pixel, from 1; 0 for none.
     standard : ndarray of float32, shape (B, H, W)
         Standardised bands: their variance over the scene is 1.
+    cut : ndarray of int
+        The regions that are cut off.
 
     Returns
     -------
@@ -199,8 +208,9 @@ def coarse_regions(
         image = np.concatenate([[0.0], means])[cells]
         first, second = (pixel_sums(regions, count, image[None] ** power)[:, 0] for power in (1, 2))
         variance += second / np.maximum(area, 1) - (first / np.maximum(area, 1)) ** 2
-    uneven = variance > COARSE_VARIANCE * len(standard)
-    return np.concatenate([[False], uneven & (area > COARSE_AREA)])
+    coarse = variance > COARSE_VARIANCE * len(standard)
+    coarse[cut - 1] = True
+    return np.concatenate([[False], coarse & (area > COARSE_AREA)])
 
 
 def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:

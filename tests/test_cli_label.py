@@ -147,7 +147,7 @@ def test_without_a_fill_gaps_stay_and_the_features_are_those_asked_for(tmp_path:
     outcome = alps_geo("label", *paths("neon_osbs_10cm"), "--out", tmp_path, *quick, *features)
     assert outcome.exit_code == 0, outcome.stderr
     assert json.loads((tmp_path / "run.json").read_text())["labelled_share"] < 1
-    segments = gpd.read_file(tmp_path / "neon_osbs_10cm" / "segments.gpkg")
+    segments = gpd.read_file(tmp_path / "neon_osbs_10cm" / "segments.gpkg", layer="segments")
     assert set(segments["source"]) == {"sam"}
     with np.load(tmp_path / "clusters.npz", allow_pickle=False) as arrays:
         groups = {name.split(".")[0] for name in arrays["names"]}

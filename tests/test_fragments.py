@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from alps_geo.descriptors import band_scale
-from alps_geo.fragments import CUT, OWNED, Fragments, cut_fragments, touching_pairs
+from alps_geo.fragments import CUT, FILLED, OWNED, Fragments, cut_fragments, touching_pairs
 from alps_geo.grid import TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
@@ -136,3 +136,23 @@ def test_labels_touch_along_sides_not_corners_and_not_across_gaps() -> None:
     labels = np.array([[1, 1, 0, 4], [1, 2, 0, 4], [3, 2, 5, 5]], dtype=np.int32)
     assert touching_pairs(labels).tolist() == [[1, 2], [1, 3], [2, 3], [2, 5], [4, 5]]
     assert touching_pairs(labels[:1, :1]).shape == (0, 2)
+
+
+def test_large_masks_that_the_window_cuts_off_give_way_but_not_at_the_edge_of_the_scene() -> None:
+    grid = TileGrid(128, 240, 128, 16)
+    dense = np.zeros((3, 128, 128), dtype=bool)
+    dense[0, :48, :48] = True  # at the scene's own edge
+    dense[1, 60:100, 80:] = True  # at the edge beyond which the scene goes on
+    dense[2, 120:124, 100:] = True  # there too, but small
+    scores = np.full(3, 0.9, np.float32)
+    masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 4, 4), np.float32))
+    even = TilePixels(
+        np.zeros((128, 128, 3), np.uint8),
+        np.random.default_rng(0).normal(size=(1, 128, 128)).astype(np.float32),
+        np.ones((128, 128), bool),
+    )
+    fragments = cut(even, masks, grid, fill=True)
+    assert np.unique(fragments.labels[dense[0]]).tolist() == [1]
+    assert np.unique(fragments.labels[dense[2]]).tolist() == [2]
+    assert fragments.sums.is_filled[np.unique(fragments.labels[dense[1]]) - 1].all()
+    assert (fragments.rank == FILLED).sum() == fragments.sums.is_filled.sum()

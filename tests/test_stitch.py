@@ -216,3 +216,35 @@ def test_every_pixel_is_counted_once_when_tiles_disagree(
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
     assert (found.area >= 4).all()
     assert result.max(initial=0) == len(found)
+
+
+def test_fill_yields_to_whole_masks_of_another_tile_and_not_to_cut_off_ones() -> None:
+    grid = TileGrid(64, 96, 64, 32)  # cores end at column 48
+    left, right = grid
+    valid = np.ones((64, 64), bool)
+    pixels = TilePixels(np.zeros((64, 64, 3), np.uint8), np.ones((1, 64, 64), np.float32), valid)
+    whole, cut_off = np.zeros((2, 64, 64), dtype=bool)
+    whole[4:20, 10:30] = True  # columns 42 to 62 of the scene, its centroid in the right core
+    cut_off[40:60, :20] = True  # from the right tile's edge, columns 32 to 52
+    scores = np.full(2, 0.9, np.float32)
+    embedding = np.ones((256, 4, 4), np.float32)
+    masks = {
+        left: TileMasks.from_dense(np.zeros((0, 64, 64), bool), scores[:0], scores[:0], embedding),
+        right: TileMasks.from_dense(np.stack([whole, cut_off]), scores, scores, embedding),
+    }
+    tiles = {
+        tile: cut_fragments(
+            grid, tile, pixels, masks[tile], band_scale(pixels), max_mask_area=1.0, fill=True
+        )
+        for tile in grid
+    }
+    found = stitch(grid, tiles.__getitem__, lambda w: read_coordinates(w), keep_specks=True)
+    ids = np.zeros((64, 96), dtype=np.uint32)
+    for window, block in paint(grid, found.ids, tiles.__getitem__):
+        ids[window.toslices()] = block
+    assert (ids > 0).all()
+    by_sam = ~found.sums.is_filled[ids - 1]
+    expected = np.zeros((64, 96), dtype=bool)
+    expected[4:20, 42:62] = True
+    expected[40:60, 48:52] = True
+    np.testing.assert_array_equal(by_sam, expected)
