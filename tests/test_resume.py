@@ -28,7 +28,7 @@ NEON = DATA / "neon_osbs_10cm.tif"
 MASKS = ("--points-per-side", "3", "--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.4")
 QUICK = ("--tile-size", "128", "--overlap", "16", "--clusters", "3", *MASKS)
 TILES = 4
-KILLS = 8
+KILLS = 5
 LONG = 120.0
 
 
