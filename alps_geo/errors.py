@@ -22,7 +22,3 @@ class SettingsError(AlpsGeoError):
 
 class RunError(AlpsGeoError):
     """A run folder that cannot be used or written."""
-
-
-class AlpsGeoWarning(UserWarning):
-    """Something was assumed about the input; the message says what, and how to override it."""
