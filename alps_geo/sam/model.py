@@ -14,6 +14,7 @@ from alps_geo.errors import ModelError
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import MEAN, STD, TinyVitEncoder, fuse_attention, fuse_norms, to_input
 from alps_geo.sam.frame import CELL, SIDE
+from alps_geo.sam.settings import DEVICES
 from alps_geo.sam.weights import model_spec, read_weights
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

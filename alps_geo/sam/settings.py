@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from alps_geo.errors import SettingsError
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Where a model can be asked to run; auto is the best that there is."""
+
 
 @dataclass(frozen=True)
 class MaskSettings:
