@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import colorcet
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.metrics import pairwise_distances_argmin
+from sklearn.metrics import pairwise_distances
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.columns import Columns
+    from alps_geo.columns import Columns, Table
 
     Color = tuple[int, int, int]
 
@@ -44,12 +44,44 @@ FIT_ROWS = 50_000
 """Segments in the sample that k-means begins with, at most; its mini-batches go over all."""
 
 BATCH_ROWS = 16_384
-"""Segments in a mini-batch."""
+"""Segments in a mini-batch, and rows that are read at once."""
 
 SAM_COMPONENTS = 16
 """Principal components that stand for SAM's embedding."""
 
-_NO_SPREAD = 1e-9
+MAX_PASSES = 20
+"""Passes of mini-batches over all segments, at most."""
+
+_SETTLED = 1e-3
+"""Passes end when one lowers the inertia by a smaller share than this."""
+
+_RUN_ROWS = 256
+"""Rows that a shuffled batch takes in one piece."""
+
+_NO_SPREAD = 1e-7
+"""Standard deviations below this are nothing but rounding."""
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What clusters some segments were given.
+
+    Attributes
+    ----------
+    cluster : ndarray of int64, shape (n,)
+        1..k.
+    confidence : ndarray of float32, shape (n,)
+        The margin to the second nearest centre: 1 less the ratio of the distances to both. 0 is on
+        the border between two clusters, 1 at the centre of one, or where there is but one.
+    """
+
+    cluster: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+    def by_id(self, ids: NDArray[np.integer]) -> Assigned:
+        """Put the rows in the order of the ids of their segments, which are 1..n in any order."""
+        order = np.argsort(ids)
+        return Assigned(self.cluster[order], self.confidence[order])
 
 
 @dataclass(frozen=True)
@@ -106,14 +138,27 @@ class ClusterModel:
             )
         kind = self.kinds.index(columns.kind)
         standard = (columns.select(self.names) - self.mean[kind]) / self.scale[kind]
-        return np.asarray(standard @ self.projection)
+        # Threads add up in the order in which they finish: with one, rows that are read together
+        # with others get the same bits.
+        with threadpool_limits(limits=1):
+            return np.asarray(standard @ self.projection)
 
-    def apply(self, columns: Columns) -> NDArray[np.int64]:
-        """Cluster id, 1..k, of each segment."""
-        if not len(columns):
-            return np.empty(0, dtype=np.int64)
-        nearest = pairwise_distances_argmin(self.project(columns), self.centers)
-        return np.asarray(nearest, dtype=np.int64) + 1
+    def apply(self, table: Table) -> Assigned:
+        """Find the cluster of each row."""
+        parts = [self._assign(rows) for rows in _batches(table)]
+        return Assigned(
+            np.concatenate([np.empty(0, dtype=np.int64), *(part.cluster for part in parts)]),
+            np.concatenate([np.empty(0, dtype=np.float32), *(part.confidence for part in parts)]),
+        )
+
+    def _assign(self, columns: Columns) -> Assigned:
+        distance = pairwise_distances(self.project(columns), self.centers)
+        nearest = distance.argmin(axis=1)
+        own = np.take_along_axis(distance, nearest[:, None], axis=1)[:, 0]
+        np.put_along_axis(distance, nearest[:, None], np.inf, axis=1)
+        second = distance.min(axis=1)
+        confidence = 1 - own / np.maximum(second, np.finfo(np.float64).tiny)
+        return Assigned(nearest.astype(np.int64) + 1, confidence.astype(np.float32))
 
     def to_bytes(self) -> bytes:
         """Serialise as an .npz of plain arrays."""
@@ -152,7 +197,7 @@ class ClusterModel:
 
 
 def fit_clusters(
-    tables: Sequence[Columns], area: NDArray[np.integer], clusters: int, seed: int
+    tables: Sequence[Table], areas: Sequence[NDArray[np.integer]], clusters: int, seed: int
 ) -> ClusterModel:
     """Fit k-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) to weighted columns.
 
@@ -160,26 +205,30 @@ def fit_clusters(
     so that differences between them count; of several kinds each is standardised by itself, for
     their values have no common unit.
 
+    Rows are read a batch at a time, several times over, so memory does not grow with their number.
+
     Parameters
     ----------
-    tables : sequence of Columns
-        One table per scene.
-    area : ndarray of int, shape (n,)
-        Pixels of each segment, of all scenes in a row. Cluster ids are given by total area, the
-        largest first; the segments themselves count alike.
+    tables : sequence of Table
+        One per scene.
+    areas : sequence of ndarray of int, shape (n,)
+        For each scene the pixels of the segment in each row of its table. Cluster ids are given by
+        total area, the largest first; the segments themselves count alike.
     clusters : int
         Number of clusters.
     seed : int
-        Seed of the initialisation, and of the sample of `FIT_ROWS` where there are more segments.
+        Seed of the initialisation, of the sample of `FIT_ROWS` where there are more segments, and
+        of the order of the batches.
 
     Raises
     ------
     RunError
         If there are fewer segments than clusters, or no column that all scenes have.
     """
-    if clusters > len(area):
+    total = sum(len(table) for table in tables)
+    if clusters > total:
         raise RunError(
-            f"{clusters} clusters asked for, but there are only {len(area)} segments; "
+            f"{clusters} clusters asked for, but there are only {total} segments; "
             "ask for fewer clusters, or for more segments with a smaller tile size, lower "
             "thresholds, more points per side or --fill superpixels"
         )
@@ -190,59 +239,133 @@ def fit_clusters(
             "expected at least one: add sam or texture to --features"
         )
     kinds = tuple(dict.fromkeys(table.kind for table in tables))
-    scalers = [
-        StandardScaler().fit(np.concatenate([t.select(names) for t in tables if t.kind == kind]))
-        for kind in kinds
-    ]
-    mean = np.stack([scaler.mean_ for scaler in scalers])
-    scale = np.stack([scaler.scale_ for scaler in scalers])
-    rows = np.concatenate(
-        [scalers[kinds.index(table.kind)].transform(table.select(names)) for table in tables]
-    )
-    projection = group_projection(names, rows)
-    compared = rows @ projection
-    centers = _centers(compared, clusters, seed)
-    assigned = pairwise_distances_argmin(compared, centers)
-    covered = np.bincount(assigned, weights=area, minlength=clusters)
-    order = np.argsort(-covered, kind="stable")
-    return ClusterModel(
-        features=tuple(tables[0].features),
-        names=names,
-        kinds=kinds,
-        mean=mean,
-        scale=scale,
-        projection=projection,
-        centers=centers[order],
-        colors=default_colors(clusters),
-    )
-
-
-def _centers(rows: NDArray[np.float64], clusters: int, seed: int) -> NDArray[np.float64]:
-    """Find the centres of mini-batch k-means, shape (clusters, P).
-
-    Mini-batches (Sculley 2010, doi 10.1145/1772690.1772862) go over all rows. They begin where
-    k-means on a sample has settled, the best of several beginnings: on label quality, mini-batches
-    that stop early cost more than any choice of features.
-    """
-    sample = rows
-    if len(rows) > FIT_ROWS:
-        picked = np.random.default_rng(seed).choice(len(rows), FIT_ROWS, replace=False)
-        sample = rows[np.sort(picked)]
     # Threads add up in the order in which they finish: with one, the same run gives the same bits.
     with threadpool_limits(limits=1):
-        settled = KMeans(n_clusters=clusters, random_state=seed, n_init=10).fit(sample)
-        kmeans = MiniBatchKMeans(
-            n_clusters=clusters,
-            init=settled.cluster_centers_,
-            n_init=1,
-            batch_size=BATCH_ROWS,
-            reassignment_ratio=0,
-            random_state=seed,
-        ).fit(rows)
+        scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
+        mean = np.stack([scaler.mean_ for scaler in scalers])
+        scale = np.stack([scaler.scale_ for scaler in scalers])
+        standard = ClusterModel(
+            features=tuple(tables[0].features),
+            names=names,
+            kinds=kinds,
+            mean=mean,
+            scale=scale,
+            projection=np.eye(len(names)),
+            centers=np.empty((0, len(names))),
+            colors=default_colors(clusters),
+        )
+        projection = group_projection(names, _covariance(standard, tables))
+        projected = replace(standard, projection=projection)
+        fitted = replace(projected, centers=_centers(projected, tables, clusters, seed))
+    covered = np.zeros(clusters)
+    for table, area in zip(tables, areas, strict=True):
+        covered += np.bincount(fitted.apply(table).cluster, weights=area, minlength=clusters + 1)[
+            1:
+        ]
+    order = np.argsort(-covered, kind="stable")
+    return replace(fitted, centers=fitted.centers[order])
+
+
+def _batches(table: Table) -> Iterator[Columns]:
+    return (
+        table.read(start, min(start + BATCH_ROWS, len(table)))
+        for start in range(0, len(table), BATCH_ROWS)
+    )
+
+
+def _scaler(tables: Sequence[Table], names: Sequence[str]) -> StandardScaler:
+    """Measure level and spread of the columns over all rows."""
+    scaler = StandardScaler()
+    for table in tables:
+        for columns in _batches(table):
+            scaler.partial_fit(columns.select(names).astype(np.float64))
+    return scaler
+
+
+def _covariance(standard: ClusterModel, tables: Sequence[Table]) -> NDArray[np.float64]:
+    """Measure the covariance of the standardised columns: their mean is 0."""
+    total, count = np.zeros((len(standard.names),) * 2), 0
+    for table in tables:
+        for columns in _batches(table):
+            rows = standard.project(columns)
+            total += rows.T @ rows
+            count += len(rows)
+    return total / count
+
+
+def _centers(
+    model: ClusterModel, tables: Sequence[Table], clusters: int, seed: int
+) -> NDArray[np.float64]:
+    """Find the centres of mini-batch k-means, shape (clusters, P).
+
+    Mini-batches (Sculley 2010, doi 10.1145/1772690.1772862) go over all rows, in passes until the
+    inertia of a pass has settled. They begin where k-means on a sample has settled, the best of
+    several beginnings: on label quality, mini-batches that stop early cost more than any choice of
+    features.
+    """
+    rng = np.random.default_rng(seed)
+    settled = KMeans(n_clusters=clusters, random_state=seed, n_init=10)
+    settled.fit(_sample(model, tables, max(FIT_ROWS, clusters), rng))
+    kmeans = MiniBatchKMeans(
+        n_clusters=clusters,
+        init=settled.cluster_centers_,
+        n_init=1,
+        reassignment_ratio=0,
+        random_state=seed,
+    )
+    before = np.inf
+    for _ in range(MAX_PASSES):
+        inertia = 0.0
+        for rows in _shuffled_batches(model, tables, max(BATCH_ROWS, clusters), rng):
+            inertia += float(kmeans.partial_fit(rows).inertia_)
+        if inertia >= (1 - _SETTLED) * before:
+            break
+        before = inertia
     return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
 
 
-def group_projection(names: Sequence[str], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sample(
+    model: ClusterModel, tables: Sequence[Table], size: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw up to `size` of the projected rows of all tables."""
+    total = sum(len(table) for table in tables)
+    picked = np.sort(rng.choice(total, size, replace=False)) if total > size else np.arange(total)
+    parts, begin = [], 0
+    for table in tables:
+        for columns in _batches(table):
+            within = picked[slice(*np.searchsorted(picked, [begin, begin + len(columns)]))] - begin
+            parts.append(model.project(replace(columns, values=columns.values[within])))
+            begin += len(columns)
+    return np.concatenate(parts)
+
+
+def _shuffled_batches(
+    model: ClusterModel, tables: Sequence[Table], size: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Give the projected rows of all tables once, in batches of `size` or a little more.
+
+    Each batch is made of many short runs of rows from anywhere, which a disk reads well. The last
+    batch takes what is left, so that none is small.
+    """
+    runs = [
+        (table, start, min(start + _RUN_ROWS, len(table)))
+        for table in tables
+        for start in range(0, len(table), _RUN_ROWS)
+    ]
+    left = sum(len(table) for table in tables)
+    batch: list[NDArray[np.float64]] = []
+    rows = 0
+    for index in rng.permutation(len(runs)):
+        table, start, stop = runs[index]
+        batch.append(model.project(table.read(start, stop)))
+        rows += stop - start
+        left -= stop - start
+        if (rows >= size and left >= size) or not left:
+            yield np.concatenate(batch)
+            batch, rows = [], 0
+
+
+def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weigh groups of columns against each other.
 
     Each group is scaled to its weight in `WEIGHTS`: the sum of the variances of what comes of it is
@@ -254,8 +377,8 @@ def group_projection(names: Sequence[str], rows: NDArray[np.float64]) -> NDArray
     ----------
     names : sequence of str
         Names of the C columns, ``group.column``.
-    rows : ndarray of float64, shape (n, C)
-        Standardised columns.
+    covariance : ndarray of float64, shape (C, C)
+        Of the standardised columns.
 
     Returns
     -------
@@ -265,8 +388,9 @@ def group_projection(names: Sequence[str], rows: NDArray[np.float64]) -> NDArray
     parts = []
     for group in dict.fromkeys(groups.tolist()):
         place = np.flatnonzero(groups == group)
-        for weight, matrix in _group_matrices(group, rows[:, place]):
-            spread = np.sqrt((rows[:, place] @ matrix).var(axis=0).sum())
+        inside = covariance[np.ix_(place, place)]
+        for weight, matrix in _group_matrices(group, inside):
+            spread = np.sqrt(np.maximum(_variances(matrix, inside).sum(), 0))
             if spread > _NO_SPREAD:
                 part = np.zeros((len(names), matrix.shape[1]))
                 part[place] = matrix * (weight / spread)
@@ -274,20 +398,24 @@ def group_projection(names: Sequence[str], rows: NDArray[np.float64]) -> NDArray
     return np.hstack(parts) if parts else np.eye(len(names))
 
 
+def _variances(matrix: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of each column that `matrix` makes of columns of this covariance."""
+    return np.asarray(((covariance @ matrix) * matrix).sum(axis=0))
+
+
 def _group_matrices(
-    group: str, rows: NDArray[np.float64]
+    group: str, covariance: NDArray[np.float64]
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
     """Weight and matrix of each part that a group of standardised columns yields."""
-    count = rows.shape[1]
+    count = len(covariance)
     if group == "sam":
-        # From the covariance, so that the number of segments does not matter.
-        _, vectors = np.linalg.eigh(rows.T @ rows)
+        _, vectors = np.linalg.eigh(covariance)
         yield WEIGHTS[group], vectors[:, ::-1][:, :SAM_COMPONENTS]
         return
     yield WEIGHTS[group], np.eye(count)
     if group == "mean" and count > 1:
         contrast = np.eye(count) - 1 / count
-        spread = (rows @ contrast).std(axis=0)
+        spread = np.sqrt(np.maximum(_variances(contrast, covariance), 0))
         yield WEIGHTS["contrast"], contrast / np.where(spread > _NO_SPREAD, spread, np.inf)
 
 

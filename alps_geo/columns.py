@@ -6,8 +6,8 @@ however many columns it has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,14 +18,62 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.stitch import Segments
+    from alps_geo.features import RegionSums
 
     Named = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
+class Described:
+    """What is known of some segments of a scene.
+
+    Attributes
+    ----------
+    area : ndarray of int64, shape (n,)
+        Pixels.
+    band_means, band_stds : ndarray of float64, shape (n, B)
+        Mean and standard deviation of every band over the pixels.
+    moments : ndarray of float64, shape (n, 5)
+        Mean of row, col, row², col² and row · col over the pixels, in scene pixels.
+    sums : RegionSums
+        What the tiles know of them.
+    """
+
+    area: NDArray[np.int64]
+    band_means: NDArray[np.float64]
+    band_stds: NDArray[np.float64]
+    moments: NDArray[np.float64]
+    sums: RegionSums
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+
+class Table(Protocol):
+    """Columns of any number of segments, read some rows at a time."""
+
+    @property
+    def kind(self) -> str:
+        """As in `Columns`."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """As in `Columns`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As in `Columns`."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Columns:
+        """Return some rows, half-open."""
+        ...
+
+
+@dataclass(frozen=True)
 class Columns:
-    """Named columns that describe segments of one scene, or of scenes of one kind.
+    """Named columns that describe segments of one scene.
 
     Attributes
     ----------
@@ -35,18 +83,22 @@ class Columns:
         The features that the columns come from.
     names : tuple of str
         ``group.column``, the columns of a group in a row.
-    values : ndarray of float64, shape (n, C)
+    values : ndarray of float, shape (n, C)
     """
 
     kind: str
     features: tuple[str, ...]
     names: tuple[str, ...]
-    values: NDArray[np.float64]
+    values: NDArray[np.floating]
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def select(self, names: Sequence[str]) -> NDArray[np.float64]:
+    def read(self, start: int, stop: int) -> Columns:
+        """Return some rows, half-open."""
+        return replace(self, values=self.values[start:stop])
+
+    def select(self, names: Sequence[str]) -> NDArray[np.floating]:
         """Return the values of the columns of these names, in their order.
 
         Raises
@@ -59,14 +111,14 @@ class Columns:
 
 
 def segment_columns(
-    segments: Segments, band_names: Sequence[str], dtype: str, features: Sequence[str]
+    segments: Described, band_names: Sequence[str], dtype: str, features: Sequence[str]
 ) -> Columns:
     """Describe segments by the chosen features.
 
     Parameters
     ----------
-    segments : Segments
-        What is to be described.
+    segments : Described
+        What the columns are made of.
     band_names : sequence of str
         Names of the bands.
     dtype : str
@@ -91,11 +143,11 @@ def group_of(name: str) -> str:
     return name.split(".", 1)[0]
 
 
-def _sam(segments: Segments, _: Sequence[str]) -> Named:
+def _sam(segments: Described, _: Sequence[str]) -> Named:
     return {f"sam.{i}": column for i, column in enumerate(segments.sums.features.T)}
 
 
-def _spectral(segments: Segments, bands: Sequence[str]) -> Named:
+def _spectral(segments: Described, bands: Sequence[str]) -> Named:
     """Mean of each band, and normalised differences where the bands for them are known."""
     means = dict(zip(bands, segments.band_means.T, strict=True))
     columns = {f"mean.{band}": values for band, values in means.items()}
@@ -109,26 +161,26 @@ def _spectral(segments: Segments, bands: Sequence[str]) -> Named:
     return columns
 
 
-def _spread(segments: Segments, bands: Sequence[str]) -> Named:
+def _spread(segments: Described, bands: Sequence[str]) -> Named:
     """Describe the segment by the standard deviation of each band inside it."""
     stds = segments.band_stds.T
     return {f"spread.{band}": column for band, column in zip(bands, stds, strict=True)}
 
 
-def _texture(segments: Segments, _: Sequence[str]) -> Named:
+def _texture(segments: Described, _: Sequence[str]) -> Named:
     means = segments.sums.mean_of(segments.sums.texture_sums)
     return {
         f"texture.{scale:g}": column for scale, column in zip(TEXTURE_SCALES, means.T, strict=True)
     }
 
 
-def _context(segments: Segments, bands: Sequence[str]) -> Named:
+def _context(segments: Described, bands: Sequence[str]) -> Named:
     names = [f"context.{band}.{scale:g}" for scale in CONTEXT_SCALES for band in bands]
     means = segments.sums.mean_of(segments.sums.context_sums)
     return dict(zip(names, means.T, strict=True))
 
 
-def _shape(segments: Segments, _: Sequence[str]) -> Named:
+def _shape(segments: Described, _: Sequence[str]) -> Named:
     """Size, elongation and solidity, from the moments: those of the ellipse of equal moments."""
     row, col, row_row, col_col, row_col = segments.moments.T
     # A pixel is a square of variance 1/12, not a point.
@@ -145,7 +197,7 @@ def _shape(segments: Segments, _: Sequence[str]) -> Named:
     }
 
 
-FEATURES: dict[str, Callable[[Segments, Sequence[str]], Named]] = {
+FEATURES: dict[str, Callable[[Described, Sequence[str]], Named]] = {
     "sam": _sam,
     "spectral": _spectral,
     "spread": _spread,

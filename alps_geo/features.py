@@ -87,6 +87,10 @@ class RegionSums:
         )
         return RegionSums(**{name: join @ sums for name, sums in self.arrays().items()})
 
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> RegionSums:
+        """Return some rows, in the order given."""
+        return RegionSums(**{name: sums[rows] for name, sums in self.arrays().items()})
+
     @staticmethod
     def concatenate(tables: Sequence[RegionSums]) -> RegionSums:
         """Put the rows of at least one table below each other."""

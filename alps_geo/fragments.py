@@ -41,15 +41,13 @@ COARSE_VARIANCE = 0.1
 
 
 @dataclass(frozen=True)
-class Fragments:
-    """What one tile contributes to the segments of its scene.
+class Outlines:
+    """Where the fragments of one tile lie: all that deciding about pixels takes.
 
     Attributes
     ----------
     labels : ndarray of int32, shape (H, W)
         Fragment of every pixel of the tile's window, 1..n; 0 for none.
-    sums : RegionSums
-        One row per fragment, with the tile's weights: see `TileGrid.weights`.
     size : ndarray of int64, shape (n,)
         Pixels of each fragment in the window.
     rank : ndarray of uint8, shape (n,)
@@ -60,13 +58,25 @@ class Fragments:
     """
 
     labels: NDArray[np.int32]
-    sums: RegionSums
     size: NDArray[np.int64]
     rank: NDArray[np.uint8]
     failed: bool = False
 
     def __len__(self) -> int:
         return len(self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fragments(Outlines):
+    """What one tile contributes to the segments of its scene.
+
+    Attributes
+    ----------
+    sums : RegionSums
+        One row per fragment, with the tile's weights: see `TileGrid.weights`.
+    """
+
+    sums: RegionSums
 
 
 def cut_fragments(
@@ -120,7 +130,7 @@ def cut_fragments(
     rank[len(source) :] = FILLED
     weights = grid.weights(tile)
     sums = _sums(pixels.valid, masks, source, labels, len(size), standard, scale, weights)
-    return Fragments(labels, sums, size, rank)
+    return Fragments(labels, size, rank, sums=sums)
 
 
 def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
@@ -135,9 +145,9 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
     )
     return Fragments(
         np.zeros(shape, dtype=np.int32),
-        sums,
         size=np.zeros(0, dtype=np.int64),
         rank=np.zeros(0, dtype=np.uint8),
+        sums=sums,
     )
 
 

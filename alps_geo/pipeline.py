@@ -7,11 +7,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import rasterio
 
 from alps_geo.clusters import fit_clusters
-from alps_geo.columns import segment_columns
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import write_bytes
@@ -21,18 +19,17 @@ from alps_geo.record import folder_names, result_files, run_identity, run_record
 from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.stitch import paint, stitch
+from alps_geo.stitch import paint, stitch, sum_segments
 from alps_geo.store import Plan, PlannedScene, RunFolder, fingerprint
+from alps_geo.tables import open_table, read_segments, write_tables
 from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from alps_geo.clusters import ClusterModel
-    from alps_geo.columns import Columns
     from alps_geo.scene import Scene
+    from alps_geo.tables import SegmentTable
 
 
 def label_scenes(
@@ -111,30 +108,27 @@ def _label(
     stored = StoredTiles(jobs, settings, tally)
     clock.lap("tiles")
 
-    segments = []
     for job in jobs:
         tally.tell("stitch", job.name)
-        load, read = stored.loader(job), partial(read_tile, job.scene)
-        keep = settings.fill != "none"
-        segments.append(stitch(job.grid, load, read, min_area=settings.min_area, keep_specks=keep))
+        _find_segments(job, stored, folder.segments_folder(job.name), settings)
     clock.lap("stitch")
 
     tally.tell("cluster")
-    columns = [
-        segment_columns(found, job.scene.band_names, job.scene.dtype, settings.feature_names)
-        for job, found in zip(jobs, segments, strict=True)
-    ]
-    model = _fit(columns, [found.area for found in segments], settings, tally)
+    tables = [open_table(folder.segments_folder(job.name)) for job in jobs]
+    model = _fit(tables, settings, tally)
     write_bytes(folder.model_path, model.to_bytes())
     clock.lap("cluster")
 
     results = []
-    for job, found, table in zip(jobs, segments, columns, strict=True):
+    for job, table in zip(jobs, tables, strict=True):
         tally.tell("write", job.name)
+        segments, scores = read_segments(folder.segments_folder(job.name))
+        assigned = model.apply(table).by_id(table.rows)
+        blocks = paint(job.grid, segments.ids, stored.outlines(job))
         target = folder.scene_folder(job.name)
-        blocks = paint(job.grid, found.ids, stored.loader(job))
-        cluster = model.apply(table)
-        results.append(write_results(target, job.scene, blocks, found, cluster, model.palette))
+        results.append(
+            write_results(target, job.scene, blocks, segments, scores, assigned, model.palette)
+        )
     clock.lap("write")
 
     record = run_record(
@@ -194,18 +188,27 @@ def _plan(jobs: Sequence[Job], settings: LabelSettings, sha256: str) -> Plan:
     )
 
 
-def _fit(
-    columns: Sequence[Columns],
-    areas: Sequence[NDArray[np.integer]],
-    settings: LabelSettings,
-    tally: Tally,
-) -> ClusterModel:
+def _find_segments(job: Job, stored: StoredTiles, folder: Path, settings: LabelSettings) -> None:
+    """Stitch the tiles of a scene, and keep its segments and their columns."""
+    segments = stitch(
+        job.grid,
+        stored.outlines(job),
+        partial(read_tile, job.scene),
+        min_area=settings.min_area,
+        keep_specks=settings.fill != "none",
+    )
+    sums = sum_segments(job.grid, segments.ids, partial(stored.fragments, job))
+    names, dtype = job.scene.band_names, job.scene.dtype
+    write_tables(folder, segments, sums, names, dtype, settings.feature_names)
+
+
+def _fit(tables: Sequence[SegmentTable], settings: LabelSettings, tally: Tally) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
-    area = np.concatenate(areas)
+    total = sum(len(table) for table in tables)
     clusters = settings.clusters
     if clusters is None:
-        clusters = max(1, min(DEFAULT_CLUSTERS, len(area)))
+        clusters = max(1, min(DEFAULT_CLUSTERS, total))
         if clusters < DEFAULT_CLUSTERS:
-            note = f"there are only {len(area)} segments, and so {clusters} clusters"
+            note = f"there are only {total} segments, and so {clusters} clusters"
             tally.tell("cluster", note=note)
-    return fit_clusters(columns, area, clusters, settings.seed)
+    return fit_clusters(tables, [table.area for table in tables], clusters, settings.seed)

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.fragments import Fragments
+    from alps_geo.fragments import Fragments, Outlines
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import TilePixels
 
-    Load = Callable[[Tile], Fragments]
+    Load = Callable[[Tile], Outlines]
     Read = Callable[[Window], TilePixels]
 
 Number = TypeVar("Number", bound=np.number)
@@ -59,8 +59,6 @@ class Segments:
 
     Attributes
     ----------
-    sums : RegionSums
-        What their fragments know of them, added up.
     area : ndarray of int64, shape (n,)
         Pixels.
     band_means, band_stds : ndarray of float64, shape (n, B)
@@ -73,7 +71,6 @@ class Segments:
         Pixels of the scene that have data.
     """
 
-    sums: RegionSums
     area: NDArray[np.int64]
     band_means: NDArray[np.float64]
     band_stds: NDArray[np.float64]
@@ -83,6 +80,22 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self.area)
+
+
+@dataclass(frozen=True)
+class SegmentSums:
+    """What the tiles know of some segments, added up.
+
+    Attributes
+    ----------
+    ids : ndarray of uint32, shape (n,)
+        The segments.
+    sums : RegionSums
+        One row for each.
+    """
+
+    ids: NDArray[np.uint32]
+    sums: RegionSums
 
 
 def stitch(
@@ -95,8 +108,8 @@ def stitch(
     grid : TileGrid
         The scene's tiles.
     load : callable
-        Gives the fragments of a tile. It is asked several times for each tile, never for more than
-        three rows of tiles at once.
+        Gives the outlines of a tile's fragments. It is asked several times for each tile, never for
+        more than three rows of tiles at once.
     read : callable
         Gives the pixels of a window.
     min_area : int
@@ -110,7 +123,7 @@ def stitch(
     Segments
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
-    sums, joined = _join(grid, load)
+    joined = _join(grid, load)
     measured = _measure(grid, joined, load, read)
     if keep_specks:
         host = _hosts(measured.area, measured.touching, min_area)
@@ -127,7 +140,6 @@ def stitch(
     means = _added(measured.band_sums, final[1:], count) / area[:, None]
     squares = _added(measured.square_sums, final[1:], count) / area[:, None]
     return Segments(
-        sums=sums.grouped(final[1:], count),
         area=area,
         band_means=means,
         band_stds=np.sqrt(np.maximum(squares - means**2, 0)),
@@ -135,6 +147,45 @@ def stitch(
         ids=tuple(final[ids] for ids in joined),
         valid_pixels=measured.valid_pixels,
     )
+
+
+def sum_segments(
+    grid: TileGrid, ids: Sequence[NDArray[np.uint32]], load: Callable[[Tile], Fragments]
+) -> Iterator[SegmentSums]:
+    """Add up what the tiles know of each segment.
+
+    Only segments that a tile to come knows too are held, so memory follows the strips along the
+    seams and not the scene.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The scene's tiles.
+    ids : sequence of ndarray of uint32
+        One lookup table per tile: fragment -> segment id.
+    load : callable
+        Gives the fragments of a tile; asked once for each, in the grid's order.
+
+    Yields
+    ------
+    SegmentSums
+        The segments that end with a tile, by ascending id; each segment comes once.
+    """
+    ends_with = np.zeros(max((int(table.max()) for table in ids), default=0) + 1, dtype=np.int32)
+    for index, table in enumerate(ids):
+        ends_with[table] = index
+    open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
+    for index, (tile, table) in enumerate(zip(grid, ids, strict=True)):
+        found = np.concatenate([open_ids, table[1:]])
+        held.append(load(tile).sums)
+        known, row = np.unique(found, return_inverse=True)
+        if len(known) and known[0] == 0:
+            known, row = known[1:], row - 1
+        sums = RegionSums.concatenate(held).grouped(row + 1, len(known))
+        ended = ends_with[known] == index
+        if ended.any():
+            yield SegmentSums(known[ended], sums.take(ended))
+        open_ids, held = known[~ended], [sums.take(~ended)]
 
 
 def paint(
@@ -187,7 +238,7 @@ def match_labels(
 
 
 def _match_tiles(
-    tile: Tile, fragments: Fragments, neighbour: Tile, others: Fragments
+    tile: Tile, fragments: Outlines, neighbour: Tile, others: Outlines
 ) -> NDArray[np.int64]:
     """Pairs (fragment, fragment of the neighbour) that are one object, shape (n, 2)."""
     if not (len(fragments) and len(others)) or _apart(tile.window, neighbour.window):
@@ -240,7 +291,7 @@ def _claim(
     return claimed, np.concatenate(candidates)
 
 
-def _claims(fragments: Fragments, *, at_home: bool) -> NDArray[np.int64]:
+def _claims(fragments: Outlines, *, at_home: bool) -> NDArray[np.int64]:
     """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
     smallness = np.where(fragments.rank == OWNED, _LARGEST - fragments.size, 0)
     # Being at home in the core decides between equals alone, so it comes last.
@@ -347,28 +398,26 @@ def _hosts(
         host = by_size[found][component][host]
 
 
-def _join(grid: TileGrid, load: Load) -> tuple[RegionSums, list[NDArray[np.uint32]]]:
+def _join(grid: TileGrid, load: Load) -> list[NDArray[np.uint32]]:
     """Give numbers to the connected fragments, by first appearance.
 
-    Returns the sums of each connected group, and a lookup table per tile: fragment -> group.
+    Returns a lookup table per tile: fragment -> group.
     """
-    sums: list[RegionSums] = []
+    counts: list[int] = []
     pairs: list[NDArray[np.int64]] = []
     for index, tile in enumerate(grid):
         fragments = load(tile)
-        sums.append(fragments.sums)
+        counts.append(len(fragments))
         for neighbour in grid.after(tile):
             matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
             tiles = np.broadcast_to([index, grid.index(neighbour)], matched.shape)
             pairs.append(np.hstack([tiles, matched]))
-    offsets = np.cumsum([0, *(len(rows) for rows in sums)])
+    offsets = np.cumsum([0, *counts])
     group = _connected(np.concatenate([_NO_PAIR, *pairs]), offsets)
-    nodes = RegionSums.concatenate(sums)
-    tables = [
+    return [
         np.concatenate([[0], group[start:stop]]).astype(np.uint32)
         for start, stop in pairwise(offsets)
     ]
-    return nodes.grouped(group, int(group.max(initial=0))), tables
 
 
 def _connected(pairs: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

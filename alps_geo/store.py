@@ -9,6 +9,7 @@
     DIR/.tiles/lock                           held while a run is at work here
     DIR/.tiles/<scene>.<key>/0003_0007.npz    the fragments of tile row 3, column 7
     DIR/.tiles/<scene>.<key>/0003_0007.json   why that tile failed
+    DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.tables`
 
 The key stands for all that a tile's fragments depend on. It is part of the folder's name, so that
 a listing tells which tiles are done.
@@ -30,7 +31,7 @@ from filelock import FileLock, Timeout
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.fragments import Fragments
+from alps_geo.fragments import Fragments, Outlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,6 +53,8 @@ ARRAYS = tuple(
     )
 )
 """What the file of a tile holds: every field of `Fragments`, and of the sums in it."""
+
+_OUTLINES = tuple(field.name for field in fields(Outlines))
 
 _KEY_DIGITS = 16
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -142,6 +145,14 @@ class TileStore:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as arrays:
             return _fragments({name: arrays[name] for name in ARRAYS})
+
+    def load_outlines(self, tile: Tile) -> Outlines | None:
+        """Return where a tile's fragments lie, or None if they are absent or damaged."""
+        data = self._arrays(tile)
+        if data is None:
+            return None
+        with np.load(BytesIO(data), allow_pickle=False) as arrays:
+            return Outlines(**{name: _plain(arrays[name]) for name in _OUTLINES})
 
     def save(self, tile: Tile, fragments: Fragments) -> None:
         """Keep a tile's fragments.
@@ -258,6 +269,10 @@ class RunFolder:
     def scene_folder(self, scene: str) -> Path:
         """Where the results of a scene lie."""
         return self.path / scene
+
+    def segments_folder(self, scene: str) -> Path:
+        """Where the segments of a scene lie, by the name of the folder of its results."""
+        return self._tiles_path / f"{scene}.segments"
 
     def tile_store(self, scene: str, key: str) -> TileStore:
         """Where the tiles of a scene lie that depend on what `key` stands for."""
@@ -452,6 +467,9 @@ def _fragments(arrays: dict[str, NDArray[Any]]) -> Fragments:
             parts = {part.name: arrays[f"{field.name}.{part.name}"] for part in fields(RegionSums)}
             values[field.name] = RegionSums(**parts)
         else:
-            array = arrays[field.name]
-            values[field.name] = array if array.ndim else array.item()
+            values[field.name] = _plain(arrays[field.name])
     return Fragments(**values)
+
+
+def _plain(array: NDArray[Any]) -> Any:
+    return array if array.ndim else array.item()

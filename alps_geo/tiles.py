@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from alps_geo.descriptors import BandScale
     from alps_geo.events import Tally
-    from alps_geo.fragments import Fragments
+    from alps_geo.fragments import Fragments, Outlines
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.settings import LabelSettings
@@ -141,26 +141,29 @@ def label_tiles(
 
 
 class StoredTiles:
-    """The fragments of tiles, after the tile stage."""
+    """The fragments of tiles, after the tile stage.
+
+    A tile that failed has none. Should a file have been damaged since, its tile is worked on again.
+    """
 
     def __init__(self, jobs: Sequence[Job], settings: LabelSettings, tally: Tally) -> None:
         self._work = _TileWork(jobs, settings, tally)
 
-    def loader(self, job: Job) -> Callable[[Tile], Fragments]:
-        """Give a function that loads tiles of a scene, and keeps about three rows of them."""
-        return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(partial(self._load, job))
+    def outlines(self, job: Job) -> Callable[[Tile], Outlines]:
+        """Give a function that loads outlines of a scene, and keeps about three rows of them."""
+        return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(partial(self._outlines, job))
 
-    def _load(self, job: Job, tile: Tile) -> Fragments:
-        """Read a tile's fragments; should the file have been damaged since, compute them again.
-
-        A tile that failed has none.
-        """
+    def fragments(self, job: Job, tile: Tile) -> Fragments:
+        """Read the fragments of a tile."""
         stored = job.store.load(tile)
         if stored is not None:
             return stored
         if job.store.has_failed(tile):
             return failed_fragments(tile, len(job.scene.band_names))
         return self._work.fragments(job, tile, read_tile(job.scene, tile.window))
+
+    def _outlines(self, job: Job, tile: Tile) -> Outlines:
+        return job.store.load_outlines(tile) or self.fragments(job, tile)
 
 
 @dataclass(frozen=True)

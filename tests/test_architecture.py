@@ -27,6 +27,7 @@ LAYERS = [
     "store",
     "status",
     "columns",
+    "tables",
     "clusters",
     "vectorize",
     "ground",

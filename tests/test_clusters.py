@@ -29,19 +29,19 @@ def blobs(per_cluster: int = 50) -> tuple[Columns, NDArray[np.int64]]:
 
 
 def fit(columns: Columns, clusters: int, seed: int = 0) -> ClusterModel:
-    return fit_clusters([columns], np.ones(len(columns), int), clusters, seed)
+    return fit_clusters([columns], [np.ones(len(columns), int)], clusters, seed)
 
 
 def test_well_separated_groups_are_found() -> None:
     columns, truth = blobs()
-    assert adjusted_rand_score(truth, fit(columns, 5).apply(columns)) == 1.0
+    assert adjusted_rand_score(truth, fit(columns, 5).apply(columns).cluster) == 1.0
 
 
 def test_cluster_one_covers_the_most_ground() -> None:
     columns, truth = blobs()
     area = np.where(truth == 3, 1000, np.where(truth == 1, 500, 10))
-    model = fit_clusters([columns], area, 5, seed=0)
-    found = model.apply(columns)
+    model = fit_clusters([columns], [area], 5, seed=0)
+    found = model.apply(columns).cluster
     assert set(found[truth == 3]) == {1}
     assert set(found[truth == 1]) == {2}
     assert set(found) == {1, 2, 3, 4, 5}
@@ -56,7 +56,7 @@ def test_a_saved_model_gives_the_same_clusters() -> None:
     columns, _ = blobs()
     model = fit(columns, 5)
     loaded = ClusterModel.from_bytes(model.to_bytes(), "clusters.npz")
-    np.testing.assert_array_equal(loaded.apply(columns), model.apply(columns))
+    np.testing.assert_array_equal(loaded.apply(columns).cluster, model.apply(columns).cluster)
     assert loaded.palette == model.palette
     assert loaded.names == model.names
     assert loaded.features == ("texture",)
@@ -65,13 +65,13 @@ def test_a_saved_model_gives_the_same_clusters() -> None:
 def test_a_constant_column_does_no_harm() -> None:
     columns, truth = blobs()
     columns.values[:, 2] = 5.0
-    assert adjusted_rand_score(truth, fit(columns, 5).apply(columns)) == 1.0
+    assert adjusted_rand_score(truth, fit(columns, 5).apply(columns).cluster) == 1.0
 
 
 def test_segments_that_are_all_alike_get_clusters() -> None:
     columns = table(np.full((9, 3), 4.0))
     with pytest.warns(match="distinct clusters"):
-        assert fit(columns, 3).apply(columns).min() >= 1
+        assert fit(columns, 3).apply(columns).cluster.min() >= 1
 
 
 def test_a_group_counts_by_its_weight_and_not_by_its_columns() -> None:
@@ -80,7 +80,7 @@ def test_a_group_counts_by_its_weight_and_not_by_its_columns() -> None:
     mixing = rng.normal(size=(256, 256))
     rows = np.hstack([rng.normal(size=(500, 41)), rng.normal(size=(500, 256)) @ mixing])
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-    projection = group_projection(names, rows)
+    projection = group_projection(names, rows.T @ rows / len(rows))
     for group in ("mean", "texture", "sam"):
         inside = np.array([name.startswith(group) for name in names])
         outcome = rows[:, inside] @ projection[inside]
@@ -94,37 +94,37 @@ def test_bands_count_by_their_contrast_too() -> None:
     bright = rng.normal(scale=10, size=(400, 1))
     values = bright + np.where(truth, 1, -1)[:, None] * [[1.0, -0.5, -0.5]]
     rows = (values - values.mean(axis=0)) / values.std(axis=0)
-    projected = rows @ group_projection([f"mean.{i}" for i in range(3)], rows)
+    projected = rows @ group_projection([f"mean.{i}" for i in range(3)], rows.T @ rows / len(rows))
     apart = np.linalg.norm(projected[truth == 1].mean(axis=0) - projected[truth == 0].mean(axis=0))
     assert apart / np.sqrt(projected.var(axis=0).sum()) > 0.8
 
 
 def test_scenes_of_one_kind_share_their_scale() -> None:
     dark, bright = table(np.array([[0.0], [1.0]] * 20)), table(np.array([[10.0], [11.0]] * 20))
-    model = fit_clusters([dark, bright], np.ones(80, int), 2, seed=0)
-    assert len(set(model.apply(dark))) == 1
-    assert set(model.apply(dark)).isdisjoint(model.apply(bright))
+    model = fit_clusters([dark, bright], [np.ones(40, int)] * 2, 2, seed=0)
+    assert len(set(model.apply(dark).cluster)) == 1
+    assert set(model.apply(dark).cluster).isdisjoint(model.apply(bright).cluster)
 
 
 def test_scenes_of_two_kinds_are_each_standardised_by_itself() -> None:
     low = table(np.array([[0.0], [1.0]] * 20), kind="uint8")
     high = table(np.array([[1000.0], [3000.0]] * 20), kind="uint16")
-    model = fit_clusters([low, high], np.ones(80, int), 2, seed=0)
-    np.testing.assert_array_equal(model.apply(low), model.apply(high))
+    model = fit_clusters([low, high], [np.ones(40, int)] * 2, 2, seed=0)
+    np.testing.assert_array_equal(model.apply(low).cluster, model.apply(high).cluster)
     loaded = ClusterModel.from_bytes(model.to_bytes(), "clusters.npz")
-    np.testing.assert_array_equal(loaded.apply(high), model.apply(high))
+    np.testing.assert_array_equal(loaded.apply(high).cluster, model.apply(high).cluster)
 
 
 def test_only_columns_that_all_scenes_have_are_compared() -> None:
     first = Columns("a", ("spectral",), ("mean.red", "mean.nir"), np.eye(4)[:, :2])
     second = Columns("b", ("spectral",), ("mean.green", "mean.red"), np.eye(4)[:, :2])
-    assert fit_clusters([first, second], np.ones(8, int), 2, seed=0).names == ("mean.red",)
+    assert fit_clusters([first, second], [np.ones(4, int)] * 2, 2, seed=0).names == ("mean.red",)
 
 
 def test_scenes_with_nothing_in_common_are_an_error_that_says_what_to_do() -> None:
     first, second = table(np.eye(4), "mean"), table(np.eye(4), "context", "b")
     with pytest.raises(RunError, match=r"no feature in common.*add sam or texture to --features"):
-        fit_clusters([first, second], np.ones(8, int), 2, seed=0)
+        fit_clusters([first, second], [np.ones(4, int)] * 2, 2, seed=0)
 
 
 def test_a_scene_of_a_kind_that_the_model_does_not_know_is_refused() -> None:
@@ -145,10 +145,46 @@ def test_what_is_no_model_is_refused(data: bytes) -> None:
 
 def test_nothing_to_apply_gives_nothing() -> None:
     model = fit(table(np.eye(3)), 2)
-    assert model.apply(table(np.empty((0, 3)))).shape == (0,)
+    assert model.apply(table(np.empty((0, 3)))).cluster.shape == (0,)
 
 
 def test_colours_differ_and_never_run_out() -> None:
     colors = default_colors(256)
     assert len(np.unique(colors, axis=0)) == 256
     assert default_colors(1000).shape == (1000, 3)
+
+
+def test_what_is_read_in_pieces_is_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, truth = blobs(per_cluster=400)
+    monkeypatch.setattr("alps_geo.clusters.BATCH_ROWS", 64)
+    monkeypatch.setattr("alps_geo.clusters.FIT_ROWS", 100)
+    model = fit(columns, 5)
+    assert adjusted_rand_score(truth, model.apply(columns).cluster) == 1.0
+    assert model.to_bytes() == fit(columns, 5).to_bytes()
+
+
+def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    columns, _ = blobs()
+    monkeypatch.setattr("alps_geo.clusters.BATCH_ROWS", 3)
+    monkeypatch.setattr("alps_geo.clusters.FIT_ROWS", 3)
+    monkeypatch.setattr("alps_geo.clusters._RUN_ROWS", 2)
+    found = fit(columns, 20).apply(columns).cluster
+    assert len(set(found)) == 20
+
+
+def test_confidence_is_the_margin_to_the_second_cluster() -> None:
+    columns = table(np.array([[0.0], [0.0], [0.0], [9.0], [9.0], [9.0], [4.4]]))
+    assigned = fit(columns, 2).apply(columns)
+    assert assigned.confidence.dtype == np.float32
+    assert assigned.confidence[-1] < 0.5 < assigned.confidence[3]
+    assert (assigned.confidence >= 0).all()
+    assert (assigned.confidence <= 1).all()
+    assert fit(columns, 1).apply(columns).confidence.tolist() == [1.0] * 7
+
+
+def test_clusters_are_put_in_the_order_of_ids() -> None:
+    columns = table(np.array([[0.0], [9.0], [9.0]]))
+    assigned = fit(columns, 2).apply(columns).by_id(np.array([3, 1, 2]))
+    assert assigned.cluster[0] == assigned.cluster[1] != assigned.cluster[2]

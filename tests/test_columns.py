@@ -2,22 +2,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alps_geo.columns import Columns, group_of, segment_columns
+from alps_geo.columns import Columns, Described, group_of, segment_columns
 from alps_geo.features import RegionSums, moment_sums
 from alps_geo.settings import FEATURES
-from alps_geo.stitch import Segments
 
 
 def segments(
     band_means: NDArray[np.float64], masks: list[NDArray[np.bool_]] | None = None
-) -> Segments:
+) -> Described:
     """Segments of given band means and, if need be, shapes."""
     count = len(band_means)
     masks = masks or [np.ones((4, 4), bool)] * count
     area = np.array([mask.sum() for mask in masks])
     moments = np.concatenate([moment_sums(mask.astype(int), 1, (100, 200)) for mask in masks])
     weight = np.full(count, 2.0)
-    return Segments(
+    return Described(
         sums=RegionSums(
             weight=weight,
             mask_weight=weight,
@@ -30,12 +29,10 @@ def segments(
         band_means=band_means,
         band_stds=band_means / 10,
         moments=moments / area[:, None],
-        ids=(),
-        valid_pixels=int(area.sum()),
     )
 
 
-def columns(found: Segments, bands: str, *features: str) -> Columns:
+def columns(found: Described, bands: str, *features: str) -> Columns:
     return segment_columns(found, bands.split(), "uint8", features)
 
 

@@ -7,11 +7,12 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from alps_geo.descriptors import band_scale
+from alps_geo.features import RegionSums
 from alps_geo.fragments import Fragments, cut_fragments, no_fragments
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.stitch import Segments, match_labels, paint, stitch
+from alps_geo.stitch import Segments, match_labels, paint, stitch, sum_segments
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
@@ -56,6 +57,15 @@ def assembled(
     return result, found
 
 
+def sums_by_id(grid: TileGrid, found: Segments, tiles: dict[Tile, Fragments]) -> RegionSums:
+    """What the tiles know of all segments, put in the order of their ids."""
+    batches = list(sum_segments(grid, found.ids, tiles.__getitem__))
+    ids = np.concatenate([np.empty(0, int), *(batch.ids for batch in batches)])
+    np.testing.assert_array_equal(np.sort(ids), np.arange(1, len(found) + 1))
+    nothing = tiles[grid[0, 0]].sums.take(np.empty(0, int))
+    return RegionSums.concatenate([nothing, *(b.sums for b in batches)]).take(np.argsort(ids))
+
+
 @st.composite
 def scenes_and_grids(draw: st.DrawFn) -> tuple[NDArray[np.int32], TileGrid]:
     height, width = draw(st.integers(1, 60)), draw(st.integers(1, 60))
@@ -81,9 +91,10 @@ def test_planted_segments_come_back_whatever_the_grid(
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
     # The weights of all tiles add up to 1 for each pixel, so the sums are those of the whole.
-    np.testing.assert_allclose(found.sums.weight, found.area)
-    np.testing.assert_allclose(found.sums.features, 0.5)
-    np.testing.assert_allclose(found.sums.predicted_iou, 0.9, rtol=1e-6)
+    sums = sums_by_id(grid, found, {tile: planted(scene, grid, tile) for tile in grid})
+    np.testing.assert_allclose(sums.weight, found.area)
+    np.testing.assert_allclose(sums.features, 0.5)
+    np.testing.assert_allclose(sums.predicted_iou, 0.9, rtol=1e-6)
     for axis, coordinates in enumerate(np.indices(scene.shape)):
         expected = ndimage.mean(coordinates, result, ids) if len(ids) else []
         np.testing.assert_allclose(found.band_means[:, axis], expected)
@@ -243,7 +254,7 @@ def test_fill_yields_to_whole_masks_of_another_tile_and_not_to_cut_off_ones() ->
     for window, block in paint(grid, found.ids, tiles.__getitem__):
         ids[window.toslices()] = block
     assert (ids > 0).all()
-    by_sam = ~found.sums.is_filled[ids - 1]
+    by_sam = ~sums_by_id(grid, found, tiles).is_filled[ids - 1]
     expected = np.zeros((64, 96), dtype=bool)
     expected[4:20, 42:62] = True
     expected[40:60, 48:52] = True

@@ -23,7 +23,7 @@ from alps_geo.store import (
 FIRST, SECOND = TileGrid(8, 14, 8, 2)
 FRAGMENTS = Fragments(
     np.arange(64, dtype=np.int32).reshape(8, 8) % 3,
-    RegionSums(
+    sums=RegionSums(
         weight=np.array([21.0, 21.0]),
         mask_weight=np.array([21.0, 0.0]),
         feature_sums=np.ones((2, 256)),

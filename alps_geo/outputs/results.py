@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
-    from alps_geo.clusters import Color
+    from alps_geo.clusters import Assigned, Color
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
+    from alps_geo.tables import Scores
     from alps_geo.vectorize import Polygons
 
 PREVIEW_SIZE = 1024
@@ -62,7 +63,8 @@ def write_results(
     scene: Scene,
     blocks: Iterable[tuple[Window, NDArray[np.uint32]]],
     segments: Segments,
-    cluster: NDArray[np.int64],
+    scores: Scores,
+    assigned: Assigned,
     palette: Mapping[int, Color],
 ) -> SceneResults:
     """Write labels, segments, polygons and preview of a scene.
@@ -77,8 +79,10 @@ def write_results(
         The segment ids of the scene, piece by piece.
     segments : Segments
         What is known of them.
-    cluster : ndarray of int64, shape (n,)
-        Cluster of each segment.
+    scores : Scores
+        What SAM says of them.
+    assigned : Assigned
+        Their clusters, by segment id.
     palette : mapping of int to (red, green, blue)
         Colour of each cluster there is, also of those that this scene lacks.
 
@@ -87,6 +91,7 @@ def write_results(
     RunError
         If a file cannot be written; those before it are whole, it and those after it are absent.
     """
+    cluster = assigned.cluster
     cluster_of_id = np.concatenate([[0], cluster])
     on_grid = partial(
         write_cog,
@@ -110,7 +115,7 @@ def write_results(
             colormap=palette,
         )
     write_raster_style(folder / "labels.tif", palette)
-    ground = _write_polygons(folder, scene, segments, cluster, palette)
+    ground = _write_polygons(folder, scene, segments, scores, assigned, palette)
     _write_preview(folder, scene, palette)
     return SceneResults(
         valid_pixels=segments.valid_pixels,
@@ -124,7 +129,8 @@ def _write_polygons(
     folder: Path,
     scene: Scene,
     segments: Segments,
-    cluster: NDArray[np.int64],
+    scores: Scores,
+    assigned: Assigned,
     palette: Mapping[int, Color],
 ) -> NDArray[np.float64]:
     """Write segments.gpkg; return the area of each segment, in m² or pixels."""
@@ -136,7 +142,7 @@ def _write_polygons(
             for polygons in polygonize(read, scene.height, scene.width, scene.transform):
                 measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
                 area[polygons.segment_id - 1] = measures.area
-                yield _attributes(scene, segments, cluster, polygons, measures)
+                yield _attributes(scene, segments, scores, assigned, polygons, measures)
 
     write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=palette)
     return area
@@ -145,7 +151,8 @@ def _write_polygons(
 def _attributes(
     scene: Scene,
     segments: Segments,
-    cluster: NDArray[np.int64],
+    scores: Scores,
+    assigned: Assigned,
     polygons: Polygons,
     measures: Measures,
 ) -> gpd.GeoDataFrame:
@@ -158,12 +165,13 @@ def _attributes(
     return gpd.GeoDataFrame(
         {
             "segment_id": polygons.segment_id,
-            "cluster": cluster[rows],
-            "source": np.where(segments.sums.is_filled[rows], "fill", "sam"),
+            "cluster": assigned.cluster[rows],
+            "confidence": assigned.confidence[rows],
+            "source": np.where(scores.is_filled[rows], "fill", "sam"),
             names[0]: measures.area,
             names[1]: measures.perimeter,
-            "predicted_iou": segments.sums.predicted_iou[rows],
-            "stability_score": segments.sums.stability_score[rows],
+            "predicted_iou": scores.predicted_iou[rows],
+            "stability_score": scores.stability_score[rows],
             **bands,
         },
         geometry=polygons.geometry,

@@ -1,0 +1,233 @@
+"""The segments of a scene on disk: what they are, and the columns that clusters compare.
+
+::
+
+    segments.npz    one row per segment, by id; small enough to be held whole
+    columns.npy     one row per segment, float32, in the order of `rows` in segments.npz
+
+Clusters are fitted and applied from here, so neither SAM nor the tiles are needed any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from alps_geo.columns import Columns, Described, segment_columns
+from alps_geo.errors import RunError
+from alps_geo.files import replacing, run_errors
+from alps_geo.fragments import no_fragments
+from alps_geo.stitch import Segments, SegmentSums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+_SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What SAM says of the segments of a scene; row i describes segment id i + 1.
+
+    Attributes
+    ----------
+    predicted_iou, stability_score : ndarray of float64, shape (n,)
+        Means over the pixels that masks own; NaN without a mask.
+    is_filled : ndarray of bool, shape (n,)
+        Whether most of the segment belongs to no mask.
+    """
+
+    predicted_iou: NDArray[np.float64]
+    stability_score: NDArray[np.float64]
+    is_filled: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SegmentTable:
+    """The columns of the segments of a scene, read from disk some rows at a time.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where the files lie.
+    kind, features, names
+        As in `alps_geo.columns.Columns`.
+    rows : ndarray of uint32, shape (n,)
+        Segment id of each row.
+    area : ndarray of int64, shape (n,)
+        Pixels of the segment of each row.
+    """
+
+    folder: Path
+    kind: str
+    features: tuple[str, ...]
+    names: tuple[str, ...]
+    rows: NDArray[np.uint32]
+    area: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, start: int, stop: int) -> Columns:
+        """Return some rows, half-open; values are float32."""
+        # Mapped for this moment only, so that what was read doesn't stay in memory.
+        values = np.load(self.folder / _COLUMNS, mmap_mode="r", allow_pickle=False)
+        return Columns(self.kind, self.features, self.names, np.array(values[start:stop]))
+
+
+def write_tables(
+    folder: Path,
+    segments: Segments,
+    sums: Iterable[SegmentSums],
+    band_names: Sequence[str],
+    dtype: str,
+    features: Sequence[str],
+) -> None:
+    """Describe the segments of a scene by columns, and keep both.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to write; made if need be.
+    segments : Segments
+        All segments.
+    sums : iterable of SegmentSums
+        What the tiles know of each, in any order; held a batch at a time.
+    band_names : sequence of str
+        Names of the bands.
+    dtype : str
+        Data type of the bands.
+    features : sequence of str
+        Keys of `alps_geo.columns.FEATURES`.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written; the tables are then absent, never half there.
+    """
+    count = len(segments)
+    scores = Scores(np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, np.bool_))
+    order = [np.empty(0, dtype=np.uint32)]
+    nothing = SegmentSums(order[0], no_fragments((0, 0), len(band_names)).sums)
+    describe = partial(_describe, segments, band_names, dtype, features)
+    columns = describe(nothing)
+    path = folder / _SEGMENTS
+    with replacing(path) as part, run_errors(path):
+        with part.with_name(_COLUMNS).open("wb") as file:
+            _write_header(file, (count, len(columns.names)))
+            for batch in sums:
+                file.write(describe(batch).values.astype(np.float32).tobytes())
+                at = batch.ids.astype(np.int64) - 1
+                order.append(batch.ids)
+                scores.predicted_iou[at] = batch.sums.predicted_iou
+                scores.stability_score[at] = batch.sums.stability_score
+                scores.is_filled[at] = batch.sums.is_filled
+        about = {
+            "kind": np.array(columns.kind),
+            "features": np.array(columns.features),
+            "names": np.array(columns.names),
+            "rows": np.concatenate(order),
+        }
+        arrays: dict[str, Any] = about | _arrays(segments) | _arrays(scores)
+        np.savez(part, **arrays)
+
+
+def open_table(folder: Path) -> SegmentTable:
+    """Open the columns that `write_tables` wrote.
+
+    Raises
+    ------
+    RunError
+        If they are absent or damaged.
+    """
+    found = _read(folder, ("kind", "features", "names", "rows", "area"))
+    return SegmentTable(
+        folder,
+        str(found["kind"]),
+        tuple(found["features"].tolist()),
+        tuple(found["names"].tolist()),
+        found["rows"],
+        found["area"][found["rows"].astype(np.int64) - 1],
+    )
+
+
+def read_segments(folder: Path) -> tuple[Segments, Scores]:
+    """Read the segments that `write_tables` wrote.
+
+    Raises
+    ------
+    RunError
+        If they are absent or damaged.
+    """
+    known = [field.name for field in fields(Segments) if field.name != "ids"]
+    scores = [field.name for field in fields(Scores)]
+    found = _read(folder, (*known, *scores, "ids", "ids_of_tile"))
+    ends = np.cumsum(found["ids_of_tile"])[:-1]
+    return (
+        Segments(
+            **{name: found[name] for name in known if name != "valid_pixels"},
+            valid_pixels=int(found["valid_pixels"]),
+            ids=tuple(np.split(found["ids"], ends)),
+        ),
+        Scores(**{name: found[name] for name in scores}),
+    )
+
+
+def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    path = folder / _SEGMENTS
+    try:
+        # Opened here, for numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise RunError(
+            f"{path}: the segments cannot be read ({error}); expected those of a finished run: "
+            "run alps-geo label there again"
+        ) from error
+
+
+def _arrays(value: Segments | Scores) -> dict[str, NDArray[Any]]:
+    """Take a value apart into plain arrays; lookup tables go end to end."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for field in fields(value):
+        found = getattr(value, field.name)
+        if field.name == "ids":
+            arrays["ids"] = np.concatenate(found)
+            arrays["ids_of_tile"] = np.array([len(table) for table in found])
+        else:
+            arrays[field.name] = np.asarray(found)
+    return arrays
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
+    """Begin a .npy file of float32."""
+    descr = npy.dtype_to_descr(np.dtype(np.float32))
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    npy.write_array_header_2_0(file, header)
+
+
+def _describe(
+    segments: Segments,
+    band_names: Sequence[str],
+    dtype: str,
+    features: Sequence[str],
+    batch: SegmentSums,
+) -> Columns:
+    at = batch.ids.astype(np.int64) - 1
+    described = Described(
+        area=segments.area[at],
+        band_means=segments.band_means[at],
+        band_stds=segments.band_stds[at],
+        moments=segments.moments[at],
+        sums=batch.sums,
+    )
+    return segment_columns(described, band_names, dtype, features)
