@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Color = tuple[int, int, int]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 WEIGHTS = {
     "mean": 1.0,
@@ -104,6 +104,9 @@ class ClusterModel:
         Projected centre of each cluster.
     colors : ndarray of uint8, shape (k, 3)
         Red, green, blue of each cluster.
+    fitted_with : str
+        What the segments were made with, as JSON: ``settings`` and ``sam_sha256``. Segments of
+        other scenes have to be made in the same way to mean the same.
     """
 
     features: tuple[str, ...]
@@ -114,6 +117,7 @@ class ClusterModel:
     projection: NDArray[np.float64]
     centers: NDArray[np.float64]
     colors: NDArray[np.uint8]
+    fitted_with: str = "{}"
 
     def __len__(self) -> int:
         return len(self.centers)
@@ -193,11 +197,19 @@ class ClusterModel:
             ) from error
         for name in ("features", "names", "kinds"):
             stored[name] = tuple(stored[name].tolist())
+        stored["fitted_with"] = str(stored["fitted_with"])
         return cls(**stored)
 
 
 def fit_clusters(
-    tables: Sequence[Table], areas: Sequence[NDArray[np.integer]], clusters: int, seed: int
+    tables: Sequence[Table],
+    areas: Sequence[NDArray[np.integer]],
+    clusters: int,
+    seed: int,
+    *,
+    batch_size: int = BATCH_ROWS,
+    passes: int | None = None,
+    fitted_with: str = "{}",
 ) -> ClusterModel:
     """Fit k-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) to weighted columns.
 
@@ -219,6 +231,13 @@ def fit_clusters(
     seed : int
         Seed of the initialisation, of the sample of `FIT_ROWS` where there are more segments, and
         of the order of the batches.
+    batch_size : int
+        Segments in a mini-batch.
+    passes : int, optional
+        Passes over all segments, from k-means++ on the first batch. If not given, mini-batches
+        begin where k-means on a sample has settled, and pass until they settle too.
+    fitted_with : str
+        Kept in the model as it is.
 
     Raises
     ------
@@ -253,10 +272,14 @@ def fit_clusters(
             projection=np.eye(len(names)),
             centers=np.empty((0, len(names))),
             colors=default_colors(clusters),
+            fitted_with=fitted_with,
         )
         projection = group_projection(names, _covariance(standard, tables))
         projected = replace(standard, projection=projection)
-        fitted = replace(projected, centers=_centers(projected, tables, clusters, seed))
+        size = max(batch_size, clusters)
+        fitted = replace(
+            projected, centers=_centers(projected, tables, clusters, seed, size, passes)
+        )
     covered = np.zeros(clusters)
     for table, area in zip(tables, areas, strict=True):
         covered += np.bincount(fitted.apply(table).cluster, weights=area, minlength=clusters + 1)[
@@ -294,7 +317,12 @@ def _covariance(standard: ClusterModel, tables: Sequence[Table]) -> NDArray[np.f
 
 
 def _centers(
-    model: ClusterModel, tables: Sequence[Table], clusters: int, seed: int
+    model: ClusterModel,
+    tables: Sequence[Table],
+    clusters: int,
+    seed: int,
+    batch_size: int,
+    passes: int | None,
 ) -> NDArray[np.float64]:
     """Find the centres of mini-batch k-means, shape (clusters, P).
 
@@ -304,21 +332,19 @@ def _centers(
     features.
     """
     rng = np.random.default_rng(seed)
-    settled = KMeans(n_clusters=clusters, random_state=seed, n_init=10)
-    settled.fit(_sample(model, tables, max(FIT_ROWS, clusters), rng))
+    begin: str | NDArray[np.float64] = "k-means++"
+    if passes is None:
+        sample = _sample(model, tables, max(FIT_ROWS, clusters), rng)
+        begin = KMeans(clusters, random_state=seed, n_init=10).fit(sample).cluster_centers_
     kmeans = MiniBatchKMeans(
-        n_clusters=clusters,
-        init=settled.cluster_centers_,
-        n_init=1,
-        reassignment_ratio=0,
-        random_state=seed,
+        clusters, init=begin, n_init=1, reassignment_ratio=0, random_state=seed
     )
     before = np.inf
-    for _ in range(MAX_PASSES):
+    for _ in range(passes or MAX_PASSES):
         inertia = 0.0
-        for rows in _shuffled_batches(model, tables, max(BATCH_ROWS, clusters), rng):
+        for rows in _shuffled_batches(model, tables, batch_size, rng):
             inertia += float(kmeans.partial_fit(rows).inertia_)
-        if inertia >= (1 - _SETTLED) * before:
+        if passes is None and inertia >= (1 - _SETTLED) * before:
             break
         before = inertia
     return np.asarray(kmeans.cluster_centers_, dtype=np.float64)

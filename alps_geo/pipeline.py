@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import rasterio
 
-from alps_geo.clusters import fit_clusters
-from alps_geo.errors import SceneError
+from alps_geo.clusters import ClusterModel, fit_clusters
+from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import write_bytes
 from alps_geo.grid import TileGrid
-from alps_geo.outputs.results import write_results
-from alps_geo.record import folder_names, result_files, run_identity, run_record, to_json
+from alps_geo.outputs.results import SceneResults, write_results
+from alps_geo.record import (
+    fit_record,
+    folder_names,
+    result_files,
+    run_identity,
+    run_record,
+    to_json,
+)
 from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
-from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
+from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
 from alps_geo.stitch import paint, stitch, sum_segments
 from alps_geo.store import Plan, PlannedScene, RunFolder, fingerprint
-from alps_geo.tables import open_table, read_segments, write_tables
+from alps_geo.tables import SegmentTable, open_table, read_segments, write_tables
 from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alps_geo.clusters import ClusterModel
     from alps_geo.scene import Scene
-    from alps_geo.tables import SegmentTable
 
 
 def label_scenes(
@@ -52,7 +60,8 @@ def label_scenes(
         The run folder. A run of the same scenes and settings that was stopped there goes on, and
         tries tiles that failed again; one that has finished is left as it is.
     settings : LabelSettings, optional
-        The defaults if not given.
+        The defaults if not given. With ``clusters_from`` that model is applied, and its features
+        are used; else one is fitted.
     overwrite : bool
         Whether results of another run may be replaced. Tiles that still fit are kept.
     force : bool
@@ -71,77 +80,217 @@ def label_scenes(
     Raises
     ------
     AlpsGeoError
-        If a scene, the model or the run folder cannot be used, if no tile can be labelled, or, if
+        If a scene, a model or the run folder cannot be used, if no tile can be labelled, or, if
         `strict`, if one cannot.
     """
     settings = settings or LabelSettings()
+    given = read_model(settings.clusters_from) if settings.clusters_from else None
+    if given is not None:
+        settings = replace(settings, features="+".join(given.features), clusters=len(given))
     clock, folder = _Clock(), RunFolder(Path(out))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
-        scenes = _open_scenes(paths, settings)
-        sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
-        jobs = _plan_jobs(scenes, settings, folder, sha256)
-        tally = Tally(sum(len(job.grid) for job in jobs), listen)
-        for job in jobs:
-            for note in job.scene.notes:
-                tally.tell("open", job.name, note)
-        plan = _plan(jobs, settings, sha256)
+        run = _open_run(paths, settings, folder, listen)
+        if given is not None:
+            _check_fit(given, run)
+        plan = _plan(run, given)
         if not force and (record := folder.finished_record(plan.run)):
             return record
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
-            record = _label(jobs, folder, settings, sha256, tally, clock, strict=strict)
+            failed = label_tiles(run.jobs, settings, run.tally, strict=strict)
+            clock.lap("tiles")
+            tables = _find_segments(run, folder)
+            clock.lap("stitch")
+            model = given or _fit(tables, run)
+            write_bytes(folder.model_path, model.to_bytes())
+            clock.lap("cluster")
+            results = _write(run, folder, tables, model)
+            clock.lap("write")
+            scenes = {job.name: job.scene for job in run.jobs}
+            record = run_record(scenes, settings, run.sha256, model, results, failed, clock.laps)
+            write_bytes(folder.record_path, to_json(record))
             folder.sweep(plan)
             return record
 
 
-def _label(
-    jobs: Sequence[Job],
-    folder: RunFolder,
-    settings: LabelSettings,
-    sha256: str,
-    tally: Tally,
-    clock: _Clock,
+def fit_scenes(
+    paths: Sequence[str],
+    out: Path,
+    work: Path,
+    settings: LabelSettings | None = None,
     *,
-    strict: bool,
+    overwrite: bool = False,
+    force: bool = False,
+    strict: bool = False,
+    listen: Callable[[Event], None] = lambda _: None,
 ) -> dict[str, Any]:
-    failed = label_tiles(jobs, settings, tally, strict=strict)
-    stored = StoredTiles(jobs, settings, tally)
-    clock.lap("tiles")
+    """Fit one cluster model to the segments of scenes, to be applied to any.
 
+    Parameters
+    ----------
+    paths, settings, overwrite, force, strict, listen
+        As for `label_scenes`.
+    out : pathlib.Path
+        Where to write the model; one that is there is replaced.
+    work : pathlib.Path
+        A run folder, for the tiles: a fit that was stopped goes on there, and one with other
+        clusters takes seconds.
+
+    Returns
+    -------
+    dict
+        The record of the fit, as written to ``run.json`` in `work`.
+
+    Raises
+    ------
+    AlpsGeoError
+        As `label_scenes`, or if the model cannot be written.
+    """
+    settings = settings or LabelSettings()
+    clock, folder = _Clock(), RunFolder(Path(work))
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+        run = _open_run(paths, settings, folder, listen)
+        plan = replace(_plan(run, None), files=())
+        with folder.claimed(plan, overwrite=overwrite, force=force):
+            clock.lap("open")
+            failed = label_tiles(run.jobs, settings, run.tally, strict=strict)
+            clock.lap("tiles")
+            tables = _find_segments(run, folder)
+            clock.lap("stitch")
+            model = _fit(tables, run)
+            write_bytes(Path(out), model.to_bytes())
+            clock.lap("cluster")
+            scenes = {job.name: job.scene for job in run.jobs}
+            segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
+            record = fit_record(
+                scenes, settings, run.sha256, out, model, segments, failed, clock.laps
+            )
+            write_bytes(folder.record_path, to_json(record))
+            folder.sweep(plan)
+            return record
+
+
+def read_model(path: str | Path) -> ClusterModel:
+    """Read a cluster model, such as clusters.npz of a run.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read, or is none.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{path}: the cluster model cannot be read ({error.strerror}); expected a file that "
+            "alps-geo fit wrote, or clusters.npz of a run"
+        ) from error
+    return ClusterModel.from_bytes(data, str(path))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all stages work on."""
+
+    jobs: list[Job]
+    settings: LabelSettings
+    sha256: str
+    tally: Tally
+
+
+def _open_run(
+    paths: Sequence[str],
+    settings: LabelSettings,
+    folder: RunFolder,
+    listen: Callable[[Event], None],
+) -> _Run:
+    scenes = _open_scenes(paths, settings)
+    sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
+    jobs = _plan_jobs(scenes, settings, folder, sha256)
+    tally = Tally(sum(len(job.grid) for job in jobs), listen)
     for job in jobs:
-        tally.tell("stitch", job.name)
-        _find_segments(job, stored, folder.segments_folder(job.name), settings)
-    clock.lap("stitch")
+        for note in job.scene.notes:
+            tally.tell("open", job.name, note)
+    return _Run(jobs, settings, sha256, tally)
 
-    tally.tell("cluster")
-    tables = [open_table(folder.segments_folder(job.name)) for job in jobs]
-    model = _fit(tables, settings, tally)
-    write_bytes(folder.model_path, model.to_bytes())
-    clock.lap("cluster")
 
-    results = []
-    for job, table in zip(jobs, tables, strict=True):
-        tally.tell("write", job.name)
+def _check_fit(model: ClusterModel, run: _Run) -> None:
+    """See to it that segments are made as those were that the model was fitted to."""
+    fitted = json.loads(model.fitted_with)
+    if "sam" in model.features and fitted.get("sam_sha256", run.sha256) != run.sha256:
+        raise RunError(
+            f"{run.settings.clusters_from}: the clusters were fitted with features of "
+            f"{fitted['settings']['model']}, and this run uses {run.settings.model} with other "
+            "weights; expected the same: give that --model and --checkpoint"
+        )
+    now = run.settings.to_dict()
+    for name in SEGMENT_SETTINGS:
+        before = fitted.get("settings", {}).get(name, now[name])
+        if before != now[name]:
+            option = name.replace("_", "-")
+            note = f"the clusters were fitted with --{option} {before}, not {now[name]}"
+            run.tally.tell("open", note=note)
+
+
+def _find_segments(run: _Run, folder: RunFolder) -> list[SegmentTable]:
+    """Stitch the tiles of each scene, and keep its segments and their columns."""
+    stored = StoredTiles(run.jobs, run.settings, run.tally)
+    tables = []
+    for job in run.jobs:
+        run.tally.tell("stitch", job.name)
+        segments = stitch(
+            job.grid,
+            stored.outlines(job),
+            partial(read_tile, job.scene),
+            min_area=run.settings.min_area,
+            keep_specks=run.settings.fill != "none",
+        )
+        sums = sum_segments(job.grid, segments.ids, partial(stored.fragments, job))
+        place = folder.segments_folder(job.name)
+        names, dtype = job.scene.band_names, job.scene.dtype
+        write_tables(place, segments, sums, names, dtype, run.settings.feature_names)
+        tables.append(open_table(place))
+    return tables
+
+
+def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:
+    """Fit the cluster model over the segments of all scenes."""
+    run.tally.tell("cluster")
+    settings, total = run.settings, sum(len(table) for table in tables)
+    clusters = settings.clusters
+    if clusters is None:
+        clusters = max(1, min(DEFAULT_CLUSTERS, total))
+        if clusters < DEFAULT_CLUSTERS:
+            note = f"there are only {total} segments, and so {clusters} clusters"
+            run.tally.tell("cluster", note=note)
+    made_with = {name: settings.to_dict()[name] for name in SEGMENT_SETTINGS}
+    return fit_clusters(
+        tables,
+        [table.area for table in tables],
+        clusters,
+        settings.seed,
+        batch_size=settings.batch_size,
+        passes=settings.passes,
+        fitted_with=json.dumps({"settings": made_with, "sam_sha256": run.sha256}),
+    )
+
+
+def _write(
+    run: _Run, folder: RunFolder, tables: Sequence[SegmentTable], model: ClusterModel
+) -> dict[str, SceneResults]:
+    """Give every segment its cluster, and write the results of each scene."""
+    stored = StoredTiles(run.jobs, run.settings, run.tally)
+    results = {}
+    for job, table in zip(run.jobs, tables, strict=True):
+        run.tally.tell("write", job.name)
         segments, scores = read_segments(folder.segments_folder(job.name))
         assigned = model.apply(table).by_id(table.rows)
         blocks = paint(job.grid, segments.ids, stored.outlines(job))
         target = folder.scene_folder(job.name)
-        results.append(
-            write_results(target, job.scene, blocks, segments, scores, assigned, model.palette)
+        results[job.name] = write_results(
+            target, job.scene, blocks, segments, scores, assigned, model.palette
         )
-    clock.lap("write")
-
-    record = run_record(
-        {job.name: job.scene for job in jobs},
-        settings,
-        sha256,
-        model,
-        {job.name: result for job, result in zip(jobs, results, strict=True)},
-        failed,
-        clock.laps,
-    )
-    write_bytes(folder.record_path, to_json(record))
-    return record
+    return results
 
 
 class _Clock:
@@ -177,38 +326,15 @@ def _plan_jobs(
     return jobs
 
 
-def _plan(jobs: Sequence[Job], settings: LabelSettings, sha256: str) -> Plan:
+def _plan(run: _Run, given: ClusterModel | None) -> Plan:
+    identity = run_identity([job.scene for job in run.jobs], run.settings, run.sha256)
+    if given is not None:
+        identity["clusters_sha256"] = sha256(given.to_bytes()).hexdigest()
     return Plan(
-        run=fingerprint(run_identity([job.scene for job in jobs], settings, sha256)),
+        run=fingerprint(identity),
         scenes=tuple(
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
-            for job in jobs
+            for job in run.jobs
         ),
-        files=tuple(result_files([job.name for job in jobs])),
+        files=tuple(result_files([job.name for job in run.jobs])),
     )
-
-
-def _find_segments(job: Job, stored: StoredTiles, folder: Path, settings: LabelSettings) -> None:
-    """Stitch the tiles of a scene, and keep its segments and their columns."""
-    segments = stitch(
-        job.grid,
-        stored.outlines(job),
-        partial(read_tile, job.scene),
-        min_area=settings.min_area,
-        keep_specks=settings.fill != "none",
-    )
-    sums = sum_segments(job.grid, segments.ids, partial(stored.fragments, job))
-    names, dtype = job.scene.band_names, job.scene.dtype
-    write_tables(folder, segments, sums, names, dtype, settings.feature_names)
-
-
-def _fit(tables: Sequence[SegmentTable], settings: LabelSettings, tally: Tally) -> ClusterModel:
-    """Fit the cluster model over the segments of all scenes."""
-    total = sum(len(table) for table in tables)
-    clusters = settings.clusters
-    if clusters is None:
-        clusters = max(1, min(DEFAULT_CLUSTERS, total))
-        if clusters < DEFAULT_CLUSTERS:
-            note = f"there are only {total} segments, and so {clusters} clusters"
-            tally.tell("cluster", note=note)
-    return fit_clusters(tables, [table.area for table in tables], clusters, settings.seed)

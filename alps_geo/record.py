@@ -14,6 +14,7 @@ from alps_geo.outputs.results import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from alps_geo.clusters import ClusterModel
     from alps_geo.outputs.results import SceneResults
@@ -84,11 +85,7 @@ def run_record(
         Time that each stage took.
     """
     return {
-        "versions": {
-            **{package: version(package) for package in PACKAGES},
-            "gdal": rasterio.__gdal_version__,
-            "python": platform.python_version(),
-        },
+        "versions": _versions(),
         "settings": settings.to_dict(),
         "model": {"name": settings.model, "sha256": model_sha256},
         "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
@@ -99,6 +96,44 @@ def run_record(
         "failed": [tile.to_dict() for tile in failed],
         "seconds": dict(seconds),
         "files": result_files(list(scenes)),
+    }
+
+
+def fit_record(
+    scenes: Mapping[str, Scene],
+    settings: LabelSettings,
+    model_sha256: str,
+    out: Path,
+    model: ClusterModel,
+    segments: Mapping[str, int],
+    failed: Sequence[FailedTile],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Put together the content of ``run.json`` of a fit: as `run_record`, but without results.
+
+    Parameters
+    ----------
+    scenes, settings, model_sha256, model, failed, seconds
+        As for `run_record`.
+    out : pathlib.Path
+        Where the cluster model was written.
+    segments : mapping of str to int
+        Segments of each scene.
+    """
+    return {
+        "versions": _versions(),
+        "settings": settings.to_dict(),
+        "model": {"name": settings.model, "sha256": model_sha256},
+        "scenes": [
+            {"name": name, **_scene_facts(scene), "segments": segments[name]}
+            for name, scene in scenes.items()
+        ],
+        "segments": sum(segments.values()),
+        "clusters": len(model),
+        "fitted": str(out),
+        "failed": [tile.to_dict() for tile in failed],
+        "seconds": dict(seconds),
+        "files": [],
     }
 
 
@@ -126,9 +161,16 @@ def to_json(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, Any]:
+def _versions() -> dict[str, str]:
     return {
-        "name": name,
+        **{package: version(package) for package in PACKAGES},
+        "gdal": rasterio.__gdal_version__,
+        "python": platform.python_version(),
+    }
+
+
+def _scene_facts(scene: Scene) -> dict[str, Any]:
+    return {
         **scene_identity(scene),
         "height": scene.height,
         "width": scene.width,
@@ -136,6 +178,13 @@ def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, An
         "bands": list(scene.band_names),
         "rgb": list(scene.rgb),
         "notes": list(scene.notes),
+    }
+
+
+def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, Any]:
+    return {
+        "name": name,
+        **_scene_facts(scene),
         "segments": int(result.cluster_segments.sum()),
         "valid_pixels": result.valid_pixels,
         "labelled_pixels": int(result.cluster_pixels.sum()),

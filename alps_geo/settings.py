@@ -20,6 +20,21 @@ FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
+SEGMENT_SETTINGS = (
+    "model",
+    "checkpoint",
+    "precision",
+    "tile_size",
+    "overlap",
+    "points_per_side",
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "max_mask_area",
+    "fill",
+    "min_area",
+)
+"""What decides how segments come about, on any scene: a cluster model goes with one way."""
+
 
 @dataclass(frozen=True)
 class LabelSettings:
@@ -42,6 +57,13 @@ class LabelSettings:
         Number of clusters; None for `DEFAULT_CLUSTERS`, or one per segment where there are fewer.
     seed : int
         Seed of the clustering, the only random step.
+    passes : int or None
+        Passes of mini-batch k-means over all segments; None to begin where k-means on a sample has
+        settled, and to go on until the mini-batches settle too.
+    batch_size : int
+        Segments in a mini-batch.
+    clusters_from : str or None
+        File with the cluster model to apply; None to fit one.
     bands : tuple of int or None
         Numbers of the one or three bands that SAM sees as red, green and blue; None to find them.
     nodata : float or None
@@ -80,6 +102,9 @@ class LabelSettings:
     workers: int = 1
     clusters: int | None = None
     seed: int = 0
+    passes: int | None = None
+    batch_size: int = 16_384
+    clusters_from: str | None = None
     bands: tuple[int, ...] | None = None
     nodata: float | None = None
     stretch: tuple[float, float] | None = None
@@ -104,6 +129,9 @@ class LabelSettings:
         if self.clusters is not None:
             _between("clusters", self.clusters, 1, MAX_CLUSTERS)
         _between("seed", self.seed, 0, 2**32 - 1)
+        if self.passes is not None:
+            _between("passes", self.passes, 1, 1000)
+        _between("batch_size", self.batch_size, 1, 2**31)
         _between("tile_size", self.tile_size, 64, 16384)
         if self.overlap is not None:
             _between("overlap", self.overlap, 0, self.tile_size // 2)

@@ -384,7 +384,9 @@ class RunFolder:
     def _check_claim(self, plan: Plan, *, overwrite: bool) -> None:
         self._check_folder()
         found = self.plan()
+        # A fit leaves nothing here that could be lost: its model lies elsewhere.
         theirs = self.record_path.exists() if found is None else found.run != plan.run
+        theirs = theirs and (found is None or bool(found.files))
         if theirs and not overwrite:
             raise RunError(
                 f"{self.path} holds another run (other scenes, settings or version); "

@@ -22,7 +22,24 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         with reported_errors(debug=False):
             known = {name for p in context.command.params if (name := p.name) is not None}
-            context.default_map = load_defaults(path, known - {"config", "debug"})
+            found = load_defaults(path, known - {"config", "debug"})
+        # Whatever comes first: a config says more than how the clusters were fitted.
+        context.default_map = {**(context.default_map or {}), **found}
+    return path
+
+
+def read_model_settings(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the way in which a cluster model's segments were made the default.
+
+    A callback of an eager option, so that it comes before all others.
+    """
+    if path is not None:
+        from alps_geo.pipeline import read_model
+
+        with reported_errors(debug=False):
+            fitted = json.loads(read_model(path).fitted_with).get("settings", {})
+        found = {key: _as_typed(key, value) for key, value in fitted.items() if value is not None}
+        context.default_map = {**found, **(context.default_map or {})}
     return path
 
 
@@ -42,6 +59,9 @@ def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:
         If the file cannot be read, or holds an option that does not exist.
     """
     values = {key.replace("-", "_"): value for key, value in _read(path).items()}
+    if path.suffix == ".json":
+        # The settings of a run, some of which another command may not have.
+        values = {key: value for key, value in values.items() if key in known}
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from alps_geo_cli.console import PARTLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,3 +22,17 @@ def print_failures(failed: Sequence[FailedTile], *, err: bool) -> None:
         typer.echo(f"failed: {tile}", err=err)
     if len(failed) > SHOWN:
         typer.echo(f"and {len(failed) - SHOWN} more; --json lists them all", err=err)
+
+
+def end_with_failures(record: dict[str, Any], consequence: str) -> None:
+    """Say which tiles of a run failed, if any did, and end with the exit code for that."""
+    from alps_geo.store import FailedTile
+
+    if failed := [FailedTile(**tile) for tile in record["failed"]]:
+        print_failures(failed, err=True)
+        typer.echo(
+            f"alps-geo: {len(failed)} tiles failed and {consequence}; the same command tries "
+            "them again",
+            err=True,
+        )
+        raise typer.Exit(PARTLY)

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from alps_geo import __version__
+from alps_geo_cli.apply import apply
 from alps_geo_cli.evaluate import evaluate
+from alps_geo_cli.fit import fit
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
 from alps_geo_cli.status import status
@@ -40,6 +42,8 @@ def _alps_geo(
 
 
 app.command()(label)
+app.command()(fit)
+app.command()(apply)
 app.command()(status)
 app.command()(models)
 app.add_typer(evaluate)

@@ -1,0 +1,57 @@
+"""``alps-geo apply``: label scenes by a cluster model that was fitted before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from alps_geo_cli.console import Debug, Json, Quiet
+from alps_geo_cli.label import run_label
+from alps_geo_cli.options import (
+    OUTPUT,
+    Config,
+    Force,
+    Overwrite,
+    Scenes,
+    Strict,
+    settings_options,
+)
+
+
+@settings_options("clusters", "seed", "features", "passes", "batch_size")
+def apply(
+    scenes: Scenes = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=OUTPUT),
+    ] = None,
+    overwrite: Overwrite = False,
+    force: Force = False,
+    strict: Strict = False,
+    config: Config = None,  # noqa: ARG001 (its callback does the work)
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    *,
+    chosen: dict[str, Any],
+) -> None:
+    """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
+
+    Writes what `alps-geo label` writes. Scenes need the bands and data type of those that the model
+    was fitted to.
+    """
+    if chosen["clusters_from"] is None:
+        raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
+    run_label(
+        scenes,
+        out,
+        chosen,
+        overwrite=overwrite,
+        force=force,
+        strict=strict,
+        quiet=quiet,
+        as_json=as_json,
+        debug=debug,
+    )
