@@ -288,7 +288,14 @@ def _write(
         blocks = paint(job.grid, segments.ids, stored.outlines(job))
         target = folder.scene_folder(job.name)
         results[job.name] = write_results(
-            target, job.scene, blocks, segments, scores, assigned, model.palette
+            target,
+            job.scene,
+            blocks,
+            segments,
+            scores,
+            assigned,
+            model.palette,
+            simplify_by=run.settings.simplify,
         )
     return results
 

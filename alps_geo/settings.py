@@ -88,6 +88,9 @@ class LabelSettings:
         Segments of fewer pixels join their largest neighbour; without a fill they are dropped.
     features : str
         What the clusters compare: some of `FEATURES`, joined by a plus sign.
+    simplify : float
+        Detail of the polygons' borders that is left out, in metres, or in pixels without a CRS; 0
+        for polygons that are the pixels' regions to the last corner.
 
     Raises
     ------
@@ -117,6 +120,7 @@ class LabelSettings:
     fill: str = "superpixels"
     min_area: int = 16
     features: str = "sam+spectral+texture"
+    simplify: float = 0.0
 
     def __post_init__(self) -> None:
         _one_of("model", self.model, tuple(MODELS))
@@ -140,6 +144,7 @@ class LabelSettings:
         _between("stability_score_thresh", self.stability_score_thresh, 0, 1)
         _between("max_mask_area", self.max_mask_area, 0, 1)
         _between("min_area", self.min_area, 0, 2**31)
+        _between("simplify", self.simplify, 0, 1e6)
         if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
             raise SettingsError(
                 f"bands is {','.join(map(str, self.bands))}, "

@@ -87,6 +87,30 @@ def polygonize(
             opened = opened.take(~ended)
 
 
+def simplify(polygons: Polygons, tolerance: float) -> Polygons:
+    """Draw borders with fewer vertices, each border once for both of its sides.
+
+    Neighbours stay neighbours, without gap or overlap: Visvalingam and Whyatt 1993 (doi
+    10.1179/000870493786962263) along the edges of the coverage, as in GEOS. All polygons have to be
+    given at once, for a border is only known by its two sides.
+
+    Parameters
+    ----------
+    polygons : Polygons
+        All polygons of a raster.
+    tolerance : float
+        Corners that span a triangle of less than this squared, in units of the CRS, are cut.
+
+    Returns
+    -------
+    Polygons
+        The same segments, as multipolygons.
+    """
+    simple = shapely.coverage_simplify(polygons.geometry, tolerance)
+    parts, owner = shapely.get_parts(simple, return_index=True)
+    return Polygons(polygons.segment_id, np.asarray(shapely.multipolygons(parts, indices=owner)))
+
+
 def _padded_strips(
     read: RowReader, height: int, width: int, strip: int
 ) -> Iterator[NDArray[np.integer]]:

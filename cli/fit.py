@@ -23,7 +23,7 @@ from alps_geo_cli.options import (
 )
 
 
-@settings_options("clusters_from")
+@settings_options("clusters_from", "simplify")
 def fit(
     scenes: Scenes = None,
     out: Annotated[

@@ -228,6 +228,16 @@ def _settings(
             rich_help_panel=CLUSTERING,
         ),
     ] = DEFAULT.features,
+    simplify: Annotated[
+        float,
+        typer.Option(
+            metavar="METRES",
+            help="Draw the polygons' borders without details smaller than this; neighbours keep "
+            "their common border. Without it, they follow the pixels.",
+            show_default="0",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = DEFAULT.simplify,
 ) -> None:
     """Hold the options as parameters; it is never called."""
 

@@ -297,3 +297,30 @@ def test_fewer_segments_than_the_default_number_of_clusters_is_said(tmp_path: Pa
     assert outcome.exit_code == 0, outcome.stderr
     assert "note" in outcome.stderr
     assert "clusters" in outcome.stderr
+
+
+def test_simplified_polygons_leave_no_gap_and_rasters_are_the_same(
+    run: Path, tmp_path: Path
+) -> None:
+    name = "landsat5_int16_1band"
+    out = tmp_path / "out"
+    shutil.copytree(run / ".tiles", out / ".tiles")
+    outcome = alps_geo(
+        "label", *paths(*SCENES), "--out", out, *QUICK, "--simplify", "120", "--overwrite"
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    for file in ("labels.tif", "segments.tif"):
+        assert (out / name / file).read_bytes() == (run / name / file).read_bytes()
+    exact = gpd.read_file(run / name / "segments.gpkg", layer="segments").sort_values("segment_id")
+    simple = gpd.read_file(out / name / "segments.gpkg", layer="segments").sort_values("segment_id")
+    assert simple["segment_id"].tolist() == exact["segment_id"].tolist()
+    assert shapely.coverage_is_valid(simple.geometry.to_numpy())
+    vertices = [shapely.get_num_coordinates(f.geometry.to_numpy()).sum() for f in (exact, simple)]
+    assert vertices[1] < vertices[0] / 2
+    # The area is the pixels', the outline is that which is drawn: no more stairs.
+    np.testing.assert_array_equal(simple["area_m2"], exact["area_m2"])
+    assert simple["perimeter_m"].sum() < 0.95 * exact["perimeter_m"].sum()
+    # 120 m are four pixels here, in a CRS whose unit is another than metres.
+    assert simple.crs.is_geographic
+    moved = shapely.hausdorff_distance(simple.geometry.to_numpy(), exact.geometry.to_numpy())
+    assert np.median(moved) < 0.0025

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 import rasterio
+import shapely
 
 from alps_geo.ground import ground_measures
 from alps_geo.outputs.cog import row_reader, write_cog
@@ -16,7 +17,7 @@ from alps_geo.outputs.gpkg import write_segments_gpkg
 from alps_geo.outputs.preview import write_preview
 from alps_geo.outputs.style import write_raster_style
 from alps_geo.scene import read_overview
-from alps_geo.vectorize import polygonize
+from alps_geo.vectorize import Polygons, polygonize, simplify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
     from alps_geo.tables import Scores
-    from alps_geo.vectorize import Polygons
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
+
+_BATCH = 50_000
+"""Polygons that are written at once, where all of them are at hand."""
 
 FILES = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
 
@@ -66,6 +69,8 @@ def write_results(
     scores: Scores,
     assigned: Assigned,
     palette: Mapping[int, Color],
+    *,
+    simplify_by: float = 0.0,
 ) -> SceneResults:
     """Write labels, segments, polygons and preview of a scene.
 
@@ -85,6 +90,10 @@ def write_results(
         Their clusters, by segment id.
     palette : mapping of int to (red, green, blue)
         Colour of each cluster there is, also of those that this scene lacks.
+    simplify_by : float
+        Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS. The
+        rasters and the polygons' areas stay those of the pixels. If not 0, all polygons of the
+        scene are held at once.
 
     Raises
     ------
@@ -115,7 +124,7 @@ def write_results(
             colormap=palette,
         )
     write_raster_style(folder / "labels.tif", palette)
-    ground = _write_polygons(folder, scene, segments, scores, assigned, palette)
+    ground = _write_polygons(folder, scene, segments, scores, assigned, palette, simplify_by)
     _write_preview(folder, scene, palette)
     return SceneResults(
         valid_pixels=segments.valid_pixels,
@@ -132,20 +141,55 @@ def _write_polygons(
     scores: Scores,
     assigned: Assigned,
     palette: Mapping[int, Color],
+    simplify_by: float,
 ) -> NDArray[np.float64]:
     """Write segments.gpkg; return the area of each segment, in m² or pixels."""
     area = np.zeros(len(segments))
 
-    def batches() -> Iterator[gpd.GeoDataFrame]:
+    def exact() -> Iterator[Polygons]:
         with rasterio.open(folder / "segments.tif") as raster:
             read = row_reader(raster)
             for polygons in polygonize(read, scene.height, scene.width, scene.transform):
                 measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
                 area[polygons.segment_id - 1] = measures.area
-                yield _attributes(scene, segments, scores, assigned, polygons, measures)
+                yield polygons
+
+    def batches() -> Iterator[gpd.GeoDataFrame]:
+        for polygons in _simplified(exact(), scene, simplify_by) if simplify_by else exact():
+            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
+            rows = polygons.segment_id - 1
+            measures = replace(measures, area=area[rows])
+            yield _attributes(scene, segments, scores, assigned, polygons, measures)
 
     write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=palette)
     return area
+
+
+def _simplified(
+    batches: Iterable[Polygons], scene: Scene, simplify_by: float
+) -> Iterator[Polygons]:
+    """Simplify polygons all at once, and give them in batches again."""
+    found = list(batches)
+    if not found:
+        return
+    whole = Polygons(
+        np.concatenate([polygons.segment_id for polygons in found]),
+        np.concatenate([polygons.geometry for polygons in found]),
+    )
+    found.clear()
+    simple = simplify(whole, simplify_by / _unit_length(scene))
+    for start in range(0, len(simple.segment_id), _BATCH):
+        rows = slice(start, start + _BATCH)
+        yield Polygons(simple.segment_id[rows], simple.geometry[rows])
+
+
+def _unit_length(scene: Scene) -> float:
+    """Metres, or pixels without a CRS, per unit of the scene's coordinates, amid the scene."""
+    row, col = scene.height // 2, scene.width // 2
+    corners = [scene.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    pixel = np.array([shapely.Polygon(corners)], dtype=object)
+    ground = ground_measures(pixel, scene.crs, scene.transform).area[0]
+    return float(np.sqrt(ground / abs(scene.transform.determinant)))
 
 
 def _attributes(
