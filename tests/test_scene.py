@@ -851,3 +851,27 @@ def test_input_that_names_nothing(folder: Path, given: str, problem: str) -> Non
     (folder / "more" / "empty").mkdir()
     with pytest.raises(SceneError, match=problem):
         find_scenes([str(folder / given)])
+
+
+def test_a_mosaic_is_looked_at_as_the_same_pixels_in_one_file(tmp_path: Path) -> None:
+    """Decimated reads of a VRT take another way; they have to come to the same pixels."""
+    path = DATA / "naip_md_1m.tif"
+    sources = "".join(
+        f"<SimpleSource><SourceFilename>{path}</SourceFilename><SourceBand>1</SourceBand>"
+        f'<SrcRect xOff="0" yOff="0" xSize="512" ySize="1024"/>'
+        f'<DstRect xOff="{left}" yOff="0" xSize="512" ySize="1024"/></SimpleSource>'
+        for left in (0, 512)
+    )
+    vrt = tmp_path / "a.vrt"
+    vrt.write_text(
+        '<VRTDataset rasterXSize="1024" rasterYSize="1024">'
+        f'<VRTRasterBand dataType="Byte" band="1">{sources}</VRTRasterBand></VRTDataset>'
+    )
+    with rasterio.open(path) as dataset:
+        left = dataset.read([1], window=Window(0, 0, 512, 1024))
+    pixels = np.concatenate([left, left], axis=2)
+    flat = write(tmp_path / "flat.tif", pixels)
+    for longest in (300, 777):
+        mosaic, file = (read_overview(open_scene(str(p)), longest) for p in (vrt, flat))
+        np.testing.assert_array_equal(mosaic.bands, file.bands)
+        np.testing.assert_array_equal(mosaic.valid, file.valid)
