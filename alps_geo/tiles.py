@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +22,9 @@ from alps_geo.workers import Lost, in_processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from alps_geo.descriptors import BandScale
     from alps_geo.events import Tally
     from alps_geo.fragments import Fragments, Outlines
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 3
+TILE_STAGE_VERSION = 4
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 SCALE_SIDE = 1024
@@ -227,11 +230,12 @@ class _TileWork:
         masks = sam.generate_masks(
             self.model, pixels.image, self._settings.mask_settings, valid=pixels.valid
         )
+        embedding = sam.without_place(masks.embedding, self._place)
         return cut_fragments(
             job.grid,
             tile,
             pixels,
-            masks,
+            replace(masks, embedding=embedding),
             job.scale,
             max_mask_area=self._settings.max_mask_area,
             fill=self._settings.fill == "superpixels",
@@ -249,6 +253,10 @@ class _TileWork:
         if self._tally is not None:
             self._tally.tell("tiles")
         return model
+
+    @cached_property
+    def _place(self) -> NDArray[np.float64]:
+        return sam.place_directions(self.model)
 
 
 def _outcomes(

@@ -103,6 +103,7 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
             with (
                 patch("alps_geo.tiles.sam.load_model", lambda *_: None),
                 patch("alps_geo.tiles.sam.generate_masks", _stand_in),
+                patch("alps_geo.tiles.sam.place_directions", lambda _: np.empty((0, CHANNELS))),
             ):
                 record = label_scenes([str(scene)], out)
         seconds, cpu = perf_counter() - begin, _cpu_seconds() - cpu

@@ -1,7 +1,7 @@
 """Segment Anything for tiles: weights, encoders, decoder, and masks from a grid of points.
 
-Two calls do the work: `load_model`, then `generate_masks` for each tile. They, and nothing else in
-`alps_geo`, import torch, and only when they are first used: `alps-geo --help` waits for neither
+Two calls do the work: `load_model`, then `generate_masks` for each tile. They, and nothing outside
+of here, import torch, and only when they are first used: `alps-geo --help` waits for neither
 torch nor numpy.
 """
 
@@ -17,14 +17,26 @@ if TYPE_CHECKING:
     from alps_geo.sam.generate import generate_masks
     from alps_geo.sam.masks import TileMasks
     from alps_geo.sam.model import SamModel, load_model
+    from alps_geo.sam.place import place_directions, without_place
 
-__all__ = ["Frame", "MaskSettings", "SamModel", "TileMasks", "generate_masks", "load_model"]
+__all__ = [
+    "Frame",
+    "MaskSettings",
+    "SamModel",
+    "TileMasks",
+    "generate_masks",
+    "load_model",
+    "place_directions",
+    "without_place",
+]
 
 _LAZY = {
     "TileMasks": "alps_geo.sam.masks",
     "SamModel": "alps_geo.sam.model",
     "load_model": "alps_geo.sam.model",
     "generate_masks": "alps_geo.sam.generate",
+    "place_directions": "alps_geo.sam.place",
+    "without_place": "alps_geo.sam.place",
 }
 
 

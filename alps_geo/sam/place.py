@@ -1,0 +1,68 @@
+"""What the encoder writes into an embedding about the place of a cell, and how to take it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alps_geo.sam.encoder import MEAN
+from alps_geo.sam.frame import SIDE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alps_geo.sam.model import SamModel
+
+_SHARE = 0.9
+"""Share of the variance over the places of an empty image that the directions hold."""
+
+
+def place_directions(model: SamModel) -> NDArray[np.float64]:
+    """Find the directions in which an embedding says where a cell lies.
+
+    Vision transformers add patterns to their features that follow the place and not the picture
+    (Yang et al. 2024, Denoising Vision Transformers, arXiv 2401.02957). Where a picture is even,
+    as on a lake, they are most of what varies, and clusters would part the lake by place. An image
+    of one colour has nothing else to tell: the principal components of its embedding are these
+    directions, nearly the same whatever the colour.
+
+    Parameters
+    ----------
+    model : SamModel
+        It encodes one image for this.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, C)
+        Orthonormal rows.
+    """
+    grey = np.full((SIDE, SIDE, 3), round(np.mean(MEAN)), dtype=np.uint8)
+    cells = model.encode(grey)[0].flatten(1).double().cpu().numpy()
+    vectors, values, _ = np.linalg.svd(
+        cells - cells.mean(axis=1, keepdims=True), full_matrices=False
+    )
+    held = np.cumsum(values**2) / np.sum(values**2)
+    return np.ascontiguousarray(vectors[:, : int(np.searchsorted(held, _SHARE)) + 1].T)
+
+
+def without_place(
+    embedding: NDArray[np.float32], directions: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Take directions out of an embedding: its projection onto all others.
+
+    As iterative nullspace projection does (Ravfogel et al. 2020, arXiv 2004.07667), in one step.
+
+    Parameters
+    ----------
+    embedding : ndarray of float32, shape (C, h, w)
+    directions : ndarray of float64, shape (k, C)
+        Orthonormal rows.
+
+    Returns
+    -------
+    ndarray of float32, shape (C, h, w)
+    """
+    amounts = np.einsum("kc,chw->khw", directions, embedding)
+    left: NDArray[np.float32] = embedding - np.einsum("kc,khw->chw", directions, amounts)
+    return left.astype(np.float32)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from helpers import DATA
+from rasterio.windows import Window
+
+from alps_geo import sam
+from alps_geo.scene import open_scene, read_tile
+
+
+@pytest.fixture(scope="module")
+def model() -> sam.SamModel:
+    return sam.load_model(device="cpu")
+
+
+def test_the_place_in_the_tile_is_taken_out_and_the_picture_stays(model: sam.SamModel) -> None:
+    directions = sam.place_directions(model)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-9)
+    assert 1 <= len(directions) < 20
+
+    def variance(image: np.ndarray) -> tuple[float, float]:
+        before = model.encode(image)[0].numpy()
+        after = sam.without_place(before, directions)
+        np.testing.assert_allclose(np.einsum("kc,chw->khw", directions, after), 0, atol=1e-5)
+        return tuple(float(e.var(axis=(1, 2)).sum()) for e in (before, after))  # type: ignore[return-value]
+
+    # Another colour than the one that the directions were found with.
+    empty = np.empty((1024, 1024, 3), np.uint8)
+    empty[:] = (40, 90, 160)
+    before, after = variance(empty)
+    assert after < 0.15 * before
+    scene = open_scene(str(DATA / "naip_md_1m.tif"))
+    before, after = variance(read_tile(scene, Window(0, 0, 1024, 1024)).image)
+    assert after > 0.6 * before
