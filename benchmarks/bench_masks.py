@@ -33,14 +33,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
-from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alps_geo.sam import Frame, MaskSettings, generate_masks, load_model
 from alps_geo.sam.decoder import Decoder
-from alps_geo.sam.model import choose_device, load_network
+from alps_geo.sam.model import choose_device
 from alps_geo.sam.pixels import Enlarger
-from alps_geo.sam.weights import MODELS
+from alps_geo.sam.weights import MODELS, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,10 +102,12 @@ def read(scene: Path, size: int) -> NDArray[np.uint8]:
 
 
 def write_random_encoder(name: str, folder: Path) -> Path:
+    from segment_anything import sam_model_registry
+
     torch.manual_seed(0)
     state = sam_model_registry[name]().state_dict()
-    shipped, _ = load_network("mobile_sam")
-    state |= {k: v for k, v in shipped.state_dict().items() if not k.startswith("image_encoder.")}
+    shipped, _ = read_weights("mobile_sam", None)
+    state |= {k: v.float() for k, v in shipped.items() if not k.startswith("image_encoder.")}
     torch.save(state, folder / f"random_{name}.pth")
     return folder / f"random_{name}.pth"
 
@@ -162,7 +163,12 @@ def contestant(
         "stability_score_thresh": options.stability_score_thresh,
     }
     if name == REFERENCE:
-        network, _ = load_network(options.model, options.checkpoint)
+        # Imported here, so that our own memory isn't measured with its libraries.
+        from segment_anything import SamAutomaticMaskGenerator
+
+        from alps_geo.sam.reference import load_reference
+
+        network = load_reference(options.model, options.checkpoint)
         generator = SamAutomaticMaskGenerator(network.to(options.device), **thresholds)
         return lambda: run_reference(generator, image, options.device)
     model = load_model(options.model, options.checkpoint, options.device, dtype=name)
@@ -384,7 +390,9 @@ def show_parts(options: argparse.Namespace, image: NDArray[np.uint8]) -> None:
     table = Table(title=f"for each point, batches of {count}, one thread")
     for header in ("", "part", "MFLOP", "MB touched", "ms", "GFLOP/s", "of matrix rate"):
         table.add_column(header, justify="left" if header in ("", "part") else "right")
-    network, _ = load_network(options.model, options.checkpoint)
+    from alps_geo.sam.reference import load_reference
+
+    network = load_reference(options.model, options.checkpoint)
     for dtype in options.dtypes:
         model = load_model(options.model, options.checkpoint, options.device, dtype)
         rate = matrix_rate(model.torch_dtype)

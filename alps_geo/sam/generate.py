@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torchvision.ops import nms
 
 from alps_geo.errors import ModelError, SettingsError
 from alps_geo.sam.frame import Frame
@@ -306,9 +305,19 @@ def _keep(
     bbox: NDArray[np.int64], scores: NDArray[np.float32], threshold: float
 ) -> NDArray[np.int64]:
     """Pick the masks that survive non-maximum suppression by box, best first."""
-    boxes = torch.from_numpy(_inclusive(bbox)).float()
-    kept: NDArray[np.int64] = nms(boxes, torch.from_numpy(scores), threshold).numpy()
-    return kept
+    top, left, bottom, right = _inclusive(bbox).T.astype(np.float32)
+    area = (bottom - top) * (right - left)
+    rest = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(rest):
+        best, rest = rest[0], rest[1:]
+        kept.append(best)
+        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        shared = height.clip(min=0) * width.clip(min=0)
+        union = (area[best] + area[rest] - shared).clip(min=np.finfo(np.float32).tiny)
+        rest = rest[(shared / union).astype(np.float64) <= threshold]
+    return np.array(kept, dtype=np.int64)
 
 
 def _inclusive(bbox: NDArray[np.int64]) -> NDArray[np.int64]:

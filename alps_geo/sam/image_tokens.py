@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from alps_geo.sam import resources
+from alps_geo.sam.network import HEADS
 
-HEADS = 8
 HEAD_CHANNELS = 16
 
 
