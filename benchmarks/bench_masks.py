@@ -2,7 +2,7 @@
 
     python benchmarks/bench_masks.py                        # mobile_sam on the CPU
     python benchmarks/bench_masks.py --device cuda --model vit_h --checkpoint sam_vit_h_4b8939.pth
-    python benchmarks/bench_masks.py --model vit_b --random-encoder
+    python benchmarks/bench_masks.py --device cuda --model vit_h --random-encoder
     python benchmarks/bench_masks.py --parts                # arithmetic and bytes of each part
     python benchmarks/bench_masks.py --labels               # what the precision does to a map
 
@@ -105,6 +105,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.device = choose_device(options.device)
+    if options.random_encoder and options.model == "mobile_sam":
+        parser.error("--random-encoder is for vit_b, vit_l and vit_h; mobile_sam has its weights")
     return options
 
 
@@ -260,6 +262,7 @@ def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, 
             **memory_of(name),
         }
     for figures in results.values():
+        figures["images_per_second"] = 1 / figures["total"]
         figures["speedup"] = results[REFERENCE]["total"] / figures["total"]
         for kind in (PEAK_MEMORY, WORK_MEMORY):
             figures[f"{kind}_ratio"] = results[REFERENCE][kind] / figures[kind]
@@ -341,6 +344,7 @@ def show(report: dict[str, Any]) -> None:
     headers = (
         *STAGES,
         "total",
+        "images/s",
         "faster",
         "masks",
         "IoU>=0.99",
@@ -357,6 +361,7 @@ def show(report: dict[str, Any]) -> None:
         table.add_row(
             name,
             *(f"{figures[stage]:.2f}" for stage in (*STAGES, "total")),
+            f"{figures['images_per_second']:.3g}",
             f"{figures['speedup']:.1f}x",
             str(figures["masks"]),
             f"{figures['matched_99']:.1%}",

@@ -288,6 +288,28 @@ def test_small_holes_and_islands_can_be_removed(model: SamModel, small: NDArray[
     np.testing.assert_array_equal(masks.area, masks.to_dense().sum(axis=(1, 2)))
 
 
+def test_repaired_masks_are_segment_anythings(
+    model: SamModel, network: Any, small: NDArray[np.uint8]
+) -> None:
+    pytest.importorskip("cv2", reason="segment_anything repairs masks with OpenCV")
+    parameters: dict[str, Any] = {
+        "points_per_side": 5,
+        "pred_iou_thresh": 0.6,
+        "stability_score_thresh": 0.5,
+        "min_mask_region_area": 50,
+    }
+    records = SamAutomaticMaskGenerator(network, **parameters).generate(small)
+    masks = generate_masks(model, small, MaskSettings(**parameters))
+    unrepaired = generate_masks(
+        model, small, MaskSettings(**parameters | {"min_mask_region_area": 0})
+    )
+    expected = np.array([record["segmentation"] for record in records])
+    assert len(masks) == len(expected) > 1
+    assert best_iou(expected, masks.to_dense()).min() >= 0.99
+    assert best_iou(masks.to_dense(), expected).min() >= 0.99
+    assert not same(masks, unrepaired)
+
+
 def test_half_precision_finds_most_of_the_masks(model: SamModel, small: NDArray[np.uint8]) -> None:
     settings = replace(SOME, points_per_side=3)
     half = load_model(device="cpu", dtype="bf16")

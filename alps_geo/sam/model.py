@@ -12,14 +12,20 @@ from alps_geo.errors import ModelError
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
 from alps_geo.sam.network import DecoderNetwork
+from alps_geo.sam.resources import images_at_once, in_halves
 from alps_geo.sam.settings import DEVICES
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 from alps_geo.sam.weights import model_spec, read_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    Embedding = Tensor
+    """What `SamModel.encode` gives, for those who only pass it on."""
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -51,17 +57,49 @@ class SamModel:
     encoder: nn.Module
     decoder: Decoder
 
+    def __str__(self) -> str:
+        return f"{self.name} on {self.device}"
+
     @property
     def torch_dtype(self) -> torch.dtype:
         """What `dtype` is called in torch."""
         return DTYPES[self.dtype]
 
-    @torch.inference_mode()
+    @property
+    def images_at_once(self) -> int:
+        """How many images to give to `encode_many`: one but on a GPU."""
+        return images_at_once(self)
+
     def encode(self, image: NDArray[np.uint8]) -> Tensor:
-        """Encode an (H, W, 3) uint8 image to (1, 256, 64, 64) float32, padding included."""
-        pixels = to_input(image, torch.device(self.device), self.torch_dtype)
-        embedding: Tensor = self.encoder(pixels)
-        return embedding.float()
+        """Encode an (H, W, 3) uint8 image to (1, 256, 64, 64) float32, padding included.
+
+        Raises
+        ------
+        ModelError
+            If memory doesn't suffice.
+        """
+        (embedding,) = self.encode_many([image])
+        return embedding
+
+    @torch.inference_mode()
+    def encode_many(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
+        """Encode images together, in halves if memory runs out; of each what `encode` gives.
+
+        Raises
+        ------
+        ModelError
+            If memory doesn't suffice for one of them.
+        """
+        if not images:
+            return []
+        parts = in_halves(self._encode_together, images, model=str(self), kind="image")
+        return [embedding for part in parts for embedding in torch.split(part, 1)]
+
+    def _encode_together(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        place = torch.device(self.device)
+        pixels = torch.cat([to_input(image, place, self.torch_dtype) for image in images])
+        embeddings: Tensor = self.encoder(pixels)
+        return embeddings.float()
 
 
 def load_model(

@@ -249,11 +249,10 @@ class AttentionStage(nn.Module):
         self.downsample = PatchMerging(channels, result, stride)
         self.blocks = nn.Sequential(*(Block(result, heads, side) for _ in range(depth)))
 
-    def forward(self, source: Rows) -> Tensor:
-        """Compute a (B, C, H, W) grid from rows."""
-        merged = self.downsample(source)
+    def forward(self, source: Rows, step: int) -> Tensor:
+        """Compute a (B, C, H, W) grid from rows, `step` of its rows at a time."""
         # The rows may come a long way: each strip pulls its own through all layers before.
-        pixels = merged.whole(_STRIP)
+        pixels = self.downsample(source).whole(step)
         result: Tensor = self.blocks(pixels.permute(0, 2, 3, 1))
         return result.permute(0, 3, 1, 2)
 
@@ -276,10 +275,11 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (B, 3, H, W) pixels into (B, 320, H / 16, W / 16)."""
+        step = x.shape[2] if resources.wants_large_batches(x) else _STRIP
         first, second, third, fourth = self.stages
-        x = second(first(self.patch_embed(Rows.of(x))))
-        x = third(Rows.of(x))
-        result: Tensor = fourth(Rows.of(x))
+        x = second(first(self.patch_embed(Rows.of(x))), step)
+        x = third(Rows.of(x), step)
+        result: Tensor = fourth(Rows.of(x), step)
         return result
 
 
