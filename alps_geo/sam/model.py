@@ -193,11 +193,10 @@ def _load_network(name: str, checkpoint: Path | None) -> tuple[_Network, str]:
     _check_state(network, state, checkpoint or model_spec(name).path)
     network.load_state_dict(state, strict=False, assign=True)
     network.eval().requires_grad_(False)
-    if name == "mobile_sam":
-        # Its convolutions are quicker with the channels of a pixel side by side.
-        network.image_encoder.to(memory_format=torch.channels_last)
-    else:
+    if name != "mobile_sam":
         fuse_attention(network.image_encoder)
+    # Convolutions are quicker with the channels of a pixel side by side.
+    network.image_encoder.to(memory_format=torch.channels_last)
     return network, sha256
 
 
