@@ -12,7 +12,7 @@ import rasterio
 
 from alps_geo import sam
 from alps_geo.descriptors import band_scale
-from alps_geo.errors import SceneError
+from alps_geo.errors import ModelError, SceneError
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.record import scene_identity
 from alps_geo.scene import read_overview, read_tile
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alps_geo.events import Tally
     from alps_geo.fragments import Fragments, Outlines
     from alps_geo.grid import Tile, TileGrid
+    from alps_geo.sam.model import Embedding
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.settings import LabelSettings
     from alps_geo.store import TileStore
@@ -212,10 +213,12 @@ class _TileWork:
         job, tile = _find(self._jobs, task)
         return _twice(partial(read_tile, job.scene, tile.window))
 
-    def compute(self, task: Task, pixels: TilePixels) -> tuple[Fragments, _Outcome]:
+    def compute(
+        self, task: Task, pixels: TilePixels, embedding: Embedding | None = None
+    ) -> tuple[Fragments, _Outcome]:
         """Return a tile's fragments, and whether that took a pass through SAM."""
         job, tile = _find(self._jobs, task)
-        fragments = _twice(partial(self.fragments, job, tile, pixels))
+        fragments = _twice(partial(self.fragments, job, tile, pixels, embedding))
         return fragments, _Outcome(computed=bool(pixels.valid.any()))
 
     def save(self, task: Task, fragments: Fragments) -> None:
@@ -223,12 +226,14 @@ class _TileWork:
         job, tile = _find(self._jobs, task)
         job.store.save(tile, fragments)
 
-    def fragments(self, job: Job, tile: Tile, pixels: TilePixels) -> Fragments:
-        """Find the fragments of a tile."""
+    def fragments(
+        self, job: Job, tile: Tile, pixels: TilePixels, embedding: Embedding | None = None
+    ) -> Fragments:
+        """Find the fragments of a tile, whose image may have been encoded already."""
         if not pixels.valid.any():
             return no_fragments(pixels.valid.shape, len(pixels.bands))
         masks = sam.generate_masks(
-            self.model, pixels.image, self._settings.mask_settings, valid=pixels.valid
+            self.model, pixels.image, self._settings.mask_settings, pixels.valid, embedding
         )
         embedding = sam.without_place(masks.embedding, self._place)
         return cut_fragments(
@@ -301,22 +306,45 @@ def _lost(lost: Lost) -> _Outcome:
 def _overlapped(
     work: _TileWork, tasks: Sequence[Task]
 ) -> Generator[tuple[Task, _Outcome], None, None]:
-    """Do tasks in this process, while the next tile is read and the last one written."""
+    """Do tasks in this process, while the next tiles are read and the last one written.
+
+    Tiles come in groups that are encoded together: of one but on a GPU.
+    """
+    size = work.model.images_at_once
+    groups = [tasks[start : start + size] for start in range(0, len(tasks), size)]
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        coming = reader.submit(work.read, tasks[0])
+        coming = [reader.submit(work.read, task) for task in groups[0]]
         written: Future[tuple[Task, _Outcome]] | None = None
-        for task, following in zip(tasks, (*tasks[1:], None), strict=True):
-            pixels, coming = coming, reader.submit(work.read, following) if following else coming
-            try:
-                fragments, outcome = work.compute(task, pixels.result())
-            except _TileError as error:
-                yield task, _Outcome(computed=False, reason=str(error))
-                continue
-            if written is not None:
-                yield written.result()
-            written = writer.submit(_save, work, task, fragments, outcome)
+        for group, following in zip(groups, (*groups[1:], ()), strict=True):
+            read, coming = coming, [reader.submit(work.read, task) for task in following]
+            embeddings = _encode_together(work, read) if size > 1 else [None]
+            for task, pixels, embedding in zip(group, read, embeddings, strict=True):
+                try:
+                    fragments, outcome = work.compute(task, pixels.result(), embedding)
+                except _TileError as error:
+                    yield task, _Outcome(computed=False, reason=str(error))
+                    continue
+                if written is not None:
+                    yield written.result()
+                written = writer.submit(_save, work, task, fragments, outcome)
         if written is not None:
             yield written.result()
+
+
+def _encode_together(work: _TileWork, read: Sequence[Future[TilePixels]]) -> list[Embedding | None]:
+    """Encode those of some tiles that could be read and have data; None for the others.
+
+    None for all if memory doesn't suffice: then each is tried by itself.
+    """
+    images = {
+        place: pixels.result().image
+        for place, pixels in enumerate(read)
+        if pixels.exception() is None and pixels.result().valid.any()
+    }
+    found = {}
+    with suppress(ModelError):
+        found = dict(zip(images, work.model.encode_many(list(images.values())), strict=True))
+    return [found.get(place) for place in range(len(read))]
 
 
 def _save(

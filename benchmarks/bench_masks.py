@@ -2,12 +2,15 @@
 
     python benchmarks/bench_masks.py                        # mobile_sam on the CPU
     python benchmarks/bench_masks.py --device cuda --model vit_h --checkpoint sam_vit_h_4b8939.pth
-    python benchmarks/bench_masks.py --model vit_b --random-encoder
+    python benchmarks/bench_masks.py --device cuda --model vit_h --random-encoder
     python benchmarks/bench_masks.py --parts                # arithmetic and bytes of each part
+    python benchmarks/bench_masks.py --labels               # what the precision does to a map
 
 The contestants run in turn in one process, several times each; figures are medians. Peak memory is
 taken in a process of its own for each, whole and beyond what libraries and model take (Linux, or a
-GPU). Agreement is by matching masks one to one by IoU.
+GPU). Agreement is by matching masks one to one by IoU. Then the scene is labelled in each
+precision, and the clusters of two maps are matched one to one by the pixels they share; as a
+yardstick, what another seed of the clustering does.
 """
 
 from __future__ import annotations
@@ -33,14 +36,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
-from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alps_geo.sam import Frame, MaskSettings, generate_masks, load_model
 from alps_geo.sam.decoder import Decoder
-from alps_geo.sam.model import choose_device, load_network
+from alps_geo.sam.model import choose_device
 from alps_geo.sam.pixels import Enlarger
-from alps_geo.sam.weights import MODELS
+from alps_geo.sam.weights import MODELS, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +54,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = "segment_anything"
 STAGES = ("encoder", "decoder", "post")
-WORK_MEMORY = "work_memory"
+PEAK_MEMORY, WORK_MEMORY = "peak_memory", "work_memory"
+SEEDS = 0, 1, 2
+"""Of the clustering: the first for each precision, the others as a yardstick."""
 
 
 def main() -> None:
@@ -65,8 +69,17 @@ def main() -> None:
             print(json.dumps(measure_memory(options, image)))
         elif options.parts:
             show_parts(options, image)
+        elif options.labels:
+            show_labels(compare_labels(options, Path(folder)))
         else:
-            compare(options, image)
+            report = compare(options, image)
+            show(report)
+            # Without an encoder that has learned something there is no map to speak of.
+            if not options.random_encoder:
+                report["labels"] = compare_labels(options, Path(folder))
+                show_labels(report["labels"])
+            if options.out:
+                options.out.write_text(json.dumps(report, indent=1))
 
 
 def parse() -> argparse.Namespace:
@@ -87,10 +100,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--stability-score-thresh", type=float, default=0.95)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--parts", action="store_true", help="count and time each part instead")
+    parser.add_argument("--labels", action="store_true", help="compare labels of a scene instead")
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.device = choose_device(options.device)
+    if options.random_encoder and options.model == "mobile_sam":
+        parser.error("--random-encoder is for vit_b, vit_l and vit_h; mobile_sam has its weights")
     return options
 
 
@@ -103,10 +119,12 @@ def read(scene: Path, size: int) -> NDArray[np.uint8]:
 
 
 def write_random_encoder(name: str, folder: Path) -> Path:
+    from segment_anything import sam_model_registry
+
     torch.manual_seed(0)
     state = sam_model_registry[name]().state_dict()
-    shipped, _ = load_network("mobile_sam")
-    state |= {k: v for k, v in shipped.state_dict().items() if not k.startswith("image_encoder.")}
+    shipped, _ = read_weights("mobile_sam", None)
+    state |= {k: v.float() for k, v in shipped.items() if not k.startswith("image_encoder.")}
     torch.save(state, folder / f"random_{name}.pth")
     return folder / f"random_{name}.pth"
 
@@ -162,7 +180,12 @@ def contestant(
         "stability_score_thresh": options.stability_score_thresh,
     }
     if name == REFERENCE:
-        network, _ = load_network(options.model, options.checkpoint)
+        # Imported here, so that our own memory isn't measured with its libraries.
+        from segment_anything import SamAutomaticMaskGenerator
+
+        from alps_geo.sam.reference import load_reference
+
+        network = load_reference(options.model, options.checkpoint)
         generator = SamAutomaticMaskGenerator(network.to(options.device), **thresholds)
         return lambda: run_reference(generator, image, options.device)
     model = load_model(options.model, options.checkpoint, options.device, dtype=name)
@@ -213,7 +236,7 @@ def run_ours(
 # --- the comparison ----------------------------------------------------------------------------
 
 
-def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> None:
+def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, Any]:
     names = [REFERENCE, *options.dtypes]
     runs = {name: contestant(name, options, image) for name in names}
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
@@ -239,12 +262,11 @@ def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> None:
             **memory_of(name),
         }
     for figures in results.values():
+        figures["images_per_second"] = 1 / figures["total"]
         figures["speedup"] = results[REFERENCE]["total"] / figures["total"]
-        figures["memory_ratio"] = results[REFERENCE][WORK_MEMORY] / figures[WORK_MEMORY]
-    report = {"machine": machine(options), "image": list(image.shape), "results": results}
-    show(report)
-    if options.out:
-        options.out.write_text(json.dumps(report, indent=1))
+        for kind in (PEAK_MEMORY, WORK_MEMORY):
+            figures[f"{kind}_ratio"] = results[REFERENCE][kind] / figures[kind]
+    return {"machine": machine(options), "image": list(image.shape), "results": results}
 
 
 def agreement(reference: Masks, masks: Masks) -> dict[str, float]:
@@ -288,7 +310,7 @@ def measure_memory(options: argparse.Namespace, image: NDArray[np.uint8]) -> dic
         loaded = resident()
         run()
         peak = resident(peak=True)
-    return {"peak_memory": peak, WORK_MEMORY: peak - loaded}
+    return {PEAK_MEMORY: peak, WORK_MEMORY: peak - loaded}
 
 
 def resident(peak: bool = False) -> int:
@@ -322,11 +344,13 @@ def show(report: dict[str, Any]) -> None:
     headers = (
         *STAGES,
         "total",
+        "images/s",
         "faster",
         "masks",
         "IoU>=0.99",
         "IoU>=0.9",
         "peak MiB",
+        "less",
         "of it work",
         "less",
     )
@@ -337,14 +361,79 @@ def show(report: dict[str, Any]) -> None:
         table.add_row(
             name,
             *(f"{figures[stage]:.2f}" for stage in (*STAGES, "total")),
+            f"{figures['images_per_second']:.3g}",
             f"{figures['speedup']:.1f}x",
             str(figures["masks"]),
             f"{figures['matched_99']:.1%}",
             f"{figures['matched_90']:.1%}",
-            f"{figures['peak_memory'] / 2**20:.0f}",
-            f"{figures[WORK_MEMORY] / 2**20:.0f}",
-            f"{figures['memory_ratio']:.1f}x",
+            *(
+                text
+                for kind in (PEAK_MEMORY, WORK_MEMORY)
+                for text in (f"{figures[kind] / 2**20:.0f}", f"{figures[f'{kind}_ratio']:.1f}x")
+            ),
         )
+    Console(width=140).print(table)
+
+
+# --- labels of a scene -------------------------------------------------------------------------
+
+
+def compare_labels(options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Label the scene in each precision, and in float32 with other seeds of the clustering.
+
+    Returns
+    -------
+    dict of str to float
+        For each of them, the share of pixels that have the label they have in float32.
+    """
+    first, *others = SEEDS
+    expected = label(options, folder, "float32", first)
+    shares = {
+        f"float32, seed {seed}": same_labels(expected, label(options, folder, "float32", seed))
+        for seed in others
+    }
+    for dtype in options.dtypes:
+        if dtype != "float32":
+            shares[dtype] = same_labels(expected, label(options, folder, dtype, first))
+    return shares
+
+
+def label(options: argparse.Namespace, folder: Path, dtype: str, seed: int) -> NDArray[np.uint16]:
+    """Label the scene with the settings of `alps-geo label`; another seed finds its tiles done."""
+    from alps_geo.pipeline import label_scenes
+    from alps_geo.settings import LabelSettings
+
+    checkpoint = None if options.checkpoint is None else str(options.checkpoint)
+    settings = LabelSettings(
+        model=options.model,
+        checkpoint=checkpoint,
+        device=options.device,
+        precision=dtype,
+        seed=seed,
+    )
+    print(f"labels: {dtype}, seed {seed}", file=sys.stderr)
+    label_scenes([str(options.scene)], folder / dtype, settings, overwrite=True)
+    (path,) = (folder / dtype).glob("*/labels.tif")
+    with rasterio.open(path) as file:
+        labels: NDArray[np.uint16] = file.read(1)
+    return labels
+
+
+def same_labels(first: NDArray[np.uint16], second: NDArray[np.uint16]) -> float:
+    """Match clusters one to one; share of equal labels among pixels that have one in either."""
+    count = int(max(first.max(), second.max())) + 1
+    pairs = np.bincount(first.ravel().astype(np.int64) * count + second.ravel(), minlength=count**2)
+    shared = pairs.reshape(count, count)
+    matched = shared[1:, 1:][linear_sum_assignment(-shared[1:, 1:])]
+    return float(matched.sum() / (first.size - shared[0, 0]))
+
+
+def show_labels(shares: dict[str, float]) -> None:
+    table = Table(title="labels of the scene against float32")
+    table.add_column("")
+    table.add_column("same pixels", justify="right")
+    for name, share in shares.items():
+        table.add_row(name, f"{share:.1%}")
     Console(width=140).print(table)
 
 
@@ -384,7 +473,9 @@ def show_parts(options: argparse.Namespace, image: NDArray[np.uint8]) -> None:
     table = Table(title=f"for each point, batches of {count}, one thread")
     for header in ("", "part", "MFLOP", "MB touched", "ms", "GFLOP/s", "of matrix rate"):
         table.add_column(header, justify="left" if header in ("", "part") else "right")
-    network, _ = load_network(options.model, options.checkpoint)
+    from alps_geo.sam.reference import load_reference
+
+    network = load_reference(options.model, options.checkpoint)
     for dtype in options.dtypes:
         model = load_model(options.model, options.checkpoint, options.device, dtype)
         rate = matrix_rate(model.torch_dtype)

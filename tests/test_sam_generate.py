@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sam_scenes import DATA, best_iou, rgb
 from scipy import ndimage
 from segment_anything import SamAutomaticMaskGenerator
+from torchvision.ops import nms
 
 from alps_geo.errors import ModelError, SettingsError
-from alps_geo.sam import MaskSettings, TileMasks, generate_masks, load_model, resources
+from alps_geo.sam import MaskSettings, TileMasks, generate, generate_masks, load_model, resources
 from alps_geo.sam.decoder import Decoder
-from alps_geo.sam.model import load_network
+from alps_geo.sam.reference import load_reference
 
 if TYPE_CHECKING:
+    from random import Random
+
     from numpy.typing import NDArray
 
     from alps_geo.sam import SamModel
@@ -49,7 +55,7 @@ def model(mobile_sam: SamModel) -> SamModel:
 @pytest.fixture(scope="module")
 def network() -> Any:
     """Load the shipped weights as segment_anything's own class."""
-    return load_network("mobile_sam")[0]
+    return load_reference("mobile_sam")
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +141,21 @@ def test_masks_are_segment_anythings(
     for name in ("predicted_iou", "stability_score"):
         scores = [record[name] for record in records]
         np.testing.assert_allclose(np.sort(getattr(masks, name)), np.sort(scores), atol=1e-3)
+
+
+@given(
+    arrays(np.int64, st.tuples(st.integers(0, 12), st.just(4)), elements=st.integers(0, 6)),
+    st.sampled_from([0.0, 0.25, 0.5, 0.7, 1.0]),
+    st.randoms(use_true_random=False),
+)
+def test_duplicates_are_those_of_torchvision(
+    corners: NDArray[np.int64], threshold: float, random: Random
+) -> None:
+    bbox = np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:] + 1], axis=1)
+    scores = np.array([random.choice([0.1, 0.5, 0.9]) for _ in bbox], dtype=np.float32)
+    inclusive = torch.from_numpy(bbox - [0, 0, 1, 1]).float()
+    expected = nms(inclusive, torch.from_numpy(scores), threshold).numpy()
+    np.testing.assert_array_equal(generate._keep(bbox, scores, threshold), expected)
 
 
 def test_the_same_input_gives_the_same_masks_in_the_same_order(
@@ -265,6 +286,28 @@ def test_small_holes_and_islands_can_be_removed(model: SamModel, small: NDArray[
     masks = generate_masks(model, small, repaired)
     assert small_regions(masks) == 0
     np.testing.assert_array_equal(masks.area, masks.to_dense().sum(axis=(1, 2)))
+
+
+def test_repaired_masks_are_segment_anythings(
+    model: SamModel, network: Any, small: NDArray[np.uint8]
+) -> None:
+    pytest.importorskip("cv2", reason="segment_anything repairs masks with OpenCV")
+    parameters: dict[str, Any] = {
+        "points_per_side": 5,
+        "pred_iou_thresh": 0.6,
+        "stability_score_thresh": 0.5,
+        "min_mask_region_area": 50,
+    }
+    records = SamAutomaticMaskGenerator(network, **parameters).generate(small)
+    masks = generate_masks(model, small, MaskSettings(**parameters))
+    unrepaired = generate_masks(
+        model, small, MaskSettings(**parameters | {"min_mask_region_area": 0})
+    )
+    expected = np.array([record["segmentation"] for record in records])
+    assert len(masks) == len(expected) > 1
+    assert best_iou(expected, masks.to_dense()).min() >= 0.99
+    assert best_iou(masks.to_dense(), expected).min() >= 0.99
+    assert not same(masks, unrepaired)
 
 
 def test_half_precision_finds_most_of_the_masks(model: SamModel, small: NDArray[np.uint8]) -> None:

@@ -20,9 +20,10 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT
 
 from alps_geo.errors import ModelError
-from alps_geo.sam import load_model, weights
+from alps_geo.sam import load_model, resources, weights
 from alps_geo.sam.encoder import fuse_attention
-from alps_geo.sam.model import load_network
+from alps_geo.sam.reference import ReferenceTinyVit, load_reference
+from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +100,18 @@ def test_importing_the_registry_and_the_settings_leaves_torch_alone() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_model_at_work_loads_no_library_that_it_can_do_without() -> None:
+    code = (
+        "import sys, numpy, alps_geo.sam as sam; model = sam.load_model(device='cpu'); "
+        "image = numpy.zeros((8, 8, 3), dtype=numpy.uint8); "
+        "sam.generate_masks(model, image, sam.MaskSettings(points_per_side=1)); "
+        "heavy = 'torchvision', 'timm', 'segment_anything', 'torch._dynamo', 'sympy'; "
+        "print(*(name for name in heavy if name in sys.modules))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
+    assert printed.stdout.split() == []
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
@@ -181,8 +194,7 @@ def test_a_checkpoint_of_another_model_is_told_apart(
 
 
 def test_a_checkpoint_that_lacks_tensors_is_refused(tmp_path: Path) -> None:
-    network, _ = load_network("mobile_sam")
-    state = network.state_dict()
+    state = load_reference("mobile_sam").state_dict()
     del state["mask_decoder.iou_token.weight"]
     path = save(state, tmp_path / "lacking.pth")
     with pytest.raises(ModelError, match=r"lacks 1 tensors .* mask_decoder\.iou_token\.weight"):
@@ -233,6 +245,24 @@ def test_a_model_that_cannot_be_had_names_the_ways_to_get_it(offered: tuple[Path
     offered[0].unlink()
     with pytest.raises(ModelError, match=r"cannot be downloaded .*alps-geo models.*--checkpoint"):
         load_model("vit_b")
+
+
+@pytest.mark.parametrize("large_batches", [False, True])
+def test_the_encoder_is_timms(large_batches: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "wants_large_batches", lambda _: large_batches)
+    torch.manual_seed(0)
+    reference = ReferenceTinyVit().eval()
+    for name, values in reference.state_dict().items():
+        if name.endswith("running_var"):
+            torch.nn.init.uniform_(values, 0.5, 1.5)
+        elif ("bn." in name and values.ndim) or name.endswith("attention_biases"):
+            torch.nn.init.normal_(values, std=0.5)
+    encoder = TinyVitEncoder()
+    state = {k: v for k, v in reference.state_dict().items() if not k.endswith("batches_tracked")}
+    encoder.load_state_dict(fold_norms(state))
+    pixels = torch.randn(2, 3, 272, 336)
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder(pixels), reference(pixels), rtol=1e-4, atol=1e-4)
 
 
 def test_attention_is_segment_anythings() -> None:

@@ -18,7 +18,7 @@ Nothing is approximated; only the order of sums differs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -27,7 +27,6 @@ from torch.nn import functional as F
 from alps_geo.sam import resources
 from alps_geo.sam.frame import CELL, SIDE
 from alps_geo.sam.image_tokens import (
-    HEADS,
     ImageTokens,
     Norm,
     Projection,
@@ -37,10 +36,10 @@ from alps_geo.sam.image_tokens import (
     pool,
     scores,
 )
+from alps_geo.sam.network import HEADS
 
 if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
-    from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
+    from alps_geo.sam.network import Attention, DecoderNetwork, Layer
 
 _GRID = SIDE // CELL
 
@@ -122,32 +121,32 @@ class Decoder:
 
     Parameters
     ----------
-    sam : segment_anything.modeling.Sam
-        The network, with these two parts in float32.
+    network : alps_geo.sam.network.DecoderNetwork
+        In float32.
     dtype : torch.dtype
         Type of whatever has the size of the image. The prompts' few tokens stay in float32.
     """
 
-    def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
-        self._prompt_encoder = sam.prompt_encoder
-        self._decoder = sam.mask_decoder
-        self._transformer = sam.mask_decoder.transformer
+    def __init__(self, network: DecoderNetwork, dtype: torch.dtype = torch.float32) -> None:
+        self._prompt_encoder = network.prompt_encoder
+        self._decoder = network.mask_decoder
+        self._transformer = network.mask_decoder.transformer
         self._dtype = dtype
-        first, norm, _, second, _ = sam.mask_decoder.output_upscaling
+        first, norm, second = network.mask_decoder.upscaling
         self._to_pixels = _as_matrix(first.weight)
-        self._to_pixels_bias = first.bias.repeat(4)
-        self._norm = norm.weight.shape, norm.weight.to(dtype), norm.bias.to(dtype), norm.eps
+        self._to_pixels_bias = cast("Tensor", first.bias).repeat(4)
+        self._norm = norm.normalized_shape, norm.weight.to(dtype), norm.bias.to(dtype), norm.eps
         self._to_finer = _as_matrix(second.weight).mT.contiguous().to(dtype)
-        self._to_finer_bias = second.bias.repeat(4).to(dtype)
+        self._to_finer_bias = cast("Tensor", second.bias).repeat(4).to(dtype)
 
     def prepare(self, embedding: Tensor) -> ImageKeys:
         """Compute what all prompts of an image share, from its (1, 256, 64, 64) embedding."""
         dtype = self._dtype
-        first, second = self._transformer.layers
+        first, second = self._transformer.both
         last = self._transformer.final_attn_token_to_image
         output = first.cross_attn_image_to_token.out_proj
         later_output = second.cross_attn_image_to_token.out_proj
-        position = _columns(self._prompt_encoder.get_dense_pe())
+        position = self._prompt_encoder.grid()
         image = _columns(embedding.float()) + self._prompt_encoder.no_mask_embed.weight
         no_shift = torch.zeros_like(output.bias)
 
@@ -202,9 +201,11 @@ class Decoder:
         -------
         Prompts
         """
-        first, second = self._transformer.layers
+        first, second = self._transformer.both
         position = self._tokens(points)
-        tokens, image = _layer(first, keys.first, position, position, None)
+        tokens = first.norm1(first.self_attn(position, position))
+        tokens, image = _layer(first, keys.first, tokens, position, None)
+        tokens = second.norm1(tokens + second.self_attn(tokens + position, tokens))
         tokens, image = _layer(second, keys.second, tokens, position, image)
         return Prompts(tokens, position, image)
 
@@ -245,10 +246,8 @@ class Decoder:
 
     def _tokens(self, points: Tensor) -> Tensor:
         """Embed prompts: the five output tokens, the point, and "no other point"."""
-        labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
-        sparse, _ = self._prompt_encoder(points=(points[:, None], labels), boxes=None, masks=None)
         output = torch.cat([self._decoder.iou_token.weight, self._decoder.mask_tokens.weight])
-        return torch.cat([output.expand(len(points), -1, -1), sparse], dim=1)
+        return torch.cat([output.expand(len(points), -1, -1), self._prompt_encoder(points)], dim=1)
 
     def _last_attention(self, keys: ImageKeys, prompts: Prompts, which: slice) -> Tensor:
         tokens = prompts.tokens[:, which]
@@ -270,14 +269,13 @@ class Decoder:
 
 
 def _layer(
-    layer: TwoWayAttentionBlock,
+    layer: Layer,
     keys: LayerKeys,
     tokens: Tensor,
     position: Tensor,
     image: ImageTokens | None,
 ) -> tuple[Tensor, ImageTokens]:
-    """Let prompt tokens attend to themselves and to the image, then the image to them."""
-    tokens = _self_attention(layer, tokens, position)
+    """Let prompt tokens attend to the image, then the image to them."""
     attention = layer.cross_attn_token_to_image
     found = _to_image(attention, tokens + position, keys.key, keys.value, image)
     tokens = layer.norm2(tokens + found)
@@ -289,16 +287,6 @@ def _layer(
     weights = of_each_head.softmax(2).view(each.shape)
     values = attention.v_proj(tokens)
     return tokens, attended(image, weights, values, attention.out_proj.weight, keys.norm)
-
-
-def _self_attention(layer: TwoWayAttentionBlock, tokens: Tensor, position: Tensor) -> Tensor:
-    if layer.skip_first_layer_pe:
-        found = layer.self_attn(q=tokens, k=tokens, v=tokens)
-    else:
-        placed = tokens + position
-        found = tokens + layer.self_attn(q=placed, k=placed, v=tokens)
-    normalised: Tensor = layer.norm1(found)
-    return normalised
 
 
 def _to_image(

@@ -1,17 +1,12 @@
-"""The image encoders: an RGB tile in, one embedding out, nothing kept."""
+"""An RGB tile as an encoder takes it, and the encoders of vit_b, vit_l and vit_h."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
-from segment_anything.modeling.common import LayerNorm2d
-from segment_anything.modeling.image_encoder import get_rel_pos
-from timm.models.tiny_vit import ConvNorm
 from torch import Tensor, nn
 
 from alps_geo.sam.frame import SIDE, Frame
@@ -28,43 +23,6 @@ _SCORES = 2**24
 """Attention scores whose addend is held at once on a CPU: 64 MiB in float32."""
 
 
-class TinyVitEncoder(nn.Module):
-    """MobileSAM's image encoder: timm's TinyViT-5M kept at 64 x 64 cells, then SAM's neck.
-
-    Faster Segment Anything (arXiv 2306.14289) after TinyViT (arXiv 2207.10666).
-    """
-
-    img_size = SIDE
-
-    def __init__(self) -> None:
-        super().__init__()
-        trunk: Any = timm.create_model("tiny_vit_5m_224", num_classes=0)
-        # MobileSAM doesn't halve the grid before its last stage, so that it ends at 64 x 64.
-        trunk.stages[3].downsample.conv2.conv.stride = (1, 1)
-        parts = OrderedDict(patch_embed=trunk.patch_embed, stages=trunk.stages)
-        self.trunk = nn.Sequential(parts)
-        self.neck = nn.Sequential(
-            nn.Conv2d(320, 256, 1, bias=False),
-            LayerNorm2d(256),
-            nn.Conv2d(256, 256, 3, padding=1, bias=False),
-            LayerNorm2d(256),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode (B, 3, 1024, 1024) normalised pixels to (B, 256, 64, 64)."""
-        embedding: Tensor = self.neck(self.trunk(x))
-        return embedding
-
-
-def fuse_norms(module: nn.Module) -> None:
-    """Fold every batch norm into the convolution before it, in place: the same values, sooner."""
-    for name, child in module.named_children():
-        if isinstance(child, ConvNorm):
-            setattr(module, name, child.fuse())  # type: ignore[no-untyped-call]
-        else:
-            fuse_norms(child)
-
-
 class FusedAttention(nn.Module):
     """SAM's ViT attention with relative positions, through torch's fused attention.
 
@@ -79,6 +37,8 @@ class FusedAttention(nn.Module):
     """
 
     def __init__(self, attention: Attention) -> None:
+        from segment_anything.modeling.image_encoder import get_rel_pos
+
         super().__init__()
         self.num_heads = attention.num_heads
         self.qkv, self.proj = attention.qkv, attention.proj
@@ -109,6 +69,15 @@ class FusedAttention(nn.Module):
         return attended
 
 
+def vit_encoder(name: str) -> nn.Module:
+    """Build the encoder of vit_b, vit_l or vit_h, as segment_anything has it, without weights."""
+    from segment_anything import sam_model_registry
+
+    with torch.device("meta"):
+        encoder: nn.Module = sam_model_registry[name]().image_encoder
+    return encoder
+
+
 def fuse_attention(encoder: nn.Module) -> None:
     """Replace the attention of every block of a SAM's ViT encoder, in place."""
     blocks: Any = encoder.blocks
@@ -116,7 +85,7 @@ def fuse_attention(encoder: nn.Module) -> None:
         block.attn = FusedAttention(block.attn)
 
 
-def to_input(image: NDArray[np.uint8], device: torch.device) -> Tensor:
+def to_input(image: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Resize, normalise and pad an image as SAM was trained.
 
     Parameters
@@ -125,18 +94,20 @@ def to_input(image: NDArray[np.uint8], device: torch.device) -> Tensor:
         Red, green, blue.
     device : torch.device
         Where the result lies.
+    dtype : torch.dtype
+        What it is rounded to, once it is normalised in float32.
 
     Returns
     -------
-    (1, 3, 1024, 1024) float32
-        Normalised pixels, zero where the image ends.
+    (1, 3, 1024, 1024)
+        Normalised pixels, zero where the image ends; the channels of a pixel lie side by side.
     """
     rows, cols = Frame(image.shape[0], image.shape[1]).input_shape
     resized = image
     if image.shape[:2] != (rows, cols):
         resized = np.asarray(Image.fromarray(image).resize((cols, rows), Image.Resampling.BILINEAR))
-    pixels = torch.tensor(resized, device=device).permute(2, 0, 1).float()
-    mean = torch.tensor(MEAN, device=device).view(3, 1, 1)
-    std = torch.tensor(STD, device=device).view(3, 1, 1)
-    padding = (0, SIDE - cols, 0, SIDE - rows)
-    return nn.functional.pad((pixels - mean) / std, padding)[None]
+    pixels = torch.tensor(resized, device=device).float()
+    pixels.sub_(torch.tensor(MEAN, device=device)).div_(torch.tensor(STD, device=device))
+    square = torch.zeros(1, SIDE, SIDE, 3, dtype=dtype, device=device)
+    square[0, :rows, :cols] = pixels
+    return square.permute(0, 3, 1, 2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torchvision.ops import nms
 
-from alps_geo.errors import ModelError, SettingsError
+from alps_geo.errors import SettingsError
 from alps_geo.sam.frame import Frame
 from alps_geo.sam.masks import TileMasks
 from alps_geo.sam.pixels import Enlarger, boxes
-from alps_geo.sam.resources import is_out_of_memory, points_at_once, side_by_side
+from alps_geo.sam.resources import in_halves, points_at_once, side_by_side
 from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
@@ -90,6 +89,7 @@ def generate_masks(
     image: NDArray[np.uint8],
     settings: MaskSettings = MaskSettings(),  # noqa: B008 - frozen, so safe to share
     valid: NDArray[np.bool_] | None = None,
+    embedding: Tensor | None = None,
 ) -> TileMasks:
     """Find the masks of one tile.
 
@@ -103,6 +103,8 @@ def generate_masks(
         What decides which masks are kept.
     valid : (H, W) bool, optional
         True where there is data; points elsewhere are skipped before the decoder.
+    embedding : (1, 256, 64, 64), optional
+        What `SamModel.encode` or `encode_many` gives for the image, if it has been encoded already.
 
     Returns
     -------
@@ -115,21 +117,34 @@ def generate_masks(
     ------
     SettingsError
         If the image or the valid mask has another shape or dtype.
+    ModelError
+        If memory doesn't suffice for a single point.
     """
     _check(image, valid)
     height, width = image.shape[:2]
-    found, embeddings = [], []
-    for crop in _crops(height, width, settings):
-        embedding = model.encode(np.ascontiguousarray(image[crop.slices]))
-        embeddings.append(embedding)
+    if embedding is None:
+        embedding = model.encode(image)
+    whole, *crops = _crops(height, width, settings)
+    found = []
+    for crop, its_embedding in chain([(whole, embedding)], _encoded(model, image, crops)):
         points = _points(crop, settings, valid)
-        found.append(_masks_of_crop(model, embedding, points, crop, (height, width), settings))
+        found.append(_masks_of_crop(model, its_embedding, points, crop, (height, width), settings))
     masks = _join(found)
     if len(found) > 1:
         masks = masks[_keep(masks.bbox, masks.smallness, settings.crop_nms_thresh)]
     if settings.min_mask_region_area:
         masks = _without_small_regions(masks, (height, width), settings)
-    return _tile_masks(masks, embeddings[0], Frame(height, width))
+    return _tile_masks(masks, embedding, Frame(height, width))
+
+
+def _encoded(
+    model: SamModel, image: NDArray[np.uint8], crops: Sequence[_Crop]
+) -> Iterator[tuple[_Crop, Tensor]]:
+    """Encode crops, as many at once as the device likes."""
+    count = model.images_at_once
+    for start in range(0, len(crops), count):
+        some = crops[start : start + count]
+        yield from zip(some, model.encode_many([image[crop.slices] for crop in some]), strict=True)
 
 
 def _tile_masks(masks: _Found, embedding: Tensor, frame: Frame) -> TileMasks:
@@ -198,42 +213,18 @@ def _masks_of_crop(
 ) -> _Found:
     keys = model.decoder.prepare(embedding)
     frame = Frame(*crop.shape)
-    decode = partial(_masks_of_points, model, keys, Enlarger(frame), settings=settings)
+    decode = partial(_decode, model, keys, Enlarger(frame), settings=settings)
+    decode_any = partial(in_halves, decode, model=str(model), kind="point")
     batch = settings.points_per_batch or points_at_once(model)
     inputs = (points * frame.scale)[:, ::-1].astype(np.float32)
     batches = [inputs[i : i + batch] for i in range(0, len(inputs), batch)]
-    found = _join(side_by_side(decode, batches, 1 if model.device != "cpu" else None))
+    parts = side_by_side(decode_any, batches, 1 if model.device != "cpu" else None)
+    found = _join([part for halves in parts for part in halves])
     origin = np.array([crop.row_min, crop.col_min] * 2)
     smallness = np.full(len(found.bbox), 1 / (frame.height * frame.width), dtype=np.float32)
     found = replace(found, bbox=found.bbox + origin, smallness=smallness)
     found = found[np.flatnonzero(~_is_cut_off(found.bbox, crop, tile_shape))]
     return found[_keep(found.bbox, found.predicted_iou, settings.box_nms_thresh)]
-
-
-def _masks_of_points(
-    model: SamModel,
-    keys: ImageKeys,
-    enlarger: Enlarger,
-    points: NDArray[np.float32],
-    settings: MaskSettings,
-) -> _Found:
-    """Decode (x, y) points, in halves if memory runs out, and filter their masks by score."""
-    try:
-        return _decode(model, keys, enlarger, points, settings)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if len(points) == 1:
-            raise ModelError(
-                f"{model.name} on {model.device} runs out of memory with a single point; "
-                "expected room for one: free memory, or use a smaller model"
-            ) from error
-    # Only here, outside the handler, is the failed attempt's memory free again.
-    if model.device == "cuda":
-        torch.cuda.empty_cache()
-    middle = len(points) // 2
-    halves = points[:middle], points[middle:]
-    return _join([_masks_of_points(model, keys, enlarger, half, settings) for half in halves])
 
 
 @torch.inference_mode()
@@ -306,9 +297,19 @@ def _keep(
     bbox: NDArray[np.int64], scores: NDArray[np.float32], threshold: float
 ) -> NDArray[np.int64]:
     """Pick the masks that survive non-maximum suppression by box, best first."""
-    boxes = torch.from_numpy(_inclusive(bbox)).float()
-    kept: NDArray[np.int64] = nms(boxes, torch.from_numpy(scores), threshold).numpy()
-    return kept
+    top, left, bottom, right = _inclusive(bbox).T.astype(np.float32)
+    area = (bottom - top) * (right - left)
+    rest = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(rest):
+        best, rest = rest[0], rest[1:]
+        kept.append(best)
+        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        shared = height.clip(min=0) * width.clip(min=0)
+        union = (area[best] + area[rest] - shared).clip(min=np.finfo(np.float32).tiny)
+        rest = rest[(shared / union).astype(np.float64) <= threshold]
+    return np.array(kept, dtype=np.int64)
 
 
 def _inclusive(bbox: NDArray[np.int64]) -> NDArray[np.int64]:

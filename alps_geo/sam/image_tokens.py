@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from alps_geo.sam import resources
+from alps_geo.sam.network import HEADS
 
-HEADS = 8
 HEAD_CHANNELS = 16
 
 
@@ -196,7 +196,13 @@ def scores(tokens: Tensor, projection: Projection, image: ImageTokens | None) ->
     # The projection is folded into the tokens, and these meet the rows, not the 4096 tokens.
     thin = _through(tokens, projection.weight) @ image.rows.mT
     torch.bmm(thin.to(own.dtype), image.weights, out=result)
-    _add_products(result, tokens, torch.addcmul(fixed, image.scale, own), beta=1)
+    if resources.wants_large_batches(own):
+        _add_products(result, tokens, torch.addcmul(fixed, image.scale, own), beta=1)
+        return result
+    # On a CPU the projected image, 2 MiB for each prompt, is formed for one prompt at a time.
+    for index, scale in enumerate(image.scale):
+        one = slice(index, index + 1)
+        _add_products(result[one], tokens[one], torch.addcmul(fixed, scale, own)[None], beta=1)
     return result
 
 

@@ -7,20 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from segment_anything import sam_model_registry
-from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from alps_geo.errors import ModelError
 from alps_geo.sam.decoder import Decoder
-from alps_geo.sam.encoder import MEAN, STD, TinyVitEncoder, fuse_attention, fuse_norms, to_input
-from alps_geo.sam.frame import CELL, SIDE
+from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
+from alps_geo.sam.network import DecoderNetwork
+from alps_geo.sam.resources import images_at_once, in_halves
 from alps_geo.sam.settings import DEVICES
+from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 from alps_geo.sam.weights import model_spec, read_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    Embedding = Tensor
+    """What `SamModel.encode` gives, for those who only pass it on."""
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -52,17 +57,49 @@ class SamModel:
     encoder: nn.Module
     decoder: Decoder
 
+    def __str__(self) -> str:
+        return f"{self.name} on {self.device}"
+
     @property
     def torch_dtype(self) -> torch.dtype:
         """What `dtype` is called in torch."""
         return DTYPES[self.dtype]
 
-    @torch.inference_mode()
+    @property
+    def images_at_once(self) -> int:
+        """How many images to give to `encode_many`: one but on a GPU."""
+        return images_at_once(self)
+
     def encode(self, image: NDArray[np.uint8]) -> Tensor:
-        """Encode an (H, W, 3) uint8 image to (1, 256, 64, 64) float32, padding included."""
-        pixels = to_input(image, torch.device(self.device)).to(self.torch_dtype)
-        embedding: Tensor = self.encoder(pixels.contiguous(memory_format=torch.channels_last))
-        return embedding.float()
+        """Encode an (H, W, 3) uint8 image to (1, 256, 64, 64) float32, padding included.
+
+        Raises
+        ------
+        ModelError
+            If memory doesn't suffice.
+        """
+        (embedding,) = self.encode_many([image])
+        return embedding
+
+    @torch.inference_mode()
+    def encode_many(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
+        """Encode images together, in halves if memory runs out; of each what `encode` gives.
+
+        Raises
+        ------
+        ModelError
+            If memory doesn't suffice for one of them.
+        """
+        if not images:
+            return []
+        parts = in_halves(self._encode_together, images, model=str(self), kind="image")
+        return [embedding for part in parts for embedding in torch.split(part, 1)]
+
+    def _encode_together(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        place = torch.device(self.device)
+        pixels = torch.cat([to_input(image, place, self.torch_dtype) for image in images])
+        embeddings: Tensor = self.encoder(pixels)
+        return embeddings.float()
 
 
 def load_model(
@@ -105,29 +142,10 @@ def load_model(
             "expected float32 or bf16"
         )
     path = None if checkpoint is None else Path(checkpoint)
-    sam, sha256 = load_network(name, path)
-    if name == "mobile_sam":
-        fuse_norms(sam.image_encoder)
-    else:
-        fuse_attention(sam.image_encoder)
-    sam.to(place)
-    # Convolutions are quicker with the channels of a pixel side by side.
-    encoder = sam.image_encoder.to(dtype=DTYPES[dtype], memory_format=torch.channels_last)
-    return SamModel(name, sha256, place, dtype, encoder, Decoder(sam, DTYPES[dtype]))
-
-
-def load_network(name: str, checkpoint: Path | None = None) -> tuple[Sam, str]:
-    """Load a SAM as segment_anything's own class, in float32 on the CPU, with its file's SHA-256.
-
-    Raises
-    ------
-    ModelError
-        If the weights cannot be used.
-    """
-    state, sha256 = read_weights(name, checkpoint)
-    sam = _build_mobile_sam() if name == "mobile_sam" else sam_model_registry[name]()
-    _load_state(sam, state, checkpoint or model_spec(name).path)
-    return sam.eval().requires_grad_(False), sha256
+    network, sha256 = _load_network(name, path)
+    network.to(place)
+    encoder = network.image_encoder.to(dtype=DTYPES[dtype])
+    return SamModel(name, sha256, place, dtype, encoder, Decoder(network, DTYPES[dtype]))
 
 
 def choose_device(device: str) -> str:
@@ -155,23 +173,36 @@ def choose_device(device: str) -> str:
     return device
 
 
-def _build_mobile_sam() -> Sam:
-    grid = SIDE // CELL, SIDE // CELL
-    return Sam(
-        image_encoder=TinyVitEncoder(),
-        prompt_encoder=PromptEncoder(256, grid, (SIDE, SIDE), mask_in_chans=16),
-        mask_decoder=MaskDecoder(
-            transformer_dim=256,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=256, num_heads=8, mlp_dim=2048),
-        ),
-        pixel_mean=list(MEAN),
-        pixel_std=list(STD),
-    )
+class _Network(DecoderNetwork):
+    """A whole SAM."""
+
+    def __init__(self, image_encoder: nn.Module) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
 
 
-def _load_state(sam: Sam, state: dict[str, Tensor], path: Path) -> None:
-    """Copy a state dict into the network, asking for every tensor and every shape."""
-    wanted = {k: v for k, v in sam.state_dict().items() if not k.endswith("num_batches_tracked")}
+def _load_network(name: str, checkpoint: Path | None) -> tuple[_Network, str]:
+    """Load a SAM in float32 on the CPU, and its file's SHA-256."""
+    state, sha256 = read_weights(name, checkpoint)
+    state = {key: tensor.float() for key, tensor in state.items()}
+    # Without memory of its own, the network takes the tensors of the file as they are.
+    with torch.device("meta"):
+        network = _Network(TinyVitEncoder() if name == "mobile_sam" else vit_encoder(name))
+    if name == "mobile_sam":
+        state = fold_norms(state)
+    _check_state(network, state, checkpoint or model_spec(name).path)
+    network.load_state_dict(state, strict=False, assign=True)
+    network.eval().requires_grad_(False)
+    if name != "mobile_sam":
+        fuse_attention(network.image_encoder)
+    # Convolutions are quicker with the channels of a pixel side by side.
+    network.image_encoder.to(memory_format=torch.channels_last)
+    return network, sha256
+
+
+def _check_state(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Ask for every tensor and every shape."""
+    wanted = network.state_dict()
     missing = sorted(wanted.keys() - state.keys())
     shaped_otherwise = sorted(
         k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape
@@ -183,4 +214,3 @@ def _load_state(sam: Sam, state: dict[str, Tensor], path: Path) -> None:
             f"{len(shaped_otherwise)} of another shape (such as {example}); "
             "expected all tensors of the model"
         )
-    sam.load_state_dict(state, strict=False)
