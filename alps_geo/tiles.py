@@ -235,12 +235,12 @@ class _TileWork:
         masks = sam.generate_masks(
             self.model, pixels.image, self._settings.mask_settings, pixels.valid, embedding
         )
-        embedding = sam.without_place(masks.embedding, self._place)
+        placeless = sam.without_place(masks.embedding, self._place)
         return cut_fragments(
             job.grid,
             tile,
             pixels,
-            replace(masks, embedding=embedding),
+            replace(masks, embedding=placeless),
             job.scale,
             max_mask_area=self._settings.max_mask_area,
             fill=self._settings.fill == "superpixels",

@@ -24,6 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter, process_time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from xml.etree import ElementTree as ET
@@ -101,7 +102,9 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
             record = label_scenes([str(scene)], out)
         else:
             with (
-                patch("alps_geo.tiles.sam.load_model", lambda *_: None),
+                patch(
+                    "alps_geo.tiles.sam.load_model", lambda *_: SimpleNamespace(images_at_once=1)
+                ),
                 patch("alps_geo.tiles.sam.generate_masks", _stand_in),
                 patch("alps_geo.tiles.sam.place_directions", lambda _: np.empty((0, CHANNELS))),
             ):
@@ -151,7 +154,8 @@ def _stand_in(
     _model: object,
     image: NDArray[np.uint8],
     _settings: object,
-    valid: NDArray[np.bool_] | None = None,
+    valid: NDArray[np.bool_] | None,
+    _embedding: object,
 ) -> TileMasks:
     """Find regions of like brightness, the same wherever a tile's window begins."""
     grey = ndimage.uniform_filter(image.mean(axis=2), 9)
