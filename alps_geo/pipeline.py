@@ -125,9 +125,9 @@ def _label(
         segments, scores = read_segments(folder.segments_folder(job.name))
         assigned = model.apply(table).by_id(table.rows)
         blocks = paint(job.grid, segments.ids, stored.outlines(job))
-        target = folder.scene_folder(job.name)
+        target, kept = folder.scene_folder(job.name), folder.segments_folder(job.name)
         results.append(
-            write_results(target, job.scene, blocks, segments, scores, assigned, model.palette)
+            write_results(target, kept, job.scene, blocks, segments, scores, assigned, model)
         )
     clock.lap("write")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from alps_geo import __version__
+from alps_geo_cli.clusters import clusters
 from alps_geo_cli.evaluate import evaluate
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
@@ -42,6 +43,7 @@ def _alps_geo(
 app.command()(label)
 app.command()(status)
 app.command()(models)
+app.add_typer(clusters)
 app.add_typer(evaluate)
 
 

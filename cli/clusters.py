@@ -1,0 +1,154 @@
+"""``alps-geo clusters``: the clusters of a finished run, understood and changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+
+clusters = typer.Typer(
+    name="clusters",
+    help="Understand the clusters of a finished run, and name, merge, split and recolour them: "
+    "in seconds, without SAM.",
+    no_args_is_help=True,
+)
+
+ON_STOP = "the same command finishes the change"
+
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder that was the --out of alps-geo label.")
+]
+
+
+@clusters.command()
+def name(
+    run: Run,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID=NAME]...", help='Such as 3=water 5="bare soil"; 3= takes the name away.'
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help='Names from a file: CSV lines such as 3,water, or JSON such as {"3": "water"}.',
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Name clusters: in the legends, the polygons, the raster and the cluster model.
+
+    Several clusters may have one name; `clusters merge` makes one of them.
+    """
+    given = _pairs(names or [], "ID=NAME")
+    if not given and file is None:
+        raise typer.BadParameter("give names, such as 3=water, or a --from file", param_hint="NAME")
+    with reported_errors(debug=debug, on_stop=ON_STOP):
+        from alps_geo.evaluate.names import read_class_names
+        from alps_geo.relabel import name_clusters
+
+        read = {} if file is None else read_class_names(file)
+        record = name_clusters(run, read | given)
+    _report(record, run, quiet=quiet, as_json=as_json)
+
+
+@clusters.command()
+def merge(
+    run: Run,
+    ids: Annotated[list[int], typer.Argument(metavar="ID...", help="Two clusters or more.")],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What they become.",
+            show_default="the name of the first of them that has one",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make one cluster of several: the one of the lowest id, with its colour.
+
+    All other clusters keep their ids.
+    """
+    with reported_errors(debug=debug, on_stop=ON_STOP):
+        from alps_geo.relabel import merge_clusters
+
+        record = merge_clusters(run, ids, name)
+    _report(record, run, quiet=quiet, as_json=as_json)
+
+
+@clusters.command()
+def split(
+    run: Run,
+    cluster: Annotated[int, typer.Argument(metavar="ID", help="The cluster.")],
+    into: Annotated[int, typer.Option(metavar="N", min=2, help="What it becomes.")],
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the clustering.")] = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make several clusters of one, by clustering its segments alone.
+
+    The largest part keeps id, name and colour, the others get ids after the highest. No segment of
+    another cluster moves, in no scene that the model is applied to.
+    """
+    with reported_errors(debug=debug, on_stop=ON_STOP):
+        from alps_geo.relabel import split_cluster
+
+        record = split_cluster(run, cluster, into, seed)
+    _report(record, run, quiet=quiet, as_json=as_json)
+
+
+@clusters.command()
+def recolor(
+    run: Run,
+    colors: Annotated[
+        list[str],
+        typer.Argument(metavar="ID=COLOUR...", help="Such as 3=#1f77b4 or 5=teal."),
+    ],
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Give clusters other colours, as CSS writes them."""
+    given = _pairs(colors, "ID=COLOUR")
+    with reported_errors(debug=debug, on_stop=ON_STOP):
+        from alps_geo.relabel import recolor_clusters
+
+        record = recolor_clusters(run, given)
+    _report(record, run, quiet=quiet, as_json=as_json)
+
+
+def _pairs(texts: list[str], form: str) -> dict[int, str]:
+    """Read what is given to each cluster."""
+    found: dict[int, str] = {}
+    for text in texts:
+        number, sign, value = text.partition("=")
+        if not sign or not number.strip().isdecimal():
+            raise typer.BadParameter(
+                f"{text!r} does not begin with the number of a cluster and a =", param_hint=form
+            )
+        if int(number) in found:
+            raise typer.BadParameter(f"cluster {int(number)} is given twice", param_hint=form)
+        found[int(number)] = value.strip()
+    return found
+
+
+def _report(record: dict[str, Any], run: Path, *, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+    elif not quiet:
+        from alps_geo_cli.summary import print_summary
+
+        print_summary(record, run)
