@@ -539,7 +539,7 @@ def _centers(
     """
     rng = np.random.default_rng(seed)
     settled = KMeans(n_clusters=clusters, random_state=seed, n_init=10)
-    settled.fit(_sample(model, tables, max(FIT_ROWS, clusters), rng))
+    settled.fit(sample_rows(model, tables, max(FIT_ROWS, clusters), rng))
     kmeans = MiniBatchKMeans(
         n_clusters=clusters,
         init=settled.cluster_centers_,
@@ -558,10 +558,10 @@ def _centers(
     return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
 
 
-def _sample(
+def sample_rows(
     model: ClusterModel, tables: Sequence[Table], size: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draw up to `size` of the projected rows of all tables."""
+    """Draw up to `size` of the projected rows of all tables, in their order; shape (n, P)."""
     total = sum(len(table) for table in tables)
     picked = np.sort(rng.choice(total, size, replace=False)) if total > size else np.arange(total)
     return _picked(model, tables, picked)

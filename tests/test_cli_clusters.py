@@ -16,6 +16,7 @@ import pytest
 import rasterio
 from helpers import DATA, alps_geo
 from numpy.typing import NDArray
+from PIL import Image
 from rio_cogeo.cogeo import cog_validate
 
 from alps_geo import files
@@ -381,13 +382,16 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(
         ("split", "2"),
         ("split", "2", "--into", "1"),
         ("recolor", "#1f77b4"),
+        ("suggest", "--range", "4-60"),
+        ("suggest", "--range", "60:4"),
+        ("suggest", "--range", "4:60:0"),
     ],
 )
 def test_wrong_usage_exits_with_2(finished: Path, command: tuple[str, ...]) -> None:
     assert alps_geo("clusters", command[0], finished, *command[1:]).exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["name"])
+@pytest.mark.parametrize("command", ["name", "suggest"])
 def test_a_folder_without_a_finished_run_is_an_error_and_stays_as_it_is(
     run: Path, tmp_path: Path, command: str
 ) -> None:
@@ -431,3 +435,28 @@ def test_polygons_that_are_being_edited_elsewhere_are_left_alone(run: Path) -> N
     assert outcome.exit_code == 1
     assert "another program is writing it" in outcome.stderr
     assert contents(run) == before
+
+
+def test_a_number_of_clusters_is_suggested_from_stored_segments(run: Path, finished: Path) -> None:
+    first = alps_geo("clusters", "suggest", run, "--range", "3:11:2", "--json")
+    assert first.exit_code == 0, first.stderr
+    found = json.loads(first.stdout)
+    assert [tried["clusters"] for tried in found["tried"]] == [3, 5, 7, 9, 11]
+    assert found["clusters"] in (3, 5, 7, 9, 11)
+    assert found["segments"] == sum(cluster["segments"] for cluster in record(run).values())
+    assert all(-1 <= tried["silhouette"] <= 1 for tried in found["tried"])
+    assert all(tried["stability"] <= 1 for tried in found["tried"])
+    assert differing(run, finished) == {"suggest.png"}
+    with Image.open(run / "suggest.png") as picture:
+        assert picture.size == (900, 690)
+    again = alps_geo("clusters", "suggest", run, "--range", "3:11:2", "--out", run / "other.png")
+    assert f"{found['clusters']} clusters: {found['reason']}." in " ".join(again.stdout.split())
+    assert (run / "other.png").read_bytes() == (run / "suggest.png").read_bytes()
+
+
+def test_a_range_beyond_the_segments_is_an_error(run: Path, finished: Path) -> None:
+    outcome = alps_geo("clusters", "suggest", run, "--range", "4:90000")
+    assert outcome.exit_code == 1
+    assert "give another --range" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert differing(run, finished) == set()
