@@ -368,20 +368,20 @@ class ClusterModel:
         below = np.flatnonzero(self.parents == parent)
         # Measured apart from all others, so that these distances have the same bits after a split.
         near = pairwise_distances(rows, self.centers[below])
-        nearest = near.argmin(axis=1)[:, None]
-        own = np.take_along_axis(near, nearest, axis=1)
+        nearest = near.argmin(axis=1)
+        own = np.take_along_axis(near, nearest[:, None], axis=1)[:, 0]
+        surest, end = np.ones(len(rows)), own.copy()
         # What a row reaches if it goes to each centre: those that lead it elsewhere are its border.
         reached = np.broadcast_to(self.leads_to[below], near.shape)
-        surest, end = np.ones(near.shape), near
-        if (reached == _SPLIT).any():
-            reached, end = reached.copy(), near.copy()
-            for place in np.flatnonzero(self.leads_to[below] == _SPLIT):
-                found = self._descend(rows, int(below[place]))
-                reached[:, place], surest[:, place], end[:, place] = found
-        cluster = np.take_along_axis(reached, nearest, axis=1)
-        second = np.where(reached == cluster, np.inf, near).min(axis=1)
-        margin = 1 - own[:, 0] / np.maximum(second, np.finfo(np.float64).tiny)
-        surest, end = (np.take_along_axis(part, nearest, axis=1)[:, 0] for part in (surest, end))
+        if (self.leads_to[below] == _SPLIT).any():
+            reached = reached.copy()
+        for place in np.flatnonzero(self.leads_to[below] == _SPLIT):
+            reached[:, place], sure, last = self._descend(rows, int(below[place]))
+            here = nearest == place
+            surest[here], end[here] = sure[here], last[here]
+        cluster = np.take_along_axis(reached, nearest[:, None], axis=1)
+        near[reached == cluster] = np.inf
+        margin = 1 - own / np.maximum(near.min(axis=1), np.finfo(np.float64).tiny)
         return cluster[:, 0], np.minimum(margin, surest), end
 
     def to_bytes(self) -> bytes:

@@ -134,6 +134,8 @@ def _carry_out(folder: RunFolder) -> dict[str, Any]:
     record["clusters"] = cluster_records(model, results)
     write_bytes(folder.record_path, to_json(record))
     with run_errors(folder.change_path):
+        if (plan := folder.plan()) is not None:
+            folder.sweep(plan)
         folder.end_change()
     return record
 

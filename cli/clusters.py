@@ -185,6 +185,34 @@ def suggest(
         _print_suggestion(found, picture)
 
 
+@clusters.command()
+def gallery(
+    run: Run,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="The page.", show_default="RUN/gallery.html"
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show what clusters look like, on one HTML page that needs nothing else.
+
+    For each cluster: where it lies, and crops of its most typical and most doubtful segments, from
+    all scenes. Names that are typed into the page become a `clusters name` command to paste.
+    """
+    page = out or run / "gallery.html"
+    with reported_errors(debug=debug):
+        from alps_geo.gallery import make_gallery
+        from alps_geo_cli.progress import counting
+
+        with counting("crops", quiet=quiet) as listen:
+            make_gallery(run, page, listen)
+    if not quiet:
+        typer.echo(page)
+
+
 def _range(text: str | None) -> tuple[int | None, int | None, int | None]:
     """Read LOW:HIGH or LOW:HIGH:STEP."""
     if text is None:

@@ -20,9 +20,10 @@ from alps_geo.files import replacing, run_errors, unwritable
 from alps_geo.outputs.style import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import shapely
     from numpy.typing import NDArray
 
 # Every date in the file: the same polygons give the same bytes, whenever they are written.
@@ -30,7 +31,7 @@ _DATE = "2000-01-01T00:00:00.000Z"
 _GEOMETRY = "geom"
 _FIELD = "cluster"
 _STYLE = "clusters"
-_WRITE_ERRORS = (DataLayerError, DataSourceError, CPLE_BaseError, sqlite3.Error)
+_ERRORS = (DataLayerError, DataSourceError, CPLE_BaseError, sqlite3.Error)
 # GeoPackage's own number for a plane that is tied to no place.
 _UNDEFINED_CARTESIAN = -1
 
@@ -72,10 +73,10 @@ def write_segments_gpkg(
     with replacing(path) as part, _ogr_options():
         count = 0
         for batch in _at_least_one(batches):
-            with run_errors(path, *_WRITE_ERRORS):
+            with run_errors(path, *_ERRORS):
                 _append(part, batch.set_crs(crs, allow_override=True), layer)
             count += len(batch)
-        with run_errors(path, *_WRITE_ERRORS), closing(sqlite3.connect(part)) as database:
+        with run_errors(path, *_ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
             _add_style(database, layer, palette, names)
         if stored != count:
@@ -219,6 +220,26 @@ def read_attribute(
     except sqlite3.Error as error:
         raise RunError(_unreadable(path, str(error))) from error
     return values
+
+
+def read_geometries(
+    path: Path, segments: Sequence[int], layer: str = "segments"
+) -> dict[int, shapely.Geometry]:
+    """Read the polygons of some segments, by id; those that the layer lacks are left out.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read.
+    """
+    listed = ", ".join(map(str, segments)) or "NULL"
+    try:
+        found = pyogrio.read_dataframe(
+            path, layer=layer, columns=["segment_id"], where=f"segment_id IN ({listed})"
+        )
+    except _ERRORS as error:
+        raise RunError(_unreadable(path, " ".join(str(error).split()))) from error
+    return dict(zip(found["segment_id"].tolist(), found.geometry, strict=True))
 
 
 def check_closed(path: Path) -> None:
