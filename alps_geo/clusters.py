@@ -1,9 +1,14 @@
-"""The cluster model: fit once, apply anywhere, saved as plain arrays."""
+"""The cluster model: fit once, apply anywhere, saved as plain arrays.
+
+A fitted model can be named, merged, split and recoloured. Its centres form a tree, so that a change
+of one cluster moves no segment of another, in any scene.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -16,9 +21,10 @@ from threadpoolctl import threadpool_limits
 
 from alps_geo.columns import group_of
 from alps_geo.errors import RunError
+from alps_geo.settings import MAX_CLUSTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,6 +64,12 @@ _SETTLED = 1e-3
 _RUN_ROWS = 256
 """Rows that a shuffled batch takes in one piece."""
 
+_TOP = -1
+"""Parent of the centres that k-means found first, before any cluster was split."""
+
+_SPLIT = 0
+"""Cluster of a centre that others have taken the place of; no cluster has this id."""
+
 _NO_SPREAD = 1e-7
 """Standard deviations below this are nothing but rounding."""
 
@@ -69,24 +81,39 @@ class Assigned:
     Attributes
     ----------
     cluster : ndarray of int64, shape (n,)
-        1..k.
+        Cluster ids.
     confidence : ndarray of float32, shape (n,)
-        The margin to the second nearest centre: 1 less the ratio of the distances to both. 0 is on
-        the border between two clusters, 1 at the centre of one, or where there is but one.
+        The margin to the next cluster: 1 less the ratio of the distances to the nearest centre and
+        to the nearest that leads to another cluster; the smallest of all choices on the way down
+        the tree. 0 is on the border between two clusters, 1 at the centre of one, or where there is
+        but one.
+    distance : ndarray of float32, shape (n,)
+        To the centre that was reached, in units of what is compared.
     """
 
     cluster: NDArray[np.int64]
     confidence: NDArray[np.float32]
+    distance: NDArray[np.float32]
 
     def by_id(self, ids: NDArray[np.integer]) -> Assigned:
         """Put the rows in the order of the ids of their segments, which are 1..n in any order."""
         order = np.argsort(ids)
-        return Assigned(self.cluster[order], self.confidence[order])
+        return Assigned(self.cluster[order], self.confidence[order], self.distance[order])
 
 
 @dataclass(frozen=True)
 class ClusterModel:
-    """k-means clusters of segments; cluster ids are 1..k.
+    """k-means clusters of segments.
+
+    A new model has clusters 1..k, one centre each. A cluster that is split keeps its centres, but
+    only to lead to new ones below them: a segment goes to the nearest of the topmost centres, then
+    to the nearest of those below it, and so on. Clusters that are merged keep all their centres. So
+    a split or merged cluster takes exactly the segments that it took before, in any scene.
+
+    Merging leaves gaps in the ids: the cluster keeps the lowest of them, and all other clusters
+    keep theirs, because a user's styles, filters and notes, and the names that are about to be
+    given, speak of ids. For the same reason a split cluster keeps its id for the largest part, and
+    new ids follow the highest.
 
     Attributes
     ----------
@@ -100,8 +127,16 @@ class ClusterModel:
         Columns are standardised to (column - mean) / scale of their kind of scene.
     projection : ndarray of float64, shape (C, P)
         Turns standardised columns into what is compared: each group by its weight.
-    centers : ndarray of float64, shape (k, P)
-        Projected centre of each cluster.
+    centers : ndarray of float64, shape (n, P)
+        Projected centres.
+    parents : ndarray of int64, shape (n,)
+        The row of the centre above each, which comes before it; -1 for the topmost.
+    leads_to : ndarray of int64, shape (n,)
+        The cluster of each centre; 0 where others lie below it.
+    ids : ndarray of int64, shape (k,)
+        Ids of the clusters, ascending, from 1.
+    cluster_names : tuple of str
+        Name of each cluster; empty for one without.
     colors : ndarray of uint8, shape (k, 3)
         Red, green, blue of each cluster.
     fitted_with : str
@@ -116,16 +151,185 @@ class ClusterModel:
     scale: NDArray[np.float64]
     projection: NDArray[np.float64]
     centers: NDArray[np.float64]
+    parents: NDArray[np.int64]
+    leads_to: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    cluster_names: tuple[str, ...]
     colors: NDArray[np.uint8]
     fitted_with: str = "{}"
 
     def __len__(self) -> int:
-        return len(self.centers)
+        return len(self.ids)
 
     @property
     def palette(self) -> dict[int, Color]:
         """Colour of each cluster id."""
-        return {i: (int(r), int(g), int(b)) for i, (r, g, b) in enumerate(self.colors, start=1)}
+        return {
+            int(i): (int(r), int(g), int(b))
+            for i, (r, g, b) in zip(self.ids, self.colors, strict=True)
+        }
+
+    @property
+    def legend(self) -> dict[int, str]:
+        """Name of each cluster id that has one."""
+        named = zip(self.ids, self.cluster_names, strict=True)
+        return {int(cluster): name for cluster, name in named if name}
+
+    def named(self, names: Mapping[int, str]) -> ClusterModel:
+        """Give clusters names; an empty one takes a name away.
+
+        Several clusters may have one name: they are often parts of one class.
+
+        Raises
+        ------
+        RunError
+            If there is no such cluster, or a name is not one line of text.
+        """
+        self._check(names)
+        for cluster, name in names.items():
+            if not name.isprintable():
+                raise RunError(
+                    f"the name {name!r} of cluster {cluster} holds characters that cannot be "
+                    "shown, expected one line of text"
+                )
+        found = dict(zip(self.ids.tolist(), self.cluster_names, strict=True)) | dict(names)
+        return replace(self, cluster_names=tuple(found[cluster].strip() for cluster in found))
+
+    def recolored(self, colors: Mapping[int, Color]) -> ClusterModel:
+        """Give clusters other colours: red, green, blue.
+
+        Raises
+        ------
+        RunError
+            If there is no such cluster.
+        """
+        self._check(colors)
+        found = self.palette | dict(colors)
+        return replace(self, colors=np.array(list(found.values()), dtype=np.uint8))
+
+    def merged(self, clusters: Sequence[int], name: str | None = None) -> ClusterModel:
+        """Make one cluster of several: the one of the lowest id, with its colour.
+
+        Parameters
+        ----------
+        clusters : sequence of int
+            Their ids, two at least.
+        name : str, optional
+            Of what they become; else the name of the first of them, by id, that has one.
+
+        Raises
+        ------
+        RunError
+            If there is no such cluster, or but one.
+        """
+        self._check(clusters)
+        together = sorted(set(clusters))
+        if len(together) < 2:
+            listed = " ".join(map(str, together)) or "none"
+            raise RunError(f"clusters to merge: {listed}; expected two different ones at least")
+        kept = together[0]
+        if name is None:
+            name = next((self.legend[i] for i in together if i in self.legend), "")
+        stays = ~np.isin(self.ids, together[1:])
+        merged = replace(
+            self,
+            leads_to=np.where(np.isin(self.leads_to, together), kept, self.leads_to),
+            ids=self.ids[stays],
+            cluster_names=tuple(np.array(self.cluster_names, dtype=object)[stays]),
+            colors=self.colors[stays],
+        )
+        return merged.named({kept: name})
+
+    def split(
+        self,
+        cluster: int,
+        parts: int,
+        tables: Sequence[Table],
+        areas: Sequence[NDArray[np.integer]],
+        seed: int,
+    ) -> ClusterModel:
+        """Make several clusters of one, by k-means over its segments alone.
+
+        The part of the largest area keeps id, name and colour; the others follow the highest id, by
+        area, without names.
+
+        Parameters
+        ----------
+        cluster : int
+            Its id.
+        parts : int
+            What it is to become, two at least.
+        tables, areas, seed
+            As in `fit_clusters`.
+
+        Raises
+        ------
+        RunError
+            If there is no such cluster, or it has not as many different segments as parts.
+        """
+        self._check([cluster])
+        if parts < 2:
+            raise RunError(f"cluster {cluster} is to be split into {parts}, expected 2 at least")
+        highest = int(self.ids[-1]) + parts - 1
+        if highest > MAX_CLUSTERS:
+            raise RunError(
+                f"cluster ids would go up to {highest}, expected {MAX_CLUSTERS} at most: "
+                "ask for fewer parts"
+            )
+        rows, count = self._members(cluster, tables, np.random.default_rng(seed))
+        different = len(np.unique(rows, axis=0))
+        if different < parts:
+            found = f"{count} segments" if different == count else f"{different} different segments"
+            raise RunError(
+                f"cluster {cluster} has only {found}, and so it cannot be split into {parts}; "
+                "ask for fewer parts"
+            )
+        with threadpool_limits(limits=1):
+            kmeans = KMeans(n_clusters=parts, random_state=seed, n_init=10).fit(rows)
+        new = [cluster, *range(int(self.ids[-1]) + 1, highest + 1)]
+        model = self._with_parts(cluster, np.asarray(kmeans.cluster_centers_, np.float64), new)
+        covered = _covered(model, tables, areas)[new]
+        order = np.argsort(-covered, kind="stable")
+        ranked = kmeans.cluster_centers_[order].astype(np.float64)
+        return self._with_parts(cluster, ranked, new)
+
+    def _with_parts(
+        self, cluster: int, centers: NDArray[np.float64], ids: Sequence[int]
+    ) -> ClusterModel:
+        """Put one centre for each id below every centre of a cluster."""
+        leaves = np.flatnonzero(self.leads_to == cluster)
+        new = np.array(ids[1:], dtype=np.int64)
+        return replace(
+            self,
+            centers=np.vstack([self.centers, np.tile(centers, (len(leaves), 1))]),
+            parents=np.append(self.parents, np.repeat(leaves, len(ids))),
+            leads_to=np.append(
+                np.where(self.leads_to == cluster, _SPLIT, self.leads_to),
+                np.tile(np.array(ids, dtype=np.int64), len(leaves)),
+            ),
+            ids=np.append(self.ids, new),
+            cluster_names=(*self.cluster_names, *("" for _ in new)),
+            colors=np.vstack([self.colors, _unused_colors(self.colors, len(new))]),
+        )
+
+    def _members(
+        self, cluster: int, tables: Sequence[Table], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], int]:
+        """Project the segments of a cluster, of very many a sample; and count them."""
+        inside = [self.apply(table).cluster == cluster for table in tables]
+        place = np.flatnonzero(np.concatenate(inside))
+        picked = np.zeros(sum(len(table) for table in tables), dtype=np.bool_)
+        many = len(place) > FIT_ROWS
+        picked[rng.choice(place, FIT_ROWS, replace=False) if many else place] = True
+        return _picked(self, tables, np.flatnonzero(picked)), len(place)
+
+    def _check(self, clusters: Iterable[int]) -> None:
+        known = set(self.ids.tolist())
+        if unknown := sorted(set(clusters) - known):
+            raise RunError(
+                f"there is no cluster {', '.join(map(str, unknown))}; "
+                f"expected some of {_ranges(self.ids.tolist())}"
+            )
 
     def project(self, columns: Columns) -> NDArray[np.float64]:
         """Return what is compared, shape (n, P).
@@ -150,19 +354,39 @@ class ClusterModel:
     def apply(self, table: Table) -> Assigned:
         """Find the cluster of each row."""
         parts = [self._assign(rows) for rows in _batches(table)]
+        none = np.empty(0, dtype=np.float32)
         return Assigned(
             np.concatenate([np.empty(0, dtype=np.int64), *(part.cluster for part in parts)]),
-            np.concatenate([np.empty(0, dtype=np.float32), *(part.confidence for part in parts)]),
+            np.concatenate([none, *(part.confidence for part in parts)]),
+            np.concatenate([none, *(part.distance for part in parts)]),
         )
 
     def _assign(self, columns: Columns) -> Assigned:
-        distance = pairwise_distances(self.project(columns), self.centers)
-        nearest = distance.argmin(axis=1)
-        own = np.take_along_axis(distance, nearest[:, None], axis=1)[:, 0]
-        np.put_along_axis(distance, nearest[:, None], np.inf, axis=1)
-        second = distance.min(axis=1)
-        confidence = 1 - own / np.maximum(second, np.finfo(np.float64).tiny)
-        return Assigned(nearest.astype(np.int64) + 1, confidence.astype(np.float32))
+        cluster, confidence, distance = self._descend(self.project(columns), _TOP)
+        return Assigned(cluster, confidence.astype(np.float32), distance.astype(np.float32))
+
+    def _descend(
+        self, rows: NDArray[np.float64], parent: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Follow the nearest centres below one: cluster, confidence and distance in the end."""
+        below = np.flatnonzero(self.parents == parent)
+        # Measured apart from all others, so that these distances have the same bits after a split.
+        near = pairwise_distances(rows, self.centers[below])
+        nearest = near.argmin(axis=1)
+        own = np.take_along_axis(near, nearest[:, None], axis=1)[:, 0]
+        surest, end = np.ones(len(rows)), own.copy()
+        # What a row reaches if it goes to each centre: those that lead it elsewhere are its border.
+        reached = np.broadcast_to(self.leads_to[below], near.shape)
+        if (self.leads_to[below] == _SPLIT).any():
+            reached = reached.copy()
+        for place in np.flatnonzero(self.leads_to[below] == _SPLIT):
+            reached[:, place], sure, last = self._descend(rows, int(below[place]))
+            here = nearest == place
+            surest[here], end[here] = sure[here], last[here]
+        cluster = np.take_along_axis(reached, nearest[:, None], axis=1)
+        near[reached == cluster] = np.inf
+        margin = 1 - own / np.maximum(near.min(axis=1), np.finfo(np.float64).tiny)
+        return cluster[:, 0], np.minimum(margin, surest), end
 
     def to_bytes(self) -> bytes:
         """Serialise as an .npz of plain arrays."""
@@ -195,7 +419,7 @@ class ClusterModel:
             raise RunError(
                 f"{where}: not a cluster model ({error}); expected a clusters.npz of alps-geo"
             ) from error
-        for name in ("features", "names", "kinds"):
+        for name in ("features", "names", "kinds", "cluster_names"):
             stored[name] = tuple(stored[name].tolist())
         stored["fitted_with"] = str(stored["fitted_with"])
         return cls(**stored)
@@ -271,6 +495,10 @@ def fit_clusters(
             scale=scale,
             projection=np.eye(len(names)),
             centers=np.empty((0, len(names))),
+            parents=np.full(clusters, _TOP, dtype=np.int64),
+            leads_to=np.arange(1, clusters + 1),
+            ids=np.arange(1, clusters + 1),
+            cluster_names=("",) * clusters,
             colors=default_colors(clusters),
             fitted_with=fitted_with,
         )
@@ -280,13 +508,19 @@ def fit_clusters(
         fitted = replace(
             projected, centers=_centers(projected, tables, clusters, seed, size, passes)
         )
-    covered = np.zeros(clusters)
-    for table, area in zip(tables, areas, strict=True):
-        covered += np.bincount(fitted.apply(table).cluster, weights=area, minlength=clusters + 1)[
-            1:
-        ]
-    order = np.argsort(-covered, kind="stable")
+    order = np.argsort(-_covered(fitted, tables, areas)[1:], kind="stable")
     return replace(fitted, centers=fitted.centers[order])
+
+
+def _covered(
+    model: ClusterModel, tables: Sequence[Table], areas: Sequence[NDArray[np.integer]]
+) -> NDArray[np.float64]:
+    """Add up the area of each cluster, by id."""
+    length = int(model.ids[-1]) + 1
+    covered = np.zeros(length)
+    for table, area in zip(tables, areas, strict=True):
+        covered += np.bincount(model.apply(table).cluster, weights=area, minlength=length)
+    return covered
 
 
 def _batches(table: Table) -> Iterator[Columns]:
@@ -334,7 +568,7 @@ def _centers(
     rng = np.random.default_rng(seed)
     begin: str | NDArray[np.float64] = "k-means++"
     if passes is None:
-        sample = _sample(model, tables, max(FIT_ROWS, clusters), rng)
+        sample = sample_rows(model, tables, max(FIT_ROWS, clusters), rng)
         begin = KMeans(clusters, random_state=seed, n_init=10).fit(sample).cluster_centers_
     kmeans = MiniBatchKMeans(
         clusters, init=begin, n_init=1, reassignment_ratio=0, random_state=seed
@@ -350,12 +584,19 @@ def _centers(
     return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
 
 
-def _sample(
+def sample_rows(
     model: ClusterModel, tables: Sequence[Table], size: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draw up to `size` of the projected rows of all tables."""
+    """Draw up to `size` of the projected rows of all tables, in their order; shape (n, P)."""
     total = sum(len(table) for table in tables)
     picked = np.sort(rng.choice(total, size, replace=False)) if total > size else np.arange(total)
+    return _picked(model, tables, picked)
+
+
+def _picked(
+    model: ClusterModel, tables: Sequence[Table], picked: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Project some rows, by their ascending places in all tables one after the other."""
     parts, begin = [], 0
     for table in tables:
         for columns in _batches(table):
@@ -456,3 +697,17 @@ def default_colors(count: int) -> NDArray[np.uint8]:
         np.uint8
     )
     return colors
+
+
+def _unused_colors(used: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Take the next default colours that no cluster has, as long as there are any."""
+    candidates = default_colors(256 + count)
+    fresh = ~(candidates[:, None] == used[None]).all(axis=2).any(axis=1)
+    return np.concatenate([candidates[fresh], candidates])[:count]
+
+
+def _ranges(ids: Sequence[int]) -> str:
+    """List ascending ids for people: 1 to 4, 6, 9 to 11."""
+    breaks = [0, *(i for i in range(1, len(ids)) if ids[i] != ids[i - 1] + 1), len(ids)]
+    runs = [ids[start:stop] for start, stop in pairwise(breaks)]
+    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import rasterio
 
-from alps_geo.clusters import ClusterModel, fit_clusters
+from alps_geo.clusters import fit_clusters
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import write_bytes
+from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import SceneResults, write_results
 from alps_geo.record import (
@@ -37,6 +38,7 @@ from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_ke
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from alps_geo.clusters import ClusterModel
     from alps_geo.scene import Scene
 
 
@@ -84,7 +86,7 @@ def label_scenes(
         `strict`, if one cannot.
     """
     settings = settings or LabelSettings()
-    given = read_model(settings.clusters_from) if settings.clusters_from else None
+    given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
     clock, folder = _Clock(), RunFolder(Path(out))
@@ -168,24 +170,6 @@ def fit_scenes(
             write_bytes(folder.record_path, to_json(record))
             folder.sweep(plan)
             return record
-
-
-def read_model(path: str | Path) -> ClusterModel:
-    """Read a cluster model, such as clusters.npz of a run.
-
-    Raises
-    ------
-    RunError
-        If it cannot be read, or is none.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise RunError(
-            f"{path}: the cluster model cannot be read ({error.strerror}); expected a file that "
-            "alps-geo fit wrote, or clusters.npz of a run"
-        ) from error
-    return ClusterModel.from_bytes(data, str(path))
 
 
 @dataclass(frozen=True)
@@ -286,15 +270,16 @@ def _write(
         segments, scores = read_segments(folder.segments_folder(job.name))
         assigned = model.apply(table).by_id(table.rows)
         blocks = paint(job.grid, segments.ids, stored.outlines(job))
-        target = folder.scene_folder(job.name)
+        target, kept = folder.scene_folder(job.name), folder.segments_folder(job.name)
         results[job.name] = write_results(
             target,
+            kept,
             job.scene,
             blocks,
             segments,
             scores,
             assigned,
-            model.palette,
+            model,
             simplify_by=run.settings.simplify,
         )
     return results

@@ -92,7 +92,7 @@ def run_record(
         "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
         "area_unit": _area_unit(results),
         "labelled_share": _labelled_share(list(results.values())),
-        "clusters": _cluster_records(model, list(results.values())),
+        "clusters": cluster_records(model, list(results.values())),
         "failed": [tile.to_dict() for tile in failed],
         "seconds": dict(seconds),
         "files": result_files(list(scenes)),
@@ -201,7 +201,8 @@ def _labelled_share(results: Sequence[SceneResults]) -> float:
     return sum(int(result.cluster_pixels.sum()) for result in results) / valid
 
 
-def _cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> list[dict[str, Any]]:
+def cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> list[dict[str, Any]]:
+    """Describe each cluster over all scenes, as ``clusters`` in ``run.json``."""
     pixels = np.sum([result.cluster_pixels for result in results], axis=0)
     segments = np.sum([result.cluster_segments for result in results], axis=0)
     grounds = [result.cluster_area_m2 for result in results]
@@ -211,10 +212,11 @@ def _cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> li
     return [
         {
             "cluster": cluster,
+            "name": model.legend.get(cluster, ""),
             "color": "#{:02x}{:02x}{:02x}".format(*color),
-            "segments": int(segments[cluster - 1]),
-            "area": float(area[cluster - 1]),
-            "share": float(pixels[cluster - 1] / valid),
+            "segments": int(segments[place]),
+            "area": float(area[place]),
+            "share": float(pixels[place] / valid),
         }
-        for cluster, color in model.palette.items()
+        for place, (cluster, color) in enumerate(model.palette.items())
     ]

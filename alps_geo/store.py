@@ -10,6 +10,8 @@
     DIR/.tiles/<scene>.<key>/0003_0007.npz    the fragments of tile row 3, column 7
     DIR/.tiles/<scene>.<key>/0003_0007.json   why that tile failed
     DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.tables`
+    DIR/.tiles/change.json                    how the clusters are being changed, until they are
+    DIR/.tiles/change.npz                     the cluster model that this leads to
 
 The key stands for all that a tile's fragments depend on. It is part of the folder's name, so that
 a listing tells which tiles are done.
@@ -30,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
-from alps_geo.files import run_errors, write_bytes
+from alps_geo.files import replacing, run_errors, write_bytes
 from alps_geo.fragments import Fragments, Outlines
 
 if TYPE_CHECKING:
@@ -255,6 +257,16 @@ class RunFolder:
         return self.path / "clusters.npz"
 
     @property
+    def change_path(self) -> Path:
+        """What is noted while the clusters of a finished run are being changed."""
+        return self._tiles_path / "change.json"
+
+    @property
+    def changed_model_path(self) -> Path:
+        """Where the cluster model that a change leads to lies, until it is in its place."""
+        return self._tiles_path / "change.npz"
+
+    @property
     def _tiles_path(self) -> Path:
         return self.path / ".tiles"
 
@@ -293,12 +305,17 @@ class RunFolder:
         Raises
         ------
         RunError
-            If the folder is a file.
+            If the folder is a file, or if a change of the clusters was stopped there.
         """
         self._check_folder()
         plan, record = self.plan(), self._record()
         if plan is None or plan.run != run or record is None or record.get("failed"):
             return None
+        if (change := self.stopped_change()) is not None:
+            raise RunError(
+                f"{self.path}: alps-geo clusters {change} was stopped here; give that command "
+                "again to finish it, or --force to label anew with clusters of no name"
+            )
         return record if all((self.path / name).exists() for name in plan.files) else None
 
     @contextmanager
@@ -324,12 +341,64 @@ class RunFolder:
             is False, or cannot be written.
         """
         self._check_claim(plan, overwrite=overwrite)
-        with self._locked():
+        with self._locked("stop it, or choose another --out"):
             self._check_claim(plan, overwrite=overwrite)
             with run_errors(self.path):
                 self._clear(plan, force=force)
             write_bytes(self._plan_path, json.dumps(asdict(plan)).encode())
             yield
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder while the results of a finished run are changed; nothing is removed.
+
+        Raises
+        ------
+        RunError
+            If another process is running here, or the folder cannot be written.
+        """
+        with self._locked("or stop it"):
+            yield
+
+    def record(self) -> dict[str, Any]:
+        """Return the record of the run that has finished here.
+
+        Raises
+        ------
+        RunError
+            If there is none.
+        """
+        found = self._record()
+        if found is None:
+            raise RunError(
+                f"{self.path} holds no finished run of alps-geo; "
+                "give the folder that was the --out of a run that has come to its end"
+            )
+        return found
+
+    def stopped_change(self) -> str | None:
+        """Return the command that was changing the clusters here when it was stopped, if any."""
+        try:
+            return str(json.loads(self.change_path.read_bytes())["command"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def begin_change(self, command: str, model: bytes) -> None:
+        """Note what the clusters are changed to: from here on the change is sure to be made.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written; nothing is noted then.
+        """
+        with replacing(self.change_path) as part, run_errors(self.change_path):
+            part.with_name(self.changed_model_path.name).write_bytes(model)
+            part.write_text(json.dumps({"command": command}), encoding="utf-8")
+
+    def end_change(self) -> None:
+        """Forget the change, which is made, or of a run that is about to be replaced."""
+        self.change_path.unlink(missing_ok=True)
+        self.changed_model_path.unlink(missing_ok=True)
 
     def is_running(self) -> bool:
         """Whether a process is running here now.
@@ -353,8 +422,8 @@ class RunFolder:
             ) from error
 
     def has_finished(self) -> bool:
-        """Whether the run here has written all its results."""
-        return self._record() is not None
+        """Whether the run here has written all its results, and no change of them was stopped."""
+        return self._record() is not None and self.stopped_change() is None
 
     def done_and_failed(self, scene: PlannedScene) -> tuple[int, list[FailedTile]]:
         """Count the tiles of a scene that are done, and return those that failed."""
@@ -394,7 +463,7 @@ class RunFolder:
             )
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, remedy: str) -> Iterator[None]:
         # The kernel lets go of the lock when the process ends, however it does.
         lock = FileLock(self._lock_path)
         with run_errors(self._lock_path):
@@ -403,8 +472,7 @@ class RunFolder:
                 lock.acquire(timeout=_LOCK_SECONDS)
             except Timeout as error:
                 raise RunError(
-                    f"another run is at work in {self.path}; "
-                    "wait until it ends, stop it, or choose another --out"
+                    f"another run is at work in {self.path}; wait until it ends, {remedy}"
                 ) from error
         try:
             yield
@@ -420,6 +488,7 @@ class RunFolder:
         old, record = self.plan(), self._record()
         # The record would describe results that are about to be replaced.
         self.record_path.unlink(missing_ok=True)
+        self.end_change()
         if old is None or old.run != plan.run:
             named = old.files if old is not None else (record or {}).get("files", ())
             self._remove_results(named)
@@ -438,6 +507,8 @@ class RunFolder:
             path = (root / str(name)).resolve()
             if path.is_relative_to(root) and path.is_file():
                 path.unlink()
+                # Where GDAL keeps what a raster cannot hold, such as names of clusters.
+                path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)
         for folder in {(root / str(name)).parent for name in names} - {root}:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

@@ -34,7 +34,7 @@ def read_model_settings(context: typer.Context, path: Path | None) -> Path | Non
     A callback of an eager option, so that it comes before all others.
     """
     if path is not None:
-        from alps_geo.pipeline import read_model
+        from alps_geo.finished import read_model
 
         with reported_errors(debug=False):
             fitted = json.loads(read_model(path).fitted_with).get("settings", {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,6 @@ import typer
 from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from alps_geo.evaluate import Agreement, Quality, SeamExcess
 
 evaluate = typer.Typer(
@@ -100,8 +97,9 @@ def quality(
             read_class_names,
             write_quality,
         )
+        from alps_geo_cli.progress import counting
 
-        with _progress(quiet=quiet or as_json) as listen:
+        with counting("evaluate", quiet=quiet or as_json) as listen:
             measured = evaluate_quality(
                 labels,
                 truth,
@@ -145,8 +143,9 @@ def seams(
     """
     with reported_errors(debug=debug):
         from alps_geo.evaluate import evaluate_seams, seams_record
+        from alps_geo_cli.progress import counting
 
-        with _progress(quiet=quiet or as_json) as listen:
+        with counting("evaluate", quiet=quiet or as_json) as listen:
             shared = tile_size // 8 if overlap is None else overlap
             measured = evaluate_seams(raster, tile_size, shared, listen=listen)
     if as_json:
@@ -175,8 +174,9 @@ def agreement(
     """
     with reported_errors(debug=debug):
         from alps_geo.evaluate import agreement_record, evaluate_agreement
+        from alps_geo_cli.progress import counting
 
-        with _progress(quiet=quiet or as_json) as listen:
+        with counting("evaluate", quiet=quiet or as_json) as listen:
             measured = evaluate_agreement(first, second, listen=listen)
     if as_json:
         typer.echo(json.dumps(agreement_record(measured), indent=2))
@@ -199,19 +199,6 @@ def _folder_of(labels: str) -> Path:
                 param_hint="--out",
             )
     return Path(labels).parent
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error; give what moves it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    hidden = quiet or not console.is_terminal
-    with Progress(console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task("evaluate", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _print_quality(measured: Quality, written: tuple[Path, ...]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from alps_geo import __version__
 from alps_geo_cli.apply import apply
+from alps_geo_cli.clusters import clusters
 from alps_geo_cli.evaluate import evaluate
 from alps_geo_cli.fit import fit
 from alps_geo_cli.label import label
@@ -46,6 +47,7 @@ app.command()(fit)
 app.command()(apply)
 app.command()(status)
 app.command()(models)
+app.add_typer(clusters)
 app.add_typer(evaluate)
 
 

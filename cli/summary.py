@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ def print_summary(record: dict[str, Any], out: Path) -> None:
     size, unit = _scale(max(cluster["area"] for cluster in clusters), record["area_unit"])
     table = Table(title=f"{record['segments']} segments in {len(clusters)} clusters")
     table.add_column("cluster", justify="right")
+    if named := any(cluster["name"] for cluster in clusters):
+        table.add_column("name")
     table.add_column("colour")
     table.add_column("segments", justify="right")
     table.add_column(f"area, {unit}", justify="right")
@@ -25,6 +28,7 @@ def print_summary(record: dict[str, Any], out: Path) -> None:
     for cluster in clusters:
         table.add_row(
             str(cluster["cluster"]),
+            *([escape(cluster["name"])] if named else []),
             f"[{cluster['color']}]██[/] {cluster['color']}",
             str(cluster["segments"]),
             f"{cluster['area'] / size:,.{0 if size == 1 else 2}f}",

@@ -1,5 +1,10 @@
+from collections.abc import Callable
+from io import BytesIO
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
@@ -188,3 +193,175 @@ def test_clusters_are_put_in_the_order_of_ids() -> None:
     columns = table(np.array([[0.0], [9.0], [9.0]]))
     assigned = fit(columns, 2).apply(columns).by_id(np.array([3, 1, 2]))
     assert assigned.cluster[0] == assigned.cluster[1] != assigned.cluster[2]
+
+
+def elsewhere() -> Columns:
+    """Rows of another scene, all over and beyond where the clusters lie."""
+    values, _ = blobs()
+    rng = np.random.default_rng(8)
+    return table(values.values[rng.permutation(250)] * rng.uniform(-1, 2, (250, 8)))
+
+
+def split(model: ClusterModel, cluster: int, parts: int, columns: Columns) -> ClusterModel:
+    return model.split(cluster, parts, [columns], [np.ones(len(columns), int)], seed=0)
+
+
+def test_new_clusters_have_no_names() -> None:
+    columns, _ = blobs()
+    assert fit(columns, 5).cluster_names == ("",) * 5
+    assert fit(columns, 5).legend == {}
+
+
+def test_names_and_colours_are_given_and_taken_away() -> None:
+    columns, _ = blobs()
+    model = fit(columns, 5).named({2: " open water ", 5: "Wiese ä"}).recolored({2: (1, 2, 3)})
+    assert model.legend == {2: "open water", 5: "Wiese ä"}
+    assert model.palette[2] == (1, 2, 3)
+    assert model.palette[3] == fit(columns, 5).palette[3]
+    loaded = ClusterModel.from_bytes(model.to_bytes(), "clusters.npz")
+    assert loaded.legend == model.legend
+    assert loaded.palette == model.palette
+    assert model.named({5: ""}).legend == {2: "open water"}
+
+
+def test_changes_leave_the_model_that_they_come_from_as_it_is() -> None:
+    columns, _ = blobs()
+    model = fit(columns, 5)
+    before = model.to_bytes()
+    split(model.named({2: "x"}).recolored({3: (1, 2, 3)}).merged([2, 3]), 2, 2, columns)
+    assert model.to_bytes() == before
+
+
+def test_merged_clusters_keep_the_lowest_id_and_the_others_theirs() -> None:
+    columns, _ = blobs()
+    model = fit(columns, 5)
+    merged = model.merged([4, 2])
+    assert merged.ids.tolist() == [1, 2, 3, 5]
+    assert len(merged) == 4
+    assert merged.palette == {i: color for i, color in model.palette.items() if i != 4}
+    for rows in (columns, elsewhere()):
+        before, after = model.apply(rows), merged.apply(rows)
+        np.testing.assert_array_equal(
+            after.cluster, np.where(before.cluster == 4, 2, before.cluster)
+        )
+        np.testing.assert_array_equal(after.distance, before.distance)
+        assert (after.confidence >= before.confidence).all()
+    # What lay between the two is no border any more.
+    assert (after.confidence > before.confidence).any()
+
+
+def test_merged_clusters_take_the_first_name_that_there_is() -> None:
+    columns, _ = blobs()
+    model = fit(columns, 5).named({3: "river", 4: "lake"})
+    assert model.merged([4, 1, 3]).legend == {1: "river"}
+    assert model.merged([4, 1, 3], "water").legend == {1: "water"}
+    assert model.merged([1, 2]).legend == model.legend
+
+
+def test_a_split_moves_no_segment_of_another_cluster_in_any_scene() -> None:
+    columns, truth = blobs()
+    model = fit(columns, 3)
+    cluster = int(model.apply(columns).cluster[truth == 0][0])
+    changed = split(model, cluster, 3, columns)
+    assert changed.ids.tolist() == [1, 2, 3, 4, 5]
+    assert changed.palette.items() >= model.palette.items()
+    assert len(set(changed.palette.values())) == 5
+    for rows in (columns, elsewhere()):
+        before, after = model.apply(rows), changed.apply(rows)
+        inside = before.cluster == cluster
+        assert set(after.cluster[inside]) <= {cluster, 4, 5}
+        np.testing.assert_array_equal(after.cluster[~inside], before.cluster[~inside])
+        np.testing.assert_array_equal(after.confidence[~inside], before.confidence[~inside])
+        assert (after.confidence[inside] <= before.confidence[inside]).all()
+    sizes = np.bincount(changed.apply(columns).cluster)[[cluster, 4, 5]]
+    assert sizes.tolist() == sorted(sizes, reverse=True)
+    assert sizes.min() > 0
+
+
+def test_a_split_finds_the_groups_inside_a_cluster() -> None:
+    columns, truth = blobs()
+    model = fit(columns, 5)
+    one = model.merged([1, 2, 3, 4, 5])
+    assert set(one.apply(columns).confidence) == {1}
+    again = split(one, 1, 5, columns)
+    assert adjusted_rand_score(truth, again.apply(columns).cluster) == 1
+    loaded = ClusterModel.from_bytes(again.to_bytes(), "clusters.npz")
+    np.testing.assert_array_equal(
+        loaded.apply(elsewhere()).confidence, again.apply(elsewhere()).confidence
+    )
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 99), st.integers(0, 99)), max_size=6))
+@settings(max_examples=12, deadline=None)
+def test_any_changes_one_after_the_other_do_what_they_say(
+    changes: list[tuple[bool, int, int]],
+) -> None:
+    columns, _ = blobs(per_cluster=12)
+    rows = elsewhere()
+    model = fit(columns, 4)
+    for merges, first, second in changes:
+        ids = model.ids.tolist()
+        one, two = ids[first % len(ids)], ids[second % len(ids)]
+        before = model.apply(rows)
+        if merges and one != two:
+            model = model.merged([one, two])
+            expected = np.where(before.cluster == max(one, two), min(one, two), before.cluster)
+            np.testing.assert_array_equal(model.apply(rows).cluster, expected)
+        elif not merges and (model.apply(columns).cluster == one).sum() >= 2:
+            model = split(model, one, 2, columns)
+            parts = np.isin(model.apply(rows).cluster, [one, ids[-1] + 1])
+            np.testing.assert_array_equal(parts, before.cluster == one)
+        assert len(set(model.ids.tolist())) == len(model) == len(model.colors)
+        assert set(model.apply(columns).cluster) <= set(model.ids.tolist())
+
+
+def test_a_merged_cluster_is_split_by_its_segments_and_not_by_its_centres() -> None:
+    # Two clusters side by side, each of an upper and a lower half: merged and split, the halves.
+    rng = np.random.default_rng(4)
+    right, upper = np.repeat([0, 1], 40), np.tile([0, 1], 40)
+    values = np.stack([4.0 * right, 9.0 * upper], axis=1) + rng.normal(scale=0.1, size=(80, 2))
+    columns = table(values)
+    model = fit(columns, 4)
+    of = model.apply(columns).cluster
+    sides = model.merged(sorted(set(of[right == 0]))).merged(sorted(set(of[right == 1])))
+    both = sides.merged(sides.ids.tolist())
+    halves = split(both, int(both.ids[0]), 2, columns).apply(columns).cluster
+    assert max(adjusted_rand_score(halves, right), adjusted_rand_score(halves, upper)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model, _: model.named({9: "x"}), "no cluster 9; expected some of 1 to 5"),
+        (lambda model, _: model.recolored({0: (0, 0, 0)}), "no cluster 0; expected"),
+        (lambda model, _: model.merged([1, 7, 8]), "no cluster 7, 8; expected"),
+        (lambda model, _: model.merged([2, 2]), "clusters to merge: 2; expected two"),
+        (lambda model, _: model.merged([2, 3]).merged([3, 4]), "expected some of 1 to 2, 4 to 5"),
+        (lambda model, _: model.named({1: "a\nb"}), "name 'a\\\\nb' of cluster 1"),
+        (lambda model, rows: split(model, 6, 2, rows), "no cluster 6"),
+        (lambda model, rows: split(model, 1, 1, rows), "into 1, expected 2 at least"),
+        (lambda model, rows: split(model, 1, 51, rows), "cluster 1 has only 50 segments"),
+        (lambda model, rows: split(model, 1, 65535, rows), "expected 65535 at most"),
+    ],
+)
+def test_a_change_that_cannot_be_made_says_why(
+    change: Callable[[ClusterModel, Columns], ClusterModel], message: str
+) -> None:
+    columns, _ = blobs()
+    with pytest.raises(RunError, match=message):
+        change(fit(columns, 5), columns)
+
+
+def test_segments_that_are_all_alike_cannot_be_split() -> None:
+    columns = table(np.array([[0.0]] * 5 + [[9.0]] * 3))
+    with pytest.raises(RunError, match="only 1 different segments"):
+        split(fit(columns, 2), 1, 2, columns)
+
+
+def test_a_model_of_another_format_is_refused() -> None:
+    columns, _ = blobs()
+    data = BytesIO()
+    with np.load(BytesIO(fit(columns, 2).to_bytes())) as arrays:
+        np.savez(data, **{**arrays, "format_version": np.array(2)})
+    with pytest.raises(RunError, match=r"old\.npz: cluster model has format 2, expected 3"):
+        ClusterModel.from_bytes(data.getvalue(), "old.npz")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors
 
 if TYPE_CHECKING:
@@ -97,6 +98,45 @@ def write_preview(
     picture = _compose(panels, _legend(labels, valid, palette, names or {}), title)
     with replacing(path) as part, run_errors(path):
         picture.save(part, format="PNG", optimize=True)
+
+
+def write_picture(path: Path, image: Pixels, valid: NDArray[np.bool_]) -> None:
+    """Keep the scene of a preview as a PNG, transparent where it has no data.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write.
+    image, valid
+        As in `write_preview`.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    alpha = np.where(valid, np.uint8(255), np.uint8(0))
+    with replacing(path) as part, run_errors(path):
+        Image.fromarray(np.dstack([image, alpha])).save(part, format="PNG")
+
+
+def read_picture(path: Path) -> tuple[Pixels, NDArray[np.bool_]]:
+    """Read what `write_picture` wrote: image and valid mask.
+
+    Raises
+    ------
+    RunError
+        If it is absent or damaged.
+    """
+    try:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture)
+    except OSError as error:
+        raise RunError(
+            f"{path}: the picture of the scene cannot be read ({error}); expected that of a "
+            "finished run: run alps-geo label there again with --force"
+        ) from error
+    return pixels[..., :3], pixels[..., 3] != 0
 
 
 def _panel_shape(rows: int, cols: int) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
@@ -11,12 +10,19 @@ import numpy as np
 import rasterio
 import shapely
 
+from alps_geo.errors import RunError
 from alps_geo.ground import ground_measures
 from alps_geo.outputs.cog import row_reader, write_cog
-from alps_geo.outputs.gpkg import write_segments_gpkg
-from alps_geo.outputs.preview import write_preview
+from alps_geo.outputs.gpkg import (
+    check_closed,
+    read_attribute,
+    rewrite_segments_gpkg,
+    write_segments_gpkg,
+)
+from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import write_raster_style
 from alps_geo.scene import read_overview
+from alps_geo.scene.raster import opened, read_window
 from alps_geo.vectorize import Polygons, polygonize, simplify
 
 if TYPE_CHECKING:
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
-    from alps_geo.clusters import Assigned, Color
+    from alps_geo.clusters import Assigned, ClusterModel
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
@@ -40,6 +46,9 @@ _BATCH = 50_000
 
 FILES = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
 
+PICTURE = "picture.png"
+"""The scene as the preview shows it, beside the segments: to draw another preview without it."""
+
 
 @dataclass(frozen=True)
 class SceneResults:
@@ -50,7 +59,7 @@ class SceneResults:
     valid_pixels : int
         Pixels with data.
     cluster_segments, cluster_pixels : ndarray of int64, shape (k,)
-        Segments and pixels of each cluster.
+        Segments and pixels of each cluster, in the order of the model's ids.
     cluster_area_m2 : ndarray of float64, shape (k,), or None
         Ground area of each cluster; None for a scene without a CRS.
     """
@@ -63,12 +72,13 @@ class SceneResults:
 
 def write_results(
     folder: Path,
+    tables: Path,
     scene: Scene,
     blocks: Iterable[tuple[Window, NDArray[np.uint32]]],
     segments: Segments,
     scores: Scores,
     assigned: Assigned,
-    palette: Mapping[int, Color],
+    model: ClusterModel,
     *,
     simplify_by: float = 0.0,
 ) -> SceneResults:
@@ -78,6 +88,8 @@ def write_results(
     ----------
     folder : pathlib.Path
         Where to write; made if need be.
+    tables : pathlib.Path
+        Where the segments are kept, for what `rewrite_results` needs of the scene.
     scene : Scene
         The scene.
     blocks : iterable of (window, ids)
@@ -88,8 +100,8 @@ def write_results(
         What SAM says of them.
     assigned : Assigned
         Their clusters, by segment id.
-    palette : mapping of int to (red, green, blue)
-        Colour of each cluster there is, also of those that this scene lacks.
+    model : ClusterModel
+        The clusters there are, also those that this scene lacks.
     simplify_by : float
         Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS. The
         rasters and the polygons' areas stay those of the pixels. If not 0, all polygons of the
@@ -100,38 +112,98 @@ def write_results(
     RunError
         If a file cannot be written; those before it are whole, it and those after it are absent.
     """
-    cluster = assigned.cluster
-    cluster_of_id = np.concatenate([[0], cluster])
-    on_grid = partial(
-        write_cog,
+    write_cog(
+        folder / "segments.tif",
+        blocks,
         height=scene.height,
         width=scene.width,
         crs=scene.crs,
         transform=scene.transform,
+        dtype=np.uint32,
+        description="segment id",
     )
+    _write_labels(folder, assigned, model)
+    ground = _write_polygons(folder, scene, segments, scores, assigned, model, simplify_by)
+    pixels = read_overview(scene, PREVIEW_SIZE)
+    write_picture(tables / PICTURE, pixels.image, pixels.valid)
+    _write_preview(folder, tables, model, scene.name)
+    return _count(assigned, model, segments, None if scene.crs is None else ground)
 
-    on_grid(folder / "segments.tif", blocks, dtype=np.uint32, description="segment id")
-    label_type = np.uint8 if len(palette) <= 255 else np.uint16
-    with rasterio.open(folder / "segments.tif") as ids:
-        on_grid(
+
+def rewrite_results(
+    folder: Path,
+    tables: Path,
+    name: str,
+    segments: Segments,
+    assigned: Assigned,
+    model: ClusterModel,
+) -> SceneResults:
+    """Write what depends on the clusters again, from what `write_results` wrote.
+
+    Parameters
+    ----------
+    folder, tables, segments, assigned, model
+        As in `write_results`.
+    name : str
+        Of the scene.
+
+    Raises
+    ------
+    RunError
+        If a file is absent, damaged or cannot be written; each of them is whole, old or new.
+    """
+    _write_labels(folder, assigned, model)
+    polygons = folder / "segments.gpkg"
+    rewrite_segments_gpkg(
+        polygons,
+        cluster=assigned.cluster,
+        confidence=assigned.confidence,
+        palette=model.palette,
+        names=model.legend,
+    )
+    _write_preview(folder, tables, model, name)
+    return _count(assigned, model, segments, read_attribute(polygons, "area_m2", len(segments)))
+
+
+def check_rewritable(folder: Path, tables: Path) -> None:
+    """Make sure that `rewrite_results` finds what it needs, before anything is changed.
+
+    Raises
+    ------
+    RunError
+        If a file is absent, or being written by another program.
+    """
+    for path in (folder / "segments.tif", tables / PICTURE):
+        if not path.is_file():
+            raise RunError(
+                f"{path} is absent, expected that of a finished run: "
+                "run alps-geo label there again with --force"
+            )
+    check_closed(folder / "segments.gpkg")
+
+
+def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None:
+    """Write labels.tif and its style, from segments.tif."""
+    cluster_of_id = np.concatenate([[0], assigned.cluster])
+    dtype = np.uint8 if model.ids[-1] <= 255 else np.uint16
+    path = str(folder / "segments.tif")
+    with opened(path) as ids:
+        write_cog(
             folder / "labels.tif",
             (
-                (window, cluster_of_id[ids.read(1, window=window)].astype(label_type))
+                (window, cluster_of_id[read_window(ids, path, (1,), window)[0]].astype(dtype))
                 for _, window in ids.block_windows(1)
             ),
-            dtype=label_type,
+            height=ids.height,
+            width=ids.width,
+            crs=ids.crs,
+            transform=ids.transform,
+            dtype=dtype,
             description="cluster",
-            colormap=palette,
+            colormap=model.palette,
+            category_names=model.legend,
         )
-    write_raster_style(folder / "labels.tif", palette)
-    ground = _write_polygons(folder, scene, segments, scores, assigned, palette, simplify_by)
-    _write_preview(folder, scene, palette)
-    return SceneResults(
-        valid_pixels=segments.valid_pixels,
-        cluster_segments=_per_cluster(cluster, None, len(palette)).astype(np.int64),
-        cluster_pixels=_per_cluster(cluster, segments.area, len(palette)).astype(np.int64),
-        cluster_area_m2=None if scene.crs is None else _per_cluster(cluster, ground, len(palette)),
-    )
+    write_raster_style(folder / "labels.tif", model.palette, model.legend)
 
 
 def _write_polygons(
@@ -140,11 +212,12 @@ def _write_polygons(
     segments: Segments,
     scores: Scores,
     assigned: Assigned,
-    palette: Mapping[int, Color],
+    model: ClusterModel,
     simplify_by: float,
 ) -> NDArray[np.float64]:
     """Write segments.gpkg; return the area of each segment, in m² or pixels."""
     area = np.zeros(len(segments))
+    names = model.legend
 
     def exact() -> Iterator[Polygons]:
         with rasterio.open(folder / "segments.tif") as raster:
@@ -159,9 +232,11 @@ def _write_polygons(
             measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
             rows = polygons.segment_id - 1
             measures = replace(measures, area=area[rows])
-            yield _attributes(scene, segments, scores, assigned, polygons, measures)
+            yield _attributes(scene, segments, scores, assigned, polygons, measures, names)
 
-    write_segments_gpkg(folder / "segments.gpkg", batches(), crs=scene.crs, palette=palette)
+    write_segments_gpkg(
+        folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette, names=names
+    )
     return area
 
 
@@ -199,6 +274,7 @@ def _attributes(
     assigned: Assigned,
     polygons: Polygons,
     measures: Measures,
+    cluster_names: Mapping[int, str],
 ) -> gpd.GeoDataFrame:
     rows = polygons.segment_id - 1
     # Without a CRS there is no ground to measure: names say that these are pixels.
@@ -206,10 +282,12 @@ def _attributes(
     bands = {
         f"mean_{name}": segments.band_means[rows, i] for i, name in enumerate(scene.band_names)
     }
+    cluster = assigned.cluster[rows]
     return gpd.GeoDataFrame(
         {
             "segment_id": polygons.segment_id,
-            "cluster": assigned.cluster[rows],
+            "cluster": cluster,
+            "cluster_name": [cluster_names.get(each, "") for each in cluster.tolist()],
             "confidence": assigned.confidence[rows],
             "source": np.where(scores.is_filled[rows], "fill", "sam"),
             names[0]: measures.area,
@@ -223,22 +301,36 @@ def _attributes(
     )
 
 
-def _write_preview(folder: Path, scene: Scene, palette: Mapping[int, Color]) -> None:
-    pixels = read_overview(scene, PREVIEW_SIZE)
-    with rasterio.open(folder / "labels.tif") as raster:
-        labels = raster.read(1, out_shape=pixels.valid.shape)
+def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) -> None:
+    image, valid = read_picture(tables / PICTURE)
+    with opened(str(folder / "labels.tif")) as raster:
+        labels = raster.read(1, out_shape=valid.shape)
     write_preview(
         folder / "preview.png",
-        pixels.image,
+        image,
         labels,
-        pixels.valid,
-        palette=palette,
-        title=scene.name,
+        valid,
+        palette=model.palette,
+        names=model.legend,
+        title=title,
     )
 
 
-def _per_cluster(
-    cluster: NDArray[np.int64], weights: NDArray[np.number] | None, count: int
-) -> NDArray[np.float64]:
-    """Count the segments of each cluster, or add up their weights; shape (count,)."""
-    return np.bincount(cluster, weights=weights, minlength=count + 1)[1:].astype(np.float64)
+def _count(
+    assigned: Assigned,
+    model: ClusterModel,
+    segments: Segments,
+    ground: NDArray[np.float64] | None,
+) -> SceneResults:
+    length = int(model.ids[-1]) + 1
+
+    def total(weights: NDArray[np.number] | None) -> NDArray[np.float64]:
+        sums = np.bincount(assigned.cluster, weights=weights, minlength=length)
+        return sums[model.ids].astype(np.float64)
+
+    return SceneResults(
+        valid_pixels=segments.valid_pixels,
+        cluster_segments=total(None).astype(np.int64),
+        cluster_pixels=total(segments.area).astype(np.int64),
+        cluster_area_m2=None if ground is None else total(ground),
+    )

@@ -1,0 +1,81 @@
+"""A run that has finished, as it is read again: its record, its clusters and its segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alps_geo.clusters import ClusterModel
+from alps_geo.errors import RunError
+from alps_geo.tables import open_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.store import RunFolder
+    from alps_geo.tables import SegmentTable
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What has come of a run.
+
+    Attributes
+    ----------
+    folder : RunFolder
+        Where it lies.
+    record : dict
+        The content of ``run.json``.
+    model : ClusterModel
+        The clusters.
+    tables : dict of str to SegmentTable
+        The segments of each scene, by the name of its folder.
+    """
+
+    folder: RunFolder
+    record: dict[str, Any]
+    model: ClusterModel
+    tables: dict[str, SegmentTable]
+
+
+def read_finished(folder: RunFolder) -> FinishedRun:
+    """Read a finished run.
+
+    Raises
+    ------
+    RunError
+        If there is none, if a change of its clusters was stopped, or if a file cannot be read.
+    """
+    record = folder.record()
+    if (change := folder.stopped_change()) is not None:
+        raise RunError(
+            f"{folder.path}: alps-geo clusters {change} is at work here, or was stopped; wait "
+            "until it ends, or give that command again"
+        )
+    return FinishedRun(
+        folder,
+        record,
+        read_model(folder.model_path),
+        {
+            scene["name"]: open_table(folder.segments_folder(scene["name"]))
+            for scene in record["scenes"]
+        },
+    )
+
+
+def read_model(path: Path) -> ClusterModel:
+    """Read a cluster model.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read, or is no cluster model of this version.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{path}: the cluster model cannot be read ({error.strerror}); "
+            "expected a file that alps-geo fit wrote, or the clusters.npz of a finished run"
+        ) from error
+    return ClusterModel.from_bytes(data, str(path))

@@ -1,0 +1,150 @@
+"""Clusters of a finished run, changed: from its segments, without SAM, tiles or scenes.
+
+A change is noted in the run folder first, with the cluster model that it leads to; then every
+result is written again from that model, then the model itself and the record; then the note goes. A
+change that is cut short is taken up from its note, whatever command comes next, so that results
+never stay half changed and no change is made twice.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from PIL import ImageColor
+
+from alps_geo.errors import RunError
+from alps_geo.files import run_errors, write_bytes
+from alps_geo.finished import read_finished, read_model
+from alps_geo.outputs.results import check_rewritable, rewrite_results
+from alps_geo.record import cluster_records, to_json
+from alps_geo.scene.kind import scene_name
+from alps_geo.store import RunFolder
+from alps_geo.tables import open_table, read_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from alps_geo.clusters import ClusterModel, Color
+    from alps_geo.finished import FinishedRun
+    from alps_geo.outputs.results import SceneResults
+
+
+def name_clusters(path: Path, names: Mapping[int, str]) -> dict[str, Any]:
+    """Give clusters of a finished run names, in all its results; an empty one takes a name away.
+
+    Returns
+    -------
+    dict
+        The record of the run, as written to ``run.json``.
+
+    Raises
+    ------
+    RunError
+        If there is no finished run or no such cluster, if a name is not one line of text, if
+        another process is at work in the folder, or if a result cannot be read or written.
+    """
+    words = ["name", *(f"{cluster}={name}" for cluster, name in names.items())]
+    return _change(path, words, lambda run: run.model.named(names))
+
+
+def merge_clusters(path: Path, clusters: Sequence[int], name: str | None = None) -> dict[str, Any]:
+    """Make one cluster of several, as `ClusterModel.merged`, in all results of a finished run.
+
+    Returns and raises as `name_clusters`.
+    """
+    words = ["merge", *map(str, clusters), *([] if name is None else ["--name", name])]
+    return _change(path, words, lambda run: run.model.merged(clusters, name))
+
+
+def split_cluster(path: Path, cluster: int, parts: int, seed: int = 0) -> dict[str, Any]:
+    """Make several clusters of one, as `ClusterModel.split`, in all results of a finished run.
+
+    Returns and raises as `name_clusters`.
+    """
+    words = ["split", str(cluster), "--into", str(parts), "--seed", str(seed)]
+
+    def alter(run: FinishedRun) -> ClusterModel:
+        tables = list(run.tables.values())
+        return run.model.split(cluster, parts, tables, [table.area for table in tables], seed)
+
+    return _change(path, words, alter)
+
+
+def recolor_clusters(path: Path, colors: Mapping[int, str]) -> dict[str, Any]:
+    """Give clusters of a finished run other colours, in all its results.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The run folder.
+    colors : mapping of int to str
+        As CSS writes them: ``#1f77b4`` or ``teal``.
+
+    Returns and raises as `name_clusters`.
+    """
+    words = ["recolor", *(f"{cluster}={color}" for cluster, color in colors.items())]
+    found = {cluster: parse_color(color) for cluster, color in colors.items()}
+    return _change(path, words, lambda run: run.model.recolored(found))
+
+
+def parse_color(text: str) -> Color:
+    """Read a colour as CSS writes it.
+
+    Raises
+    ------
+    RunError
+        If it is none, or not opaque.
+    """
+    try:
+        red, green, blue, *alpha = ImageColor.getrgb(text)
+    except ValueError:
+        raise RunError(f"{text!r} is no colour, expected one such as #1f77b4 or teal") from None
+    if alpha:
+        raise RunError(f"{text!r} is a colour with transparency, expected one without")
+    return red, green, blue
+
+
+def _change(
+    path: Path, words: Sequence[str], alter: Callable[[FinishedRun], ClusterModel]
+) -> dict[str, Any]:
+    """Alter the clusters of a run once, even if the command is given again after it was stopped."""
+    folder, command = RunFolder(path), shlex.join(words)
+    folder.record()  # holding the folder would make it
+    with folder.held():
+        stopped = folder.stopped_change()
+        if stopped is not None:
+            record = _carry_out(folder)
+            if stopped == command:
+                return record
+        run = read_finished(folder)
+        changed = alter(run)
+        for scene in run.tables:
+            check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
+        folder.begin_change(command, changed.to_bytes())
+        return _carry_out(folder)
+
+
+def _carry_out(folder: RunFolder) -> dict[str, Any]:
+    """Make the change that is noted."""
+    record, model = folder.record(), read_model(folder.changed_model_path)
+    results = [_rewrite(folder, scene["name"], scene["path"], model) for scene in record["scenes"]]
+    write_bytes(folder.model_path, model.to_bytes())
+    record["clusters"] = cluster_records(model, results)
+    write_bytes(folder.record_path, to_json(record))
+    with run_errors(folder.change_path):
+        if (plan := folder.plan()) is not None:
+            folder.sweep(plan)
+        folder.end_change()
+    return record
+
+
+def _rewrite(folder: RunFolder, name: str, path: str, model: ClusterModel) -> SceneResults:
+    kept = folder.segments_folder(name)
+    table = open_table(kept)
+    segments, _ = read_segments(kept)
+    assigned = model.apply(table).by_id(table.rows)
+    return rewrite_results(
+        folder.scene_folder(name), kept, scene_name(path), segments, assigned, model
+    )
