@@ -35,6 +35,21 @@ SEGMENT_SETTINGS = (
 )
 """What decides how segments come about, on any scene: a cluster model goes with one way."""
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "alps": {
+        "clusters": 46,
+        "passes": 1,
+        "batch_size": 512,
+        "pred_iou_thresh": 0.88,
+        "stability_score_thresh": 0.95,
+        "max_mask_area": 0.3,
+        "fill": "none",
+        "min_area": 1,
+        "features": "sam",
+    }
+}
+"""Settings that go together; ``alps`` is the published recipe (arXiv 2406.10855, section 4)."""
+
 
 @dataclass(frozen=True)
 class LabelSettings:

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from alps_geo.errors import SettingsError
+from alps_geo.settings import PRESETS
 from alps_geo_cli.console import reported_errors
 
 
@@ -22,7 +23,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         with reported_errors(debug=False):
             known = {name for p in context.command.params if (name := p.name) is not None}
-            found = load_defaults(path, known - {"config", "debug"})
+            found = load_defaults(path, known - {"config", "preset", "debug"})
         # Whatever comes first: a config says more than how the clusters were fitted.
         context.default_map = {**(context.default_map or {}), **found}
     return path
@@ -41,6 +42,13 @@ def read_model_settings(context: typer.Context, path: Path | None) -> Path | Non
         found = {key: _as_typed(key, value) for key, value in fitted.items() if value is not None}
         context.default_map = {**found, **(context.default_map or {})}
     return path
+
+
+def read_preset(context: typer.Context, name: str | None) -> str | None:
+    """Make the values of a preset the defaults; a config and what the user types win."""
+    if name is not None:
+        context.default_map = {**PRESETS[name], **(context.default_map or {})}
+    return name
 
 
 def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from alps_geo_cli.options import (
     Config,
     Force,
     Overwrite,
+    Preset,
     Scenes,
     Strict,
     how_to_go_on,
@@ -50,6 +51,7 @@ def fit(
     force: Force = False,
     strict: Strict = False,
     config: Config = None,  # noqa: ARG001 (its callback does the work)
+    preset: Preset = None,  # noqa: ARG001 (likewise)
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,

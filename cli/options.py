@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 import typer
 
 from alps_geo.settings import DEFAULT_CLUSTERS, FEATURES, LabelSettings
-from alps_geo_cli.config import read_config, read_model_settings
+from alps_geo_cli.config import read_config, read_model_settings, read_preset
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -64,6 +64,16 @@ Config = Annotated[
         "options that are typed win.",
         is_eager=True,
         callback=read_config,
+    ),
+]
+Preset = Annotated[
+    Literal["alps"] | None,
+    typer.Option(
+        help="Settings that go together: alps is the published recipe, SAM's masks and features "
+        "alone with its gate, 46 clusters, one pass. Other options win.",
+        is_eager=True,
+        callback=read_preset,
+        rich_help_panel=CLUSTERING,
     ),
 ]
 

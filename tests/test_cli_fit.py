@@ -118,3 +118,22 @@ def test_wrong_usage_says_what_to_do(
     assert outcome.exit_code == code
     assert message in outcome.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_preset_is_the_published_recipe_and_typed_options_win(tmp_path: Path) -> None:
+    """Without its bugs: a cluster is never 0, which is what no mask covers."""
+    out = tmp_path / "out"
+    arguments = ("--preset", "alps", "--clusters", "2", "--points-per-side", "8")
+    outcome = alps_geo("label", NEON, "--out", out, *arguments, "--stability-score-thresh", "0.8")
+    assert outcome.exit_code == 0, outcome.stderr
+    record = json.loads((out / "run.json").read_text())
+    settings = record["settings"]
+    assert (settings["features"], settings["fill"], settings["max_mask_area"]) == (
+        "sam",
+        "none",
+        0.3,
+    )
+    assert (settings["passes"], settings["batch_size"]) == (1, 512)
+    assert (settings["clusters"], settings["stability_score_thresh"]) == (2, 0.8)
+    assert 0 < record["labelled_share"] < 1
+    assert set(np.unique(labels(out, NEON))) == {0, 1, 2}
