@@ -43,6 +43,7 @@ WEIGHTS = {
     "context": 0.3,
     "shape": 0.3,
     "sam": 0.8,
+    "timm": 0.8,
 }
 """How much each group of columns counts, however many columns it has."""
 
@@ -52,8 +53,8 @@ FIT_ROWS = 50_000
 BATCH_ROWS = 16_384
 """Segments in a mini-batch, and rows that are read at once."""
 
-SAM_COMPONENTS = 16
-"""Principal components that stand for SAM's embedding."""
+COMPONENTS = 16
+"""Principal components that stand for the embedding of SAM, or of another backbone."""
 
 MAX_PASSES = 20
 """Passes of mini-batches over all segments, at most."""
@@ -638,7 +639,7 @@ def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> N
     Each group is scaled to its weight in `WEIGHTS`: the sum of the variances of what comes of it is
     the weight squared, however many columns there are. Means of the bands yield themselves and
     their contrast, the differences to the mean of all bands, which hold what colour says apart from
-    brightness. SAM's embedding yields its principal components.
+    brightness. Embeddings yield their principal components.
 
     Parameters
     ----------
@@ -675,9 +676,9 @@ def _group_matrices(
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
     """Weight and matrix of each part that a group of standardised columns yields."""
     count = len(covariance)
-    if group == "sam":
+    if group in ("sam", "timm"):
         _, vectors = np.linalg.eigh(covariance)
-        yield WEIGHTS[group], vectors[:, ::-1][:, :SAM_COMPONENTS]
+        yield WEIGHTS[group], vectors[:, ::-1][:, :COMPONENTS]
         return
     yield WEIGHTS[group], np.eye(count)
     if group == "mean" and count > 1:

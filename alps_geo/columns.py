@@ -124,11 +124,11 @@ def segment_columns(
     dtype : str
         Data type of the bands.
     features : sequence of str
-        Keys of `FEATURES`.
+        Keys of `FEATURES`; ``timm:`` has the name of its backbone behind it.
     """
     columns: Named = {}
     for feature in features:
-        columns |= FEATURES[feature](segments, band_names)
+        columns |= FEATURES[feature.split(":")[0]](segments, band_names)
     values = list(columns.values())
     return Columns(
         kind=f"{dtype}: {', '.join(band_names)}",
@@ -145,6 +145,11 @@ def group_of(name: str) -> str:
 
 def _sam(segments: Described, _: Sequence[str]) -> Named:
     return {f"sam.{i}": column for i, column in enumerate(segments.sums.features.T)}
+
+
+def _timm(segments: Described, _: Sequence[str]) -> Named:
+    means = segments.sums.mean_of(segments.sums.dense_sums)
+    return {f"timm.{i}": column for i, column in enumerate(means.T)}
 
 
 def _spectral(segments: Described, bands: Sequence[str]) -> Named:
@@ -204,6 +209,7 @@ FEATURES: dict[str, Callable[[Described, Sequence[str]], Named]] = {
     "texture": _texture,
     "context": _context,
     "shape": _shape,
+    "timm": _timm,
 }
 
 INDICES = {"ndvi": ("nir", "red"), "ndwi": ("green", "nir")}

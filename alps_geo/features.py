@@ -39,6 +39,9 @@ class RegionSums:
         their weights.
     score_sums : ndarray of float64, shape (n, 2)
         SAM's predicted IoU and stability score of the mask, times the weight.
+    dense_sums : ndarray of float64, shape (n, D)
+        Sum of the features of another backbone, times the weights of the pixels; D is 0 without
+        one.
     """
 
     weight: NDArray[np.float64]
@@ -47,6 +50,7 @@ class RegionSums:
     texture_sums: NDArray[np.float64]
     context_sums: NDArray[np.float64]
     score_sums: NDArray[np.float64]
+    dense_sums: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -93,10 +97,14 @@ class RegionSums:
 
     @staticmethod
     def concatenate(tables: Sequence[RegionSums]) -> RegionSums:
-        """Put the rows of at least one table below each other."""
+        """Put the rows of at least one table below each other.
+
+        A table without rows need not have the others' columns: a tile without data knows of none.
+        """
+        filled = [table for table in tables if len(table)] or tables[:1]
         return RegionSums(
             **{
-                field.name: np.concatenate([getattr(table, field.name) for table in tables])
+                field.name: np.concatenate([getattr(table, field.name) for table in filled])
                 for field in fields(RegionSums)
             }
         )

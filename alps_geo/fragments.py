@@ -88,6 +88,7 @@ def cut_fragments(
     *,
     max_mask_area: float,
     fill: bool,
+    dense: NDArray[np.float32] | None = None,
 ) -> Fragments:
     """Turn the masks of a tile into fragments: disjoint, and described by weighted sums.
 
@@ -109,6 +110,8 @@ def cut_fragments(
     fill : bool
         Whether superpixels take the place of masks that are large and uneven or cut off, and fill
         what is left, so that every valid pixel has a fragment.
+    dense : ndarray of float32, shape (D, h, w), optional
+        Features of another backbone, cells over the whole window.
     """
     standard = scale.standardise(pixels.bands, pixels.valid)
     kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
@@ -129,7 +132,7 @@ def cut_fragments(
     rank = _ranks(labels, size, tile)
     rank[len(source) :] = FILLED
     weights = grid.weights(tile)
-    sums = _sums(pixels.valid, masks, source, labels, len(size), standard, scale, weights)
+    sums = _sums(pixels.valid, masks, source, labels, len(size), standard, scale, weights, dense)
     return Fragments(labels, size, rank, sums=sums)
 
 
@@ -142,6 +145,7 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
         texture_sums=np.zeros((0, len(TEXTURE_SCALES))),
         context_sums=np.zeros((0, len(CONTEXT_SCALES) * bands)),
         score_sums=np.zeros((0, 2)),
+        dense_sums=np.zeros((0, 0)),
     )
     return Fragments(
         np.zeros(shape, dtype=np.int32),
@@ -263,8 +267,13 @@ def _sums(
     standard: NDArray[np.float32],
     scale: BandScale,
     weights: NDArray[np.float64],
+    dense: NDArray[np.float32] | None,
 ) -> RegionSums:
     """Sum over `count` fragments; the first ones come from the masks at `source`."""
+    dense_sums = np.zeros((count, 0))
+    if dense is not None:
+        cell_size = labels.shape[0] / dense.shape[1], labels.shape[1] / dense.shape[2]
+        dense_sums = embedding_sums(labels, count, dense, cell_size, weights)
     weight = pixel_sums(labels, count, weights[None])
     of_mask = np.zeros((count, 1))
     of_mask[: len(source)] = weight[: len(source)]
@@ -279,6 +288,7 @@ def _sums(
         texture_sums=pixel_sums(labels, count, texture_images(standard, valid) * weights),
         context_sums=context * np.tile(scale.std, repeats) + weight * np.tile(scale.mean, repeats),
         score_sums=scores * of_mask,
+        dense_sums=dense_sums,
     )
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 
+from alps_geo.errors import ModelError
 from alps_geo.outputs.results import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from alps_geo.clusters import ClusterModel
     from alps_geo.outputs.results import SceneResults
@@ -37,6 +38,19 @@ PACKAGES = (
 def scene_identity(scene: Scene) -> dict[str, Any]:
     """Say which file a scene is, so that a changed one is not taken for the same."""
     return {"path": scene.path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
+
+
+def file_identity(path: str | None) -> dict[str, Any] | None:
+    """Say which file a path is, by its size and time, so that another there is noticed."""
+    if path is None:
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: the weights cannot be read ({error.strerror}); expected a file"
+        ) from error
+    return {"path": path, "size_bytes": found.st_size, "mtime": found.st_mtime}
 
 
 def run_identity(

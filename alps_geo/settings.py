@@ -17,6 +17,7 @@ from alps_geo.sam.weights import MODELS
 PRECISIONS = ("float32", "bf16", "fp16")
 FILLS = ("none", "superpixels")
 FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
+_TIMM = "timm:"
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
@@ -32,6 +33,7 @@ SEGMENT_SETTINGS = (
     "max_mask_area",
     "fill",
     "min_area",
+    "timm_checkpoint",
 )
 """What decides how segments come about, on any scene: a cluster model goes with one way."""
 
@@ -102,7 +104,10 @@ class LabelSettings:
     min_area : int
         Segments of fewer pixels join their largest neighbour; without a fill they are dropped.
     features : str
-        What the clusters compare: some of `FEATURES`, joined by a plus sign.
+        What the clusters compare: some of `FEATURES`, joined by a plus sign; ``timm:NAME`` among
+        them stands for the features of a backbone of timm.
+    timm_checkpoint : str or None
+        File with the backbone's weights; None for those that timm downloads.
     simplify : float
         Detail of the polygons' borders that is left out, in metres, or in pixels without a CRS; 0
         for polygons that are the pixels' regions to the last corner.
@@ -135,6 +140,7 @@ class LabelSettings:
     fill: str = "superpixels"
     min_area: int = 16
     features: str = "sam+spectral+texture"
+    timm_checkpoint: str | None = None
     simplify: float = 0.0
 
     def __post_init__(self) -> None:
@@ -142,8 +148,14 @@ class LabelSettings:
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("fill", self.fill, FILLS)
-        for name in self.feature_names:
-            _one_of("features", name, FEATURES)
+        others = [name for name in self.feature_names if not name.startswith(_TIMM)]
+        for name in others:
+            _one_of("features", name, (*FEATURES, f"{_TIMM}NAME"))
+        if len(self.feature_names) - len(others) > 1 or f"{_TIMM}" in self.feature_names:
+            raise SettingsError(
+                f"features is {self.features!r}, expected one backbone after timm:, such as "
+                "sam+timm:vit_small_patch14_dinov2.lvd142m"
+            )
         _between("workers", self.workers, 1, 1024)
         if self.clusters is not None:
             _between("clusters", self.clusters, 1, MAX_CLUSTERS)
@@ -182,6 +194,12 @@ class LabelSettings:
         chosen = [name.strip() for name in self.features.split("+")]
         unknown = [name for name in chosen if name not in FEATURES]
         return (*unknown, *(name for name in FEATURES if name in chosen))
+
+    @property
+    def backbone(self) -> str | None:
+        """The name that timm has for the backbone among the features, if one is."""
+        names = [name.removeprefix(_TIMM) for name in self.feature_names if name.startswith(_TIMM)]
+        return names[0] if names else None
 
     @property
     def mask_settings(self) -> MaskSettings:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -119,12 +120,14 @@ def write_tables(
     order = [np.empty(0, dtype=np.uint32)]
     nothing = SegmentSums(order[0], no_fragments((0, 0), len(band_names)).sums)
     describe = partial(_describe, segments, band_names, dtype, features)
-    columns = describe(nothing)
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
+        batches = iter(sums)
+        first = next(batches, nothing)
+        columns = describe(first)
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (count, len(columns.names)))
-            for batch in sums:
+            for batch in chain([first], batches):
                 file.write(describe(batch).values.astype(np.float32).tobytes())
                 at = batch.ids.astype(np.int64) - 1
                 order.append(batch.ids)

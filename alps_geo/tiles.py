@@ -14,7 +14,7 @@ from alps_geo import sam
 from alps_geo.descriptors import band_scale
 from alps_geo.errors import ModelError, SceneError
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
-from alps_geo.record import scene_identity
+from alps_geo.record import file_identity, scene_identity
 from alps_geo.scene import read_overview, read_tile
 from alps_geo.store import ARRAYS, FailedTile, fingerprint
 from alps_geo.workers import Lost, in_processes
@@ -92,6 +92,8 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "masks": asdict(settings.mask_settings),
             "max_mask_area": settings.max_mask_area,
             "fill": settings.fill,
+            "backbone": settings.backbone,
+            "timm_checkpoint": file_identity(settings.timm_checkpoint),
         }
     )
 
@@ -244,6 +246,7 @@ class _TileWork:
             job.scale,
             max_mask_area=self._settings.max_mask_area,
             fill=self._settings.fill == "superpixels",
+            dense=None if self.dense is None else self.dense.encode(pixels.image),
         )
 
     @cached_property
@@ -258,6 +261,14 @@ class _TileWork:
         if self._tally is not None:
             self._tally.tell("tiles")
         return model
+
+    @cached_property
+    def dense(self) -> sam.DenseModel | None:
+        """The other backbone, if one is wanted, loaded when it is first needed."""
+        settings = self._settings
+        if settings.backbone is None:
+            return None
+        return sam.load_dense(settings.backbone, settings.timm_checkpoint, settings.device)
 
     @cached_property
     def _place(self) -> NDArray[np.float64]:
@@ -291,7 +302,7 @@ def _begin_work(jobs: Sequence[Job], settings: LabelSettings) -> Callable[[Task]
     """Ready a process for its tasks."""
     work = _TileWork(jobs, settings, tally=None)
     # Loaded at once, so that a lack of memory for it shows before any tile is blamed.
-    _ = work.model
+    _ = work.model, work.dense
     return work
 
 

@@ -234,10 +234,20 @@ def _settings(
         str,
         typer.Option(
             metavar="A+B+...",
-            help="What the clusters compare: some of " + ", ".join(FEATURES) + ".",
+            help="What the clusters compare: some of "
+            + ", ".join(FEATURES)
+            + ", and timm:NAME for a backbone of timm.",
             rich_help_panel=CLUSTERING,
         ),
     ] = DEFAULT.features,
+    timm_checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights of the backbone after timm:, in place of those that timm downloads.",
+            rich_help_panel=CLUSTERING,
+        ),
+    ] = None,
     simplify: Annotated[
         float,
         typer.Option(

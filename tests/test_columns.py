@@ -24,6 +24,7 @@ def segments(
             texture_sums=np.ones((count, 3)),
             context_sums=np.tile(band_means, 2) * 2 * weight[:, None],
             score_sums=np.ones((count, 2)),
+            dense_sums=np.full((count, 5), 4.0),
         ),
         area=area,
         band_means=band_means,
@@ -37,12 +38,14 @@ def columns(found: Described, bands: str, *features: str) -> Columns:
 
 
 def test_every_feature_yields_its_own_groups() -> None:
-    found = columns(segments(np.array([[1.0, 2, 3, 4]])), "red green blue nir", *FEATURES)
+    found = columns(segments(np.array([[1.0, 2, 3, 4]])), "red green blue nir", *FEATURES, "timm:x")
     groups = list(dict.fromkeys(map(group_of, found.names)))
-    assert groups == ["sam", "mean", "index", "spread", "texture", "context", "shape"]
+    assert groups == ["sam", "mean", "index", "spread", "texture", "context", "shape", "timm"]
     assert found.values.shape == (1, len(found.names))
     assert np.isfinite(found.values).all()
-    assert found.select(["spread.nir", "context.red.16", "sam.3"]).tolist() == [[0.4, 2.0, 1.5]]
+    assert found.select(["spread.nir", "context.red.16", "sam.3", "timm.4"]).tolist() == [
+        [0.4, 2.0, 1.5, 2.0]
+    ]
 
 
 def test_indices_are_there_where_their_bands_are() -> None:

@@ -66,6 +66,7 @@ def test_grouping_adds_rows_and_leaves_out_group_zero() -> None:
         texture_sums=np.array([[4.0], [0.0], [0.0], [5.0]]),
         context_sums=np.array([[4.0, 2.0], [0.0, 0.0], [5.0, 10.0], [14.0, 7.0]]),
         score_sums=np.array([[0.0, 0.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
+        dense_sums=np.zeros((4, 0)),
     )
     grouped = sums.grouped(np.array([2, 0, 1, 2]), 2)
     np.testing.assert_array_equal(grouped.weight, [5, 9])

@@ -38,4 +38,4 @@ def test_features_are_a_set() -> None:
 
 
 def test_every_feature_that_can_be_chosen_exists() -> None:
-    assert tuple(columns.FEATURES) == FEATURES
+    assert tuple(columns.FEATURES) == (*FEATURES, "timm")

@@ -30,6 +30,7 @@ FRAGMENTS = Fragments(
         texture_sums=np.full((2, 3), 0.25),
         context_sums=np.full((2, 8), -1.5),
         score_sums=np.array([[1.0, 2], [0, 0]]),
+        dense_sums=np.ones((2, 5)),
     ),
     size=np.array([21, 21]),
     rank=np.array([1, 3], dtype=np.uint8),

@@ -34,6 +34,7 @@ def sums(*segments: int) -> SegmentSums:
             texture_sums=np.ones((len(ids), 3)),
             context_sums=np.ones((len(ids), 8)),
             score_sums=np.stack([0.5 * by_mask, 0.25 * by_mask], axis=1),
+            dense_sums=np.ones((len(ids), 2)),
         ),
     )
 

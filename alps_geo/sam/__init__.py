@@ -14,23 +14,28 @@ from alps_geo.sam.frame import Frame
 from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
+    from alps_geo.sam.dense import DenseModel, load_dense
     from alps_geo.sam.generate import generate_masks
     from alps_geo.sam.masks import TileMasks
     from alps_geo.sam.model import SamModel, load_model
     from alps_geo.sam.place import place_directions, without_place
 
 __all__ = [
+    "DenseModel",
     "Frame",
     "MaskSettings",
     "SamModel",
     "TileMasks",
     "generate_masks",
+    "load_dense",
     "load_model",
     "place_directions",
     "without_place",
 ]
 
 _LAZY = {
+    "DenseModel": "alps_geo.sam.dense",
+    "load_dense": "alps_geo.sam.dense",
     "TileMasks": "alps_geo.sam.masks",
     "SamModel": "alps_geo.sam.model",
     "load_model": "alps_geo.sam.model",
