@@ -22,8 +22,9 @@ demo: $(INSTALLED)  ## Label a real NAIP scene; the results lie in demo/
 	@echo
 	@echo "Look at demo/naip_md_1m/preview.png, or open labels.tif and segments.gpkg there in QGIS."
 
+# A process for each core, one thread each: torch on more threads than cores is many times slower.
 test: $(INSTALLED)  ## Run the whole test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(INSTALLED)  ## Check style and types
 	$(BIN)/ruff check .
