@@ -53,12 +53,21 @@ def undisturbed(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+# pytest-xdist lets its processes ignore Ctrl-C, and what they start inherits that.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from alps_geo_cli.main import run
+run()
+"""
+
+
 @contextmanager
 def started(scene: Path, out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Start the program; be sure that nothing of it is left in the end."""
     run = subprocess.Popen(
         [
-            *(sys.executable, "-c", "from alps_geo_cli.main import run; run()"),
+            *(sys.executable, "-c", PROGRAM),
             *("label", str(scene), "--out", str(out), *QUICK, *options),
         ],
         stdout=subprocess.PIPE,
