@@ -245,7 +245,7 @@ def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, total))
         if clusters < DEFAULT_CLUSTERS:
-            note = f"there are only {total} segments, and so {clusters} clusters"
+            note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
             run.tally.tell("cluster", note=note)
     made_with = {name: settings.to_dict()[name] for name in SEGMENT_SETTINGS}
     return fit_clusters(

@@ -333,7 +333,11 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
 
 def _band_numbers(text: str | None) -> tuple[int, ...] | None:
     numbers = _numbers("--bands", text)
-    return None if numbers is None else tuple(int(number) for number in numbers)
+    if numbers is None:
+        return None
+    if any(number != int(number) for number in numbers):
+        raise typer.BadParameter(f"{text!r} are not whole numbers", param_hint="--bands")
+    return tuple(int(number) for number in numbers)
 
 
 def _percentiles(text: str | None) -> tuple[float, float] | None:

@@ -173,3 +173,10 @@ def test_a_disk_that_takes_no_more_ends_with_a_clear_error(tmp_path: Path, limit
     assert not (out / "run.json").exists()
     finished = alps_geo("label", NEON, "--out", out, *QUICK, "--clusters", "2")
     assert finished.exit_code == 0
+
+
+def test_bands_that_are_no_whole_numbers_are_wrong_usage(tmp_path: Path) -> None:
+    scene = DATA / "landsat5_int16_1band.tif"
+    outcome = alps_geo("label", scene, "--out", tmp_path / "out", "--bands", "1.5")
+    assert outcome.exit_code == 2
+    assert "not whole numbers" in outcome.stderr

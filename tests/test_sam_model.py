@@ -284,3 +284,14 @@ def test_attention_is_segment_anythings() -> None:
     pixels = torch.randn(2, 3, 256, 256)
     with torch.inference_mode():
         torch.testing.assert_close(fused(pixels), encoder(pixels), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("content", [b"hello\n", b"", b"\x80\x02}q\x00.", b"PK\x03\x04", b"I1\n."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".tif"])
+def test_a_file_of_anything_else_is_no_checkpoint(
+    content: bytes, suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"weights\.\w+: "):
+        load_model("mobile_sam", path, "cpu")

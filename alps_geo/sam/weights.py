@@ -105,6 +105,9 @@ MODELS: dict[str, ModelSpec] = {
 }
 """All models by name, the default first."""
 
+_DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, OverflowError)
+"""What torch's reader of old files raises on bytes that are none, beside its own errors."""
+
 _WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -184,8 +187,8 @@ def download(name: str, progress: Progress | None = None) -> Path:
     except OSError as error:
         raise ModelError(
             f"{spec.url}: the weights of {name} cannot be downloaded to {spec.path} "
-            f"({_one_line(error)}); run `alps-geo models` where there is a network, "
-            "or give a file by --checkpoint"
+            f"({_one_line(error)}); run `alps-geo models --download {name}` where there is a "
+            "network, or give a file by --checkpoint"
         ) from error
     return Path(found)
 
@@ -273,7 +276,7 @@ def _read_file(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (SafetensorError, pickle.UnpicklingError, *_DAMAGE) as error:
         raise ModelError(
             f"{path}: the checkpoint cannot be read: it is damaged, cut short, or not a plain "
             "safetensors or PyTorch state dict; fetch it again"

@@ -237,7 +237,7 @@ def _stretch_notes(seen: NDArray[np.float32], limits: Limits | None) -> Iterator
         if brightest < _NEARLY_BLACK:
             yield (
                 f"the brightest 8-bit values are about {brightest:.0f} of 255, so that SAM sees "
-                "a nearly black image (--stretch 2 98 brightens it)"
+                "a nearly black image (--stretch 2,98 brightens it)"
             )
     elif all(low == high for low, high in limits):
         yield "all valid pixels are alike: SAM sees an even grey"
