@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters import ClusterModel
     from alps_geo.scene import Scene
+    from alps_geo.store import FailedTile
 
 
 def label_scenes(
@@ -99,10 +100,7 @@ def label_scenes(
             return record
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
-            failed = label_tiles(run.jobs, settings, run.tally, strict=strict)
-            clock.lap("tiles")
-            tables = _find_segments(run, folder)
-            clock.lap("stitch")
+            failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = given or _fit(tables, run)
             write_bytes(folder.model_path, model.to_bytes())
             clock.lap("cluster")
@@ -155,10 +153,7 @@ def fit_scenes(
         plan = replace(_plan(run, None), files=())
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
-            failed = label_tiles(run.jobs, settings, run.tally, strict=strict)
-            clock.lap("tiles")
-            tables = _find_segments(run, folder)
-            clock.lap("stitch")
+            failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = _fit(tables, run)
             write_bytes(Path(out), model.to_bytes())
             clock.lap("cluster")
@@ -216,8 +211,12 @@ def _check_fit(model: ClusterModel, run: _Run) -> None:
             run.tally.tell("open", note=note)
 
 
-def _find_segments(run: _Run, folder: RunFolder) -> list[SegmentTable]:
-    """Stitch the tiles of each scene, and keep its segments and their columns."""
+def _find_segments(
+    run: _Run, folder: RunFolder, clock: _Clock, *, strict: bool
+) -> tuple[list[FailedTile], list[SegmentTable]]:
+    """Work on all tiles, stitch those of each scene, and keep its segments and their columns."""
+    failed = label_tiles(run.jobs, run.settings, run.tally, strict=strict)
+    clock.lap("tiles")
     stored = StoredTiles(run.jobs, run.settings, run.tally)
     tables = []
     for job in run.jobs:
@@ -234,7 +233,8 @@ def _find_segments(run: _Run, folder: RunFolder) -> list[SegmentTable]:
         names, dtype = job.scene.band_names, job.scene.dtype
         write_tables(place, segments, sums, names, dtype, run.settings.feature_names)
         tables.append(open_table(place))
-    return tables
+    clock.lap("stitch")
+    return failed, tables
 
 
 def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:

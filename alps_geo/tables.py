@@ -122,13 +122,13 @@ def write_tables(
     describe = partial(_describe, segments, band_names, dtype, features)
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
-        batches = iter(sums)
-        first = next(batches, nothing)
-        columns = describe(first)
+        described = ((batch, describe(batch)) for batch in sums)
+        first = next(described, (nothing, describe(nothing)))
+        columns = first[1]
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (count, len(columns.names)))
-            for batch in chain([first], batches):
-                file.write(describe(batch).values.astype(np.float32).tobytes())
+            for batch, found in chain([first], described):
+                file.write(found.values.astype(np.float32).tobytes())
                 at = batch.ids.astype(np.int64) - 1
                 order.append(batch.ids)
                 scores.predicted_iou[at] = batch.sums.predicted_iou

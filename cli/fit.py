@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+from alps_geo_cli.console import Debug, Json, Quiet
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import (
     OUTPUT,
@@ -18,10 +18,12 @@ from alps_geo_cli.options import (
     Preset,
     Scenes,
     Strict,
-    how_to_go_on,
     settings_options,
-    to_settings,
 )
+from alps_geo_cli.run import run_scenes
+
+if TYPE_CHECKING:
+    from alps_geo.settings import LabelSettings
 
 
 @settings_options("clusters_from", "simplify")
@@ -62,28 +64,25 @@ def fit(
 
     `alps-geo label` does both at once.
     """
-    if not scenes:
-        raise typer.BadParameter("give at least one raster", param_hint="SCENE...")
-    if out is None:
-        raise typer.BadParameter("give a file for the cluster model", param_hint="--out")
-    with reported_errors(debug=debug, on_stop=how_to_go_on(force=force)):
-        settings = to_settings(chosen)
-        # Imported here, because these bring the geospatial stack, which --help does not need.
-        from alps_geo.pipeline import fit_scenes
-        from alps_geo.scene import find_scenes
-        from alps_geo_cli.progress import RunProgress
 
-        with RunProgress(quiet=quiet) as progress:
-            record = fit_scenes(
-                find_scenes(scenes),
-                out,
-                out.with_name(f"{out.name}.run") if work is None else work,
-                settings,
-                overwrite=overwrite,
-                force=force,
-                strict=strict,
-                listen=progress.show,
-            )
+    def fit_all(paths: list[str], out: Path, settings: LabelSettings, **how: Any) -> dict[str, Any]:
+        from alps_geo.pipeline import fit_scenes
+
+        folder = out.with_name(f"{out.name}.run") if work is None else work
+        return fit_scenes(paths, out, folder, settings, **how)
+
+    record = run_scenes(
+        fit_all,
+        scenes,
+        out,
+        "file for the cluster model",
+        chosen,
+        overwrite=overwrite,
+        force=force,
+        strict=strict,
+        quiet=quiet,
+        debug=debug,
+    )
     if as_json:
         typer.echo(json.dumps(record, indent=2))
     elif not quiet:

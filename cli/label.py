@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+from alps_geo_cli.console import Debug, Json, Quiet
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import (
     OUTPUT,
@@ -18,10 +18,12 @@ from alps_geo_cli.options import (
     Preset,
     Scenes,
     Strict,
-    how_to_go_on,
     settings_options,
-    to_settings,
 )
+from alps_geo_cli.run import run_scenes
+
+if TYPE_CHECKING:
+    from alps_geo.settings import LabelSettings
 
 
 @settings_options("clusters_from")
@@ -74,27 +76,24 @@ def run_label(
     debug: bool,
 ) -> None:
     """Do what `label` and `apply` do, once their options are read."""
-    if not scenes:
-        raise typer.BadParameter("give at least one raster", param_hint="SCENE...")
-    if out is None:
-        raise typer.BadParameter("give a folder for the results", param_hint="--out")
-    with reported_errors(debug=debug, on_stop=how_to_go_on(force=force)):
-        settings = to_settings(chosen)
-        # Imported here, because these bring the geospatial stack, which --help does not need.
-        from alps_geo.pipeline import label_scenes
-        from alps_geo.scene import find_scenes
-        from alps_geo_cli.progress import RunProgress
 
-        with RunProgress(quiet=quiet) as progress:
-            record = label_scenes(
-                find_scenes(scenes),
-                out,
-                settings,
-                overwrite=overwrite,
-                force=force,
-                strict=strict,
-                listen=progress.show,
-            )
+    def work(paths: list[str], out: Path, settings: LabelSettings, **how: Any) -> dict[str, Any]:
+        from alps_geo.pipeline import label_scenes
+
+        return label_scenes(paths, out, settings, **how)
+
+    record = run_scenes(
+        work,
+        scenes,
+        out,
+        "folder for the results",
+        chosen,
+        overwrite=overwrite,
+        force=force,
+        strict=strict,
+        quiet=quiet,
+        debug=debug,
+    )
     if as_json:
         typer.echo(json.dumps(record, indent=2))
     elif not quiet:

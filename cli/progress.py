@@ -76,8 +76,9 @@ class RunProgress:
     def show(self, event: Event) -> None:
         """Take in one event."""
         if event.note:
+            about = f" {event.scene}" if event.scene else ""
             self._console.print(
-                f"[yellow]note[/] {event.scene}: {event.note}", highlight=False, soft_wrap=True
+                f"[yellow]note[/]{about}: {event.note}", highlight=False, soft_wrap=True
             )
         self._progress.update(
             self._tiles,

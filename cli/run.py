@@ -1,0 +1,67 @@
+"""How `label`, `fit` and `apply` run: with a progress bar, and an end that says how to go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from alps_geo_cli.console import reported_errors
+from alps_geo_cli.options import how_to_go_on, to_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def run_scenes(
+    work: Callable[..., dict[str, Any]],
+    scenes: list[str] | None,
+    out: Path | None,
+    what: str,
+    chosen: dict[str, Any],
+    *,
+    overwrite: bool,
+    force: bool,
+    strict: bool,
+    quiet: bool,
+    debug: bool,
+) -> dict[str, Any]:
+    """Do work on scenes and return its record.
+
+    Parameters
+    ----------
+    work : callable
+        Given the paths of the scenes, `out` and the settings, and as keywords ``overwrite``,
+        ``force``, ``strict`` and ``listen``.
+    scenes : list of str or None
+        What the user typed for them.
+    out : path or None
+        What the user typed for --out.
+    what : str
+        What --out has to be, as "folder for the results".
+    chosen : dict
+        Values of the options of `settings_options`.
+    overwrite, force, strict, quiet, debug : bool
+        What the user typed.
+    """
+    if not scenes:
+        raise typer.BadParameter("give at least one raster", param_hint="SCENE...")
+    if out is None:
+        raise typer.BadParameter(f"give a {what}", param_hint="--out")
+    with reported_errors(debug=debug, on_stop=how_to_go_on(force=force)):
+        settings = to_settings(chosen)
+        # Imported here, because these bring the geospatial stack, which --help does not need.
+        from alps_geo.scene import find_scenes
+        from alps_geo_cli.progress import RunProgress
+
+        with RunProgress(quiet=quiet) as progress:
+            return work(
+                find_scenes(scenes),
+                out,
+                settings,
+                overwrite=overwrite,
+                force=force,
+                strict=strict,
+                listen=progress.show,
+            )
