@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_ON_CPU = 4
+POINTS_ON_CPU = 4
 """Few points at once, so that what they work on stays in a processor's caches."""
 
 _AT_MOST = 1024
+_WITHOUT_CUDA = 64
 _MOST_THREADS = 8
 
 _MOST_IMAGES = 8
@@ -28,8 +30,14 @@ _MOST_IMAGES = 8
 _BYTES_PER_IMAGE = 4 * 2**30
 """What an encoder holds for an image on a GPU at most: vit_h's attention over all of it."""
 
-_NUMBERS_PER_POINT = 12_000_000
+_NUMBERS_OF_TOKENS = 3_000_000
+"""Numbers that a point holds in the transformer on a GPU at most."""
+
+_NUMBERS_OF_PIXELS = 12_000_000
 """Numbers that a point holds on a GPU at most: while its 65536 pixels have 32 channels each."""
+
+_NUMBERS_KEPT = 700_000
+"""Numbers that are kept of a point meanwhile: image tokens' weights, and logits of three masks."""
 
 
 def wants_large_batches(tensor: torch.Tensor) -> bool:
@@ -37,15 +45,42 @@ def wants_large_batches(tensor: torch.Tensor) -> bool:
     return tensor.device.type != "cpu"
 
 
-def points_at_once(model: SamModel) -> int:
-    """Choose how many points to decode at once: few on a CPU, on a GPU what half of it can hold."""
-    if model.device == "cpu":
-        return _ON_CPU
-    if model.device == "mps":
-        return 64
+@dataclass(frozen=True)
+class AtOnce:
+    """How many points a GPU takes at once.
+
+    Attributes
+    ----------
+    tokens : int
+        Through the transformer.
+    pixels : int
+        Through upscaling.
+    kept : int
+        In a round, of which it keeps what comes between the two.
+    """
+
+    tokens: int
+    pixels: int
+    kept: int
+
+    @classmethod
+    def on(cls, model: SamModel, asked: int | None) -> AtOnce:
+        """Take so many, or what half of the memory can hold; a quarter more for what is kept."""
+        if model.device != "cuda":
+            return cls(asked or _WITHOUT_CUDA, asked or _WITHOUT_CUDA, _AT_MOST)
+        free, size = _free_memory(), model.torch_dtype.itemsize
+        tokens, pixels = (
+            min(_AT_MOST, max(1, free // 2 // (numbers * size)))
+            for numbers in (_NUMBERS_OF_TOKENS, _NUMBERS_OF_PIXELS)
+        )
+        kept = max(1, free // 4 // (_NUMBERS_KEPT * torch.float32.itemsize))
+        return cls(asked or tokens, asked or pixels, kept)
+
+
+def _free_memory() -> int:
+    """Count the bytes of a GPU that are free, or that torch keeps at hand."""
     free, _ = torch.cuda.mem_get_info()
-    points = free // 2 // (_NUMBERS_PER_POINT * model.torch_dtype.itemsize)
-    return int(min(_AT_MOST, max(1, points)))
+    return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
 def images_at_once(model: SamModel) -> int:
@@ -55,8 +90,7 @@ def images_at_once(model: SamModel) -> int:
     """
     if model.device != "cuda":
         return 1
-    free, _ = torch.cuda.mem_get_info()
-    return int(min(_MOST_IMAGES, max(1, free // 2 // _BYTES_PER_IMAGE)))
+    return min(_MOST_IMAGES, max(1, _free_memory() // 2 // _BYTES_PER_IMAGE))
 
 
 def in_halves(
@@ -68,7 +102,7 @@ def in_halves(
     ----------
     work : callable
         Takes some or all of the items.
-    items : array or list
+    items : array, tensor, list or range
         At least one.
     model, kind : str
         Who runs out of memory, and with what, for the error: "vit_h on cuda", "image".
@@ -96,16 +130,14 @@ def in_halves(
     return [result for half in halves for result in in_halves(work, half, model=model, kind=kind)]
 
 
-def side_by_side(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], workers: int | None = None
-) -> list[_Result]:
-    """Work on items in several threads, by default as many as torch uses, and keep their order.
+def side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Work on items in as many threads as torch uses, and keep their order.
 
     Decoding is many small products. Split each over threads, and they wait for each other more than
     they work; one batch of points for each thread keeps all of them busy.
     """
     threads = torch.get_num_threads()
-    workers = workers or max(1, min(threads, _MOST_THREADS, len(items)))
+    workers = max(1, min(threads, _MOST_THREADS, len(items)))
     if workers == 1:
         return [work(item) for item in items]
     try:

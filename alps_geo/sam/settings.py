@@ -9,6 +9,9 @@ from alps_geo.errors import SettingsError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """Where a model can be asked to run; auto is the best that there is."""
 
+PRECISIONS = ("float32", "bf16", "fp16")
+"""What a model can be asked to compute in; `alps_geo.sam.load_model` says what each means."""
+
 
 @dataclass(frozen=True)
 class MaskSettings:
