@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -121,3 +123,30 @@ def test_pixels_on_a_gpu_are_those_of_interpolating_everything(
 def test_a_setting_out_of_range_is_named(name: str, value: float, expected: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is {value}, expected {expected}"):
         MaskSettings(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"point_grids": [[(0.5, 0.5)]]}, "points_per_side is 32 .* given, expected one of the"),
+        ({"points_per_side": None}, "points_per_side is None .* absent, expected one of the two"),
+        ({"point_grids": [], "points_per_side": None}, "point_grids are 0, expected 1"),
+        (
+            {"point_grids": [np.array([[0.5, 7]])], "points_per_side": None},
+            r"point_grids have \(0.5, 7.0\), expected shares",
+        ),
+    ],
+)
+def test_points_come_from_one_grid_for_each_layer(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        MaskSettings(**changes)
+
+
+def test_settings_with_points_of_ones_own_are_values() -> None:
+    grids = [np.array([[0.25, 0.5]]), np.array([[0.1, 0.2], [0.3, 0.4]])]
+    settings, same = (
+        MaskSettings(points_per_side=None, point_grids=points, crop_n_layers=1)
+        for points in (grids, [grid.tolist() for grid in grids])
+    )
+    assert settings == same
+    assert hash(settings) == hash(same)

@@ -166,15 +166,23 @@ def _points(
     crop: _Crop, settings: MaskSettings, valid: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
     """Give the (row, col) prompts of a crop, in crop pixels, that lie on data."""
-    per_side = int(settings.points_per_side / settings.crop_n_points_downscale_factor**crop.layer)
-    half = 1 / (2 * per_side)
-    along = np.linspace(half, 1 - half, per_side)
-    rows, cols = np.meshgrid(along * crop.shape[0], along * crop.shape[1], indexing="ij")
-    points = np.stack([rows.ravel(), cols.ravel()], axis=1)
+    points = _grid(crop.layer, settings)[:, ::-1] * crop.shape
     if valid is None:
         return points
     row, col = points.astype(np.int64).T
     return np.compress(valid[crop.slices][row, col], points, axis=0)
+
+
+def _grid(layer: int, settings: MaskSettings) -> NDArray[np.float64]:
+    """Give the (x, y) of a layer's points, as shares of a crop's width and height."""
+    if settings.points_per_side is None:
+        grids = settings.point_grids or ()
+        return np.array(grids[layer], dtype=np.float64).reshape(-1, 2)
+    per_side = int(settings.points_per_side / settings.crop_n_points_downscale_factor**layer)
+    half = 1 / (2 * per_side)
+    along = np.linspace(half, 1 - half, per_side)
+    y, x = np.meshgrid(along, along, indexing="ij")
+    return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def _masks_of_crop(
