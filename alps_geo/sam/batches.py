@@ -53,7 +53,6 @@ def candidates(
     return join([part for halves in side_by_side(decode_any, batches) for part in halves])
 
 
-@torch.inference_mode()
 def _decode(
     model: SamModel,
     keys: ImageKeys,

@@ -11,7 +11,7 @@ import torch
 from alps_geo.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Sized
 
     from alps_geo.sam.model import SamModel
 
@@ -133,21 +133,33 @@ def in_halves(
 def side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
     """Work on items in as many threads as torch uses, and keep their order.
 
-    Decoding is many small products. Split each over threads, and they wait for each other more than
-    they work; one batch of points for each thread keeps all of them busy.
+    Decoding is many small products, and so is encoding by strips. Split each over threads, and they
+    wait for each other more than they work; one batch or strip for each thread keeps all of them
+    busy.
     """
-    threads = torch.get_num_threads()
-    workers = max(1, min(threads, _MOST_THREADS, len(items)))
-    if workers == 1:
+    threads, count = torch.get_num_threads(), workers_for(items)
+    if count == 1:
         return [work(item) for item in items]
+    # Each thread is in a mode of its own.
+    is_inference = torch.is_inference_mode_enabled()
+
+    def work_alike(item: _Item) -> _Result:
+        with torch.inference_mode(is_inference):
+            return work(item)
+
     try:
         with ThreadPoolExecutor(
-            workers, initializer=torch.set_num_threads, initargs=(threads // workers,)
+            count, initializer=torch.set_num_threads, initargs=(threads // count,)
         ) as pool:
-            return list(pool.map(work, items))
+            return list(pool.map(work_alike, items))
     finally:
         # Each thread has its own number, but the last one set is what later threads begin with.
         torch.set_num_threads(threads)
+
+
+def workers_for(items: Sized) -> int:
+    """Choose how many threads to work on items with."""
+    return max(1, min(torch.get_num_threads(), _MOST_THREADS, len(items)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
