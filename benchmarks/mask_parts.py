@@ -42,7 +42,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         name = func.overloadpacket.__name__
-        if name not in _PRODUCTS:
+        if torch.is_inference_mode_enabled() and name not in _PRODUCTS:
             # In inference mode operators that are made up of others come as a whole.
             with self:
                 result = func.decompose(*args, **(kwargs or {}))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -147,14 +149,23 @@ def side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> li
         with torch.inference_mode(is_inference):
             return work(item)
 
+    pool = _pool(count, threads // count, os.getpid())
+    results = [pool.submit(work_alike, item) for item in items]
     try:
-        with ThreadPoolExecutor(
-            count, initializer=torch.set_num_threads, initargs=(threads // count,)
-        ) as pool:
-            return list(pool.map(work_alike, items))
+        return [result.result() for result in results]
     finally:
+        # After an error nothing goes on behind the caller's back.
+        for result in results:
+            result.cancel()
+        wait(results)
         # Each thread has its own number, but the last one set is what later threads begin with.
         torch.set_num_threads(threads)
+
+
+@cache
+def _pool(count: int, each: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001
+    """Give a process its threads; new ones for each call would begin without memory at hand."""
+    return ThreadPoolExecutor(count, "sam", torch.set_num_threads, (each,))
 
 
 def workers_for(items: Sized) -> int:
