@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SCENE_DEMO := tests/data/naip_md_1m.tif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format label batch bench bench-quality clean
+.PHONY: help demo test lint format label batch bench bench-gpu bench-quality clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ batch: $(INSTALLED)  ## Label all rasters of a folder with one cluster model: ma
 
 bench: $(INSTALLED)  ## Compare the mask engine with segment_anything's, in speed and masks
 	$(BIN)/python benchmarks/bench_masks.py
+
+bench-gpu: $(INSTALLED)  ## The same on an NVIDIA GPU, for mobile_sam and vit_h
+	$(BIN)/python benchmarks/bench_masks.py --device cuda --model mobile_sam vit_h --random-encoder
 
 bench-quality: $(INSTALLED)  ## Compare labels with k-means on pixels, on real ground truth
 	$(BIN)/alps-geo label $(SCENE_DEMO) --out demo --quiet

@@ -11,10 +11,9 @@ from typing import Any
 
 from alps_geo.errors import SettingsError
 from alps_geo.sam import MaskSettings
-from alps_geo.sam.settings import DEVICES
+from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
 
-PRECISIONS = ("float32", "bf16", "fp16")
 FILLS = ("none", "superpixels")
 FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
 _TIMM = "timm:"

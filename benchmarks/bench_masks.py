@@ -1,16 +1,18 @@
 """Time mask generation against segment_anything's own generator: same weights, same settings.
 
     python benchmarks/bench_masks.py                        # mobile_sam on the CPU
+    python benchmarks/bench_masks.py --device cuda --model mobile_sam vit_h --random-encoder
     python benchmarks/bench_masks.py --device cuda --model vit_h --checkpoint sam_vit_h_4b8939.pth
-    python benchmarks/bench_masks.py --device cuda --model vit_h --random-encoder
     python benchmarks/bench_masks.py --parts                # arithmetic and bytes of each part
     python benchmarks/bench_masks.py --labels               # what the precision does to a map
 
-The contestants run in turn in one process, several times each; figures are medians. Peak memory is
-taken in a process of its own for each, whole and beyond what libraries and model take (Linux, or a
-GPU). Agreement is by matching masks one to one by IoU. Then the scene is labelled in each
-precision, and the clusters of two maps are matched one to one by the pixels they share; as a
-yardstick, what another seed of the clustering does.
+The contestants run in turn in one process, several times each; figures are medians, for an image.
+Peak memory is taken in a process of its own for each, whole and beyond what libraries and model
+take (Linux, or a GPU). Agreement is by matching masks one to one by IoU. The floor is the time that
+our arithmetic, counted product by product, takes at the rate of a large matrix product measured on
+the same device. Then the scene is labelled in each precision, and the clusters of two maps are
+matched one to one by the pixels they share; as a yardstick, what another seed of the clustering
+does.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,12 +35,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 import torch
+from mask_parts import Counting, matrix_rate, show_parts, synchronise
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from alps_geo.sam import Frame, MaskSettings, generate_masks, load_model
+from alps_geo.sam import MaskSettings, device_pixels, generate_masks, load_model
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.model import choose_device
 from alps_geo.sam.pixels import Enlarger
@@ -49,10 +51,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alps_geo.sam import TileMasks
+
     Masks = NDArray[np.bool_]
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = "segment_anything"
+BUILT_IN = "mobile_sam"
 STAGES = ("encoder", "decoder", "post")
 PEAK_MEMORY, WORK_MEMORY = "peak_memory", "work_memory"
 SEEDS = 0, 1, 2
@@ -63,41 +68,67 @@ def main() -> None:
     options = parse()
     image = read(options.scene, options.tile_size)
     with tempfile.TemporaryDirectory() as folder:
-        if options.random_encoder:
-            options.checkpoint = write_random_encoder(options.model, Path(folder))
-        if options.only:
-            print(json.dumps(measure_memory(options, image)))
-        elif options.parts:
-            show_parts(options, image)
-        elif options.labels:
-            show_labels(compare_labels(options, Path(folder)))
-        else:
-            report = compare(options, image)
-            show(report)
-            # Without an encoder that has learned something there is no map to speak of.
-            if not options.random_encoder:
-                report["labels"] = compare_labels(options, Path(folder))
-                show_labels(report["labels"])
-            if options.out:
-                options.out.write_text(json.dumps(report, indent=1))
+        reports = [
+            run(on_model(options, name, Path(folder)), image, folder) for name in options.model
+        ]
+    reports = [report for report in reports if report]
+    if options.out and reports:
+        options.out.write_text(json.dumps(reports if len(reports) > 1 else reports[0], indent=1))
+
+
+def on_model(options: argparse.Namespace, name: str, folder: Path) -> argparse.Namespace:
+    """Give the options for one of the models."""
+    changes: dict[str, Any] = {"model": name}
+    changes["random_encoder"] = options.random_encoder and name != BUILT_IN
+    if changes["random_encoder"]:
+        changes["checkpoint"] = write_random_encoder(name, folder)
+    return argparse.Namespace(**vars(options) | changes)
+
+
+def run(
+    options: argparse.Namespace, image: NDArray[np.uint8], folder: str
+) -> dict[str, Any] | None:
+    """Do for one model what was asked for."""
+    if options.only:
+        print(json.dumps(measure_memory(options, image)))
+    elif options.parts:
+        show_parts(options.model, options.checkpoint, options.device, options.dtypes, image)
+    elif options.labels:
+        show_labels(compare_labels(options, Path(folder)))
+    else:
+        report = compare(options, image)
+        show(report)
+        # Without an encoder that has learned something there is no map to speak of.
+        if not options.random_encoder:
+            report["labels"] = compare_labels(options, Path(folder) / options.model)
+            show_labels(report["labels"])
+        return report
+    return None
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scene", type=Path, default=ROOT / "tests/data/naip_md_1m.tif")
     parser.add_argument("--tile-size", type=int, default=1024)
-    parser.add_argument("--model", choices=list(MODELS), default="mobile_sam")
+    parser.add_argument("--model", choices=list(MODELS), nargs="+", default=[BUILT_IN])
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument(
         "--random-encoder",
         action="store_true",
-        help="random weights in the image encoder, those of mobile_sam elsewhere",
+        help="random weights in the image encoders of vit_b, vit_l and vit_h, those of mobile_sam "
+        "elsewhere",
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bf16"])
     parser.add_argument("--points-per-side", type=int, default=32)
     parser.add_argument("--pred-iou-thresh", type=float, default=0.88)
     parser.add_argument("--stability-score-thresh", type=float, default=0.95)
+    parser.add_argument(
+        "--images",
+        type=int,
+        choices=range(1, 9),
+        help="how many in a row: the tile turned and mirrored; 8 on a GPU, else 1",
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--parts", action="store_true", help="count and time each part instead")
     parser.add_argument("--labels", action="store_true", help="compare labels of a scene instead")
@@ -105,8 +136,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.device = choose_device(options.device)
-    if options.random_encoder and options.model == "mobile_sam":
+    options.images = options.images or (8 if options.device == "cuda" else 1)
+    if options.random_encoder and options.model == [BUILT_IN]:
         parser.error("--random-encoder is for vit_b, vit_l and vit_h; mobile_sam has its weights")
+    if options.checkpoint and (len(options.model) > 1 or options.random_encoder):
+        parser.error("--checkpoint goes with one --model, and without --random-encoder")
     return options
 
 
@@ -116,6 +150,13 @@ def read(scene: Path, size: int) -> NDArray[np.uint8]:
     if bands.dtype != np.uint8:
         sys.exit(f"{scene}: bands are {bands.dtype}, expected uint8")
     return np.ascontiguousarray(bands[:, :size, :size].transpose(1, 2, 0))
+
+
+def turned(image: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
+    """Turn and mirror a tile, for several that are not the same."""
+    sides = image, image[:, ::-1]
+    every = [np.ascontiguousarray(np.rot90(side, turn)) for side in sides for turn in range(4)]
+    return every[:count]
 
 
 def write_random_encoder(name: str, folder: Path) -> Path:
@@ -133,10 +174,15 @@ def write_random_encoder(name: str, folder: Path) -> Path:
 
 
 class Stopwatch:
-    """Adds up the time spent in some functions, over all threads."""
+    """Adds up the time spent in some functions, over all threads.
+
+    On a GPU, the time from when it begins with a call's work until it is done, without making it
+    wait for anybody who looks at a clock.
+    """
 
     def __init__(self, device: str) -> None:
-        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._events: list[tuple[str, Any, Any]] = []
         self._device = device
         self._lock = threading.Lock()
 
@@ -154,31 +200,46 @@ class Stopwatch:
 
     def _timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
-            start = self.now()
+            start = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
                 with self._lock:
-                    self.seconds[stage] += self.now() - start
+                    self._seconds[stage] += time.perf_counter() - start
 
-        return timed
+        def timed_on_gpu(*args: Any, **kwargs: Any) -> Any:
+            event: Any = torch.cuda.Event
+            start, end = event(enable_timing=True), event(enable_timing=True)
+            start.record()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                end.record()
+                self._events.append((stage, start, end))
+
+        return timed_on_gpu if self._device == "cuda" else timed
 
     def now(self) -> float:
         """Give the time in seconds, once the device has done all it was given."""
-        if self._device == "cuda":
-            torch.cuda.synchronize()
+        synchronise(self._device)
         return time.perf_counter()
+
+    def seconds(self) -> dict[str, float]:
+        """Add up, once the device has done all it was given."""
+        synchronise(self._device)
+        sums = self._seconds.copy()
+        for stage, start, end in self._events:
+            sums[stage] += start.elapsed_time(end) / 1000
+        return sums
 
 
 def contestant(
-    name: str, options: argparse.Namespace, image: NDArray[np.uint8]
-) -> Callable[[], tuple[Masks, dict[str, float]]]:
-    """Load a contestant; calling the result runs it: its masks, and the seconds of each stage."""
-    thresholds = {
-        "points_per_side": options.points_per_side,
-        "pred_iou_thresh": options.pred_iou_thresh,
-        "stability_score_thresh": options.stability_score_thresh,
-    }
+    name: str, options: argparse.Namespace, images: list[NDArray[np.uint8]]
+) -> Callable[[], tuple[list[Masks], dict[str, float]]]:
+    """Load a contestant; calling the result runs it.
+
+    It gives the masks of each image, and the seconds that each stage takes for an image.
+    """
     if name == REFERENCE:
         # Imported here, so that our own memory isn't measured with its libraries.
         from segment_anything import SamAutomaticMaskGenerator
@@ -186,15 +247,20 @@ def contestant(
         from alps_geo.sam.reference import load_reference
 
         network = load_reference(options.model, options.checkpoint)
-        generator = SamAutomaticMaskGenerator(network.to(options.device), **thresholds)
-        return lambda: run_reference(generator, image, options.device)
+        generator = SamAutomaticMaskGenerator(network.to(options.device), **thresholds(options))
+        return lambda: run_reference(generator, images, options.device)
     model = load_model(options.model, options.checkpoint, options.device, dtype=name)
-    return lambda: run_ours(model, image, MaskSettings(**thresholds))
+    return lambda: run_ours(model, images, MaskSettings(**thresholds(options)))
+
+
+def thresholds(options: argparse.Namespace) -> dict[str, Any]:
+    names = "points_per_side", "pred_iou_thresh", "stability_score_thresh"
+    return {name: getattr(options, name) for name in names}
 
 
 def run_reference(
-    generator: Any, image: NDArray[np.uint8], device: str
-) -> tuple[Masks, dict[str, float]]:
+    generator: Any, images: list[NDArray[np.uint8]], device: str
+) -> tuple[list[Masks], dict[str, float]]:
     watch = Stopwatch(device)
     network = generator.predictor.model
     start = watch.now()
@@ -202,54 +268,85 @@ def run_reference(
         watch.on(network.image_encoder, "forward", stage="encoder"),
         watch.on(network.mask_decoder, "forward", stage="decoder"),
     ):
-        records = generator.generate(image)
+        found = [generator.generate(image) for image in images]
     total = watch.now() - start
-    masks = np.array([record["segmentation"] for record in records], dtype=np.bool_)
-    seconds = dict(watch.seconds)
-    seconds["post"] = total - sum(seconds.values())
-    return masks.reshape(-1, *image.shape[:2]), {**seconds, "total": total}
+    masks = [
+        np.array([record["segmentation"] for record in records], dtype=np.bool_).reshape(
+            -1, *image.shape[:2]
+        )
+        for records, image in zip(found, images, strict=True)
+    ]
+    spent = watch.seconds()
+    spent["post"] = total - spent["encoder"] - spent["decoder"]
+    return masks, each({**spent, "total": total}, len(images))
 
 
 def run_ours(
-    model: Any, image: NDArray[np.uint8], settings: MaskSettings
-) -> tuple[Masks, dict[str, float]]:
+    model: Any, images: list[NDArray[np.uint8]], settings: MaskSettings
+) -> tuple[list[Masks], dict[str, float]]:
     watch = Stopwatch(model.device)
     start = watch.now()
     with (
         watch.on(model.encoder, "forward", stage="encoder"),
         watch.on(Decoder, "prompt", "predicted_iou", "logits", stage="decoder"),
         watch.on(Enlarger, "stability", "packed", stage="post"),
+        watch.on(device_pixels, "measured", "packed", stage="post"),
     ):
-        masks = generate_masks(model, image, settings)
+        found = generate_all(model, images, settings)
     total = watch.now() - start
     # Threads overlap: what is not the encoder is shared out as the threads spent it.
-    threads = watch.seconds["decoder"] + watch.seconds["post"]
-    rest = total - watch.seconds["encoder"]
-    return masks.to_dense(), {
-        "encoder": watch.seconds["encoder"],
-        "decoder": rest * watch.seconds["decoder"] / threads,
-        "post": rest * watch.seconds["post"] / threads,
+    spent = watch.seconds()
+    threads = spent["decoder"] + spent["post"]
+    rest = total - spent["encoder"]
+    seconds = {
+        "encoder": spent["encoder"],
+        "decoder": rest * spent["decoder"] / threads,
+        "post": rest * spent["post"] / threads,
         "total": total,
     }
+    return [masks.to_dense() for masks in found], each(seconds, len(images))
+
+
+def generate_all(
+    model: Any, images: list[NDArray[np.uint8]], settings: MaskSettings
+) -> list[TileMasks]:
+    """Generate masks as `alps-geo label` does: images are encoded together where that pays."""
+    found = []
+    for first in range(0, len(images), model.images_at_once):
+        group = images[first : first + model.images_at_once]
+        for image, embedding in zip(group, model.encode_many(group), strict=True):
+            found.append(generate_masks(model, image, settings, embedding=embedding))
+    return found
+
+
+def each(seconds: dict[str, float], count: int) -> dict[str, float]:
+    return {stage: value / count for stage, value in seconds.items()}
 
 
 # --- the comparison ----------------------------------------------------------------------------
 
 
 def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, Any]:
+    images = turned(image, options.images)
     names = [REFERENCE, *options.dtypes]
-    runs = {name: contestant(name, options, image) for name in names}
+    runs = {name: contestant(name, options, images) for name in names}
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     masks = {}
+    if options.device == "cuda":
+        # A GPU's first runs choose kernels and get memory.
+        for name in names:
+            runs[name]()
     for repeat in range(options.repeats):
         for name in names:
             masks[name], seconds = runs[name]()
             times[name].append(seconds)
             print(
-                f"{repeat + 1}/{options.repeats} {name}: {seconds['total']:.2f} s", file=sys.stderr
+                f"{repeat + 1}/{options.repeats} {options.model}, {name}: {seconds['total']:.3g} s",
+                file=sys.stderr,
             )
     del runs
-    results = {}
+    work = counted_work(options, images)
+    results: dict[str, Any] = {}
     for name in names:
         figures = {
             stage: statistics.median(seconds[stage] for seconds in times[name])
@@ -257,37 +354,66 @@ def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, 
         }
         results[name] = {
             **figures,
-            "masks": len(masks[name]),
+            "masks": sum(map(len, masks[name])),
             **agreement(masks[REFERENCE], masks[name]),
-            **memory_of(name),
+            **memory_of(options.model, name),
+            "floor": work / matrix_rate("float32" if name == REFERENCE else name, options.device),
         }
     for figures in results.values():
         figures["images_per_second"] = 1 / figures["total"]
         figures["speedup"] = results[REFERENCE]["total"] / figures["total"]
+        figures["share_of_floor"] = figures["floor"] / figures["total"]
         for kind in (PEAK_MEMORY, WORK_MEMORY):
             figures[f"{kind}_ratio"] = results[REFERENCE][kind] / figures[kind]
-    return {"machine": machine(options), "image": list(image.shape), "results": results}
+    return {
+        "machine": machine(options),
+        "image": list(image.shape),
+        "images": options.images,
+        "flop": work,
+        "results": results,
+    }
 
 
-def agreement(reference: Masks, masks: Masks) -> dict[str, float]:
+def counted_work(options: argparse.Namespace, images: list[NDArray[np.uint8]]) -> float:
+    """Count the floating-point operations of our matrix products for an image, in float32."""
+    model = load_model(options.model, options.checkpoint, options.device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what other threads do is not seen
+    try:
+        with Counting() as counting:
+            generate_all(model, images, MaskSettings(**thresholds(options)))
+    finally:
+        torch.set_num_threads(threads)
+    return float(counting.counts["flop"] / len(images))
+
+
+def agreement(reference: list[Masks], masks: list[Masks]) -> dict[str, float]:
     """Match masks one to one; shares of the larger number of masks matched at two IoUs."""
-    count = max(len(reference), len(masks))
+    pairs = list(zip(reference, masks, strict=True))
+    count = sum(max(len(first), len(second)) for first, second in pairs)
     if not count:
         return {"matched_99": 1.0, "matched_90": 1.0}
-    first = reference.reshape(len(reference), -1).astype(np.float32)
-    second = masks.reshape(len(masks), -1).astype(np.float32)
-    shared = first @ second.T
-    iou = shared / np.maximum(first.sum(1)[:, None] + second.sum(1) - shared, 1)
-    matched = iou[linear_sum_assignment(-iou)]
+    matched = np.concatenate([matched_iou(first, second) for first, second in pairs])
     return {
         f"matched_{percent}": float((matched >= percent / 100).sum() / count)
         for percent in (99, 90)
     }
 
 
-def memory_of(name: str) -> dict[str, int]:
+def matched_iou(masks: Masks, others: Masks) -> NDArray[np.float32]:
+    pixels = int(np.prod(masks.shape[1:]))
+    first, second = (some.reshape(len(some), pixels).astype(np.float32) for some in (masks, others))
+    shared = first @ second.T
+    iou = shared / np.maximum(first.sum(1)[:, None] + second.sum(1) - shared, 1)
+    matched: NDArray[np.float32] = iou[linear_sum_assignment(-iou)]
+    return matched
+
+
+def memory_of(model: str, name: str) -> dict[str, int]:
     """Run one contestant once in a process of its own and ask for its memory in bytes."""
-    command = [sys.executable, *sys.argv, "--only", name]
+    command = [sys.executable, *sys.argv, "--model", model, "--only", name]
+    if model == BUILT_IN:
+        command = [word for word in command if word != "--random-encoder"]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     memory: dict[str, int] = json.loads(answer.stdout.splitlines()[-1])
     return memory
@@ -301,9 +427,10 @@ def measure_memory(options: argparse.Namespace, image: NDArray[np.uint8]) -> dic
     if options.only == REFERENCE:
         # Its peak comes with the first batches; the masks of later points would only add to it.
         options.points_per_side = min(options.points_per_side, 16)
-    run = contestant(options.only, options, image)
+    run = contestant(options.only, options, turned(image, options.images))
     if options.device == "cuda":
         loaded = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
         run()
         peak = torch.cuda.max_memory_allocated()
     else:
@@ -339,12 +466,14 @@ def show(report: dict[str, Any]) -> None:
     about = report["machine"]
     table = Table(
         title=f"{about['model']}, {about['points']} points, {report['image'][0]} px, "
-        f"{about['device']}, {about['threads']} threads: seconds, medians of {about['repeats']}"
+        f"{about['device']}, {about['threads']} threads: seconds an image, "
+        f"{report['images']} in a row, medians of {about['repeats']}"
     )
     headers = (
         *STAGES,
         "total",
         "images/s",
+        "of floor",
         "faster",
         "masks",
         "IoU>=0.99",
@@ -354,14 +483,15 @@ def show(report: dict[str, Any]) -> None:
         "of it work",
         "less",
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for header in headers:
         table.add_column(header, justify="right")
     for name, figures in report["results"].items():
         table.add_row(
             name,
-            *(f"{figures[stage]:.2f}" for stage in (*STAGES, "total")),
+            *(f"{figures[stage]:.3g}" for stage in (*STAGES, "total")),
             f"{figures['images_per_second']:.3g}",
+            f"{figures['share_of_floor']:.0%}",
             f"{figures['speedup']:.1f}x",
             str(figures["masks"]),
             f"{figures['matched_99']:.1%}",
@@ -372,7 +502,17 @@ def show(report: dict[str, Any]) -> None:
                 for text in (f"{figures[kind] / 2**20:.0f}", f"{figures[f'{kind}_ratio']:.1f}x")
             ),
         )
-    Console(width=140).print(table)
+    console = Console(width=160)
+    console.print(table)
+    work = report["flop"] / 1e9
+    floors = (
+        f"{figures['floor']:.3g} s in {name}"
+        for name, figures in report["results"].items()
+        if name != REFERENCE
+    )
+    console.print(
+        f"floor: {work:.0f} GFLOP for an image at the matrix rate take {', '.join(floors)}"
+    )
 
 
 # --- labels of a scene -------------------------------------------------------------------------
@@ -435,122 +575,6 @@ def show_labels(shares: dict[str, float]) -> None:
     for name, share in shares.items():
         table.add_row(name, f"{share:.1%}")
     Console(width=140).print(table)
-
-
-# --- arithmetic and bytes of each part ---------------------------------------------------------
-
-_PRODUCTS = {"mm": 0, "bmm": 0, "mv": 0, "addmm": 1, "baddbmm": 1, "baddbmm_": 1, "addmv_": 1}
-"""Matrix products by name, and which argument is their first factor."""
-
-
-class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the arithmetic of matrix products, and the bytes that operators read and write."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
-        if not func.is_view and isinstance(result, torch.Tensor):
-            touched = [*(a for a in args if isinstance(a, torch.Tensor)), result]
-            self.counts["bytes"] += sum(t.numel() * t.element_size() for t in touched)
-        if name in _PRODUCTS:
-            self.counts["flop"] += 2 * result.numel() * args[_PRODUCTS[name]].shape[-1]
-        elif name == "convolution":
-            weight = args[1]
-            self.counts["flop"] += 2 * result.numel() * weight[0].numel()
-        return result
-
-
-def show_parts(options: argparse.Namespace, image: NDArray[np.uint8]) -> None:
-    """Count and time each part of the decoder, for one point, on one thread."""
-    torch.set_num_threads(1)
-    count = 4
-    table = Table(title=f"for each point, batches of {count}, one thread")
-    for header in ("", "part", "MFLOP", "MB touched", "ms", "GFLOP/s", "of matrix rate"):
-        table.add_column(header, justify="left" if header in ("", "part") else "right")
-    from alps_geo.sam.reference import load_reference
-
-    network = load_reference(options.model, options.checkpoint)
-    for dtype in options.dtypes:
-        model = load_model(options.model, options.checkpoint, options.device, dtype)
-        rate = matrix_rate(model.torch_dtype)
-        for part, call in parts(model, image, count):
-            add_part(table, dtype, part, call, rate, count)
-        if dtype == "float32":
-            call = reference_decoder(network, model.encode(image), count)
-            add_part(table, REFERENCE, "decoder", call, rate, count)
-    Console(width=110).print(table)
-
-
-def parts(
-    model: Any, image: NDArray[np.uint8], count: int
-) -> Iterator[tuple[str, Callable[[], Any]]]:
-    decoder = model.decoder
-    with torch.no_grad():
-        keys = decoder.prepare(model.encode(image).clone())
-        points = torch.rand(count, 2, generator=torch.Generator().manual_seed(0)) * 1000
-        prompts = decoder.prompt(keys, points)
-        one_each = torch.tensor([[True, False, False]] * count)
-        logits = decoder.logits(keys, prompts, one_each)
-        yield "transformer", lambda: decoder.prompt(keys, points)
-        yield "predicted IoU", lambda: decoder.predicted_iou(keys, prompts)
-        yield "pixels of one mask", lambda: decoder.logits(keys, prompts, one_each)
-        enlarger = Enlarger(Frame(image.shape[0], image.shape[1]))
-        yield "stability of one mask", lambda: enlarger.stability(logits, 1.0)
-
-
-def reference_decoder(network: Any, embedding: torch.Tensor, count: int) -> Callable[[], Any]:
-    points = torch.rand(count, 1, 2) * 1000
-    labels = torch.ones(count, 1, dtype=torch.int)
-    embedding = embedding.clone()
-
-    def decode() -> Any:
-        sparse, dense = network.prompt_encoder(points=(points, labels), boxes=None, masks=None)
-        position = network.prompt_encoder.get_dense_pe()
-        return network.mask_decoder(embedding, position, sparse, dense, multimask_output=True)
-
-    return decode
-
-
-def add_part(
-    table: Table, name: str, part: str, call: Callable[[], Any], rate: float, count: int
-) -> None:
-    with torch.no_grad():
-        with Counting() as counting:
-            call()
-        seconds = median_seconds(call) / count
-    flop = counting.counts["flop"] / count
-    table.add_row(
-        name,
-        part,
-        f"{flop / 1e6:.0f}",
-        f"{counting.counts['bytes'] / count / 1e6:.0f}",
-        f"{seconds * 1e3:.2f}",
-        f"{flop / seconds / 1e9:.0f}",
-        f"{flop / seconds / rate:.0%}",
-    )
-
-
-def matrix_rate(dtype: torch.dtype) -> float:
-    """Measure floating-point operations a second of a large matrix product."""
-    side = 2048
-    a, b = torch.rand(side, side).to(dtype), torch.rand(side, side).to(dtype)
-    return 2 * side**3 / median_seconds(lambda: a @ b)
-
-
-def median_seconds(call: Callable[[], Any], repeats: int = 9) -> float:
-    call()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
+from scipy.optimize import linear_sum_assignment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,9 +25,18 @@ def rgb(name: str, height: int | None = None, width: int | None = None) -> NDArr
     return np.ascontiguousarray(bands)
 
 
+def matched_iou(masks: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Match masks one to one, so that their IoU is highest; give the IoU of each pair."""
+    iou = _iou(masks, others)
+    return np.asarray(iou[linear_sum_assignment(-iou)])
+
+
 def best_iou(masks: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Give each mask's IoU with the most similar of the others."""
+    return np.asarray(_iou(masks, others).max(axis=1))
+
+
+def _iou(masks: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.float64]:
     flat, other = (m.reshape(len(m), -1).astype(np.float64) for m in (masks, others))
     shared = flat @ other.T
-    iou = shared / (flat.sum(1)[:, None] + other.sum(1) - shared)
-    return np.asarray(iou.max(axis=1))
+    return np.asarray(shared / (flat.sum(1)[:, None] + other.sum(1) - shared))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn import functional as F
 
 from alps_geo.errors import SettingsError
-from alps_geo.sam import Frame, MaskSettings, TileMasks, resources
+from alps_geo.sam import Frame, MaskSettings, TileMasks, device_pixels
 from alps_geo.sam.pixels import Enlarger, boxes
 
 SIZES = st.integers(1, 3000)
@@ -63,31 +65,50 @@ def test_the_embedding_grid_just_covers_the_image(height: int, width: int) -> No
         assert (cells - 1) * size < length
 
 
-@pytest.mark.parametrize("shape", [(1024, 1024), (1024, 600), (400, 400), (97, 1300), (1, 50)])
-@pytest.mark.parametrize("large_batches", [False, True])
-def test_pixels_are_those_of_interpolating_everything(
-    shape: tuple[int, int], large_batches: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resources, "wants_large_batches", lambda _: large_batches)
-    noise = torch.randn(3, 1, 20, 20, generator=torch.Generator().manual_seed(0)) * 4 - 2
-    noise[1] = -9
+def logits_and_pixels(shape: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make logits of large and small masks and of none; enlarge them as segment_anything does."""
+    noise = torch.randn(4, 1, 20, 20, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    noise[1:] = -9
     noise[1, 0, 3:5, 3:5] = 9
-    noise[2] = -9
+    noise[2, 0, :, 7] = 9
     logits = F.interpolate(noise, (256, 256), mode="bicubic")[:, 0]
-
-    frame = Frame(*shape)
+    rows, cols = Frame(*shape).input_shape
     square = F.interpolate(logits[:, None], (1024, 1024), mode="bilinear")
-    inside = square[:, :, : frame.input_shape[0], : frame.input_shape[1]]
-    full = F.interpolate(inside, shape, mode="bilinear")[:, 0]
-    inner, outer = ((full > level).sum((1, 2)) for level in (1, -1))
+    return logits, F.interpolate(square[:, :, :rows, :cols], shape, mode="bilinear")[:, 0]
 
-    enlarger = Enlarger(frame)
+
+SHAPES = [(1024, 1024), (1024, 600), (400, 400), (97, 1300), (1, 50)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pixels_are_those_of_interpolating_everything(shape: tuple[int, int]) -> None:
+    logits, full = logits_and_pixels(shape)
+    inner, outer = ((full > level).sum((1, 2)) for level in (1, -1))
+    enlarger = Enlarger(Frame(*shape))
     stability = enlarger.stability(logits, 1.0)
     torch.testing.assert_close(
         stability, inner / outer.clamp(min=1), rtol=0, atol=2 / full[0].numel()
     )
     pixels = np.unpackbits(enlarger.packed(logits), axis=-1, count=shape[1]).astype(bool)
     assert (pixels != (full > 0).numpy()).mean() < 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("pixels_at_once", [2**21, 2**25])
+def test_pixels_on_a_gpu_are_those_of_interpolating_everything(
+    shape: tuple[int, int], pixels_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_pixels, "_PIXELS", pixels_at_once)
+    logits, full = logits_and_pixels(shape)
+    inner, outer = ((full > level).sum((1, 2)) for level in (1, -1))
+    expected = packed((full > 0).numpy())
+    stability, bbox = device_pixels.measured(logits, Frame(*shape), 1.0)
+    torch.testing.assert_close(stability, inner / outer.clamp(min=1))
+    np.testing.assert_array_equal(bbox, expected.bbox)
+    sizes = device_pixels.packed_sizes(bbox.numpy())
+    np.testing.assert_array_equal(sizes, np.diff(expected.offsets))
+    bits = device_pixels.packed(logits, bbox, sizes, Frame(*shape))
+    np.testing.assert_array_equal(bits, expected.bits)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +123,30 @@ def test_pixels_are_those_of_interpolating_everything(
 def test_a_setting_out_of_range_is_named(name: str, value: float, expected: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is {value}, expected {expected}"):
         MaskSettings(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"point_grids": [[(0.5, 0.5)]]}, "points_per_side is 32 .* given, expected one of the"),
+        ({"points_per_side": None}, "points_per_side is None .* absent, expected one of the two"),
+        ({"point_grids": [], "points_per_side": None}, "point_grids are 0, expected 1"),
+        (
+            {"point_grids": [np.array([[0.5, 7]])], "points_per_side": None},
+            r"point_grids have \(0.5, 7.0\), expected shares",
+        ),
+    ],
+)
+def test_points_come_from_one_grid_for_each_layer(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        MaskSettings(**changes)
+
+
+def test_settings_with_points_of_ones_own_are_values() -> None:
+    grids = [np.array([[0.25, 0.5]]), np.array([[0.1, 0.2], [0.3, 0.4]])]
+    settings, same = (
+        MaskSettings(points_per_side=None, point_grids=points, crop_n_layers=1)
+        for points in (grids, [grid.tolist() for grid in grids])
+    )
+    assert settings == same
+    assert hash(settings) == hash(same)

@@ -112,7 +112,7 @@ class Prompts:
     position: Tensor
     image: ImageTokens
 
-    def __getitem__(self, index: Tensor) -> Prompts:
+    def __getitem__(self, index: Tensor | slice) -> Prompts:
         return Prompts(self.tokens[index], self.position[index], self.image[index])
 
 
@@ -215,20 +215,19 @@ class Decoder:
         predicted: Tensor = self._decoder.iou_prediction_head(tokens[:, 0])
         return predicted[:, 1:]
 
-    def logits(self, keys: ImageKeys, prompts: Prompts, wanted: Tensor) -> Tensor:
+    def logits(self, keys: ImageKeys, prompts: Prompts, which: Tensor) -> Tensor:
         """Compute the logits of wanted masks.
 
         Parameters
         ----------
         keys : ImageKeys
         prompts : Prompts
-        wanted : (P, 3) bool
-            Which of each prompt's three masks.
+        which : (M,) int64
+            Mask ``which % 3`` of the three of prompt ``which // 3``.
 
         Returns
         -------
         (M, 256, 256) float32
-            The wanted masks, prompt by prompt.
         """
         tokens = self._last_attention(keys, prompts, _MASK_TOKENS)
         networks = self._decoder.output_hypernetworks_mlps[1:]
@@ -239,7 +238,7 @@ class Decoder:
         if resources.wants_large_batches(rows):
             strip = _GRID**2
         masks = [
-            _mix(self._pixels(keys, prompts.image, rows, slice(i, i + strip)), channels, wanted)
+            _mix(self._pixels(keys, prompts.image, rows, slice(i, i + strip)), channels, which)
             for i in range(0, _GRID**2, strip)
         ]
         return _in_order(torch.cat(masks, dim=1))
@@ -302,11 +301,11 @@ def _to_image(
     return found
 
 
-def _mix(pixels: Tensor, channels: Tensor, wanted: Tensor) -> Tensor:
+def _mix(pixels: Tensor, channels: Tensor, which: Tensor) -> Tensor:
     """Mix the channels of (P, n, 32) pixels by (P, 3, 32) into the wanted masks (M, n)."""
     if resources.wants_large_batches(pixels):
-        return (channels @ pixels.mT)[wanted]
-    pairs = wanted.nonzero().tolist()
+        return (channels @ pixels.mT).flatten(0, 1)[which]
+    pairs = (divmod(number, channels.shape[1]) for number in which.tolist())
     return torch.stack([pixels[prompt] @ channels[prompt, mask] for prompt, mask in pairs])
 
 

@@ -7,7 +7,6 @@ compute is the same, how it's computed is not.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain, product
 from math import ceil
 from typing import TYPE_CHECKING
@@ -18,10 +17,11 @@ from scipy import ndimage
 from torch import Tensor
 
 from alps_geo.errors import SettingsError
+from alps_geo.sam import batches, resources, rounds
+from alps_geo.sam.candidates import Candidates, crop_bits, join
 from alps_geo.sam.frame import Frame
 from alps_geo.sam.masks import TileMasks
-from alps_geo.sam.pixels import Enlarger, boxes
-from alps_geo.sam.resources import in_halves, points_at_once, side_by_side
+from alps_geo.sam.pixels import boxes
 from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.sam.decoder import ImageKeys
     from alps_geo.sam.model import SamModel
 
 _EDGE = 20
@@ -53,34 +52,6 @@ class _Crop:
     @property
     def slices(self) -> tuple[slice, slice]:
         return slice(self.row_min, self.row_max), slice(self.col_min, self.col_max)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Masks on their way through the filters.
-
-    `bbox` is half-open, in window pixels; `bits` are cropped to it, as in `TileMasks`; `smallness`
-    is the reciprocal of the area of the crop that a mask comes from.
-    """
-
-    bbox: NDArray[np.int64]
-    predicted_iou: NDArray[np.float32]
-    stability_score: NDArray[np.float32]
-    smallness: NDArray[np.float32]
-    bits: list[NDArray[np.uint8]]
-
-    def __getitem__(self, keep: NDArray[np.int64]) -> _Found:
-        return _Found(
-            self.bbox[keep],
-            self.predicted_iou[keep],
-            self.stability_score[keep],
-            self.smallness[keep],
-            [self.bits[i] for i in keep],
-        )
-
-    @property
-    def offsets(self) -> NDArray[np.int64]:
-        return np.cumsum([0, *map(len, self.bits)], dtype=np.int64)
 
 
 @torch.inference_mode()
@@ -125,13 +96,16 @@ def generate_masks(
     if embedding is None:
         embedding = model.encode(image)
     whole, *crops = _crops(height, width, settings)
-    found = []
+    found, smallness = [], []
     for crop, its_embedding in chain([(whole, embedding)], _encoded(model, image, crops)):
         points = _points(crop, settings, valid)
         found.append(_masks_of_crop(model, its_embedding, points, crop, (height, width), settings))
-    masks = _join(found)
-    if len(found) > 1:
-        masks = masks[_keep(masks.bbox, masks.smallness, settings.crop_nms_thresh)]
+        # Of two masks that are the same, that of the smaller crop wins.
+        area = crop.shape[0] * crop.shape[1]
+        smallness.append(np.full(len(found[-1]), 1 / area, dtype=np.float32))
+    masks = join(found)
+    if crops:
+        masks = masks[_keep(masks.bbox, np.concatenate(smallness), settings.crop_nms_thresh)]
     if settings.min_mask_region_area:
         masks = _without_small_regions(masks, (height, width), settings)
     return _tile_masks(masks, embedding, Frame(height, width))
@@ -147,7 +121,7 @@ def _encoded(
         yield from zip(some, model.encode_many([image[crop.slices] for crop in some]), strict=True)
 
 
-def _tile_masks(masks: _Found, embedding: Tensor, frame: Frame) -> TileMasks:
+def _tile_masks(masks: Candidates, embedding: Tensor, frame: Frame) -> TileMasks:
     rows, cols = frame.grid_shape
     return TileMasks(
         shape=frame.shape,
@@ -192,15 +166,23 @@ def _points(
     crop: _Crop, settings: MaskSettings, valid: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
     """Give the (row, col) prompts of a crop, in crop pixels, that lie on data."""
-    per_side = int(settings.points_per_side / settings.crop_n_points_downscale_factor**crop.layer)
-    half = 1 / (2 * per_side)
-    along = np.linspace(half, 1 - half, per_side)
-    rows, cols = np.meshgrid(along * crop.shape[0], along * crop.shape[1], indexing="ij")
-    points = np.stack([rows.ravel(), cols.ravel()], axis=1)
+    points = _grid(crop.layer, settings)[:, ::-1] * crop.shape
     if valid is None:
         return points
     row, col = points.astype(np.int64).T
     return np.compress(valid[crop.slices][row, col], points, axis=0)
+
+
+def _grid(layer: int, settings: MaskSettings) -> NDArray[np.float64]:
+    """Give the (x, y) of a layer's points, as shares of a crop's width and height."""
+    if settings.points_per_side is None:
+        grids = settings.point_grids or ()
+        return np.array(grids[layer], dtype=np.float64).reshape(-1, 2)
+    per_side = int(settings.points_per_side / settings.crop_n_points_downscale_factor**layer)
+    half = 1 / (2 * per_side)
+    along = np.linspace(half, 1 - half, per_side)
+    y, x = np.meshgrid(along, along, indexing="ij")
+    return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def _masks_of_crop(
@@ -210,74 +192,17 @@ def _masks_of_crop(
     crop: _Crop,
     tile_shape: tuple[int, int],
     settings: MaskSettings,
-) -> _Found:
+) -> Candidates:
     keys = model.decoder.prepare(embedding)
     frame = Frame(*crop.shape)
-    decode = partial(_decode, model, keys, Enlarger(frame), settings=settings)
-    decode_any = partial(in_halves, decode, model=str(model), kind="point")
-    batch = settings.points_per_batch or points_at_once(model)
     inputs = (points * frame.scale)[:, ::-1].astype(np.float32)
-    batches = [inputs[i : i + batch] for i in range(0, len(inputs), batch)]
-    parts = side_by_side(decode_any, batches, 1 if model.device != "cpu" else None)
-    found = _join([part for halves in parts for part in halves])
-    origin = np.array([crop.row_min, crop.col_min] * 2)
-    smallness = np.full(len(found.bbox), 1 / (frame.height * frame.width), dtype=np.float32)
-    found = replace(found, bbox=found.bbox + origin, smallness=smallness)
+    decode = batches.candidates
+    if resources.wants_large_batches(embedding):
+        decode = rounds.candidates
+    found = decode(model, keys, frame, inputs, settings)
+    found = replace(found, bbox=found.bbox + np.array([crop.row_min, crop.col_min] * 2))
     found = found[np.flatnonzero(~_is_cut_off(found.bbox, crop, tile_shape))]
     return found[_keep(found.bbox, found.predicted_iou, settings.box_nms_thresh)]
-
-
-@torch.inference_mode()
-def _decode(
-    model: SamModel,
-    keys: ImageKeys,
-    enlarger: Enlarger,
-    points: NDArray[np.float32],
-    settings: MaskSettings,
-) -> _Found:
-    """Decode points: predicted IoU decides before there are pixels, stability before masks."""
-    decoder = model.decoder
-    prompts = decoder.prompt(keys, torch.from_numpy(points).to(model.device))
-    predicted_iou = decoder.predicted_iou(keys, prompts)
-    wanted = torch.ones_like(predicted_iou, dtype=torch.bool)
-    if settings.pred_iou_thresh > 0:
-        wanted = predicted_iou > settings.pred_iou_thresh
-    some = wanted.any(1).nonzero()[:, 0]
-    if not len(some):
-        return _join([])
-    logits = decoder.logits(keys, prompts[some], wanted[some])
-    stability = enlarger.stability(logits, settings.stability_score_offset)
-    stable = stability >= settings.stability_score_thresh
-    packed = enlarger.packed(logits[stable])
-    bbox = boxes(packed, enlarger.frame.width)
-    masks = _Found(
-        bbox,
-        predicted_iou[wanted][stable].float().cpu().numpy(),
-        stability[stable].cpu().numpy(),
-        np.zeros(len(bbox), dtype=np.float32),
-        [_crop_bits(mask, box) for mask, box in zip(packed, bbox, strict=True)],
-    )
-    return masks[np.flatnonzero(bbox.any(axis=1))]
-
-
-def _crop_bits(packed: NDArray[np.uint8], box: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Cut a mask, packed row by row at full width, down to its bbox and pack it again."""
-    row_min, col_min, row_max, col_max = box
-    return np.packbits(np.unpackbits(packed[row_min:row_max], axis=1)[:, col_min:col_max])
-
-
-def _join(parts: Sequence[_Found]) -> _Found:
-    return _Found(
-        np.concatenate([np.zeros((0, 4), dtype=np.int64), *(part.bbox for part in parts)]),
-        _concatenate([part.predicted_iou for part in parts]),
-        _concatenate([part.stability_score for part in parts]),
-        _concatenate([part.smallness for part in parts]),
-        [bits for part in parts for bits in part.bits],
-    )
-
-
-def _concatenate(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.concatenate([np.zeros(0, dtype=np.float32), *parts])
 
 
 def _is_cut_off(
@@ -318,8 +243,8 @@ def _inclusive(bbox: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _without_small_regions(
-    masks: _Found, tile_shape: tuple[int, int], settings: MaskSettings
-) -> _Found:
+    masks: Candidates, tile_shape: tuple[int, int], settings: MaskSettings
+) -> Candidates:
     """Fill small holes, drop small islands, and drop what has become a duplicate."""
     repaired, bbox = [], masks.bbox.copy()
     is_as_it_was = np.ones(len(masks.bbox), dtype=np.float32)
@@ -327,7 +252,7 @@ def _without_small_regions(
         before = _unpack(bits, masks.bbox[index], tile_shape)
         after = _without_islands(_without_holes(before, settings), settings)
         bbox[index] = boxes(np.packbits(after[None], axis=-1), tile_shape[1])[0]
-        repaired.append(_crop_bits(np.packbits(after, axis=-1), bbox[index]))
+        repaired.append(crop_bits(np.packbits(after, axis=-1), bbox[index]))
         is_as_it_was[index] = np.array_equal(before, after)
     changed = replace(masks, bbox=bbox, bits=repaired)
     # Masks that needed no repair win over those that did.

@@ -48,7 +48,7 @@ class ImageTokens:
     rows: Tensor
     values: tuple[Tensor, ...]
 
-    def __getitem__(self, index: Tensor) -> ImageTokens:
+    def __getitem__(self, index: Tensor | slice) -> ImageTokens:
         values = tuple(value[index] for value in self.values)
         return ImageTokens(self.scale[index], self.weights[index], self.rows[index], values)
 

@@ -13,7 +13,7 @@ from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
 from alps_geo.sam.network import DecoderNetwork
 from alps_geo.sam.resources import images_at_once, in_halves
-from alps_geo.sam.settings import DEVICES
+from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 from alps_geo.sam.weights import model_spec, read_weights
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Embedding = Tensor
     """What `SamModel.encode` gives, for those who only pass it on."""
 
-DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class SamModel:
     @property
     def torch_dtype(self) -> torch.dtype:
         """What `dtype` is called in torch."""
-        return DTYPES[self.dtype]
+        return _DTYPES[self.dtype]
 
     @property
     def images_at_once(self) -> int:
@@ -134,8 +134,8 @@ def load_model(
     """
     model_spec(name)
     place = choose_device(device)
-    if dtype not in DTYPES:
-        raise ModelError(f"there is no dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
+    if dtype not in PRECISIONS:
+        raise ModelError(f"there is no dtype {dtype!r}, expected one of {', '.join(PRECISIONS)}")
     if dtype == "fp16" and place == "cpu":
         raise ModelError(
             "dtype fp16 was asked for on a CPU, where it is many times slower than float32; "
@@ -144,8 +144,8 @@ def load_model(
     path = None if checkpoint is None else Path(checkpoint)
     network, sha256 = _load_network(name, path)
     network.to(place)
-    encoder = network.image_encoder.to(dtype=DTYPES[dtype])
-    return SamModel(name, sha256, place, dtype, encoder, Decoder(network, DTYPES[dtype]))
+    encoder = network.image_encoder.to(dtype=_DTYPES[dtype])
+    return SamModel(name, sha256, place, dtype, encoder, Decoder(network, _DTYPES[dtype]))
 
 
 def choose_device(device: str) -> str:

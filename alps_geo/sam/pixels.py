@@ -1,4 +1,4 @@
-"""From the decoder's 256 x 256 logits to pixels: stability, and masks packed eight to a byte.
+"""From the decoder's 256 x 256 logits to pixels on a CPU: stability, and masks packed in bits.
 
 segment_anything enlarges all logits to 1024 x 1024, cuts the padding off, resizes to the image and
 only then filters. The pixels here are the same. But enlarging is bilinear, hence separable: columns
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alps_geo.sam import resources
 from alps_geo.sam.frame import SIDE
 
 if TYPE_CHECKING:
@@ -31,10 +30,7 @@ LOGITS = 256
 """Side of the decoder's logits."""
 
 _STRIP = 256
-"""Image rows enlarged at once on a CPU."""
-
-_AT_ONCE = 64
-"""Masks enlarged at once on a GPU."""
+"""Image rows enlarged at once."""
 
 
 @dataclass(frozen=True)
@@ -93,28 +89,18 @@ class Enlarger:
         (M,) float32
             0 for a mask without a pixel above ``-offset``.
         """
-        if not resources.wants_large_batches(logits):
-            counts = [self._count(mask, offset) for mask in logits]
-            inner, outer = torch.tensor(counts, dtype=torch.float32).view(-1, 2).unbind(1)
-        else:
-            parts = [self._whole(part) for part in torch.split(logits, _AT_ONCE)]
-            inner, outer = (
-                torch.cat([(part > level).sum((1, 2)) for part in parts])
-                for level in (offset, -offset)
-            )
+        counts = [self._count(mask, offset) for mask in logits]
+        inner, outer = torch.tensor(counts, dtype=torch.float32).view(-1, 2).unbind(1)
         return inner / outer.clamp(min=1)
 
     def packed(self, logits: Tensor) -> NDArray[np.uint8]:
         """Threshold (M, 256, 256) logits: (M, H, ceil(W / 8)), eight pixels of a row to a byte."""
-        if not resources.wants_large_batches(logits):
-            height, width = self.frame.shape
-            result = np.zeros((len(logits), height, -(-width // 8)), dtype=np.uint8)
-            for mask, bits in zip(logits, result, strict=True):
-                for first, last, pixels in self._strips(mask, 0):
-                    bits[first:last] = np.packbits(pixels > 0, axis=-1)
-            return result
-        packed = [_pack(self._whole(part) > 0) for part in torch.split(logits, _AT_ONCE)]
-        return torch.cat(packed).cpu().numpy()
+        height, width = self.frame.shape
+        result = np.zeros((len(logits), height, -(-width // 8)), dtype=np.uint8)
+        for mask, bits in zip(logits, result, strict=True):
+            for first, last, pixels in self._strips(mask, 0):
+                bits[first:last] = np.packbits(pixels > 0, axis=-1)
+        return result
 
     def _count(self, logits: Tensor, offset: float) -> tuple[int, int]:
         inner = outer = 0
@@ -154,15 +140,6 @@ class Enlarger:
             first, last = self._to_image.needs(first, last)
         return self._to_square.needs(first, last)
 
-    def _whole(self, logits: Tensor) -> Tensor:
-        """Enlarge masks at once: (M, H, W)."""
-        rows, cols = self.frame.input_shape
-        square = F.interpolate(logits[:, None], (SIDE, SIDE), mode="bilinear", align_corners=False)
-        inside = square[:, :, :rows, :cols]
-        if self._to_image is not None:
-            inside = F.interpolate(inside, self.frame.shape, mode="bilinear", align_corners=False)
-        return inside[:, 0]
-
 
 def boxes(packed: NDArray[np.uint8], width: int) -> NDArray[np.int64]:
     """Find the (row_min, col_min, row_max, col_max) of packed masks, half-open; 0 if empty."""
@@ -174,11 +151,3 @@ def boxes(packed: NDArray[np.uint8], width: int) -> NDArray[np.int64]:
             cols = np.flatnonzero(np.unpackbits(in_any_row, count=width))
             box[:] = rows[0], cols[0], rows[-1] + 1, cols[-1] + 1
     return result
-
-
-def _pack(inside: Tensor) -> Tensor:
-    """Pack (M, H, W) bool along rows as `numpy.packbits` does, on the device."""
-    padded = F.pad(inside, (0, -inside.shape[-1] % 8))
-    eights = padded.reshape(*padded.shape[:-1], -1, 8)
-    weights = 2 ** torch.arange(7, -1, -1, dtype=torch.uint8, device=inside.device)
-    return (eights * weights).sum(-1, dtype=torch.uint8)

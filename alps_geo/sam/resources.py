@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -10,17 +13,18 @@ import torch
 from alps_geo.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Sized
 
     from alps_geo.sam.model import SamModel
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_ON_CPU = 4
+POINTS_ON_CPU = 4
 """Few points at once, so that what they work on stays in a processor's caches."""
 
 _AT_MOST = 1024
+_WITHOUT_CUDA = 64
 _MOST_THREADS = 8
 
 _MOST_IMAGES = 8
@@ -28,8 +32,14 @@ _MOST_IMAGES = 8
 _BYTES_PER_IMAGE = 4 * 2**30
 """What an encoder holds for an image on a GPU at most: vit_h's attention over all of it."""
 
-_NUMBERS_PER_POINT = 12_000_000
+_NUMBERS_OF_TOKENS = 3_000_000
+"""Numbers that a point holds in the transformer on a GPU at most."""
+
+_NUMBERS_OF_PIXELS = 12_000_000
 """Numbers that a point holds on a GPU at most: while its 65536 pixels have 32 channels each."""
+
+_NUMBERS_KEPT = 700_000
+"""Numbers that are kept of a point meanwhile: image tokens' weights, and logits of three masks."""
 
 
 def wants_large_batches(tensor: torch.Tensor) -> bool:
@@ -37,15 +47,42 @@ def wants_large_batches(tensor: torch.Tensor) -> bool:
     return tensor.device.type != "cpu"
 
 
-def points_at_once(model: SamModel) -> int:
-    """Choose how many points to decode at once: few on a CPU, on a GPU what half of it can hold."""
-    if model.device == "cpu":
-        return _ON_CPU
-    if model.device == "mps":
-        return 64
+@dataclass(frozen=True)
+class AtOnce:
+    """How many points a GPU takes at once.
+
+    Attributes
+    ----------
+    tokens : int
+        Through the transformer.
+    pixels : int
+        Through upscaling.
+    kept : int
+        In a round, of which it keeps what comes between the two.
+    """
+
+    tokens: int
+    pixels: int
+    kept: int
+
+    @classmethod
+    def on(cls, model: SamModel, asked: int | None) -> AtOnce:
+        """Take so many, or what half of the memory can hold; a quarter more for what is kept."""
+        if model.device != "cuda":
+            return cls(asked or _WITHOUT_CUDA, asked or _WITHOUT_CUDA, _AT_MOST)
+        free, size = _free_memory(), model.torch_dtype.itemsize
+        tokens, pixels = (
+            min(_AT_MOST, max(1, free // 2 // (numbers * size)))
+            for numbers in (_NUMBERS_OF_TOKENS, _NUMBERS_OF_PIXELS)
+        )
+        kept = max(1, free // 4 // (_NUMBERS_KEPT * torch.float32.itemsize))
+        return cls(asked or tokens, asked or pixels, kept)
+
+
+def _free_memory() -> int:
+    """Count the bytes of a GPU that are free, or that torch keeps at hand."""
     free, _ = torch.cuda.mem_get_info()
-    points = free // 2 // (_NUMBERS_PER_POINT * model.torch_dtype.itemsize)
-    return int(min(_AT_MOST, max(1, points)))
+    return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
 def images_at_once(model: SamModel) -> int:
@@ -55,8 +92,7 @@ def images_at_once(model: SamModel) -> int:
     """
     if model.device != "cuda":
         return 1
-    free, _ = torch.cuda.mem_get_info()
-    return int(min(_MOST_IMAGES, max(1, free // 2 // _BYTES_PER_IMAGE)))
+    return min(_MOST_IMAGES, max(1, _free_memory() // 2 // _BYTES_PER_IMAGE))
 
 
 def in_halves(
@@ -68,7 +104,7 @@ def in_halves(
     ----------
     work : callable
         Takes some or all of the items.
-    items : array or list
+    items : array, tensor, list or range
         At least one.
     model, kind : str
         Who runs out of memory, and with what, for the error: "vit_h on cuda", "image".
@@ -96,26 +132,45 @@ def in_halves(
     return [result for half in halves for result in in_halves(work, half, model=model, kind=kind)]
 
 
-def side_by_side(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], workers: int | None = None
-) -> list[_Result]:
-    """Work on items in several threads, by default as many as torch uses, and keep their order.
+def side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Work on items in as many threads as torch uses, and keep their order.
 
-    Decoding is many small products. Split each over threads, and they wait for each other more than
-    they work; one batch of points for each thread keeps all of them busy.
+    Decoding is many small products, and so is encoding by strips. Split each over threads, and they
+    wait for each other more than they work; one batch or strip for each thread keeps all of them
+    busy.
     """
-    threads = torch.get_num_threads()
-    workers = workers or max(1, min(threads, _MOST_THREADS, len(items)))
-    if workers == 1:
+    threads, count = torch.get_num_threads(), workers_for(items)
+    if count == 1:
         return [work(item) for item in items]
+    # Each thread is in a mode of its own.
+    is_inference = torch.is_inference_mode_enabled()
+
+    def work_alike(item: _Item) -> _Result:
+        with torch.inference_mode(is_inference):
+            return work(item)
+
+    pool = _pool(count, threads // count, os.getpid())
+    results = [pool.submit(work_alike, item) for item in items]
     try:
-        with ThreadPoolExecutor(
-            workers, initializer=torch.set_num_threads, initargs=(threads // workers,)
-        ) as pool:
-            return list(pool.map(work, items))
+        return [result.result() for result in results]
     finally:
+        # After an error nothing goes on behind the caller's back.
+        for result in results:
+            result.cancel()
+        wait(results)
         # Each thread has its own number, but the last one set is what later threads begin with.
         torch.set_num_threads(threads)
+
+
+@cache
+def _pool(count: int, each: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001
+    """Give a process its threads; new ones for each call would begin without memory at hand."""
+    return ThreadPoolExecutor(count, "sam", torch.set_num_threads, (each,))
+
+
+def workers_for(items: Sized) -> int:
+    """Choose how many threads to work on items with."""
+    return max(1, min(torch.get_num_threads(), _MOST_THREADS, len(items)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ windows, and then tokens, one by one, and so takes some of them at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _STRIP = 8
-"""Rows, of the 128 that the first layers end with, computed at once on a CPU."""
+"""Rows, of the 128 that the first layers end with, computed at once on each thread of a CPU."""
 
 _TOKENS = 4096
-"""Tokens that an attention or a perceptron treats at once on a CPU."""
+"""Tokens that an attention or a perceptron treats at once on a CPU, on all threads."""
 
 _EXPANSION = 4
 """Hidden channels for each channel, in convolutions and perceptrons."""
@@ -54,8 +55,8 @@ class Rows:
 
     def whole(self, step: int) -> Tensor:
         """Compute all rows, `step` at a time."""
-        starts = range(0, self.height, step)
-        return torch.cat([self.take(a, min(a + step, self.height)) for a in starts], dim=2)
+        strips = [(a, min(a + step, self.height)) for a in range(0, self.height, step)]
+        return torch.cat(resources.side_by_side(lambda strip: self.take(*strip), strips), dim=2)
 
 
 class Convolution(nn.Conv2d):
@@ -336,5 +337,8 @@ def _by_parts(step: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
     """Apply a step to windows (n, T, C) or tokens (n, C), on a CPU to some of them at a time."""
     if resources.wants_large_batches(items):
         return step(items)
-    count = max(1, _TOKENS // items[0, ..., 0].numel())
-    return torch.cat([step(part) for part in torch.split(items, count)])
+    # All threads have as many parts to do, of one size, and hold no more than one would.
+    workers = resources.workers_for(items)
+    rounds = ceil(items[..., 0].numel() / _TOKENS)
+    parts = torch.tensor_split(items, min(len(items), rounds * workers))
+    return torch.cat(resources.side_by_side(step, parts))

@@ -1,0 +1,68 @@
+"""Masks on their way through the filters; needs neither torch nor a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Masks that may still be dropped.
+
+    Attributes
+    ----------
+    bbox : (N, 4) int64
+        (row_min, col_min, row_max, col_max) in pixels, half-open.
+    predicted_iou, stability_score : (N,) float32
+    bits : list of (B,) uint8
+        Each mask cropped to its bbox, row by row, packed eight pixels to a byte.
+    """
+
+    bbox: NDArray[np.int64]
+    predicted_iou: NDArray[np.float32]
+    stability_score: NDArray[np.float32]
+    bits: list[NDArray[np.uint8]]
+
+    def __getitem__(self, keep: NDArray[np.int64]) -> Candidates:
+        return Candidates(
+            self.bbox[keep],
+            self.predicted_iou[keep],
+            self.stability_score[keep],
+            [self.bits[i] for i in keep],
+        )
+
+    def __len__(self) -> int:
+        return len(self.bbox)
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each mask would start, and the last one end, were all bits in one array."""
+        return np.cumsum([0, *map(len, self.bits)], dtype=np.int64)
+
+
+def join(parts: Sequence[Candidates]) -> Candidates:
+    """Put candidates one after the other."""
+    return Candidates(
+        np.concatenate([np.zeros((0, 4), dtype=np.int64), *(part.bbox for part in parts)]),
+        _concatenate([part.predicted_iou for part in parts]),
+        _concatenate([part.stability_score for part in parts]),
+        [bits for part in parts for bits in part.bits],
+    )
+
+
+def crop_bits(packed: NDArray[np.uint8], box: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Cut a mask, packed row by row at full width, down to its bbox and pack it again."""
+    row_min, col_min, row_max, col_max = box
+    return np.packbits(np.unpackbits(packed[row_min:row_max], axis=1)[:, col_min:col_max])
+
+
+def _concatenate(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.concatenate([np.zeros(0, dtype=np.float32), *parts])
