@@ -98,8 +98,11 @@ class Assigned:
 
     def by_id(self, ids: NDArray[np.integer]) -> Assigned:
         """Put the rows in the order of the ids of their segments, which are 1..n in any order."""
-        order = np.argsort(ids)
-        return Assigned(self.cluster[order], self.confidence[order], self.distance[order])
+        place = ids.astype(np.int64) - 1
+        ordered = Assigned(*(np.empty_like(getattr(self, field.name)) for field in fields(self)))
+        for field in fields(self):
+            getattr(ordered, field.name)[place] = getattr(self, field.name)
+        return ordered
 
 
 @dataclass(frozen=True)
@@ -340,31 +343,42 @@ class ClusterModel:
         RunError
             If the model knows no such scene.
         """
+        standard = self.standardize(columns)
+        # Threads add up in the order in which they finish: with one, rows that are read together
+        # with others get the same bits.
+        with threadpool_limits(limits=1):
+            return np.asarray(standard @ self.projection)
+
+    def standardize(self, columns: Columns) -> NDArray[np.float64]:
+        """Return the columns of the model by the level and spread of their kind of scene.
+
+        Shape (n, C); raises as `project`.
+        """
         if columns.kind not in self.kinds:
             raise RunError(
                 f"the clusters know scenes of {' and of '.join(self.kinds)}, and this is one of "
                 f"{columns.kind}; expected the same bands and data type: fit clusters with it"
             )
         kind = self.kinds.index(columns.kind)
-        standard = (columns.select(self.names) - self.mean[kind]) / self.scale[kind]
-        # Threads add up in the order in which they finish: with one, rows that are read together
-        # with others get the same bits.
-        with threadpool_limits(limits=1):
-            return np.asarray(standard @ self.projection)
+        standard = columns.select(self.names) - self.mean[kind]
+        standard /= self.scale[kind]
+        return np.asarray(standard)
 
     def apply(self, table: Table) -> Assigned:
         """Find the cluster of each row."""
-        parts = [self._assign(rows) for rows in _batches(table)]
-        none = np.empty(0, dtype=np.float32)
-        return Assigned(
-            np.concatenate([np.empty(0, dtype=np.int64), *(part.cluster for part in parts)]),
-            np.concatenate([none, *(part.confidence for part in parts)]),
-            np.concatenate([none, *(part.distance for part in parts)]),
+        count, start = len(table), 0
+        found = Assigned(
+            np.empty(count, dtype=np.int64),
+            np.empty(count, dtype=np.float32),
+            np.empty(count, dtype=np.float32),
         )
-
-    def _assign(self, columns: Columns) -> Assigned:
-        cluster, confidence, distance = self._descend(self.project(columns), _TOP)
-        return Assigned(cluster, confidence.astype(np.float32), distance.astype(np.float32))
+        for columns in _batches(table):
+            rows = slice(start, start + len(columns))
+            cluster, confidence, distance = self._descend(self.project(columns), _TOP)
+            found.cluster[rows], found.confidence[rows] = cluster, confidence
+            found.distance[rows] = distance
+            start = rows.stop
+        return found
 
     def _descend(
         self, rows: NDArray[np.float64], parent: int
@@ -545,7 +559,7 @@ def _covariance(standard: ClusterModel, tables: Sequence[Table]) -> NDArray[np.f
     total, count = np.zeros((len(standard.names),) * 2), 0
     for table in tables:
         for columns in _batches(table):
-            rows = standard.project(columns)
+            rows = standard.standardize(columns)
             total += rows.T @ rows
             count += len(rows)
     return total / count
@@ -616,21 +630,36 @@ def _shuffled_batches(
     batch takes what is left, so that none is small.
     """
     runs = [
-        (table, start, min(start + _RUN_ROWS, len(table)))
-        for table in tables
+        (place, start, min(start + _RUN_ROWS, len(table)))
+        for place, table in enumerate(tables)
         for start in range(0, len(table), _RUN_ROWS)
     ]
     left = sum(len(table) for table in tables)
-    batch: list[NDArray[np.float64]] = []
+    batch: list[tuple[int, int, int]] = []
     rows = 0
     for index in rng.permutation(len(runs)):
-        table, start, stop = runs[index]
-        batch.append(model.project(table.read(start, stop)))
+        _, start, stop = runs[index]
+        batch.append(runs[index])
         rows += stop - start
         left -= stop - start
         if (rows >= size and left >= size) or not left:
-            yield np.concatenate(batch)
+            yield _project_runs(model, tables, batch)
             batch, rows = [], 0
+
+
+def _project_runs(
+    model: ClusterModel, tables: Sequence[Table], runs: Sequence[tuple[int, int, int]]
+) -> NDArray[np.float64]:
+    """Project runs of rows: (place of their table, start, stop).
+
+    All runs of a table at once, for by themselves they are too short to be quick.
+    """
+    projected = []
+    for place in sorted({place for place, _, _ in runs}):
+        parts = [tables[place].read(start, stop) for of, start, stop in runs if of == place]
+        values = np.concatenate([part.values for part in parts])
+        projected.append(model.project(replace(parts[0], values=values)))
+    return np.concatenate(projected)
 
 
 def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
