@@ -7,6 +7,7 @@ of one cluster moves no segment of another, in any scene.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from hashlib import sha256
 from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -172,6 +173,14 @@ class ClusterModel:
             int(i): (int(r), int(g), int(b))
             for i, (r, g, b) in zip(self.ids, self.colors, strict=True)
         }
+
+    @property
+    def stamp(self) -> str:
+        """A few characters that change when segments get other clusters, and by nothing else."""
+        digest = sha256()
+        for name in ("mean", "scale", "projection", "centers", "parents", "leads_to", "ids"):
+            digest.update(getattr(self, name).tobytes())
+        return digest.hexdigest()[:8]
 
     @property
     def legend(self) -> dict[int, str]:
