@@ -129,7 +129,8 @@ class ClusterModel:
     kinds : tuple of str
         The kinds of scene that the model knows, m of them: see `alps_geo.columns.Columns`.
     mean, scale : ndarray of float64, shape (m, C)
-        Columns are standardised to (column - mean) / scale of their kind of scene.
+        Columns are standardised to (column - mean) / scale of their kind of scene; 0 and 1 where
+        they are compared as they are.
     projection : ndarray of float64, shape (C, P)
         Turns standardised columns into what is compared: each group by its weight.
     centers : ndarray of float64, shape (n, P)
@@ -457,6 +458,7 @@ def fit_clusters(
     *,
     batch_size: int = BATCH_ROWS,
     passes: int | None = None,
+    raw: bool = False,
     fitted_with: str = "{}",
 ) -> ClusterModel:
     """Fit k-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) to weighted columns.
@@ -484,6 +486,8 @@ def fit_clusters(
     passes : int, optional
         Passes over all segments, from k-means++ on the first batch. If not given, mini-batches
         begin where k-means on a sample has settled, and pass until they settle too.
+    raw : bool
+        Whether the columns are compared as they are, neither standardised nor weighed.
     fitted_with : str
         Kept in the model as it is.
 
@@ -508,9 +512,11 @@ def fit_clusters(
     kinds = tuple(dict.fromkeys(table.kind for table in tables))
     # Threads add up in the order in which they finish: with one, the same run gives the same bits.
     with threadpool_limits(limits=1):
-        scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
-        mean = np.stack([scaler.mean_ for scaler in scalers])
-        scale = np.stack([scaler.scale_ for scaler in scalers])
+        mean, scale = np.zeros((len(kinds), len(names))), np.ones((len(kinds), len(names)))
+        if not raw:
+            scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
+            mean = np.stack([scaler.mean_ for scaler in scalers])
+            scale = np.stack([scaler.scale_ for scaler in scalers])
         standard = ClusterModel(
             features=tuple(tables[0].features),
             names=names,
@@ -526,8 +532,10 @@ def fit_clusters(
             colors=default_colors(clusters),
             fitted_with=fitted_with,
         )
-        projection = group_projection(names, _covariance(standard, tables))
-        projected = replace(standard, projection=projection)
+        projected = standard
+        if not raw:
+            projection = group_projection(names, _covariance(standard, tables))
+            projected = replace(standard, projection=projection)
         size = max(batch_size, clusters)
         fitted = replace(
             projected, centers=_centers(projected, tables, clusters, seed, size, passes)

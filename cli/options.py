@@ -69,8 +69,9 @@ Config = Annotated[
 Preset = Annotated[
     Literal["alps"] | None,
     typer.Option(
-        help="Settings that go together: alps is the published recipe, SAM's masks and features "
-        "alone with its gate, 46 clusters, one pass. Other options win.",
+        help="Settings that go together: alps is the published recipe, SAM's masks with its "
+        "thresholds and a gate of 0.3, their raw features alone, 46 clusters, batches of 512 in "
+        "one pass, no fill. Other options win.",
         is_eager=True,
         callback=read_preset,
         rich_help_panel=CLUSTERING,
@@ -240,6 +241,14 @@ def _settings(
             rich_help_panel=CLUSTERING,
         ),
     ] = DEFAULT.features,
+    compare: Annotated[
+        Literal["weighed", "raw"],
+        typer.Option(
+            help="weighed: standardised features, each group by its weight, embeddings by their "
+            "principal components and without the place in the tile; raw: features as they are.",
+            rich_help_panel=CLUSTERING,
+        ),
+    ] = "weighed",
     timm_checkpoint: Annotated[
         str | None,
         typer.Option(
