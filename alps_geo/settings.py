@@ -107,8 +107,9 @@ class LabelSettings:
     min_area : int
         Segments of fewer pixels join their largest neighbour; without a fill they are dropped.
     features : str
-        What the clusters compare: some of `FEATURES`, joined by a plus sign; ``timm:NAME`` among
-        them stands for the features of a backbone of timm.
+        What the clusters compare: some of `FEATURES`, joined by a plus sign. ``context`` is means
+        of the bands around each pixel, in Gaussian windows, not features of neighbouring segments.
+        ``timm:NAME`` among them stands for the features of a backbone of timm.
     compare : str
         One of `COMPARES`: weighed compares standardised columns, each group of them by its weight,
         and embeddings by their principal components and without what they say about the place in

@@ -185,8 +185,9 @@ def suggest(
 
     For each number: how near segments are to their centres (inertia), how well clusters are
     apart (silhouette), and how alike clusters are that two halves of the segments give
-    (stability). `alps-geo label` with that --clusters and --overwrite then takes seconds. It is a
-    number to begin with: too many clusters can be merged, of too few some can be split.
+    (stability). None of them knows the classes of a map: it is a number to begin with. With more
+    clusters each is purer, and too many are easily merged. `alps-geo label` with another --clusters
+    and --overwrite takes seconds.
     """
     low, high, step = _range(span)
     picture = out or run / "suggest.png"
@@ -268,6 +269,7 @@ def _print_suggestion(found: Suggestion, picture: Path) -> None:
     console = Console()
     console.print(table)
     console.print(f"[bold]{found.clusters} clusters[/]: {found.reason}.", highlight=False)
+    console.print(found.caveat, highlight=False)
     console.print(str(picture), soft_wrap=True, highlight=False, markup=False)
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 
 import typer
 
-from alps_geo.settings import DEFAULT_CLUSTERS, FEATURES, LabelSettings
+from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo_cli.config import read_config, read_model_settings, read_preset
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -235,9 +235,10 @@ def _settings(
         str,
         typer.Option(
             metavar="A+B+...",
-            help="What the clusters compare: some of "
-            + ", ".join(FEATURES)
-            + ", and timm:NAME for a backbone of timm.",
+            help="What the clusters compare, some of: sam (SAM's embedding), spectral (means of "
+            "the bands, NDVI, NDWI), spread (of the bands inside), texture, context (means of the "
+            "bands around, in Gaussian windows of 8 and 16 px), shape, timm:NAME (a backbone of "
+            "timm).",
             rich_help_panel=CLUSTERING,
         ),
     ] = DEFAULT.features,
