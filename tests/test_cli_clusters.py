@@ -392,6 +392,23 @@ def test_a_killed_change_is_finished_once_by_the_same_command(
     assert alps_geo("clusters", MERGE[0], run, *MERGE[1:]).exit_code == 1
 
 
+@pytest.mark.parametrize("moves", [2, 5, 8])
+def test_killed_colours_are_finished_by_the_next_command(
+    run: Path, finished: Path, kill_after: Callable[[int], None], moves: int
+) -> None:
+    clusters("name", run, "2=water", "3=road")
+    kill_after(moves)
+    with pytest.raises(Killed):
+        alps_geo("clusters", "recolor", run, "2=teal")
+    kill_after(100)
+    clusters("name", run, "3=path")
+    assert_consistent(run)
+    assert record(run)[2]["color"] == "#008080"
+    assert read_model(run / "clusters.npz").legend == {2: "water", 3: "path"}
+    for name in SCENES:
+        np.testing.assert_array_equal(labels(run, name), labels(finished, name))
+
+
 def test_a_killed_change_is_finished_before_another_is_made(
     run: Path, kill_after: Callable[[int], None]
 ) -> None:
