@@ -7,6 +7,7 @@ of one cluster moves no segment of another, in any scene.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from hashlib import sha256
 from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -98,8 +99,11 @@ class Assigned:
 
     def by_id(self, ids: NDArray[np.integer]) -> Assigned:
         """Put the rows in the order of the ids of their segments, which are 1..n in any order."""
-        order = np.argsort(ids)
-        return Assigned(self.cluster[order], self.confidence[order], self.distance[order])
+        place = ids.astype(np.int64) - 1
+        ordered = Assigned(*(np.empty_like(getattr(self, field.name)) for field in fields(self)))
+        for field in fields(self):
+            getattr(ordered, field.name)[place] = getattr(self, field.name)
+        return ordered
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ class ClusterModel:
     kinds : tuple of str
         The kinds of scene that the model knows, m of them: see `alps_geo.columns.Columns`.
     mean, scale : ndarray of float64, shape (m, C)
-        Columns are standardised to (column - mean) / scale of their kind of scene.
+        Columns are standardised to (column - mean) / scale of their kind of scene; 0 and 1 where
+        they are compared as they are.
     projection : ndarray of float64, shape (C, P)
         Turns standardised columns into what is compared: each group by its weight.
     centers : ndarray of float64, shape (n, P)
@@ -169,6 +174,14 @@ class ClusterModel:
             int(i): (int(r), int(g), int(b))
             for i, (r, g, b) in zip(self.ids, self.colors, strict=True)
         }
+
+    @property
+    def stamp(self) -> str:
+        """A few characters that change when segments get other clusters, and by nothing else."""
+        digest = sha256()
+        for name in ("mean", "scale", "projection", "centers", "parents", "leads_to", "ids"):
+            digest.update(getattr(self, name).tobytes())
+        return digest.hexdigest()[:8]
 
     @property
     def legend(self) -> dict[int, str]:
@@ -340,31 +353,42 @@ class ClusterModel:
         RunError
             If the model knows no such scene.
         """
+        standard = self.standardize(columns)
+        # Threads add up in the order in which they finish: with one, rows that are read together
+        # with others get the same bits.
+        with threadpool_limits(limits=1):
+            return np.asarray(standard @ self.projection)
+
+    def standardize(self, columns: Columns) -> NDArray[np.float64]:
+        """Return the columns of the model by the level and spread of their kind of scene.
+
+        Shape (n, C); raises as `project`.
+        """
         if columns.kind not in self.kinds:
             raise RunError(
                 f"the clusters know scenes of {' and of '.join(self.kinds)}, and this is one of "
                 f"{columns.kind}; expected the same bands and data type: fit clusters with it"
             )
         kind = self.kinds.index(columns.kind)
-        standard = (columns.select(self.names) - self.mean[kind]) / self.scale[kind]
-        # Threads add up in the order in which they finish: with one, rows that are read together
-        # with others get the same bits.
-        with threadpool_limits(limits=1):
-            return np.asarray(standard @ self.projection)
+        standard = columns.select(self.names) - self.mean[kind]
+        standard /= self.scale[kind]
+        return np.asarray(standard)
 
     def apply(self, table: Table) -> Assigned:
         """Find the cluster of each row."""
-        parts = [self._assign(rows) for rows in _batches(table)]
-        none = np.empty(0, dtype=np.float32)
-        return Assigned(
-            np.concatenate([np.empty(0, dtype=np.int64), *(part.cluster for part in parts)]),
-            np.concatenate([none, *(part.confidence for part in parts)]),
-            np.concatenate([none, *(part.distance for part in parts)]),
+        count, start = len(table), 0
+        found = Assigned(
+            np.empty(count, dtype=np.int64),
+            np.empty(count, dtype=np.float32),
+            np.empty(count, dtype=np.float32),
         )
-
-    def _assign(self, columns: Columns) -> Assigned:
-        cluster, confidence, distance = self._descend(self.project(columns), _TOP)
-        return Assigned(cluster, confidence.astype(np.float32), distance.astype(np.float32))
+        for columns in _batches(table):
+            rows = slice(start, start + len(columns))
+            cluster, confidence, distance = self._descend(self.project(columns), _TOP)
+            found.cluster[rows], found.confidence[rows] = cluster, confidence
+            found.distance[rows] = distance
+            start = rows.stop
+        return found
 
     def _descend(
         self, rows: NDArray[np.float64], parent: int
@@ -434,6 +458,7 @@ def fit_clusters(
     *,
     batch_size: int = BATCH_ROWS,
     passes: int | None = None,
+    raw: bool = False,
     fitted_with: str = "{}",
 ) -> ClusterModel:
     """Fit k-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) to weighted columns.
@@ -461,6 +486,8 @@ def fit_clusters(
     passes : int, optional
         Passes over all segments, from k-means++ on the first batch. If not given, mini-batches
         begin where k-means on a sample has settled, and pass until they settle too.
+    raw : bool
+        Whether the columns are compared as they are, neither standardised nor weighed.
     fitted_with : str
         Kept in the model as it is.
 
@@ -485,9 +512,11 @@ def fit_clusters(
     kinds = tuple(dict.fromkeys(table.kind for table in tables))
     # Threads add up in the order in which they finish: with one, the same run gives the same bits.
     with threadpool_limits(limits=1):
-        scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
-        mean = np.stack([scaler.mean_ for scaler in scalers])
-        scale = np.stack([scaler.scale_ for scaler in scalers])
+        mean, scale = np.zeros((len(kinds), len(names))), np.ones((len(kinds), len(names)))
+        if not raw:
+            scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
+            mean = np.stack([scaler.mean_ for scaler in scalers])
+            scale = np.stack([scaler.scale_ for scaler in scalers])
         standard = ClusterModel(
             features=tuple(tables[0].features),
             names=names,
@@ -503,8 +532,10 @@ def fit_clusters(
             colors=default_colors(clusters),
             fitted_with=fitted_with,
         )
-        projection = group_projection(names, _covariance(standard, tables))
-        projected = replace(standard, projection=projection)
+        projected = standard
+        if not raw:
+            projection = group_projection(names, _covariance(standard, tables))
+            projected = replace(standard, projection=projection)
         size = max(batch_size, clusters)
         fitted = replace(
             projected, centers=_centers(projected, tables, clusters, seed, size, passes)
@@ -545,7 +576,7 @@ def _covariance(standard: ClusterModel, tables: Sequence[Table]) -> NDArray[np.f
     total, count = np.zeros((len(standard.names),) * 2), 0
     for table in tables:
         for columns in _batches(table):
-            rows = standard.project(columns)
+            rows = standard.standardize(columns)
             total += rows.T @ rows
             count += len(rows)
     return total / count
@@ -616,21 +647,36 @@ def _shuffled_batches(
     batch takes what is left, so that none is small.
     """
     runs = [
-        (table, start, min(start + _RUN_ROWS, len(table)))
-        for table in tables
+        (place, start, min(start + _RUN_ROWS, len(table)))
+        for place, table in enumerate(tables)
         for start in range(0, len(table), _RUN_ROWS)
     ]
     left = sum(len(table) for table in tables)
-    batch: list[NDArray[np.float64]] = []
+    batch: list[tuple[int, int, int]] = []
     rows = 0
     for index in rng.permutation(len(runs)):
-        table, start, stop = runs[index]
-        batch.append(model.project(table.read(start, stop)))
+        _, start, stop = runs[index]
+        batch.append(runs[index])
         rows += stop - start
         left -= stop - start
         if (rows >= size and left >= size) or not left:
-            yield np.concatenate(batch)
+            yield _project_runs(model, tables, batch)
             batch, rows = [], 0
+
+
+def _project_runs(
+    model: ClusterModel, tables: Sequence[Table], runs: Sequence[tuple[int, int, int]]
+) -> NDArray[np.float64]:
+    """Project runs of rows: (place of their table, start, stop).
+
+    All runs of a table at once, for by themselves they are too short to be quick.
+    """
+    projected = []
+    for place in sorted({place for place, _, _ in runs}):
+        parts = [tables[place].read(start, stop) for of, start, stop in runs if of == place]
+        values = np.concatenate([part.values for part in parts])
+        projected.append(model.project(replace(parts[0], values=values)))
+    return np.concatenate(projected)
 
 
 def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -180,6 +180,10 @@ def _texture(segments: Described, _: Sequence[str]) -> Named:
 
 
 def _context(segments: Described, bands: Sequence[str]) -> Named:
+    """Mean of each band around the segment's pixels, in Gaussian windows, itself included.
+
+    Neighbouring segments count by what of them lies nearby, and not one by one.
+    """
     names = [f"context.{band}.{scale:g}" for scale in CONTEXT_SCALES for band in bands]
     means = segments.sums.mean_of(segments.sums.context_sums)
     return dict(zip(names, means.T, strict=True))

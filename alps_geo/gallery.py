@@ -118,7 +118,8 @@ def make_gallery(
         for record in run.record["clusters"]
         for typical, doubtful in [chosen[record["cluster"]]]
     ]
-    write_gallery_page(page, str(path), [scene.name for scene in scenes.values()], clusters)
+    names = [scene.name for scene in scenes.values()]
+    write_gallery_page(page, str(path), run.model.stamp, names, clusters)
 
 
 def _scenes(run: FinishedRun) -> list[dict[str, Any]]:

@@ -255,6 +255,7 @@ def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:
         settings.seed,
         batch_size=settings.batch_size,
         passes=settings.passes,
+        raw=settings.compare == "raw",
         fitted_with=json.dumps({"settings": made_with, "sam_sha256": run.sha256}),
     )
 

@@ -215,6 +215,16 @@ def _labelled_share(results: Sequence[SceneResults]) -> float:
     return sum(int(result.cluster_pixels.sum()) for result in results) / valid
 
 
+def legend_records(
+    model: ClusterModel, records: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Give what `cluster_records` made the names and colours of a model with the same clusters."""
+    return [
+        {**record, "name": model.legend.get(cluster, ""), "color": _css(color)}
+        for record, (cluster, color) in zip(records, model.palette.items(), strict=True)
+    ]
+
+
 def cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> list[dict[str, Any]]:
     """Describe each cluster over all scenes, as ``clusters`` in ``run.json``."""
     pixels = np.sum([result.cluster_pixels for result in results], axis=0)
@@ -227,10 +237,14 @@ def cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> lis
         {
             "cluster": cluster,
             "name": model.legend.get(cluster, ""),
-            "color": "#{:02x}{:02x}{:02x}".format(*color),
+            "color": _css(color),
             "segments": int(segments[place]),
             "area": float(area[place]),
             "share": float(pixels[place] / valid),
         }
         for place, (cluster, color) in enumerate(model.palette.items())
     ]
+
+
+def _css(color: Sequence[int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)

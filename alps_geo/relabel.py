@@ -4,6 +4,9 @@ A change is noted in the run folder first, with the cluster model that it leads 
 result is written again from that model, then the model itself and the record; then the note goes. A
 change that is cut short is taken up from its note, whatever command comes next, so that results
 never stay half changed and no change is made twice.
+
+Names and colours move no segment: they leave pixels, where they need no other colours, and
+everything that is counted as they are.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from PIL import ImageColor
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.finished import read_finished, read_model
-from alps_geo.outputs.results import check_rewritable, rewrite_results
-from alps_geo.record import cluster_records, to_json
+from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
+from alps_geo.record import cluster_records, legend_records, to_json
 from alps_geo.scene.kind import scene_name
-from alps_geo.store import RunFolder
+from alps_geo.store import GALLERY, Change, RunFolder
 from alps_geo.tables import open_table, read_segments
 
 if TYPE_CHECKING:
@@ -31,8 +34,17 @@ if TYPE_CHECKING:
     from alps_geo.outputs.results import SceneResults
 
 
-def name_clusters(path: Path, names: Mapping[int, str]) -> dict[str, Any]:
+def name_clusters(path: Path, names: Mapping[int, str], seen: str | None = None) -> dict[str, Any]:
     """Give clusters of a finished run names, in all its results; an empty one takes a name away.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The run folder.
+    names : mapping of int to str
+        Name of each cluster id.
+    seen : str, optional
+        `ClusterModel.stamp` of the clusters that the names were thought out for.
 
     Returns
     -------
@@ -42,11 +54,22 @@ def name_clusters(path: Path, names: Mapping[int, str]) -> dict[str, Any]:
     Raises
     ------
     RunError
-        If there is no finished run or no such cluster, if a name is not one line of text, if
-        another process is at work in the folder, or if a result cannot be read or written.
+        If there is no finished run or no such cluster, if the clusters are others than those that
+        were seen, if a name is not one line of text, if another process is at work in the folder,
+        or if a result cannot be read or written.
     """
     words = ["name", *(f"{cluster}={name}" for cluster, name in names.items())]
-    return _change(path, words, lambda run: run.model.named(names))
+
+    def alter(run: FinishedRun) -> ClusterModel:
+        if seen not in (None, run.model.stamp):
+            raise RunError(
+                f"{path}: these names are for clusters that have been merged, split or fitted anew "
+                "since the gallery was made; make it anew with alps-geo clusters gallery, or leave "
+                "out --seen if the numbers still mean the same"
+            )
+        return run.model.named(names)
+
+    return _change(path, words, alter)
 
 
 def merge_clusters(path: Path, clusters: Sequence[int], name: str | None = None) -> dict[str, Any]:
@@ -113,27 +136,41 @@ def _change(
     folder, command = RunFolder(path), shlex.join(words)
     folder.record()  # holding the folder would make it
     with folder.held():
-        stopped = folder.stopped_change()
+        stopped = folder.change()
         if stopped is not None:
-            record = _carry_out(folder)
-            if stopped == command:
+            record = _carry_out(folder, stopped)
+            if stopped.command == command:
                 return record
         run = read_finished(folder)
         changed = alter(run)
         for scene in run.tables:
             check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
-        folder.begin_change(command, changed.to_bytes())
-        return _carry_out(folder)
+        moves_segments = changed.stamp != run.model.stamp or not all(
+            (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
+        )
+        change = Change(command, run.record.get("changes", []), moves_segments)
+        folder.begin_change(change, changed.to_bytes())
+        return _carry_out(folder, change)
 
 
-def _carry_out(folder: RunFolder) -> dict[str, Any]:
+def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
     """Make the change that is noted."""
     record, model = folder.record(), read_model(folder.changed_model_path)
-    results = [_rewrite(folder, scene["name"], scene["path"], model) for scene in record["scenes"]]
+    scenes = [(scene["name"], scene["path"]) for scene in record["scenes"]]
+    if change.moves_segments:
+        results = [_rewrite(folder, name, path, model) for name, path in scenes]
+        record["clusters"] = cluster_records(model, results)
+    else:
+        for name, path in scenes:
+            kept = folder.segments_folder(name)
+            rewrite_legends(folder.scene_folder(name), kept, scene_name(path), model)
+        record["clusters"] = legend_records(model, record["clusters"])
     write_bytes(folder.model_path, model.to_bytes())
-    record["clusters"] = cluster_records(model, results)
+    record["changes"] = [*change.earlier, change.command]
     write_bytes(folder.record_path, to_json(record))
     with run_errors(folder.change_path):
+        # It shows clusters as they are no more.
+        (folder.path / GALLERY).unlink(missing_ok=True)
         if (plan := folder.plan()) is not None:
             folder.sweep(plan)
         folder.end_change()

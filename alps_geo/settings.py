@@ -15,6 +15,7 @@ from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
 
 FILLS = ("none", "superpixels")
+COMPARES = ("weighed", "raw")
 FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
 _TIMM = "timm:"
 DEFAULT_CLUSTERS = 24
@@ -33,6 +34,7 @@ SEGMENT_SETTINGS = (
     "fill",
     "min_area",
     "timm_checkpoint",
+    "compare",
 )
 """What decides how segments come about, on any scene: a cluster model goes with one way."""
 
@@ -47,6 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "fill": "none",
         "min_area": 1,
         "features": "sam",
+        "compare": "raw",
     }
 }
 """Settings that go together; ``alps`` is the published recipe (arXiv 2406.10855, section 4)."""
@@ -103,8 +106,13 @@ class LabelSettings:
     min_area : int
         Segments of fewer pixels join their largest neighbour; without a fill they are dropped.
     features : str
-        What the clusters compare: some of `FEATURES`, joined by a plus sign; ``timm:NAME`` among
-        them stands for the features of a backbone of timm.
+        What the clusters compare: some of `FEATURES`, joined by a plus sign. ``context`` is means
+        of the bands around each pixel, in Gaussian windows, not features of neighbouring segments.
+        ``timm:NAME`` among them stands for the features of a backbone of timm.
+    compare : str
+        One of `COMPARES`: weighed compares standardised columns, each group of them by its weight,
+        and embeddings by their principal components and without what they say about the place in
+        the tile; raw compares all columns as they are, as ALPS does.
     timm_checkpoint : str or None
         File with the backbone's weights; None for those that timm downloads.
     simplify : float
@@ -139,6 +147,7 @@ class LabelSettings:
     fill: str = "superpixels"
     min_area: int = 16
     features: str = "sam+spectral+texture+context"
+    compare: str = "weighed"
     timm_checkpoint: str | None = None
     simplify: float = 0.0
 
@@ -147,6 +156,7 @@ class LabelSettings:
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("fill", self.fill, FILLS)
+        _one_of("compare", self.compare, COMPARES)
         others = [name for name in self.feature_names if not name.startswith(_TIMM)]
         for name in others:
             _one_of("features", name, (*FEATURES, f"{_TIMM}NAME"))

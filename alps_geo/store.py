@@ -4,6 +4,7 @@
 
     DIR/run.json                              what was run on what; written last
     DIR/clusters.npz                          the cluster model
+    DIR/gallery.html, suggest.png             what was asked to be seen of the clusters
     DIR/<scene>/labels.tif, ...               the results
     DIR/.tiles/run.json                       what is being run, from the first moment on
     DIR/.tiles/lock                           held while a run is at work here
@@ -57,6 +58,9 @@ ARRAYS = tuple(
 """What the file of a tile holds: every field of `Fragments`, and of the sums in it."""
 
 _OUTLINES = tuple(field.name for field in fields(Outlines))
+
+GALLERY, SUGGESTION = "gallery.html", "suggest.png"
+"""What `alps-geo clusters` shows of a run, in its folder: true as long as its clusters are."""
 
 _KEY_DIGITS = 16
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -241,6 +245,25 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How the clusters of a finished run are being changed.
+
+    Attributes
+    ----------
+    command : str
+        What the user typed after ``alps-geo clusters``.
+    earlier : list of str
+        The changes that were made before, likewise.
+    moves_segments : bool
+        Whether segments get other clusters, and not the clusters other names or colours alone.
+    """
+
+    command: str
+    earlier: list[str]
+    moves_segments: bool
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """A folder that holds the results of one run and the tiles they come from."""
 
@@ -305,17 +328,14 @@ class RunFolder:
         Raises
         ------
         RunError
-            If the folder is a file, or if a change of the clusters was stopped there.
+            If the folder is a file.
         """
         self._check_folder()
         plan, record = self.plan(), self._record()
         if plan is None or plan.run != run or record is None or record.get("failed"):
             return None
-        if (change := self.stopped_change()) is not None:
-            raise RunError(
-                f"{self.path}: alps-geo clusters {change} was stopped here; give that command "
-                "again to finish it, or --force to label anew with clusters of no name"
-            )
+        if self.stopped_change() is not None:
+            return None
         return record if all((self.path / name).exists() for name in plan.files) else None
 
     @contextmanager
@@ -323,26 +343,27 @@ class RunFolder:
         """Hold the folder for a run, so that no other can use it, and ready it.
 
         What a killed run left half-written goes, and so do tiles that the run has no use for,
-        notes of failures, and the results of another run.
+        notes of failures, and the results of another run. Its cluster model stays until there is
+        another, for it may be the one that is to be applied.
 
         Parameters
         ----------
         plan : Plan
             What is to be run.
         overwrite : bool
-            Whether another run's results may be replaced.
+            Whether another run's results may be replaced, and clusters that a user has changed.
         force : bool
-            Whether tiles that are done are to be done again.
+            Whether tiles that are done are to be done again, and such clusters be replaced.
 
         Raises
         ------
         RunError
-            If another process is running here, or if the folder holds another run and `overwrite`
-            is False, or cannot be written.
+            If another process is running here, or if the folder cannot be written, or holds what
+            may not be replaced.
         """
-        self._check_claim(plan, overwrite=overwrite)
+        self._check_claim(plan, overwrite=overwrite, force=force)
         with self._locked("stop it, or choose another --out"):
-            self._check_claim(plan, overwrite=overwrite)
+            self._check_claim(plan, overwrite=overwrite, force=force)
             with run_errors(self.path):
                 self._clear(plan, force=force)
             write_bytes(self._plan_path, json.dumps(asdict(plan)).encode())
@@ -378,12 +399,17 @@ class RunFolder:
 
     def stopped_change(self) -> str | None:
         """Return the command that was changing the clusters here when it was stopped, if any."""
+        change = self.change()
+        return None if change is None else change.command
+
+    def change(self) -> Change | None:
+        """Return what was begun here by `begin_change` and not ended, if anything."""
         try:
-            return str(json.loads(self.change_path.read_bytes())["command"])
+            return Change(**json.loads(self.change_path.read_bytes()))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def begin_change(self, command: str, model: bytes) -> None:
+    def begin_change(self, change: Change, model: bytes) -> None:
         """Note what the clusters are changed to: from here on the change is sure to be made.
 
         Raises
@@ -393,7 +419,7 @@ class RunFolder:
         """
         with replacing(self.change_path) as part, run_errors(self.change_path):
             part.with_name(self.changed_model_path.name).write_bytes(model)
-            part.write_text(json.dumps({"command": command}), encoding="utf-8")
+            part.write_text(json.dumps(asdict(change)), encoding="utf-8")
 
     def end_change(self) -> None:
         """Forget the change, which is made, or of a run that is about to be replaced."""
@@ -450,17 +476,50 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file, expected a folder; choose another --out")
 
-    def _check_claim(self, plan: Plan, *, overwrite: bool) -> None:
+    def _check_claim(self, plan: Plan, *, overwrite: bool, force: bool) -> None:
         self._check_folder()
         found = self.plan()
-        # A fit leaves nothing here that could be lost: its model lies elsewhere.
-        theirs = self.record_path.exists() if found is None else found.run != plan.run
-        theirs = theirs and (found is None or bool(found.files))
+        if found is None:
+            theirs = self.record_path.exists()
+        else:
+            theirs = found.run != plan.run and self._has_more(found, plan)
         if theirs and not overwrite:
             raise RunError(
                 f"{self.path} holds another run (other scenes, settings or version); "
-                "choose another --out, or replace it with --overwrite"
+                f"choose another --out, or replace it with --overwrite{self._what_is_lost()}"
             )
+        if overwrite or force:
+            return
+        if (change := self.stopped_change()) is not None:
+            raise RunError(
+                f"{self.path}: alps-geo clusters {change} was stopped here; give that command "
+                "again to finish it, or --overwrite to label anew with clusters of no name"
+            )
+        if lost := self._what_is_lost():
+            raise RunError(f"{self.path} is to be labelled anew, with clusters of its own{lost}")
+
+    def _has_more(self, found: Plan, plan: Plan) -> bool:
+        """Whether a plan has come to anything that another has no use for.
+
+        A fit leaves nothing here that could be lost: its model lies elsewhere.
+        """
+        kept = {scene.tiles_folder for scene in plan.scenes}
+        return bool(found.files) and (
+            any((self.path / name).exists() for name in found.files)
+            or any(scene.tiles_folder not in kept for scene in found.scenes)
+        )
+
+    def _what_is_lost(self) -> str:
+        """Say what new clusters would replace and no command can bring back, and how to keep it."""
+        changes = (self._record() or {}).get("changes", [])
+        if not changes:
+            return ""
+        more = "" if len(changes) == 1 else f", and {len(changes) - 1} before"
+        return (
+            f"; the clusters there were changed by hand (alps-geo clusters {changes[-1]}{more}): "
+            f"alps-geo apply with --clusters-from {self.model_path} --overwrite keeps them, "
+            "alps-geo label with --overwrite lets them go"
+        )
 
     @contextmanager
     def _locked(self, remedy: str) -> Iterator[None]:
@@ -491,7 +550,11 @@ class RunFolder:
         self.end_change()
         if old is None or old.run != plan.run:
             named = old.files if old is not None else (record or {}).get("files", ())
-            self._remove_results(named)
+            stays = {self.model_path.name} & set(plan.files)
+            self._remove_results([name for name in named if name not in stays])
+        if old is not None or record is not None:
+            for name in (GALLERY, SUGGESTION):
+                (self.path / name).unlink(missing_ok=True)
         used = set() if force else {scene.tiles_folder for scene in plan.scenes}
         for folder in sorted(self._tiles_path.iterdir()):
             if folder.is_dir() and folder.name not in used:

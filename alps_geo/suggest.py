@@ -41,6 +41,10 @@ DEFAULT_RANGE = (4, 60)
 _BEND = 0.9
 """The bend goes on where the curve lies at least this share as deep as at its deepest."""
 
+_NO_STRUCTURE = 0.25
+"""Silhouettes up to this mean no substantial structure (Kaufman and Rousseeuw 1990, doi
+10.1002/9780470316801)."""
+
 _NO_INERTIA = 1e-9
 
 
@@ -82,6 +86,8 @@ class Suggestion:
         The number.
     reason : str
         One sentence.
+    caveat : str
+        What the number cannot say; sentences.
     segments, sample : int
         Segments in the run, and how many of them were looked at.
     tried : tuple of Tried
@@ -90,6 +96,7 @@ class Suggestion:
 
     clusters: int
     reason: str
+    caveat: str
     segments: int
     sample: int
     tried: tuple[Tried, ...]
@@ -112,7 +119,9 @@ def suggest_clusters(
     """Try numbers of clusters on the segments of a finished run, and recommend one.
 
     Segments are compared as the run's own clusters compare them. Of the numbers at the bend of the
-    inertia, where more clusters begin to explain little more, the most stable is recommended.
+    inertia, where more clusters begin to explain little more, the most stable is recommended. All
+    three curves say how segments lie among each other; none knows the classes of a map, in which
+    more clusters are never less pure.
 
     Parameters
     ----------
@@ -146,7 +155,8 @@ def suggest_clusters(
     listen(len(numbers), len(numbers))
     clusters, reason = recommend(tried)
     total = sum(len(table) for table in tables)
-    suggestion = Suggestion(clusters, reason, total, len(rows), tuple(tried))
+    chosen = next(each for each in tried if each.clusters == clusters)
+    suggestion = Suggestion(clusters, reason, caveat(chosen), total, len(rows), tuple(tried))
     if picture is not None:
         write_curves(picture, _curves(suggestion), mark=clusters, across="clusters")
     return suggestion
@@ -219,6 +229,18 @@ def recommend(tried: Sequence[Tried]) -> tuple[int, str]:
         f"of the numbers at the bend of the inertia ({bend[0].clusters} to {bend[-1].clusters}), "
         f"where more clusters begin to explain little more, {best.clusters} gives the most similar "
         f"clusters on two halves of the segments (adjusted Rand {best.stability:.2f})"
+    )
+
+
+def caveat(chosen: Tried) -> str:
+    """Say what the recommended number cannot, and whether there is a right one at all."""
+    blurred = (
+        f"No number stands out, for segments form no clear groups (silhouette "
+        f"{chosen.silhouette:.2f}; {_NO_STRUCTURE} and less is no structure to speak of). "
+    )
+    return (blurred if chosen.silhouette <= _NO_STRUCTURE else "") + (
+        "This is about how segments lie and not about your classes: a map of more clusters "
+        "usually fits them better, with more to name and to merge."
     )
 
 

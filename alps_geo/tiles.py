@@ -92,6 +92,7 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "masks": asdict(settings.mask_settings),
             "max_mask_area": settings.max_mask_area,
             "fill": settings.fill,
+            "compare": settings.compare,
             "backbone": settings.backbone,
             "timm_checkpoint": file_identity(settings.timm_checkpoint),
         }
@@ -237,12 +238,14 @@ class _TileWork:
         masks = sam.generate_masks(
             self.model, pixels.image, self._settings.mask_settings, pixels.valid, embedding
         )
-        placeless = sam.without_place(masks.embedding, self._place)
+        if self._settings.compare != "raw":
+            placeless = sam.without_place(masks.embedding, self._place)
+            masks = replace(masks, embedding=placeless)
         return cut_fragments(
             job.grid,
             tile,
             pixels,
-            replace(masks, embedding=placeless),
+            masks,
             job.scale,
             max_mask_area=self._settings.max_mask_area,
             fill=self._settings.fill == "superpixels",

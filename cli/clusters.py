@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,8 @@ import typer
 from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alps_geo.suggest import Suggestion
 
 clusters = typer.Typer(
@@ -44,6 +47,14 @@ def name(
             help='Names from a file: CSV lines such as 3,water, or JSON such as {"3": "water"}.',
         ),
     ] = None,
+    seen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAMP",
+            help="Refuse if the clusters are not those any more that a gallery showed, which puts "
+            "their stamp here.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -55,13 +66,15 @@ def name(
     given = _pairs(names or [], "ID=NAME")
     if not given and file is None:
         raise typer.BadParameter("give names, such as 3=water, or a --from file", param_hint="NAME")
-    with reported_errors(debug=debug, on_stop=ON_STOP):
+
+    def work() -> dict[str, Any]:
         from alps_geo.evaluate.names import read_class_names
         from alps_geo.relabel import name_clusters
 
         read = {} if file is None else read_class_names(file)
-        record = name_clusters(run, read | given)
-    _report(record, run, quiet=quiet, as_json=as_json)
+        return name_clusters(run, read | given, seen)
+
+    _change(run, work, quiet=quiet, as_json=as_json, debug=debug)
 
 
 @clusters.command()
@@ -84,11 +97,13 @@ def merge(
 
     All other clusters keep their ids.
     """
-    with reported_errors(debug=debug, on_stop=ON_STOP):
+
+    def work() -> dict[str, Any]:
         from alps_geo.relabel import merge_clusters
 
-        record = merge_clusters(run, ids, name)
-    _report(record, run, quiet=quiet, as_json=as_json)
+        return merge_clusters(run, ids, name)
+
+    _change(run, work, quiet=quiet, as_json=as_json, debug=debug)
 
 
 @clusters.command()
@@ -106,11 +121,13 @@ def split(
     The largest part keeps id, name and colour, the others get ids after the highest. No segment of
     another cluster moves, in no scene that the model is applied to.
     """
-    with reported_errors(debug=debug, on_stop=ON_STOP):
+
+    def work() -> dict[str, Any]:
         from alps_geo.relabel import split_cluster
 
-        record = split_cluster(run, cluster, into, seed)
-    _report(record, run, quiet=quiet, as_json=as_json)
+        return split_cluster(run, cluster, into, seed)
+
+    _change(run, work, quiet=quiet, as_json=as_json, debug=debug)
 
 
 @clusters.command()
@@ -126,11 +143,13 @@ def recolor(
 ) -> None:
     """Give clusters other colours, as CSS writes them."""
     given = _pairs(colors, "ID=COLOUR")
-    with reported_errors(debug=debug, on_stop=ON_STOP):
+
+    def work() -> dict[str, Any]:
         from alps_geo.relabel import recolor_clusters
 
-        record = recolor_clusters(run, given)
-    _report(record, run, quiet=quiet, as_json=as_json)
+        return recolor_clusters(run, given)
+
+    _change(run, work, quiet=quiet, as_json=as_json, debug=debug)
 
 
 @clusters.command()
@@ -166,8 +185,9 @@ def suggest(
 
     For each number: how near segments are to their centres (inertia), how well clusters are
     apart (silhouette), and how alike clusters are that two halves of the segments give
-    (stability). `alps-geo label` with that --clusters and --overwrite then takes seconds. It is a
-    number to begin with: too many clusters can be merged, of too few some can be split.
+    (stability). None of them knows the classes of a map: it is a number to begin with. With more
+    clusters each is purer, and too many are easily merged. `alps-geo label` with another --clusters
+    and --overwrite takes seconds.
     """
     low, high, step = _range(span)
     picture = out or run / "suggest.png"
@@ -249,6 +269,7 @@ def _print_suggestion(found: Suggestion, picture: Path) -> None:
     console = Console()
     console.print(table)
     console.print(f"[bold]{found.clusters} clusters[/]: {found.reason}.", highlight=False)
+    console.print(found.caveat, highlight=False)
     console.print(str(picture), soft_wrap=True, highlight=False, markup=False)
 
 
@@ -267,10 +288,24 @@ def _pairs(texts: list[str], form: str) -> dict[int, str]:
     return found
 
 
-def _report(record: dict[str, Any], run: Path, *, quiet: bool, as_json: bool) -> None:
+def _change(
+    run: Path, work: Callable[[], dict[str, Any]], *, quiet: bool, as_json: bool, debug: bool
+) -> None:
+    """Change clusters, and print what has come of it."""
+    with reported_errors(debug=debug, on_stop=ON_STOP):
+        from alps_geo.store import GALLERY
+
+        page = run / GALLERY
+        shown = page.exists()
+        record = work()
     if as_json:
         typer.echo(json.dumps(record, indent=2))
     elif not quiet:
         from alps_geo_cli.summary import print_summary
 
         print_summary(record, run)
+        if shown:
+            again = shlex.join(["alps-geo", "clusters", "gallery", str(run)])
+            typer.echo(
+                f"{page} showed the clusters as they were, and is gone; {again} makes it anew"
+            )

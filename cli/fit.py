@@ -86,8 +86,9 @@ def fit(
     if as_json:
         typer.echo(json.dumps(record, indent=2))
     elif not quiet:
+        number = len(record["scenes"])
         typer.echo(
             f"{out}: {record['clusters']} clusters, fitted to {record['segments']} segments of "
-            f"{len(record['scenes'])} scenes"
+            f"{number} scene{'s' if number > 1 else ''}"
         )
     end_with_failures(record, "are not part of the fit")

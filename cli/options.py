@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 
 import typer
 
-from alps_geo.settings import DEFAULT_CLUSTERS, FEATURES, LabelSettings
+from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo_cli.config import read_config, read_model_settings, read_preset
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -69,8 +69,9 @@ Config = Annotated[
 Preset = Annotated[
     Literal["alps"] | None,
     typer.Option(
-        help="Settings that go together: alps is the published recipe, SAM's masks and features "
-        "alone with its gate, 46 clusters, one pass. Other options win.",
+        help="Settings that go together: alps is the published recipe, SAM's masks with its "
+        "thresholds and a gate of 0.3, their raw features alone, 46 clusters, batches of 512 in "
+        "one pass, no fill. Other options win.",
         is_eager=True,
         callback=read_preset,
         rich_help_panel=CLUSTERING,
@@ -234,12 +235,21 @@ def _settings(
         str,
         typer.Option(
             metavar="A+B+...",
-            help="What the clusters compare: some of "
-            + ", ".join(FEATURES)
-            + ", and timm:NAME for a backbone of timm.",
+            help="What the clusters compare, some of: sam (SAM's embedding), spectral (means of "
+            "the bands, NDVI, NDWI), spread (of the bands inside), texture, context (means of the "
+            "bands around, in Gaussian windows of 8 and 16 px), shape, timm:NAME (a backbone of "
+            "timm).",
             rich_help_panel=CLUSTERING,
         ),
     ] = DEFAULT.features,
+    compare: Annotated[
+        Literal["weighed", "raw"],
+        typer.Option(
+            help="weighed: standardised features, each group by its weight, embeddings by their "
+            "principal components and without the place in the tile; raw: features as they are.",
+            rich_help_panel=CLUSTERING,
+        ),
+    ] = "weighed",
     timm_checkpoint: Annotated[
         str | None,
         typer.Option(

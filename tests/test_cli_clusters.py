@@ -183,7 +183,10 @@ def test_taking_back_what_was_changed_gives_the_same_bytes(run: Path, finished: 
     clusters("name", run, "2=")
     assert_consistent(run)
     # SQLite counts changes; what the layer holds is compared by the other tests.
-    assert differing(run, finished) == {f"{name}/segments.gpkg" for name in SCENES}
+    assert differing(run, finished) == {"run.json"} | {f"{n}/segments.gpkg" for n in SCENES}
+    before, after = (json.loads((folder / "run.json").read_text()) for folder in (finished, run))
+    made = ["name 2=water", "recolor 2=teal", f"recolor '2={color}'", "name 2="]
+    assert after == before | {"changes": made}
 
 
 def test_merged_clusters_are_one_in_all_scenes(run: Path, finished: Path) -> None:
@@ -265,6 +268,63 @@ def test_a_finished_run_stays_finished_with_its_names(run: Path) -> None:
     assert record(run)[2]["name"] == "water"
 
 
+@pytest.mark.parametrize("change", [("name", "2=water"), ("merge", "2", "3")])
+def test_clusters_changed_by_hand_are_not_replaced_unasked(
+    run: Path, change: tuple[str, ...]
+) -> None:
+    """A tile that failed would be tried again, and the clusters be fitted anew."""
+    clusters(change[0], run, *change[1:])
+    found = json.loads((run / "run.json").read_text())
+    found["failed"] = [{"row": 0}]
+    (run / "run.json").write_text(json.dumps(found))
+    before = contents(run)
+    for more in ((), ("--seed", "5")):
+        outcome = alps_geo(*LABEL, *CLUSTERS, "--out", run, *more, "--quiet")
+        assert outcome.exit_code == 1
+        assert outcome.stderr.count("\n") == 1
+        assert f"changed by hand (alps-geo clusters {' '.join(change)})" in outcome.stderr
+        assert contents(run) == before
+    model = run / "clusters.npz"
+    assert f"apply with --clusters-from {model} --overwrite keeps them" in outcome.stderr
+    kept = alps_geo("apply", *LABEL[1:], "--out", run, "--clusters-from", model, "--overwrite")
+    assert kept.exit_code == 0, kept.stderr
+    assert model.read_bytes() == before["clusters.npz"]
+    assert_consistent(run)
+
+
+def test_a_model_that_is_applied_where_it_lies_outlives_a_stop(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clusters("name", run, "2=water")
+    model = run / "clusters.npz"
+    again = ("apply", *LABEL[1:], "--out", run, "--clusters-from", model, "--overwrite", "--quiet")
+    with monkeypatch.context() as stopping:
+        stopping.setattr("alps_geo.pipeline.label_tiles", raise_killed)
+        with pytest.raises(Killed):
+            alps_geo(*again)
+    assert not (run / "run.json").exists()
+    assert alps_geo(*again).exit_code == 0
+    assert record(run)[2]["name"] == "water"
+
+
+def raise_killed(*_: object, **__: object) -> None:
+    raise Killed
+
+
+def test_pictures_of_clusters_do_not_outlive_them(run: Path) -> None:
+    for page in ("gallery.html", "suggest.png"):
+        (run / page).write_text("drawn before")
+    outcome = alps_geo("clusters", "name", run, "2=water")
+    assert f"{run / 'gallery.html'} showed the clusters as they were, and is gone" in outcome.stdout
+    # Names do not bear on how many clusters there should be.
+    assert [(run / page).exists() for page in ("gallery.html", "suggest.png")] == [False, True]
+    (run / "gallery.html").write_text("drawn before")
+    replaced = alps_geo(*LABEL, "--clusters", "4", "--out", run, "--overwrite", "--quiet")
+    assert replaced.exit_code == 0
+    assert not (run / "gallery.html").exists()
+    assert not (run / "suggest.png").exists()
+
+
 def test_another_run_in_the_folder_leaves_nothing_of_the_names(run: Path) -> None:
     clusters("name", run, "2=water")
     replaced = alps_geo(*LABEL, "--clusters", "4", "--out", run, "--overwrite")
@@ -330,6 +390,23 @@ def test_a_killed_change_is_finished_once_by_the_same_command(
     assert json.loads(alps_geo("status", run, "--json").stdout)["state"] == "finished"
     # It was made, so now there is no 5 any more.
     assert alps_geo("clusters", MERGE[0], run, *MERGE[1:]).exit_code == 1
+
+
+@pytest.mark.parametrize("moves", [2, 5, 8])
+def test_killed_colours_are_finished_by_the_next_command(
+    run: Path, finished: Path, kill_after: Callable[[int], None], moves: int
+) -> None:
+    clusters("name", run, "2=water", "3=road")
+    kill_after(moves)
+    with pytest.raises(Killed):
+        alps_geo("clusters", "recolor", run, "2=teal")
+    kill_after(100)
+    clusters("name", run, "3=path")
+    assert_consistent(run)
+    assert record(run)[2]["color"] == "#008080"
+    assert read_model(run / "clusters.npz").legend == {2: "water", 3: "path"}
+    for name in SCENES:
+        np.testing.assert_array_equal(labels(run, name), labels(finished, name))
 
 
 def test_a_killed_change_is_finished_before_another_is_made(
@@ -543,6 +620,15 @@ def test_the_command_on_the_page_gives_the_names_that_stand_there(run: Path) -> 
     assert program == "alps-geo"
     assert alps_geo(*arguments).exit_code == 0
     assert read_model(run / "clusters.npz").legend == names
+    clusters("recolor", run, "2=teal")
+    assert alps_geo(*arguments).exit_code == 0
+    # They were thought out for clusters that are no more, though all their numbers are there.
+    clusters("split", run, 4, "--into", 2)
+    before = contents(run)
+    outcome = alps_geo(*arguments)
+    assert outcome.exit_code == 1
+    assert "merged, split or fitted anew since the gallery was made" in outcome.stderr
+    assert contents(run) == before
 
 
 def test_segments_are_outlined_where_they_are(run: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 import rasterio
 from helpers import DATA, alps_geo
 
+from alps_geo.finished import read_model
+
 LANDSAT = DATA / "landsat5_int16_1band.tif"
 NEON = DATA / "neon_osbs_10cm.tif"
 QUICK = ("--tile-size", "352", "--points-per-side", "4")
@@ -133,7 +135,12 @@ def test_the_preset_is_the_published_recipe_and_typed_options_win(tmp_path: Path
         "none",
         0.3,
     )
-    assert (settings["passes"], settings["batch_size"]) == (1, 512)
+    assert (settings["passes"], settings["batch_size"], settings["compare"]) == (1, 512, "raw")
+    model = read_model(out / "clusters.npz")
+    # Means of the encoder's own features, which are about a tenth wide: not standardised ones.
+    assert model.centers.shape == (2, 256)
+    assert (model.mean == 0).all()
+    assert (model.scale == 1).all()
     assert (settings["clusters"], settings["stability_score_thresh"]) == (2, 0.8)
     assert 0 < record["labelled_share"] < 1
     assert set(np.unique(labels(out, NEON))) == {0, 1, 2}

@@ -92,6 +92,30 @@ def test_a_group_counts_by_its_weight_and_not_by_its_columns() -> None:
         assert np.sqrt(outcome.var(axis=0).sum()) == pytest.approx(WEIGHTS[group])
 
 
+def test_raw_columns_are_compared_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    wide = np.where(np.arange(200) < 100, 0.0, 1000.0) + rng.normal(size=200)
+    narrow = np.where(np.arange(200) % 2 == 0, 0.0, 0.1)
+    columns = table(np.stack([narrow, narrow, narrow, wide], axis=1))
+    areas = [np.ones(200, int)]
+    weighed = fit_clusters([columns], areas, 2, 0).apply(columns)
+    raw = fit_clusters([columns], areas, 2, 0, raw=True)
+    assert adjusted_rand_score(np.arange(200) % 2, weighed.cluster) == 1
+    found = raw.apply(columns)
+    assert adjusted_rand_score(np.arange(200) < 100, found.cluster) == 1
+    center = columns.values[found.cluster == 1].mean(axis=0)
+    np.testing.assert_allclose(raw.centers[0], center, rtol=1e-6)
+
+
+def test_a_stamp_tells_clusters_apart_and_not_their_names() -> None:
+    columns, _ = blobs()
+    model = fit(columns, 5)
+    looks = model.named({2: "water"}).recolored({2: (1, 2, 3)})
+    assert looks.stamp == model.stamp == ClusterModel.from_bytes(looks.to_bytes(), "here").stamp
+    others = [model.merged([2, 3]), split(model, 2, 2, columns), fit(columns, 4), fit(columns, 6)]
+    assert len({model.stamp, *(other.stamp for other in others)}) == 5
+
+
 def test_bands_count_by_their_contrast_too() -> None:
     # Two grounds that differ in colour by a tenth of what both vary in brightness.
     rng = np.random.default_rng(1)

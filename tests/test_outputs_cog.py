@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.cog import row_reader, write_cog
+from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
 from alps_geo.outputs.style import write_raster_style
 
 if TYPE_CHECKING:
@@ -199,6 +199,31 @@ def test_category_names_go_where_gdal_reads_them(tmp_path: Path) -> None:
     sidecar = ET.parse(tmp_path / "labels.tif.aux.xml")
     assert [each.text for each in sidecar.iter("Category")] == [None, "water & ice", None, "Wälder"]
     check_is_cog(path)
+
+
+def test_other_names_leave_all_else_that_lies_beside_a_raster(tmp_path: Path) -> None:
+    path, beside = tmp_path / "labels.tif", tmp_path / "labels.tif.aux.xml"
+    write(path, random_labels(60, 50), category_names={1: "water"})
+    raster = path.read_bytes()
+    write_category_names(path, {})
+    assert not beside.exists()
+    # As QGIS keeps them.
+    statistics = '<MDI key="STATISTICS_MAXIMUM">9</MDI>'
+    beside.write_text(
+        f'<PAMDataset><PAMRasterBand band="1"><Metadata>{statistics}</Metadata>'
+        "</PAMRasterBand></PAMDataset>"
+    )
+    for names in ({2: "road"}, {1: "lake", 2: "street"}):
+        write_category_names(path, names)
+        found = [each.text for each in ET.parse(beside).iter("Category")]
+        assert {number: text for number, text in enumerate(found) if text} == names
+    write_category_names(path, {})
+    assert statistics in beside.read_text()
+    assert "Category" not in beside.read_text()
+    beside.write_text("<PAMData")
+    write_category_names(path, {1: "water"})
+    assert "water" in beside.read_text()
+    assert path.read_bytes() == raster
 
 
 def test_names_of_an_earlier_raster_go_with_it(tmp_path: Path) -> None:

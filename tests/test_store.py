@@ -122,6 +122,17 @@ def test_another_run_in_the_folder_needs_overwrite(tmp_path: Path) -> None:
         begin(folder, PLAN)
 
 
+def test_a_run_of_the_same_tiles_that_came_to_no_result_is_in_nobodys_way(tmp_path: Path) -> None:
+    """As when more clusters were asked for than there are segments."""
+    folder = RunFolder(tmp_path)
+    begin(folder, PLAN)
+    stored(folder)
+    begin(folder, Plan("fewer clusters", PLAN.scenes, PLAN.files))
+    assert len(list(tmp_path.glob(".tiles/scene.key/*.npz"))) == 1
+    with pytest.raises(RunError, match="another run"):
+        begin(folder, OTHER)
+
+
 def test_overwriting_removes_what_is_stale_and_keeps_tiles_that_fit(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     finish(folder, OTHER)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alps_geo.suggest import Tried, recommend, try_number
+from alps_geo.suggest import Tried, caveat, recommend, try_number
 
 
 def tried(clusters: int, inertia: float, stability: float) -> Tried:
@@ -17,6 +17,7 @@ def test_the_number_of_clear_groups_is_found() -> None:
     best = found[6 - 2]
     assert best.stability == 1
     assert best.silhouette == max(each.silhouette for each in found)
+    assert "No number stands out" not in caveat(best)
     # Mean squared distance of four coordinates of unit variance.
     assert best.inertia == pytest.approx(4, rel=0.1)
     inertia = [each.inertia for each in found]
@@ -27,7 +28,9 @@ def test_the_same_seed_gives_the_same_figures() -> None:
     rows = np.random.default_rng(0).normal(size=(200, 3))
     assert try_number(rows, 7, seed=3) == try_number(rows, 7, seed=3)
     # There are no groups, so that halves do not agree on any.
-    assert try_number(rows, 7, seed=3).stability < 0.8
+    found = try_number(rows, 7, seed=3)
+    assert found.stability < 0.8
+    assert f"no clear groups (silhouette {found.silhouette:.2f};" in caveat(found)
 
 
 def test_a_cluster_of_one_segment_is_no_error() -> None:

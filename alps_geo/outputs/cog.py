@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -14,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from alps_geo.errors import RunError
-from alps_geo.files import replacing, run_errors, unwritable
+from alps_geo.files import replacing, run_errors, unwritable, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -129,14 +130,31 @@ def write_cog(
             )
             raw.unlink()
             _sidecar(raw).unlink(missing_ok=True)
-            if category_names:
-                _name_categories(_sidecar(part), category_names)
+            if category_names and (content := _with_categories(_sidecar(part), category_names)):
+                _sidecar(part).write_bytes(content)
             intact = _sum(part) == total
         if not intact:
             raise RunError(unwritable(path, "what was written reads back different"))
         with run_errors(path):
             if not _sidecar(part).exists():
                 _sidecar(path).unlink(missing_ok=True)
+
+
+def write_category_names(path: Path, names: Mapping[int, str]) -> None:
+    """Give the ids of a raster that `write_cog` wrote other names; the raster itself stays.
+
+    Raises
+    ------
+    RunError
+        If they cannot be written.
+    """
+    beside = _sidecar(path)
+    with run_errors(beside):
+        content = _with_categories(beside, names)
+        if content is None:
+            beside.unlink(missing_ok=True)
+    if content is not None:
+        write_bytes(beside, content)
 
 
 def row_reader(
@@ -192,14 +210,25 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(f"{path.name}.aux.xml")
 
 
-def _name_categories(sidecar: Path, names: Mapping[int, str]) -> None:
-    """Add category names to the sidecar, where GDAL may have put a CRS that no TIFF can hold."""
+def _with_categories(sidecar: Path, names: Mapping[int, str]) -> bytes | None:
+    """Return a sidecar with other category names; None if there is nothing for one to hold.
+
+    GDAL puts a CRS there that no TIFF can hold, and QGIS statistics.
+    """
     root = ET.Element("PAMDataset")
     if sidecar.exists():
-        root = ET.parse(sidecar).getroot()
-    band = ET.SubElement(root, "PAMRasterBand", band="1")
-    categories = ET.SubElement(band, "CategoryNames")
-    for value in range(max(names) + 1):
-        ET.SubElement(categories, "Category").text = names.get(value, "")
+        with suppress(ET.ParseError):  # GDAL passes over a damaged one too
+            root = ET.parse(sidecar).getroot()
+    band = root.find("PAMRasterBand[@band='1']")
+    if band is None:
+        band = ET.SubElement(root, "PAMRasterBand", band="1")
+    for earlier in band.findall("CategoryNames"):
+        band.remove(earlier)
+    if names:
+        categories = ET.SubElement(band, "CategoryNames")
+        for value in range(max(names) + 1):
+            ET.SubElement(categories, "Category").text = names.get(value, "")
+    if len(band) == 0:
+        root.remove(band)
     # GDAL passes over a sidecar that begins with an XML declaration.
-    sidecar.write_text(ET.tostring(root, encoding="unicode"), encoding="utf-8")
+    return ET.tostring(root, encoding="unicode").encode() if len(root) else None

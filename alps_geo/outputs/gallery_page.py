@@ -77,7 +77,7 @@ class ClusterCrops:
 
 
 def write_gallery_page(
-    path: Path, run: str, scenes: Sequence[str], clusters: Sequence[ClusterCrops]
+    path: Path, run: str, stamp: str, scenes: Sequence[str], clusters: Sequence[ClusterCrops]
 ) -> None:
     """Write the page.
 
@@ -90,6 +90,8 @@ def write_gallery_page(
         Where to write; a file that is there is replaced at the end.
     run : str
         The run folder, as the command names it.
+    stamp : str
+        `alps_geo.clusters.ClusterModel.stamp`, so that the command gives names to no others.
     scenes : sequence of str
         Names of the scenes.
     clusters : sequence of ClusterCrops
@@ -100,7 +102,7 @@ def write_gallery_page(
     RunError
         If the file cannot be written.
     """
-    command = f"alps-geo clusters name {shlex.quote(run)}"
+    command = f"alps-geo clusters name {shlex.quote(run)} --seen {stamp}"
     pairs = [shlex.quote(f"{each.cluster}={each.name}") for each in clusters]
     page = _PAGE.substitute(
         title=escape(f"{len(clusters)} clusters of {', '.join(scenes)}"),

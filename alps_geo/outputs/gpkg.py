@@ -143,6 +143,45 @@ def rewrite_segments_gpkg(
             database.commit()
 
 
+def rename_segments_gpkg(
+    path: Path,
+    *,
+    layer: str = "segments",
+    palette: Mapping[int, tuple[int, int, int]],
+    names: Mapping[int, str] | None = None,
+) -> None:
+    """Give clusters other names and colours; every segment keeps its cluster.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        What `write_segments_gpkg` wrote; replaced at the end.
+    layer, palette, names
+        As in `write_segments_gpkg`.
+
+    Raises
+    ------
+    RunError
+        As `rewrite_segments_gpkg`.
+    """
+    check_closed(path)
+    style = (polygons_qml(_FIELD, palette, names), polygons_sld(_FIELD, palette, names))
+    wanted = [(cluster, (names or {}).get(cluster, "")) for cluster in palette]
+    with replacing(path) as part, run_errors(path, sqlite3.Error):
+        shutil.copyfile(path, part)
+        with closing(sqlite3.connect(part)) as database:
+            if _has_rows(database, layer):
+                database.execute("CREATE TEMP TABLE wanted (id INTEGER PRIMARY KEY, name TEXT)")
+                database.executemany("INSERT INTO wanted VALUES (?, ?)", wanted)
+                with _without_triggers(database, layer):
+                    database.execute(
+                        f'UPDATE "{layer}" SET cluster_name = wanted.name FROM wanted '
+                        "WHERE wanted.id = cluster AND cluster_name IS NOT wanted.name"
+                    )
+            _set_style(database, layer, style)
+            database.commit()
+
+
 def _is_current(
     database: sqlite3.Connection, layer: str, segments: _Wanted, style: tuple[str, str]
 ) -> bool:
@@ -177,6 +216,10 @@ def _update(
                 "(SELECT cluster, name, confidence FROM found WHERE id = segment_id) "
                 "WHERE segment_id IN (SELECT id FROM found)"
             )
+    _set_style(database, layer, style)
+
+
+def _set_style(database: sqlite3.Connection, layer: str, style: tuple[str, str]) -> None:
     database.execute(
         'UPDATE layer_styles SET "styleQML" = ?, "styleSLD" = ? '
         'WHERE f_table_name = ? AND "styleName" = ?',

@@ -12,10 +12,11 @@ import shapely
 
 from alps_geo.errors import RunError
 from alps_geo.ground import ground_measures
-from alps_geo.outputs.cog import row_reader, write_cog
+from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
 from alps_geo.outputs.gpkg import (
     check_closed,
     read_attribute,
+    rename_segments_gpkg,
     rewrite_segments_gpkg,
     write_segments_gpkg,
 )
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
     from rasterio.windows import Window
 
     from alps_geo.clusters import Assigned, ClusterModel
@@ -165,8 +166,40 @@ def rewrite_results(
     return _count(assigned, model, segments, read_attribute(polygons, "area_m2", len(segments)))
 
 
+def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) -> None:
+    """Write names and colours of clusters again, where every segment keeps its cluster.
+
+    Parameters
+    ----------
+    folder, tables, model
+        As in `write_results`.
+    name : str
+        Of the scene.
+
+    Raises
+    ------
+    RunError
+        If a file is absent, damaged or cannot be written; each of them is whole, old or new.
+    """
+    labels = folder / "labels.tif"
+    with opened(str(labels)) as raster:
+        colors = raster.colormap(1)
+        recolored = any(colors[i][:3] != color for i, color in model.palette.items())
+        if recolored:
+            blocks = (
+                (window, read_window(raster, str(labels), (1,), window)[0])
+                for _, window in raster.block_windows(1)
+            )
+            _write_label_blocks(folder, raster, blocks, raster.dtypes[0], model)
+    if not recolored:
+        write_category_names(labels, model.legend)
+    write_raster_style(labels, model.palette, model.legend)
+    rename_segments_gpkg(folder / "segments.gpkg", palette=model.palette, names=model.legend)
+    _write_preview(folder, tables, model, name)
+
+
 def check_rewritable(folder: Path, tables: Path) -> None:
-    """Make sure that `rewrite_results` finds what it needs, before anything is changed.
+    """Make sure that what is to be written again can be, before anything is changed.
 
     Raises
     ------
@@ -188,22 +221,34 @@ def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None
     dtype = np.uint8 if model.ids[-1] <= 255 else np.uint16
     path = str(folder / "segments.tif")
     with opened(path) as ids:
-        write_cog(
-            folder / "labels.tif",
-            (
-                (window, cluster_of_id[read_window(ids, path, (1,), window)[0]].astype(dtype))
-                for _, window in ids.block_windows(1)
-            ),
-            height=ids.height,
-            width=ids.width,
-            crs=ids.crs,
-            transform=ids.transform,
-            dtype=dtype,
-            description="cluster",
-            colormap=model.palette,
-            category_names=model.legend,
+        blocks = (
+            (window, cluster_of_id[read_window(ids, path, (1,), window)[0]].astype(dtype))
+            for _, window in ids.block_windows(1)
         )
+        _write_label_blocks(folder, ids, blocks, dtype, model)
     write_raster_style(folder / "labels.tif", model.palette, model.legend)
+
+
+def _write_label_blocks(
+    folder: Path,
+    like: rasterio.io.DatasetReader,
+    blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
+    dtype: DTypeLike,
+    model: ClusterModel,
+) -> None:
+    """Write labels.tif on the grid of an open raster."""
+    write_cog(
+        folder / "labels.tif",
+        blocks,
+        height=like.height,
+        width=like.width,
+        crs=like.crs,
+        transform=like.transform,
+        dtype=dtype,
+        description="cluster",
+        colormap=model.palette,
+        category_names=model.legend,
+    )
 
 
 def _write_polygons(
