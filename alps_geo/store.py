@@ -2,9 +2,10 @@
 
 ::
 
-    DIR/run.json                              what was run on what; written last
+    DIR/run.json                              what was run on what; moved into place last
     DIR/clusters.npz                          the cluster model
     DIR/<scene>/labels.tif, ...               the results
+    DIR/.run.json.partial/                    all results and the record, until all are written
     DIR/.tiles/run.json                       what is being run, from the first moment on
     DIR/.tiles/lock                           held while a run is at work here
     DIR/.tiles/<scene>.<key>/0003_0007.npz    the fragments of tile row 3, column 7
@@ -25,6 +26,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +39,6 @@ from alps_geo.fragments import Fragments, Outlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -319,7 +320,9 @@ class RunFolder:
         return record if all((self.path / name).exists() for name in plan.files) else None
 
     @contextmanager
-    def claimed(self, plan: Plan, *, overwrite: bool, force: bool = False) -> Iterator[None]:
+    def claimed(
+        self, plan: Plan, *, overwrite: bool, force: bool = False, inputs: Sequence[str] = ()
+    ) -> Iterator[None]:
         """Hold the folder for a run, so that no other can use it, and ready it.
 
         What a killed run left half-written goes, and so do tiles that the run has no use for,
@@ -330,23 +333,46 @@ class RunFolder:
         plan : Plan
             What is to be run.
         overwrite : bool
-            Whether another run's results may be replaced.
+            Whether another run's results, and files of somebody else, may be replaced.
         force : bool
             Whether tiles that are done are to be done again.
+        inputs : sequence of str
+            Files that the run reads, and that must not be replaced in any case.
 
         Raises
         ------
         RunError
-            If another process is running here, or if the folder holds another run and `overwrite`
-            is False, or cannot be written.
+            If another process is running here, if the folder holds another run or, in the place
+            of a result, a file of somebody else, and `overwrite` is False, or if the folder cannot
+            be written.
         """
-        self._check_claim(plan, overwrite=overwrite)
+        self._check_claim(plan, inputs, overwrite=overwrite)
         with self._locked("stop it, or choose another --out"):
-            self._check_claim(plan, overwrite=overwrite)
+            self._check_claim(plan, inputs, overwrite=overwrite)
             with run_errors(self.path):
                 self._clear(plan, force=force)
             write_bytes(self._plan_path, json.dumps(asdict(plan)).encode())
             yield
+
+    @contextmanager
+    def replaced(self, plan: Plan) -> Iterator[RunFolder]:
+        """Write the results of a run, all of them or none.
+
+        Yields
+        ------
+        RunFolder
+            Where to write them, the record too: a hidden folder. When the block ends, they take
+            the place of those that are here, the record last; when it fails, they go.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        with replacing(self.record_path) as part:
+            yield RunFolder(part.parent)
+            with run_errors(self.path):
+                self._remove_results(plan.files)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -450,17 +476,49 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file, expected a folder; choose another --out")
 
-    def _check_claim(self, plan: Plan, *, overwrite: bool) -> None:
+    def _check_claim(self, plan: Plan, inputs: Sequence[str], *, overwrite: bool) -> None:
         self._check_folder()
         found = self.plan()
+        ours = () if found is None else found.files
+        self._check_room(plan)
+        self._check_inputs({*plan.files, *ours}, inputs)
+        if overwrite:
+            return
         # A fit leaves nothing here that could be lost: its model lies elsewhere.
         theirs = self.record_path.exists() if found is None else found.run != plan.run
-        theirs = theirs and (found is None or bool(found.files))
-        if theirs and not overwrite:
+        if theirs and (found is None or found.files):
             raise RunError(
                 f"{self.path} holds another run (other scenes, settings or version); "
                 "choose another --out, or replace it with --overwrite"
             )
+        strange = [name for name in plan.files if name not in ours and (self.path / name).exists()]
+        if strange:
+            more = f" (and so are {len(strange) - 1} more)" if len(strange) > 1 else ""
+            raise RunError(
+                f"{self.path / strange[0]} is there already{more}, where a result has to go, and "
+                "is of no run that alps-geo knows; choose another --out, or replace it with "
+                "--overwrite"
+            )
+
+    def _check_room(self, plan: Plan) -> None:
+        """See to it that results can take their places: folders are never replaced by files."""
+        for name in plan.files:
+            path = self.path / name
+            if path.is_dir():
+                raise RunError(f"{path} is a folder, expected a file or none; choose another --out")
+            if path.parent.exists() and not path.parent.is_dir():
+                raise RunError(
+                    f"{path.parent} is a file, expected a folder or none; choose another --out"
+                )
+
+    def _check_inputs(self, results: set[str], inputs: Sequence[str]) -> None:
+        places = {(self.path / name).resolve() for name in results}
+        for given in inputs:
+            if Path(given).resolve() in places:
+                raise RunError(
+                    f"{given} would be replaced by a result, and this run reads it; "
+                    "choose another --out, or copy it elsewhere first"
+                )
 
     @contextmanager
     def _locked(self, remedy: str) -> Iterator[None]:
