@@ -13,6 +13,7 @@ import rasterio
 
 from alps_geo.errors import ModelError
 from alps_geo.outputs.results import FILES
+from alps_geo.scene.raster import is_local, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +37,9 @@ PACKAGES = (
 
 
 def scene_identity(scene: Scene) -> dict[str, Any]:
-    """Say which file a scene is, so that a changed one is not taken for the same."""
-    return {"path": scene.path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
+    """Say which file a scene is, however its path is spelled; a changed one is not the same."""
+    path = real_path(scene.path)
+    return {"path": path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
 
 
 def file_identity(path: str | None) -> dict[str, Any] | None:
@@ -50,7 +52,7 @@ def file_identity(path: str | None) -> dict[str, Any] | None:
         raise ModelError(
             f"{path}: the weights cannot be read ({error.strerror}); expected a file"
         ) from error
-    return {"path": path, "size_bytes": found.st_size, "mtime": found.st_mtime}
+    return {"path": real_path(path), "size_bytes": found.st_size, "mtime": found.st_mtime}
 
 
 def run_identity(
@@ -58,14 +60,18 @@ def run_identity(
 ) -> dict[str, Any]:
     """Everything that decides the results of a run: two runs of one identity give the same.
 
-    Device and workers are left out: they decide how long a run takes.
+    Device and workers are left out: they decide how long a run takes. So are the paths of weights
+    and of a cluster model to apply: what is in these files decides.
     """
     decisive = settings.to_dict()
-    del decisive["device"], decisive["workers"]
+    for name in ("device", "workers", "checkpoint", "timm_checkpoint", "clusters_from"):
+        del decisive[name]
     return {
         "version": version("alps-geo"),
-        "scenes": [scene_identity(scene) for scene in scenes],
+        # Results go by the name, which another link to the same file may not have.
+        "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
         "model_sha256": model_sha256,
+        "timm_checkpoint": file_identity(settings.timm_checkpoint),
         "settings": decisive,
     }
 
@@ -184,8 +190,11 @@ def _versions() -> dict[str, str]:
 
 
 def _scene_facts(scene: Scene) -> dict[str, Any]:
+    # As it was typed, but so that it is found from any folder.
+    path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
     return {
         **scene_identity(scene),
+        "path": path,
         "height": scene.height,
         "width": scene.width,
         "crs": None if scene.crs is None else scene.crs.to_string(),

@@ -230,6 +230,24 @@ def test_a_finished_run_is_not_run_again(run: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
 
 
+def test_another_spelling_of_a_path_is_the_same_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    link = tmp_path / "link"
+    link.symlink_to(DATA, target_is_directory=True)
+    monkeypatch.chdir(DATA)
+    first, *others = (f"{name}.tif" for name in SCENES)
+    for scenes in ([first, *others], [link / first, *(f"./{name}" for name in others)]):
+        outcome = alps_geo("label", *scenes, "--out", run, *QUICK)
+        assert outcome.exit_code == 0, outcome.stderr
+    # Another name is other results, whatever file it leads to.
+    renamed = tmp_path / "renamed.tif"
+    renamed.symlink_to(DATA / first)
+    assert alps_geo("label", renamed, *others, "--out", run, *QUICK).exit_code == 1
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+
+
 def test_a_run_goes_on_from_the_tiles_that_are_there(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(run, out)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import SceneError
-from alps_geo.scene.raster import is_local, opened
+from alps_geo.scene.raster import is_local, opened, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for given in inputs:
         for path in _expand(given):
-            found.setdefault(str(Path(path).resolve()) if is_local(path) else path, path)
+            found.setdefault(real_path(path), path)
     return tuple(found.values())
 
 
