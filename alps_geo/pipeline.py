@@ -357,6 +357,8 @@ def _plan_jobs(
 
 def _plan(run: _Run, given: ClusterModel | None) -> Plan:
     identity = run_identity([job.scene for job in run.jobs], run.settings, run.sha256)
+    # A later program may make other fragments of the same input.
+    identity["tiles"] = [job.store.key for job in run.jobs]
     if given is not None:
         identity["clusters_sha256"] = sha256(given.to_bytes()).hexdigest()
     return Plan(
