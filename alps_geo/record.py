@@ -18,6 +18,8 @@ from alps_geo.scene.raster import is_local, real_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from alps_geo.clusters import ClusterModel
     from alps_geo.outputs.results import SceneResults
     from alps_geo.scene import Scene
@@ -110,9 +112,7 @@ def run_record(
         "model": {"name": settings.model, "sha256": model_sha256},
         "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
         "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
-        "area_unit": _area_unit(results),
-        "labelled_share": _labelled_share(list(results.values())),
-        "clusters": cluster_records(model, list(results.values())),
+        **area_records(model, list(results.values())),
         "failed": [tile.to_dict() for tile in failed],
         "seconds": dict(seconds),
         "files": result_files(list(scenes)),
@@ -214,32 +214,50 @@ def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, An
     }
 
 
-def _area_unit(results: Mapping[str, SceneResults]) -> str:
-    """Return m2 if all scenes have ground areas; else their pixels are all that adds up."""
-    return "m2" if all(r.cluster_area_m2 is not None for r in results.values()) else "px"
+def _areas(results: Sequence[SceneResults]) -> tuple[str, list[NDArray[np.number]], float]:
+    """Say how the scenes of a run are measured together.
 
-
-def _labelled_share(results: Sequence[SceneResults]) -> float:
-    valid = sum(result.valid_pixels for result in results)
-    return sum(int(result.cluster_pixels.sum()) for result in results) / valid
-
-
-def cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> list[dict[str, Any]]:
-    """Describe each cluster over all scenes, as ``clusters`` in ``run.json``."""
-    pixels = np.sum([result.cluster_pixels for result in results], axis=0)
-    segments = np.sum([result.cluster_segments for result in results], axis=0)
+    Returns
+    -------
+    unit : str
+        m2 if all scenes have ground areas; else px, for their pixels are all that adds up.
+    clusters : list of ndarray, shape (k,)
+        Area of each cluster in each scene.
+    unlabelled : float
+        Area with data but without a label in all of them.
+    """
     grounds = [result.cluster_area_m2 for result in results]
+    unlabelled = [result.unlabelled_area_m2 for result in results]
     known = [ground for ground in grounds if ground is not None]
-    area = np.sum(known, axis=0) if len(known) == len(grounds) else pixels
-    valid = sum(result.valid_pixels for result in results)
-    return [
-        {
-            "cluster": cluster,
-            "name": model.legend.get(cluster, ""),
-            "color": "#{:02x}{:02x}{:02x}".format(*color),
-            "segments": int(segments[place]),
-            "area": float(area[place]),
-            "share": float(pixels[place] / valid),
-        }
-        for place, (cluster, color) in enumerate(model.palette.items())
-    ]
+    measured = [area for area in unlabelled if area is not None]
+    if len(known) == len(measured) == len(results):
+        return "m2", [*known], sum(measured)
+    rest = sum(result.valid_pixels - int(result.cluster_pixels.sum()) for result in results)
+    return "px", [result.cluster_pixels for result in results], float(rest)
+
+
+def area_records(model: ClusterModel, results: Sequence[SceneResults]) -> dict[str, Any]:
+    """Describe how large the clusters are over all scenes: part of ``run.json``.
+
+    Shares are of the same areas, so that a pixel of 10 m counts as a hundred of 1 m.
+    """
+    unit, areas, unlabelled = _areas(results)
+    area = np.sum(areas, axis=0)
+    labelled = float(area.sum())
+    valid = labelled + unlabelled
+    segments = np.sum([result.cluster_segments for result in results], axis=0)
+    return {
+        "area_unit": unit,
+        "labelled_share": labelled / valid,
+        "clusters": [
+            {
+                "cluster": cluster,
+                "name": model.legend.get(cluster, ""),
+                "color": "#{:02x}{:02x}{:02x}".format(*color),
+                "segments": int(segments[place]),
+                "area": float(area[place]),
+                "share": float(area[place] / valid),
+            }
+            for place, (cluster, color) in enumerate(model.palette.items())
+        ],
+    }

@@ -17,7 +17,7 @@ from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.finished import read_finished, read_model
 from alps_geo.outputs.results import check_rewritable, rewrite_results
-from alps_geo.record import cluster_records, to_json
+from alps_geo.record import area_records, to_json
 from alps_geo.scene.kind import scene_name
 from alps_geo.store import RunFolder
 from alps_geo.tables import open_table, read_segments
@@ -131,7 +131,7 @@ def _carry_out(folder: RunFolder) -> dict[str, Any]:
     record, model = folder.record(), read_model(folder.changed_model_path)
     results = [_rewrite(folder, scene["name"], scene["path"], model) for scene in record["scenes"]]
     write_bytes(folder.model_path, model.to_bytes())
-    record["clusters"] = cluster_records(model, results)
+    record |= area_records(model, results)
     write_bytes(folder.record_path, to_json(record))
     with run_errors(folder.change_path):
         if (plan := folder.plan()) is not None:
