@@ -108,7 +108,7 @@ def run_record(
     """
     return {
         "versions": _versions(),
-        "settings": settings.to_dict(),
+        "settings": _settings_record(settings),
         "model": {"name": settings.model, "sha256": model_sha256},
         "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
         "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
@@ -142,7 +142,7 @@ def fit_record(
     """
     return {
         "versions": _versions(),
-        "settings": settings.to_dict(),
+        "settings": _settings_record(settings),
         "model": {"name": settings.model, "sha256": model_sha256},
         "scenes": [
             {"name": name, **_scene_facts(scene), "segments": segments[name]}
@@ -187,6 +187,14 @@ def _versions() -> dict[str, str]:
         "gdal": rasterio.__gdal_version__,
         "python": platform.python_version(),
     }
+
+
+def _settings_record(settings: LabelSettings) -> dict[str, Any]:
+    """Return the settings as a config has them; JSON knows no NaN, so it is written as typed."""
+    values = settings.to_dict()
+    if settings.nodata is not None and np.isnan(settings.nodata):
+        values["nodata"] = "nan"
+    return values
 
 
 def _scene_facts(scene: Scene) -> dict[str, Any]:

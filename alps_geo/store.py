@@ -484,9 +484,7 @@ class RunFolder:
         self._check_inputs({*plan.files, *ours}, inputs)
         if overwrite:
             return
-        # A fit leaves nothing here that could be lost: its model lies elsewhere.
-        theirs = self.record_path.exists() if found is None else found.run != plan.run
-        if theirs and (found is None or found.files):
+        if self._would_lose(found, plan):
             raise RunError(
                 f"{self.path} holds another run (other scenes, settings or version); "
                 "choose another --out, or replace it with --overwrite"
@@ -499,6 +497,20 @@ class RunFolder:
                 "is of no run that alps-geo knows; choose another --out, or replace it with "
                 "--overwrite"
             )
+
+    def _would_lose(self, found: Plan | None, plan: Plan) -> bool:
+        """Whether what another run has done here would be gone: results, or tiles of no use."""
+        if found is None:
+            return self.record_path.exists()
+        # A fit leaves nothing here that could be lost: its model lies elsewhere.
+        if found.run == plan.run or not found.files:
+            return False
+        used = {scene.tiles_folder for scene in plan.scenes}
+        stale = [scene for scene in found.scenes if scene.tiles_folder not in used]
+        results = [self.record_path, *(self.path / name for name in found.files)]
+        return any(path.exists() for path in results) or any(
+            self.done_and_failed(scene)[0] for scene in stale
+        )
 
     def _check_room(self, plan: Plan) -> None:
         """See to it that results can take their places: folders are never replaced by files."""

@@ -49,6 +49,7 @@ def bad(tmp_path: Path) -> Path:
         (["absent.tif"], ["absent.tif", "does not exist"]),
         (["absent*.tif"], ["absent*.tif"]),
         (["nothing"], ["nothing", "holds no raster"]),
+        ([""], ["empty name"]),
         (["text.tif"], ["text.tif"]),
         (["empty.tif"], ["empty.tif"]),
         (["cut.tif"], ["cut.tif"]),

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,15 +112,25 @@ def test_a_tile_with_a_flipped_bit_is_absent(tmp_path: Path, share: float) -> No
 
 def test_another_run_in_the_folder_needs_overwrite(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
     begin(folder, PLAN)
-    begin(folder, PLAN)
-    with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
-        begin(folder, OTHER)
-    with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
-        begin(folder, OTHER, force=True)
+    for force in (False, True):
+        with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
+            begin(folder, OTHER, force=force)
     begin(folder, OTHER, overwrite=True)
+    folder.tile_store("other", "key").save(FIRST, FRAGMENTS)
     with pytest.raises(RunError, match="holds another run"):
         begin(folder, PLAN)
+
+
+def test_a_run_that_has_done_nothing_that_is_lost_makes_way(tmp_path: Path) -> None:
+    """As one whose checkpoint was damaged, or that was asked for too many clusters."""
+    folder = RunFolder(tmp_path)
+    begin(folder, OTHER)
+    begin(folder, PLAN)
+    store, _ = stored(folder)
+    begin(folder, replace(PLAN, run="of another number of clusters"))
+    assert store.holds(FIRST)
 
 
 def test_overwriting_removes_what_is_stale_and_keeps_tiles_that_fit(tmp_path: Path) -> None:

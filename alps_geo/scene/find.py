@@ -46,6 +46,8 @@ def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
 
 
 def _expand(given: str) -> list[str]:
+    if not given.strip():
+        raise SceneError("a scene is given by an empty name: name a raster, or . for all in here")
     if not is_local(given):
         return [given]
     path = Path(given).expanduser()
