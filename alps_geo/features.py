@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_ROUNDING = 1e-6
+"""A cell that reaches beyond the pixels by this share of it is whole."""
+
 
 @dataclass(frozen=True)
 class RegionSums:
@@ -129,6 +132,9 @@ def embedding_sums(
     Interpolation is linear, so its transpose moves every fragment's pixels onto the embedding's
     cells instead, and one matrix product yields all fragments; nothing is ever enlarged.
 
+    A cell that lies partly beyond the pixels describes the padding there too, which sets it apart
+    from all others. Pixels on it take the embedding of the last whole cell before it.
+
     Parameters
     ----------
     fragments : ndarray of int, shape (H, W)
@@ -228,8 +234,9 @@ def _axis_weights(
     length: int, cells: int, cell_size: float
 ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float64]], ...]:
     """Lower and upper cell of each pixel centre along one axis, each with its weight."""
-    position = np.clip((np.arange(length) + 0.5) / cell_size - 0.5, 0, cells - 1)
+    whole = min(cells, max(1, int(length / cell_size + _ROUNDING)))
+    position = np.clip((np.arange(length) + 0.5) / cell_size - 0.5, 0, whole - 1)
     lower = np.floor(position).astype(np.int64)
-    upper = np.minimum(lower + 1, cells - 1)
+    upper = np.minimum(lower + 1, whole - 1)
     fraction = position - lower
     return (lower, 1 - fraction), (upper, fraction)

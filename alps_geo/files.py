@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 from alps_geo.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+
+_PARTIAL = ".partial"
 
 
 @contextmanager
@@ -33,15 +36,16 @@ def replacing(path: Path) -> Iterator[Path]:
     ------
     pathlib.Path
         Where to write instead: a file of the same name in a hidden folder. When the block ends,
-        every file in that folder is moved to the folder of `path`, `path` itself last; when the
-        block fails, the hidden folder goes and whatever lay at `path` before stays.
+        every file in that folder and in folders in it is moved to the folder of `path`, `path`
+        itself last; when the block fails, the hidden folder goes and whatever lay at `path` before
+        stays.
 
     Raises
     ------
     RunError
         If the folder cannot be written.
     """
-    work = path.with_name(f".{path.name}.partial")
+    work = path.with_name(f".{path.name}{_PARTIAL}")
     with run_errors(path):
         shutil.rmtree(work, ignore_errors=True)
         _make_folders(path.parent)
@@ -92,19 +96,36 @@ def run_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
 
 def unwritable(path: Path, reason: str) -> str:
     """Say that a result cannot be written, with the space that is left where it should go."""
+    place = _in_the_end(path)
     return (
-        f"{path}: cannot be written ({reason}; {_free(path.parent)}); "
+        f"{place}: cannot be written ({reason}; {_free(path.parent, place.parent)}); "
         "expected a folder that exists, is writable and has room: make room or choose another --out"
     )
 
 
+def _in_the_end(path: Path) -> Path:
+    """Where a file is moved to in the end, however deep in hidden folders it is written."""
+    hidden = [part.startswith(".") and part.endswith(_PARTIAL) for part in path.parts]
+    return type(path)(*(part for part, is_ in zip(path.parts, hidden, strict=True) if not is_))
+
+
 def _move_all(work: Path, path: Path) -> None:
     written = work / path.name
-    for part in (*sorted(set(work.iterdir()) - {written}), written):
+    _move([part for part in work.rglob("*") if part.is_file() and part != written], work, path)
+    _move([written], work, path)
+
+
+def _move(parts: Sequence[Path], work: Path, path: Path) -> None:
+    folders = set()
+    for part in sorted(parts):
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.replace(path.with_name(part.name))
-    _flush_folder(path.parent)
+        target = path.parent / part.relative_to(work)
+        _make_folders(target.parent)
+        part.replace(target)
+        folders.add(target.parent)
+    for folder in sorted(folders):
+        _flush_folder(folder)
 
 
 def _make_folders(folder: Path) -> None:
@@ -134,8 +155,8 @@ def _reason(error: BaseException) -> str:
     return " ".join(text.split()).rstrip(".") or type(error).__name__
 
 
-def _free(folder: Path) -> str:
+def _free(folder: Path, shown: Path) -> str:
     try:
-        return f"{shutil.disk_usage(folder).free / 1e6:.1f} MB free in {folder}"
+        return f"{shutil.disk_usage(folder).free / 1e6:.1f} MB free in {shown}"
     except OSError as error:
-        return f"{folder}: {_reason(error)}"
+        return f"{shown}: {_reason(error)}"

@@ -137,7 +137,7 @@ def _open(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Scene:
     scene = open_scene(
         path,
         bands=_tuple(settings["bands"]),
-        nodata=settings["nodata"],
+        nodata=None if settings["nodata"] is None else float(settings["nodata"]),
         stretch=_tuple(settings["stretch"]),
     )
     found = (scene.height, scene.width, scene.size_bytes)

@@ -15,7 +15,7 @@ import rasterio
 from alps_geo.clusters import fit_clusters
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
-from alps_geo.files import write_bytes
+from alps_geo.files import replacing, run_errors, write_bytes
 from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import SceneResults, write_results
@@ -29,6 +29,7 @@ from alps_geo.record import (
 )
 from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
+from alps_geo.scene.raster import is_local
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
 from alps_geo.stitch import paint, stitch, sum_segments
 from alps_geo.store import Plan, PlannedScene, RunFolder, fingerprint
@@ -98,17 +99,20 @@ def label_scenes(
         plan = _plan(run, given)
         if not force and (record := folder.finished_record(plan.run)):
             return record
-        with folder.claimed(plan, overwrite=overwrite, force=force):
+        with folder.claimed(plan, overwrite=overwrite, force=force, inputs=_inputs(run)):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = given or _fit(tables, run)
-            write_bytes(folder.model_path, model.to_bytes())
             clock.lap("cluster")
-            results = _write(run, folder, tables, model)
-            clock.lap("write")
-            scenes = {job.name: job.scene for job in run.jobs}
-            record = run_record(scenes, settings, run.sha256, model, results, failed, clock.laps)
-            write_bytes(folder.record_path, to_json(record))
+            with folder.replaced(plan) as target:
+                write_bytes(target.model_path, model.to_bytes())
+                results = _write(run, folder, target, tables, model)
+                clock.lap("write")
+                scenes = {job.name: job.scene for job in run.jobs}
+                record = run_record(
+                    scenes, settings, run.sha256, model, results, failed, clock.laps
+                )
+                write_bytes(target.record_path, to_json(record))
             folder.sweep(plan)
             return record
 
@@ -131,7 +135,8 @@ def fit_scenes(
     paths, settings, overwrite, force, strict, listen
         As for `label_scenes`.
     out : pathlib.Path
-        Where to write the model; one that is there is replaced.
+        Where to write the model; one that is there is replaced, but another file only with
+        `overwrite`.
     work : pathlib.Path
         A run folder, for the tiles: a fit that was stopped goes on there, and one with other
         clusters takes seconds.
@@ -151,18 +156,22 @@ def fit_scenes(
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
         run = _open_run(paths, settings, folder, listen)
         plan = replace(_plan(run, None), files=())
+        _check_model_place(Path(out), run, overwrite=overwrite)
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = _fit(tables, run)
-            write_bytes(Path(out), model.to_bytes())
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
             record = fit_record(
                 scenes, settings, run.sha256, out, model, segments, failed, clock.laps
             )
-            write_bytes(folder.record_path, to_json(record))
+            with replacing(Path(out)) as part:
+                with run_errors(Path(out)):
+                    part.write_bytes(model.to_bytes())
+                # Written before the model is in its place: a full disk leaves neither.
+                write_bytes(folder.record_path, to_json(record))
             folder.sweep(plan)
             return record
 
@@ -260,10 +269,39 @@ def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:
     )
 
 
+def _check_model_place(out: Path, run: _Run, *, overwrite: bool) -> None:
+    """See to it that a fitted model takes the place of a model alone, unless the user says so."""
+    if out.is_dir():
+        raise RunError(
+            f"{out} is a folder, expected a file for the cluster model, such as {out / 'model.npz'}"
+        )
+    if out.resolve() in {Path(given).resolve() for given in _inputs(run)}:
+        raise RunError(f"{out} is a scene of this fit; choose another --out for the cluster model")
+    if overwrite or not out.exists():
+        return
+    try:
+        read_model(out)
+    except RunError as error:
+        raise RunError(
+            f"{out} is there already, and is no cluster model of this version; "
+            "choose another --out, or replace it with --overwrite"
+        ) from error
+
+
+def _inputs(run: _Run) -> list[str]:
+    """List the files that a run reads, apart from weights."""
+    given = [run.settings.clusters_from] if run.settings.clusters_from else []
+    return [job.scene.path for job in run.jobs if is_local(job.scene.path)] + given
+
+
 def _write(
-    run: _Run, folder: RunFolder, tables: Sequence[SegmentTable], model: ClusterModel
+    run: _Run,
+    folder: RunFolder,
+    target: RunFolder,
+    tables: Sequence[SegmentTable],
+    model: ClusterModel,
 ) -> dict[str, SceneResults]:
-    """Give every segment its cluster, and write the results of each scene."""
+    """Give every segment its cluster, and write the results of each scene into `target`."""
     stored = StoredTiles(run.jobs, run.settings, run.tally)
     results = {}
     for job, table in zip(run.jobs, tables, strict=True):
@@ -271,10 +309,9 @@ def _write(
         segments, scores = read_segments(folder.segments_folder(job.name))
         assigned = model.apply(table).by_id(table.rows)
         blocks = paint(job.grid, segments.ids, stored.outlines(job))
-        target, kept = folder.scene_folder(job.name), folder.segments_folder(job.name)
         results[job.name] = write_results(
-            target,
-            kept,
+            target.scene_folder(job.name),
+            folder.segments_folder(job.name),
             job.scene,
             blocks,
             segments,
@@ -321,6 +358,8 @@ def _plan_jobs(
 
 def _plan(run: _Run, given: ClusterModel | None) -> Plan:
     identity = run_identity([job.scene for job in run.jobs], run.settings, run.sha256)
+    # A later program may make other fragments of the same input.
+    identity["tiles"] = [job.store.key for job in run.jobs]
     if given is not None:
         identity["clusters_sha256"] = sha256(given.to_bytes()).hexdigest()
     return Plan(

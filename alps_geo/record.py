@@ -13,9 +13,12 @@ import rasterio
 
 from alps_geo.errors import ModelError
 from alps_geo.outputs.results import FILES
+from alps_geo.scene.raster import is_local, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from alps_geo.clusters import ClusterModel
     from alps_geo.outputs.results import SceneResults
@@ -36,8 +39,9 @@ PACKAGES = (
 
 
 def scene_identity(scene: Scene) -> dict[str, Any]:
-    """Say which file a scene is, so that a changed one is not taken for the same."""
-    return {"path": scene.path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
+    """Say which file a scene is, however its path is spelled; a changed one is not the same."""
+    path = real_path(scene.path)
+    return {"path": path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
 
 
 def file_identity(path: str | None) -> dict[str, Any] | None:
@@ -50,7 +54,7 @@ def file_identity(path: str | None) -> dict[str, Any] | None:
         raise ModelError(
             f"{path}: the weights cannot be read ({error.strerror}); expected a file"
         ) from error
-    return {"path": path, "size_bytes": found.st_size, "mtime": found.st_mtime}
+    return {"path": real_path(path), "size_bytes": found.st_size, "mtime": found.st_mtime}
 
 
 def run_identity(
@@ -58,14 +62,18 @@ def run_identity(
 ) -> dict[str, Any]:
     """Everything that decides the results of a run: two runs of one identity give the same.
 
-    Device and workers are left out: they decide how long a run takes.
+    Device and workers are left out: they decide how long a run takes. So are the paths of weights
+    and of a cluster model to apply: what is in these files decides.
     """
     decisive = settings.to_dict()
-    del decisive["device"], decisive["workers"]
+    for name in ("device", "workers", "checkpoint", "timm_checkpoint", "clusters_from"):
+        del decisive[name]
     return {
         "version": version("alps-geo"),
-        "scenes": [scene_identity(scene) for scene in scenes],
+        # Results go by the name, which another link to the same file may not have.
+        "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
         "model_sha256": model_sha256,
+        "timm_checkpoint": file_identity(settings.timm_checkpoint),
         "settings": decisive,
     }
 
@@ -100,13 +108,11 @@ def run_record(
     """
     return {
         "versions": _versions(),
-        "settings": settings.to_dict(),
+        "settings": _settings_record(settings),
         "model": {"name": settings.model, "sha256": model_sha256},
         "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
         "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
-        "area_unit": _area_unit(results),
-        "labelled_share": _labelled_share(list(results.values())),
-        "clusters": cluster_records(model, list(results.values())),
+        **area_records(model, list(results.values())),
         "failed": [tile.to_dict() for tile in failed],
         "seconds": dict(seconds),
         "files": result_files(list(scenes)),
@@ -136,7 +142,7 @@ def fit_record(
     """
     return {
         "versions": _versions(),
-        "settings": settings.to_dict(),
+        "settings": _settings_record(settings),
         "model": {"name": settings.model, "sha256": model_sha256},
         "scenes": [
             {"name": name, **_scene_facts(scene), "segments": segments[name]}
@@ -183,9 +189,20 @@ def _versions() -> dict[str, str]:
     }
 
 
+def _settings_record(settings: LabelSettings) -> dict[str, Any]:
+    """Return the settings as a config has them; JSON knows no NaN, so it is written as typed."""
+    values = settings.to_dict()
+    if settings.nodata is not None and np.isnan(settings.nodata):
+        values["nodata"] = "nan"
+    return values
+
+
 def _scene_facts(scene: Scene) -> dict[str, Any]:
+    # As it was typed, but so that it is found from any folder.
+    path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
     return {
         **scene_identity(scene),
+        "path": path,
         "height": scene.height,
         "width": scene.width,
         "crs": None if scene.crs is None else scene.crs.to_string(),
@@ -205,44 +222,62 @@ def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, An
     }
 
 
-def _area_unit(results: Mapping[str, SceneResults]) -> str:
-    """Return m2 if all scenes have ground areas; else their pixels are all that adds up."""
-    return "m2" if all(r.cluster_area_m2 is not None for r in results.values()) else "px"
+def _areas(results: Sequence[SceneResults]) -> tuple[str, list[NDArray[np.number]], float]:
+    """Say how the scenes of a run are measured together.
+
+    Returns
+    -------
+    unit : str
+        m2 if all scenes have ground areas; else px, for their pixels are all that adds up.
+    clusters : list of ndarray, shape (k,)
+        Area of each cluster in each scene.
+    unlabelled : float
+        Area with data but without a label in all of them.
+    """
+    grounds = [result.cluster_area_m2 for result in results]
+    unlabelled = [result.unlabelled_area_m2 for result in results]
+    known = [ground for ground in grounds if ground is not None]
+    measured = [area for area in unlabelled if area is not None]
+    if len(known) == len(measured) == len(results):
+        return "m2", [*known], sum(measured)
+    rest = sum(result.valid_pixels - int(result.cluster_pixels.sum()) for result in results)
+    return "px", [result.cluster_pixels for result in results], float(rest)
 
 
-def _labelled_share(results: Sequence[SceneResults]) -> float:
-    valid = sum(result.valid_pixels for result in results)
-    return sum(int(result.cluster_pixels.sum()) for result in results) / valid
+def area_records(model: ClusterModel, results: Sequence[SceneResults]) -> dict[str, Any]:
+    """Describe how large the clusters are over all scenes: part of ``run.json``.
+
+    Shares are of the same areas, so that a pixel of 10 m counts as a hundred of 1 m.
+    """
+    unit, areas, unlabelled = _areas(results)
+    area = np.sum(areas, axis=0)
+    labelled = float(area.sum())
+    valid = labelled + unlabelled
+    segments = np.sum([result.cluster_segments for result in results], axis=0)
+    return {
+        "area_unit": unit,
+        "labelled_share": labelled / valid,
+        "clusters": [
+            {
+                "cluster": cluster,
+                "name": model.legend.get(cluster, ""),
+                "color": _css(color),
+                "segments": int(segments[place]),
+                "area": float(area[place]),
+                "share": float(area[place] / valid),
+            }
+            for place, (cluster, color) in enumerate(model.palette.items())
+        ],
+    }
 
 
 def legend_records(
     model: ClusterModel, records: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Give what `cluster_records` made the names and colours of a model with the same clusters."""
+    """Give what `area_records` made the names and colours of a model with the same clusters."""
     return [
         {**record, "name": model.legend.get(cluster, ""), "color": _css(color)}
         for record, (cluster, color) in zip(records, model.palette.items(), strict=True)
-    ]
-
-
-def cluster_records(model: ClusterModel, results: Sequence[SceneResults]) -> list[dict[str, Any]]:
-    """Describe each cluster over all scenes, as ``clusters`` in ``run.json``."""
-    pixels = np.sum([result.cluster_pixels for result in results], axis=0)
-    segments = np.sum([result.cluster_segments for result in results], axis=0)
-    grounds = [result.cluster_area_m2 for result in results]
-    known = [ground for ground in grounds if ground is not None]
-    area = np.sum(known, axis=0) if len(known) == len(grounds) else pixels
-    valid = sum(result.valid_pixels for result in results)
-    return [
-        {
-            "cluster": cluster,
-            "name": model.legend.get(cluster, ""),
-            "color": _css(color),
-            "segments": int(segments[place]),
-            "area": float(area[place]),
-            "share": float(pixels[place] / valid),
-        }
-        for place, (cluster, color) in enumerate(model.palette.items())
     ]
 
 

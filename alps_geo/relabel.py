@@ -20,7 +20,7 @@ from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.finished import read_finished, read_model
 from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
-from alps_geo.record import cluster_records, legend_records, to_json
+from alps_geo.record import area_records, legend_records, to_json
 from alps_geo.scene.kind import scene_name
 from alps_geo.store import GALLERY, Change, RunFolder
 from alps_geo.tables import open_table, read_segments
@@ -159,7 +159,7 @@ def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
     scenes = [(scene["name"], scene["path"]) for scene in record["scenes"]]
     if change.moves_segments:
         results = [_rewrite(folder, name, path, model) for name, path in scenes]
-        record["clusters"] = cluster_records(model, results)
+        record |= area_records(model, results)
     else:
         for name, path in scenes:
             kept = folder.segments_folder(name)

@@ -2,10 +2,11 @@
 
 ::
 
-    DIR/run.json                              what was run on what; written last
+    DIR/run.json                              what was run on what; moved into place last
     DIR/clusters.npz                          the cluster model
     DIR/gallery.html, suggest.png             what was asked to be seen of the clusters
     DIR/<scene>/labels.tif, ...               the results
+    DIR/.run.json.partial/                    all results and the record, until all are written
     DIR/.tiles/run.json                       what is being run, from the first moment on
     DIR/.tiles/lock                           held while a run is at work here
     DIR/.tiles/<scene>.<key>/0003_0007.npz    the fragments of tile row 3, column 7
@@ -26,6 +27,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +40,6 @@ from alps_geo.fragments import Fragments, Outlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -339,7 +340,9 @@ class RunFolder:
         return record if all((self.path / name).exists() for name in plan.files) else None
 
     @contextmanager
-    def claimed(self, plan: Plan, *, overwrite: bool, force: bool = False) -> Iterator[None]:
+    def claimed(
+        self, plan: Plan, *, overwrite: bool, force: bool = False, inputs: Sequence[str] = ()
+    ) -> Iterator[None]:
         """Hold the folder for a run, so that no other can use it, and ready it.
 
         What a killed run left half-written goes, and so do tiles that the run has no use for,
@@ -351,9 +354,12 @@ class RunFolder:
         plan : Plan
             What is to be run.
         overwrite : bool
-            Whether another run's results may be replaced, and clusters that a user has changed.
+            Whether another run's results, clusters that a user has changed, and files of somebody
+            else, may be replaced.
         force : bool
             Whether tiles that are done are to be done again, and such clusters be replaced.
+        inputs : sequence of str
+            Files that the run reads, and that must not be replaced in any case.
 
         Raises
         ------
@@ -361,13 +367,33 @@ class RunFolder:
             If another process is running here, or if the folder cannot be written, or holds what
             may not be replaced.
         """
-        self._check_claim(plan, overwrite=overwrite, force=force)
+        self._check_claim(plan, inputs, overwrite=overwrite, force=force)
         with self._locked("stop it, or choose another --out"):
-            self._check_claim(plan, overwrite=overwrite, force=force)
+            self._check_claim(plan, inputs, overwrite=overwrite, force=force)
             with run_errors(self.path):
                 self._clear(plan, force=force)
             write_bytes(self._plan_path, json.dumps(asdict(plan)).encode())
             yield
+
+    @contextmanager
+    def replaced(self, plan: Plan) -> Iterator[RunFolder]:
+        """Write the results of a run, all of them or none.
+
+        Yields
+        ------
+        RunFolder
+            Where to write them, the record too: a hidden folder. When the block ends, they take
+            the place of those that are here, the record last; when it fails, they go.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        with replacing(self.record_path) as part:
+            yield RunFolder(part.parent)
+            with run_errors(self.path):
+                self._remove_results(plan.files)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -476,19 +502,23 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file, expected a folder; choose another --out")
 
-    def _check_claim(self, plan: Plan, *, overwrite: bool, force: bool) -> None:
+    def _check_claim(
+        self, plan: Plan, inputs: Sequence[str], *, overwrite: bool, force: bool
+    ) -> None:
         self._check_folder()
         found = self.plan()
-        if found is None:
-            theirs = self.record_path.exists()
-        else:
-            theirs = found.run != plan.run and self._has_more(found, plan)
-        if theirs and not overwrite:
+        ours = () if found is None else found.files
+        self._check_room(plan)
+        self._check_inputs({*plan.files, *ours}, inputs)
+        if overwrite:
+            return
+        if self._would_lose(found, plan):
             raise RunError(
                 f"{self.path} holds another run (other scenes, settings or version); "
                 f"choose another --out, or replace it with --overwrite{self._what_is_lost()}"
             )
-        if overwrite or force:
+        self._check_strange(plan, ours)
+        if force:
             return
         if (change := self.stopped_change()) is not None:
             raise RunError(
@@ -497,17 +527,6 @@ class RunFolder:
             )
         if lost := self._what_is_lost():
             raise RunError(f"{self.path} is to be labelled anew, with clusters of its own{lost}")
-
-    def _has_more(self, found: Plan, plan: Plan) -> bool:
-        """Whether a plan has come to anything that another has no use for.
-
-        A fit leaves nothing here that could be lost: its model lies elsewhere.
-        """
-        kept = {scene.tiles_folder for scene in plan.scenes}
-        return bool(found.files) and (
-            any((self.path / name).exists() for name in found.files)
-            or any(scene.tiles_folder not in kept for scene in found.scenes)
-        )
 
     def _what_is_lost(self) -> str:
         """Say what new clusters would replace and no command can bring back, and how to keep it."""
@@ -520,6 +539,50 @@ class RunFolder:
             f"alps-geo apply with --clusters-from {self.model_path} --overwrite keeps them, "
             "alps-geo label with --overwrite lets them go"
         )
+
+    def _check_strange(self, plan: Plan, ours: Sequence[str]) -> None:
+        strange = [name for name in plan.files if name not in ours and (self.path / name).exists()]
+        if strange:
+            more = f" (and so are {len(strange) - 1} more)" if len(strange) > 1 else ""
+            raise RunError(
+                f"{self.path / strange[0]} is there already{more}, where a result has to go, and "
+                "is of no run that alps-geo knows; choose another --out, or replace it with "
+                "--overwrite"
+            )
+
+    def _would_lose(self, found: Plan | None, plan: Plan) -> bool:
+        """Whether what another run has done here would be gone: results, or tiles of no use."""
+        if found is None:
+            return self.record_path.exists()
+        # A fit leaves nothing here that could be lost: its model lies elsewhere.
+        if found.run == plan.run or not found.files:
+            return False
+        used = {scene.tiles_folder for scene in plan.scenes}
+        stale = [scene for scene in found.scenes if scene.tiles_folder not in used]
+        results = [self.record_path, *(self.path / name for name in found.files)]
+        return any(path.exists() for path in results) or any(
+            self.done_and_failed(scene)[0] for scene in stale
+        )
+
+    def _check_room(self, plan: Plan) -> None:
+        """See to it that results can take their places: folders are never replaced by files."""
+        for name in plan.files:
+            path = self.path / name
+            if path.is_dir():
+                raise RunError(f"{path} is a folder, expected a file or none; choose another --out")
+            if path.parent.exists() and not path.parent.is_dir():
+                raise RunError(
+                    f"{path.parent} is a file, expected a folder or none; choose another --out"
+                )
+
+    def _check_inputs(self, results: set[str], inputs: Sequence[str]) -> None:
+        places = {(self.path / name).resolve() for name in results}
+        for given in inputs:
+            if Path(given).resolve() in places:
+                raise RunError(
+                    f"{given} would be replaced by a result, and this run reads it; "
+                    "choose another --out, or copy it elsewhere first"
+                )
 
     @contextmanager
     def _locked(self, remedy: str) -> Iterator[None]:

@@ -88,8 +88,9 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: the config cannot be read: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise SettingsError(
-            f"{path}: not a config ({error}); expected TOML with options as keys, "
+            f"{path}: not a config ({reason}); expected TOML with options as keys, "
             "such as tile_size = 512, or the run.json of an earlier run"
         ) from error
 

@@ -22,7 +22,10 @@ def models(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List the Segment Anything models, and say which are present."""
+    """List the Segment Anything models, and say which are present.
+
+    A file is known by its size here; its SHA-256 is checked whenever it is downloaded or loaded.
+    """
     with reported_errors(debug=debug):
         if download is not None:
             _download(download, quiet=quiet)
@@ -40,6 +43,7 @@ def _rows() -> list[dict[str, str | int | bool]]:
             "name": spec.name,
             "description": spec.description,
             "present": spec.is_present,
+            "damaged": spec.is_damaged,
             "path": str(spec.path),
             "size_bytes": spec.size,
             "sha256": spec.sha256,
@@ -58,11 +62,22 @@ def _print_table() -> None:
     for title in ("model", "what", "size", "present"):
         table.add_column(title, justify="right" if title == "size" else "left")
     for row in _rows():
-        present = "[green]yes[/]" if row["present"] else f"no; --download {row['name']}"
         table.add_row(
-            str(row["name"]), str(row["description"]), decimal(int(row["size_bytes"])), present
+            str(row["name"]),
+            str(row["description"]),
+            decimal(int(row["size_bytes"])),
+            _presence(row),
         )
     Console().print(table)
+
+
+def _presence(row: dict[str, str | int | bool]) -> str:
+    if row["present"]:
+        return "[green]yes[/]"
+    if not row["damaged"]:
+        return f"no; --download {row['name']}"
+    remedy = f"--download {row['name']}" if row["url"] else "reinstall alps-geo"
+    return f"[red]damaged[/]; {remedy}"
 
 
 def _download(name: str, *, quiet: bool) -> None:

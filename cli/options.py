@@ -37,7 +37,8 @@ Overwrite = Annotated[
     bool,
     typer.Option(
         "--overwrite",
-        help="Replace the other run that the folder holds; tiles that still fit are kept.",
+        help="Replace the other run, or other files, that lie where results go; tiles that "
+        "still fit are kept.",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -37,7 +37,7 @@ def print_summary(record: dict[str, Any], out: Path) -> None:
     console.print(table)
     if record["labelled_share"] < 1:
         console.print(
-            f"{1 - record['labelled_share']:.1%} of the valid pixels carry no label.",
+            f"{1 - record['labelled_share']:.1%} of the area with data carries no label.",
             highlight=False,
         )
     for scene in record["scenes"]:

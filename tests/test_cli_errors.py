@@ -1,5 +1,6 @@
 """What bad input gets: one line that says what to do, the right exit code, nothing half-written."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ def bad(tmp_path: Path) -> Path:
         (["absent.tif"], ["absent.tif", "does not exist"]),
         (["absent*.tif"], ["absent*.tif"]),
         (["nothing"], ["nothing", "holds no raster"]),
+        ([""], ["empty name"]),
         (["text.tif"], ["text.tif"]),
         (["empty.tif"], ["empty.tif"]),
         (["cut.tif"], ["cut.tif"]),
@@ -79,6 +81,17 @@ def test_a_file_in_the_place_of_the_folder_stays_as_it_is(bad: Path) -> None:
     assert outcome.exit_code == 1
     assert_one_line(outcome.stderr, "expected a folder")
     assert (bad / "file").read_text() == "mine"
+
+
+def test_a_file_of_somebody_else_in_the_place_of_a_result_stays(tmp_path: Path) -> None:
+    theirs = tmp_path / "out" / NEON.stem / "segments.gpkg"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    outcome = alps_geo("label", NEON, "--out", tmp_path / "out", *QUICK)
+    assert outcome.exit_code == 1
+    assert_one_line(outcome.stderr, str(theirs), "--overwrite")
+    assert theirs.read_text() == "theirs"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [NEON.stem]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
@@ -154,11 +167,9 @@ run()
 """
 
 
-@pytest.mark.parametrize("limit", [20_000, 60_000])
-def test_a_disk_that_takes_no_more_ends_with_a_clear_error(tmp_path: Path, limit: int) -> None:
-    """A limit on the size of files stands for the full disk: writing fails half-way through."""
-    out = tmp_path / "out"
-    outcome = subprocess.run(
+def label_on_a_full_disk(limit: int, out: Path) -> subprocess.CompletedProcess[str]:
+    """Run with a limit on the size of files, on which writing fails half-way through."""
+    return subprocess.run(
         [
             *(sys.executable, "-c", FULL_DISK, str(limit)),
             *("label", str(NEON), "--out", str(out), *QUICK, "--clusters", "2"),
@@ -167,12 +178,29 @@ def test_a_disk_that_takes_no_more_ends_with_a_clear_error(tmp_path: Path, limit
         text=True,
         check=False,
     )
-    assert outcome.returncode == 1
-    assert_one_line(outcome.stderr, "cannot be written")
-    assert not list(out.glob("[!.]*/.*"))
-    assert not (out / "run.json").exists()
-    finished = alps_geo("label", NEON, "--out", out, *QUICK, "--clusters", "2")
-    assert finished.exit_code == 0
+
+
+def test_a_disk_that_takes_no_more_ends_with_a_clear_error(tmp_path: Path) -> None:
+    """First for a tile, then for the polygons, when other results have been written."""
+    out = tmp_path / "out"
+    run = ("label", NEON, "--out", out, *QUICK, "--clusters", "2")
+    tile = label_on_a_full_disk(60_000, out)
+    assert tile.returncode == 1
+    assert_one_line(tile.stderr, "0000_0000.npz: cannot be written")
+    assert alps_geo(*run).exit_code == 0
+    folder = out / NEON.stem
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    for name in ("run.json", "clusters.npz"):
+        (out / name).unlink()
+
+    assert max(sizes, key=lambda name: sizes[name]) == "segments.gpkg"
+    polygons = label_on_a_full_disk(sizes["segments.gpkg"] - 100_000, out)
+    assert polygons.returncode == 1
+    assert_one_line(polygons.stderr, f"{folder / 'segments.gpkg'}: cannot be written")
+    assert [path.name for path in out.iterdir()] == [".tiles"]
+    assert alps_geo(*run).exit_code == 0
+    assert {path.name: path.stat().st_size for path in folder.iterdir()} == sizes
 
 
 def test_bands_that_are_no_whole_numbers_are_wrong_usage(tmp_path: Path) -> None:

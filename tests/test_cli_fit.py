@@ -75,6 +75,21 @@ def test_a_fit_goes_on_where_it_was(model: Path) -> None:
     assert alps_geo("status", f"{model}.run").exit_code == 0
 
 
+def test_a_model_takes_the_place_of_a_model_alone(model: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "labels.npz"
+    theirs.write_text("theirs")
+    run = ("fit", LANDSAT, "--work", f"{model}.run", "--clusters", "3", *QUICK)
+    refused = alps_geo(*run, "--out", theirs)
+    assert refused.exit_code == 1
+    assert f"{theirs} is there already, and is no cluster model" in refused.stderr
+    assert theirs.read_text() == "theirs"
+    folder = alps_geo(*run, "--out", tmp_path)
+    assert folder.exit_code == 1
+    assert "is a folder, expected a file for the cluster model" in folder.stderr
+    assert alps_geo(*run, "--out", theirs, "--overwrite").exit_code == 0
+    assert alps_geo(*run, "--out", theirs).exit_code == 0
+
+
 def test_a_scene_of_other_bands_is_refused_and_nothing_is_written(
     model: Path, tmp_path: Path
 ) -> None:

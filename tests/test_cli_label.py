@@ -146,7 +146,12 @@ def test_without_a_fill_gaps_stay_and_the_features_are_those_asked_for(tmp_path:
     features = ("--fill", "none", "--features", "spectral+shape")
     outcome = alps_geo("label", *paths("neon_osbs_10cm"), "--out", tmp_path, *quick, *features)
     assert outcome.exit_code == 0, outcome.stderr
-    assert json.loads((tmp_path / "run.json").read_text())["labelled_share"] < 1
+    record = json.loads((tmp_path / "run.json").read_text())
+    (scene,) = record["scenes"]
+    assert record["labelled_share"] < 1
+    # All pixels of this scene are nearly of one size.
+    by_pixels = scene["labelled_pixels"] / scene["valid_pixels"]
+    assert record["labelled_share"] == pytest.approx(by_pixels, rel=1e-5)
     segments = gpd.read_file(tmp_path / "neon_osbs_10cm" / "segments.gpkg", layer="segments")
     assert set(segments["source"]) == {"sam"}
     with np.load(tmp_path / "clusters.npz", allow_pickle=False) as arrays:
@@ -195,6 +200,11 @@ def test_the_record_says_what_was_run_on_what(run: Path) -> None:
         assert scene["mtime"] == path.stat().st_mtime
     assert sum(c["segments"] for c in record["clusters"]) == record["segments"]
     assert sum(c["share"] for c in record["clusters"]) == pytest.approx(record["labelled_share"])
+    # Of the ground and not of pixels, which are 0.1, 10 and 30 m wide here.
+    assert record["area_unit"] == "m2"
+    area = sum(c["area"] for c in record["clusters"])
+    for cluster in record["clusters"]:
+        assert cluster["share"] == pytest.approx(cluster["area"] / area)
 
 
 def test_the_cluster_model_holds_plain_arrays(run: Path) -> None:
@@ -227,6 +237,24 @@ def test_a_finished_run_is_not_run_again(run: Path) -> None:
     outcome = alps_geo("label", *paths(*SCENES), "--out", run, *QUICK)
     assert outcome.exit_code == 0
     assert "segments in 6 clusters" in outcome.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+
+
+def test_another_spelling_of_a_path_is_the_same_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    link = tmp_path / "link"
+    link.symlink_to(DATA, target_is_directory=True)
+    monkeypatch.chdir(DATA)
+    first, *others = (f"{name}.tif" for name in SCENES)
+    for scenes in ([first, *others], [link / first, *(f"./{name}" for name in others)]):
+        outcome = alps_geo("label", *scenes, "--out", run, *QUICK)
+        assert outcome.exit_code == 0, outcome.stderr
+    # Another name is other results, whatever file it leads to.
+    renamed = tmp_path / "renamed.tif"
+    renamed.symlink_to(DATA / first)
+    assert alps_geo("label", renamed, *others, "--out", run, *QUICK).exit_code == 1
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
 
 

@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from helpers import alps_geo
+from helpers import DATA, alps_geo
 
 from alps_geo import __version__
 from alps_geo.sam import weights
@@ -38,6 +38,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             weights.MODELS["vit_b"],
             url=f"http://127.0.0.1:{http.server_port}/vit_b.pth",
             sha256=hashlib.sha256(CONTENT).hexdigest(),
+            size=len(CONTENT),
         )
         monkeypatch.setitem(weights.MODELS, "vit_b", spec)
         yield cache
@@ -61,6 +62,23 @@ def test_a_download_is_checked_and_kept(server: Path) -> None:
     rows = {row["name"]: row for row in json.loads(outcome.stdout)}
     assert rows["vit_b"]["present"] is True
     assert Path(rows["vit_b"]["path"]).read_bytes() == CONTENT
+
+
+def test_a_file_of_anything_else_is_not_taken_for_a_model(server: Path, tmp_path: Path) -> None:
+    server.mkdir()
+    junk = weights.MODELS["vit_b"].path
+    junk.write_bytes(b"<html>not found</html>")
+    rows = {row["name"]: row for row in json.loads(alps_geo("models", "--json").stdout)}
+    assert (rows["vit_b"]["present"], rows["vit_b"]["damaged"]) == (False, True)
+    assert "damaged" in alps_geo("models").stdout
+    # Of the right size it would be listed, but it is never used.
+    junk.write_bytes(bytes(len(CONTENT)))
+    run = ("label", DATA / "landsat5_int16_1band.tif", "--out", tmp_path / "out")
+    outcome = alps_geo(*run, "--model", "vit_b")
+    assert outcome.exit_code == 1
+    assert "alps-geo models --download vit_b replaces it" in outcome.stderr
+    assert alps_geo("models", "--download", "vit_b").exit_code == 0
+    assert junk.read_bytes() == CONTENT
 
 
 def test_a_download_with_another_digest_is_thrown_away(

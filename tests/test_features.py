@@ -26,6 +26,19 @@ def test_pooling_equals_averaging_the_enlarged_embedding() -> None:
     np.testing.assert_allclose(means, dense_means(labels, embedding), rtol=1e-9, atol=1e-12)
 
 
+def test_cells_that_reach_into_the_padding_describe_nothing() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.arange(1, 41 * 27 + 1, dtype=np.int32).reshape(41, 27)
+    embedding = rng.normal(size=(3, 6, 4))
+    beyond = embedding.copy()
+    beyond[:, 5:], beyond[:, :, 3:] = 1e6, -1e6
+    for cells in (embedding, beyond):
+        sums = embedding_sums(labels, labels.size, cells, (8.0, 8.0), np.ones(labels.shape))
+        within = np.pad(embedding[:, :5, :3], ((0, 0), (0, 1), (0, 1)), mode="edge")
+        enlarged = np.pad(labels, ((0, 7), (0, 5)))
+        np.testing.assert_allclose(sums, dense_means(enlarged, within), rtol=1e-9)
+
+
 def test_fragments_smaller_than_a_cell_have_a_feature() -> None:
     labels = np.zeros((64, 64), dtype=np.int32)
     labels[5, 7] = 1

@@ -129,6 +129,19 @@ def test_nan_and_inf_are_no_data(tmp_path: Path) -> None:
     assert np.isfinite(segments.filter(like="mean_").to_numpy()).all()
 
 
+def test_the_record_of_a_run_without_nodata_is_json_and_a_config(tmp_path: Path) -> None:
+    pixels, profile = crop(64, 64)
+    scene = write(tmp_path / "scene.tif", pixels, profile)
+    folder, record, _ = label(scene, tmp_path / "out", "--nodata", "nan")
+    path = folder.parent / "run.json"
+    strict = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert strict["settings"]["nodata"] == "nan"
+    again = alps_geo("label", "--config", path, "--out", folder.parent, "--json")
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout) == record
+    assert alps_geo("clusters", "gallery", folder.parent).exit_code == 0
+
+
 def test_scenes_of_one_name_get_folders_of_their_own(tmp_path: Path) -> None:
     pixels, profile = crop(64, 64)
     for folder in ("a", "b"):

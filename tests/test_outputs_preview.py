@@ -111,6 +111,27 @@ def test_names_and_title_are_drawn(tmp_path: Path) -> None:
     assert np.array_equal(titled[-plain.shape[0] + 32 :], plain[32:])
 
 
+def test_names_are_legible_in_many_alphabets(tmp_path: Path) -> None:
+    labels = np.ones((400, 400), int)
+    pictures = {
+        drawn(tmp_path / "1.png", grey(400, 400), labels, names={1: f"n{letter}"}).tobytes()
+        for letter in "aäößéłжω\u0378"
+    }
+    assert len(pictures) == 9, "each letter is another sign, and none the box for what is unknown"
+
+
+def test_the_number_of_a_cluster_stands_apart_from_its_share(tmp_path: Path) -> None:
+    """Share and number of cluster 1 read as one once: 9.6 % 1."""
+    picture = drawn(tmp_path / "1.png", grey(480, 480), np.ones((480, 480), int))
+    patch = np.argwhere(np.all(picture == RED, axis=-1) & (np.indices(picture.shape[:2])[0] > 580))
+    top, left = patch.min(axis=0)
+    line = picture[top : top + 16, left + 20 : left + 200].min(axis=(0, 2))
+    inked = np.flatnonzero(line < 200)
+    number, *rest = np.split(inked, np.flatnonzero(np.diff(inked) > 12) + 1)
+    assert number.size < 10
+    assert len(rest) == 1, "number and share, well apart"
+
+
 def test_a_name_without_end_stays_inside(tmp_path: Path) -> None:
     labels = np.ones((400, 400), int)
     picture = drawn(tmp_path / "1.png", grey(400, 400), labels, names={1: "water " * 200})

@@ -69,6 +69,7 @@ def offered(
         url=address + "vit_b.pth",
         filename="vit_b.pth",
         sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
     )
     monkeypatch.setitem(weights.MODELS, "vit_b", spec)
     return folder / "vit_b.pth", content
@@ -214,7 +215,7 @@ def test_an_official_checkpoint_loads_from_a_file_and_from_the_cache(
 
     cache.mkdir()
     in_cache = path.rename(cache / weights.MODELS["vit_b"].filename)
-    with pytest.raises(ModelError, match="damaged, delete it"):
+    with pytest.raises(ModelError, match=r"is damaged: alps-geo models --download vit_b"):
         load_model("vit_b", device="cpu")
     known = replace(weights.MODELS["vit_b"], sha256=model.sha256)
     monkeypatch.setitem(weights.MODELS, "vit_b", known)

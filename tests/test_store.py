@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,13 +112,13 @@ def test_a_tile_with_a_flipped_bit_is_absent(tmp_path: Path, share: float) -> No
 
 def test_another_run_in_the_folder_needs_overwrite(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
     begin(folder, PLAN)
-    begin(folder, PLAN)
-    with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
-        begin(folder, OTHER)
-    with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
-        begin(folder, OTHER, force=True)
+    for force in (False, True):
+        with pytest.raises(RunError, match=r"holds another run.*--overwrite"):
+            begin(folder, OTHER, force=force)
     begin(folder, OTHER, overwrite=True)
+    folder.tile_store("other", "key").save(FIRST, FRAGMENTS)
     with pytest.raises(RunError, match="holds another run"):
         begin(folder, PLAN)
 
@@ -131,6 +132,16 @@ def test_a_run_of_the_same_tiles_that_came_to_no_result_is_in_nobodys_way(tmp_pa
     assert len(list(tmp_path.glob(".tiles/scene.key/*.npz"))) == 1
     with pytest.raises(RunError, match="another run"):
         begin(folder, OTHER)
+
+
+def test_a_run_that_has_done_nothing_that_is_lost_makes_way(tmp_path: Path) -> None:
+    """As one whose checkpoint was damaged, or that was asked for too many clusters."""
+    folder = RunFolder(tmp_path)
+    begin(folder, OTHER)
+    begin(folder, PLAN)
+    store, _ = stored(folder)
+    begin(folder, replace(PLAN, run="of another number of clusters"))
+    assert store.holds(FIRST)
 
 
 def test_overwriting_removes_what_is_stale_and_keeps_tiles_that_fit(tmp_path: Path) -> None:
@@ -152,9 +163,72 @@ def test_overwriting_removes_what_is_stale_and_keeps_tiles_that_fit(tmp_path: Pa
 def test_a_plan_that_names_files_outside_the_folder_harms_none(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     folder = RunFolder(tmp_path / "out")
-    begin(folder, Plan("one", (), ("../precious", str(tmp_path / "precious"))))
+    harmful = Plan("one", (), ("../precious", str(tmp_path / "precious")))
+    begin(folder, harmful, overwrite=True)
     begin(folder, OTHER, overwrite=True)
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_file_of_somebody_else_stays_unless_told_otherwise(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    theirs = tmp_path / "scene" / "labels.tif"
+    theirs.parent.mkdir()
+    theirs.write_text("theirs")
+    with pytest.raises(RunError, match=r"labels\.tif is there already.*--overwrite"):
+        begin(folder, PLAN)
+    with pytest.raises(RunError, match="is there already"):
+        begin(folder, PLAN, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene"]
+    begin(folder, PLAN, overwrite=True)
+    assert theirs.read_text() == "theirs"
+    # From here on the place is this run's, which may go on.
+    begin(folder, PLAN)
+
+
+def test_a_folder_in_the_place_of_a_file_is_an_error_even_to_overwrite(tmp_path: Path) -> None:
+    (tmp_path / "scene" / "labels.tif").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"labels\.tif is a folder"):
+        begin(RunFolder(tmp_path), PLAN, overwrite=True)
+    (tmp_path / "other").write_text("mine")
+    with pytest.raises(RunError, match="other is a file"):
+        begin(RunFolder(tmp_path), OTHER, overwrite=True)
+
+
+def test_what_a_run_reads_is_never_replaced(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    scene = str(tmp_path / "scene" / ".." / "scene" / "labels.tif")
+    for plan in (PLAN, OTHER):
+        with (
+            pytest.raises(RunError, match="would be replaced by a result, and this run reads it"),
+            folder.claimed(plan, overwrite=True, inputs=[scene]),
+        ):
+            pytest.fail("an input may be lost")
+    assert Path(scene).exists()
+
+
+def test_results_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    sidecar = tmp_path / "scene" / "labels.tif.aux.xml"
+    sidecar.write_text("of the old raster")
+
+    def write(*, full: bool) -> None:
+        with folder.replaced(PLAN) as target:
+            target.scene_folder("scene").mkdir()
+            (target.scene_folder("scene") / "labels.tif").write_text("new")
+            if full:
+                raise OSError("full")
+            target.record_path.write_text("{}")
+
+    with pytest.raises(OSError, match="full"):
+        write(full=True)
+    assert (tmp_path / "scene" / "labels.tif").read_text() == "result"
+    assert sidecar.exists()
+    write(full=False)
+    assert (tmp_path / "scene" / "labels.tif").read_text() == "new"
+    assert not sidecar.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tiles", "run.json", "scene"]
 
 
 def test_force_forgets_the_tiles(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -32,12 +35,18 @@ _MARGIN = 32
 _GAP = 24
 _PATCH = 18
 _LINE = 28
-_TEXT = 16
-_TITLE = 24
-_LONGEST_NAME = 32
-_BETWEEN_COLUMNS = 48
+_TEXT = 15
+_TITLE = 22
+_LONGEST_NAME = 36
+_BETWEEN_COLUMNS = 40
 _AFTER_PATCH = 10
-_AFTER_SHARE = 14
+_AFTER_NUMBER = 12
+_BEFORE_SHARE = 16
+
+# Lines of the legend below each other before a second column begins.
+_FEWEST_LINES = 6
+
+_CLUSTER, _SHARE = "cluster", "share"
 
 _INK = (38, 42, 48)
 _FAINT_INK = (120, 126, 134)
@@ -48,9 +57,10 @@ _UNLABELLED = (222, 222, 222)
 
 @dataclass(frozen=True)
 class _Entry:
-    """One line of the legend."""
+    """One line of the legend: a cluster by its number and name, and its share of the scene."""
 
     color: Color
+    number: str
     name: str
     share: str
 
@@ -196,13 +206,13 @@ def _legend(
     count = dict(zip(found.tolist(), counts.tolist(), strict=True))
     total = max(int(counts.sum()), 1)
     entries = [
-        _Entry(color, _shortened(f"{cluster}  {names.get(cluster, '')}".rstrip()), _share(n, total))
+        _Entry(color, str(cluster), _shortened(names.get(cluster, "")), _share(n, total))
         for cluster, color in sorted(palette.items())
         for n in [count.get(cluster, 0)]
     ]
     unlabelled = sum(n for cluster, n in count.items() if cluster not in palette)
     if unlabelled:
-        entries.append(_Entry(_UNLABELLED, "unlabelled", _share(unlabelled, total)))
+        entries.append(_Entry(_UNLABELLED, "", "unlabelled", _share(unlabelled, total)))
     return entries
 
 
@@ -210,8 +220,8 @@ def _share(count: int, total: int) -> str:
     """Percentage with one decimal; little shows as little, none as none."""
     percent = 100 * count / total
     if percent >= 0.05:
-        return f"{percent:.1f} %"
-    return "<0.1 %" if count else "none"
+        return f"{percent:.1f}%"
+    return "<0.1%" if count else "none"
 
 
 def _shortened(text: str) -> str:
@@ -226,22 +236,24 @@ def _compose(
     inner = max(panels_width, _NARROWEST)
     columns = _Columns.of(legend, inner)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
-    legend_top = top + _LINE + rows + _GAP
+    legend_top = top + _LINE + rows + _GAP + _LINE
     height = legend_top + columns.lines * _LINE + _MARGIN
     picture = Image.new("RGB", (inner + 2 * _MARGIN, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     if title:
-        draw.text((_MARGIN, _MARGIN), title, _INK, ImageFont.load_default(_TITLE))
+        draw.text((_MARGIN, _MARGIN), title, _INK, _font(_TITLE))
     left = _MARGIN + (inner - panels_width) // 2
     for number, (caption, panel) in enumerate(panels):
         x, y = left + number * (cols + _GAP), top + _LINE
-        draw.text((x, top), caption, _FAINT_INK, ImageFont.load_default(_TEXT))
+        draw.text((x, top), caption, _FAINT_INK, _font(_TEXT))
         picture.paste(Image.fromarray(panel), (x, y))
         draw.rectangle((x - 1, y - 1, x + cols, y + rows), None, _FRAME)
-    for number, entry in enumerate(legend):
-        column, line = divmod(number, columns.lines)
-        corner = (_MARGIN + column * columns.pitch, legend_top + line * _LINE)
-        _draw_entry(draw, corner, columns.share_end, entry)
+    for index, entry in enumerate(legend):
+        column, line = divmod(index, columns.lines)
+        x, y = _MARGIN + column * columns.pitch, legend_top + line * _LINE
+        if line == 0:
+            _draw_head(draw, (x, y - _LINE), columns)
+        _draw_entry(draw, (x, y), columns, entry)
     return picture
 
 
@@ -251,28 +263,53 @@ class _Columns:
 
     lines: int
     pitch: int
+    number_end: int
+    name_start: int
     share_end: int
 
     @classmethod
     def of(cls, legend: list[_Entry], width: int) -> _Columns:
-        share_end = _PATCH + _AFTER_PATCH + _widest([entry.share for entry in legend])
-        name_width = _widest([entry.name for entry in legend])
-        pitch = share_end + _AFTER_SHARE + name_width + _BETWEEN_COLUMNS
-        columns = max(1, (width + _BETWEEN_COLUMNS) // pitch)
-        return cls(-(-len(legend) // columns), pitch, share_end)
+        """Make columns of some lines at least, and no more of them than fit."""
+        number_end = _PATCH + _AFTER_PATCH + _widest([entry.number for entry in legend])
+        names = [entry.name for entry in legend if entry.name]
+        name_start = number_end + _AFTER_NUMBER
+        name_end = name_start + _widest(names) if names else number_end
+        shares = _widest([_SHARE, *(entry.share for entry in legend)])
+        share_end = max(name_end, _widest([_CLUSTER])) + _BEFORE_SHARE + shares
+        most = max(1, (width + _BETWEEN_COLUMNS) // (share_end + _BETWEEN_COLUMNS))
+        lines = max(-(-len(legend) // most), min(len(legend), _FEWEST_LINES))
+        return cls(lines, share_end + _BETWEEN_COLUMNS, number_end, name_start, share_end)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Laid out by Pillow itself, so that pictures don't depend on what else is installed.
+    data = (files("alps_geo.outputs.data") / "DejaVuSans.ttf").read_bytes()
+    return ImageFont.truetype(BytesIO(data), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _widest(texts: list[str]) -> int:
-    font = ImageFont.load_default(_TEXT)
+    font = _font(_TEXT)
     return math.ceil(max((font.getlength(text) for text in texts), default=0.0))
 
 
+def _draw_head(draw: ImageDraw.ImageDraw, corner: tuple[int, int], columns: _Columns) -> None:
+    font = _font(_TEXT)
+    x, middle = corner[0], corner[1] + _PATCH // 2
+    draw.text((x, middle), _CLUSTER, _FAINT_INK, font, anchor="lm")
+    draw.text((x + columns.share_end, middle), _SHARE, _FAINT_INK, font, anchor="rm")
+    y = corner[1] + _PATCH + (_LINE - _PATCH) // 3
+    draw.line((x, y, x + columns.share_end, y), _FRAME)
+
+
 def _draw_entry(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], share_end: int, entry: _Entry
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], columns: _Columns, entry: _Entry
 ) -> None:
-    font = ImageFont.load_default(_TEXT)
+    font = _font(_TEXT)
     x, y = corner
     draw.rectangle((x, y, x + _PATCH, y + _PATCH), entry.color, _FRAME)
     middle = y + _PATCH // 2
-    draw.text((x + share_end, middle), entry.share, _FAINT_INK, font, anchor="rm")
-    draw.text((x + share_end + _AFTER_SHARE, middle), entry.name, _INK, font, anchor="lm")
+    draw.text((x + columns.number_end, middle), entry.number, _INK, font, anchor="rm")
+    name = columns.name_start if entry.number else _PATCH + _AFTER_PATCH
+    draw.text((x + name, middle), entry.name, _INK, font, anchor="lm")
+    draw.text((x + columns.share_end, middle), entry.share, _FAINT_INK, font, anchor="rm")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
+    from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
     from alps_geo.clusters import Assigned, ClusterModel
@@ -62,13 +63,18 @@ class SceneResults:
     cluster_segments, cluster_pixels : ndarray of int64, shape (k,)
         Segments and pixels of each cluster, in the order of the model's ids.
     cluster_area_m2 : ndarray of float64, shape (k,), or None
-        Ground area of each cluster; None for a scene without a CRS.
+        Ground area of each cluster; None for a scene without a CRS, or with pixels that lie
+        nowhere on the ground.
+    unlabelled_area_m2 : float or None
+        Ground area of pixels with data but without a segment, likewise: as many as there are,
+        each as large as the one amid the scene.
     """
 
     valid_pixels: int
     cluster_segments: NDArray[np.int64]
     cluster_pixels: NDArray[np.int64]
     cluster_area_m2: NDArray[np.float64] | None
+    unlabelled_area_m2: float | None
 
 
 def write_results(
@@ -128,7 +134,7 @@ def write_results(
     pixels = read_overview(scene, PREVIEW_SIZE)
     write_picture(tables / PICTURE, pixels.image, pixels.valid)
     _write_preview(folder, tables, model, scene.name)
-    return _count(assigned, model, segments, None if scene.crs is None else ground)
+    return _count(folder, assigned, model, segments, None if scene.crs is None else ground)
 
 
 def rewrite_results(
@@ -163,7 +169,8 @@ def rewrite_results(
         names=model.legend,
     )
     _write_preview(folder, tables, model, name)
-    return _count(assigned, model, segments, read_attribute(polygons, "area_m2", len(segments)))
+    ground = read_attribute(polygons, "area_m2", len(segments))
+    return _count(folder, assigned, model, segments, ground)
 
 
 def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) -> None:
@@ -305,11 +312,15 @@ def _simplified(
 
 def _unit_length(scene: Scene) -> float:
     """Metres, or pixels without a CRS, per unit of the scene's coordinates, amid the scene."""
-    row, col = scene.height // 2, scene.width // 2
-    corners = [scene.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    return float(np.sqrt(_pixel_area(scene) / abs(scene.transform.determinant)))
+
+
+def _pixel_area(raster: Scene | DatasetReader) -> float:
+    """Ground area in m², or pixels without a CRS, of the pixel amid a raster."""
+    row, col = raster.height // 2, raster.width // 2
+    corners = [raster.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
     pixel = np.array([shapely.Polygon(corners)], dtype=object)
-    ground = ground_measures(pixel, scene.crs, scene.transform).area[0]
-    return float(np.sqrt(ground / abs(scene.transform.determinant)))
+    return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
 
 
 def _attributes(
@@ -362,6 +373,7 @@ def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) 
 
 
 def _count(
+    folder: Path,
     assigned: Assigned,
     model: ClusterModel,
     segments: Segments,
@@ -373,9 +385,15 @@ def _count(
         sums = np.bincount(assigned.cluster, weights=weights, minlength=length)
         return sums[model.ids].astype(np.float64)
 
+    rest = 0.0
+    if unlabelled := segments.valid_pixels - int(segments.area.sum()):
+        with opened(str(folder / "segments.tif")) as raster:
+            rest = unlabelled * _pixel_area(raster)
+    known = ground is not None and bool(np.isfinite(ground.sum() + rest))
     return SceneResults(
         valid_pixels=segments.valid_pixels,
         cluster_segments=total(None).astype(np.int64),
         cluster_pixels=total(segments.area).astype(np.int64),
-        cluster_area_m2=None if ground is None else total(ground),
+        cluster_area_m2=total(ground) if known else None,
+        unlabelled_area_m2=rest if known else None,
     )

@@ -40,7 +40,7 @@ class ModelSpec:
     sha256 : str
         Digest of the weights file, in hexadecimal.
     size : int
-        Size of the weights file, in bytes (of a download, rounded).
+        Size of the weights file, in bytes.
     url : str or None
         Where to download it; None if it ships with the package.
     """
@@ -61,8 +61,13 @@ class ModelSpec:
 
     @property
     def is_present(self) -> bool:
-        """Whether the weights file is on disk."""
-        return self.path.is_file()
+        """Whether the weights file is on disk, by its size: hashing some takes half a minute."""
+        return self.path.is_file() and self.path.stat().st_size == self.size
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether a file of another size lies where the weights file should be."""
+        return self.path.exists() and not self.is_present
 
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
@@ -82,7 +87,7 @@ MODELS: dict[str, ModelSpec] = {
             description="Segment Anything, ViT-B encoder, by Meta",
             filename="sam_vit_b_01ec64.pth",
             sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-            size=375_000_000,
+            size=375_042_383,
             url=_META + "sam_vit_b_01ec64.pth",
         ),
         ModelSpec(
@@ -90,7 +95,7 @@ MODELS: dict[str, ModelSpec] = {
             description="Segment Anything, ViT-L encoder, by Meta",
             filename="sam_vit_l_0b3195.pth",
             sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-            size=1_249_000_000,
+            size=1_249_524_607,
             url=_META + "sam_vit_l_0b3195.pth",
         ),
         ModelSpec(
@@ -98,7 +103,7 @@ MODELS: dict[str, ModelSpec] = {
             description="Segment Anything, ViT-H encoder, by Meta",
             filename="sam_vit_h_4b8939.pth",
             sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-            size=2_564_000_000,
+            size=2_564_550_879,
             url=_META + "sam_vit_h_4b8939.pth",
         ),
     )
@@ -238,12 +243,15 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
     spec = model_spec(name)
     path = checkpoint
     if path is None:
-        path = spec.path if spec.is_present else download(name)
+        path = spec.path if spec.path.exists() else download(name)
     sha256 = _sha256(_existing(path, name))
     if checkpoint is None and sha256 != spec.sha256:
+        remedy = "reinstall alps-geo"
+        if spec.url is not None:
+            remedy = f"alps-geo models --download {name} replaces it"
         raise ModelError(
             f"{path}: the weights of {name} have the SHA-256 {sha256[:12]}..., expected "
-            f"{spec.sha256[:12]}...; the file is damaged, delete it and fetch it again"
+            f"{spec.sha256[:12]}...; the file is damaged: {remedy}"
         )
     state = _read_file(path)
     found = model_type(state)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import SceneError
-from alps_geo.scene.raster import is_local, opened
+from alps_geo.scene.raster import is_local, opened, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,11 +41,13 @@ def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for given in inputs:
         for path in _expand(given):
-            found.setdefault(str(Path(path).resolve()) if is_local(path) else path, path)
+            found.setdefault(real_path(path), path)
     return tuple(found.values())
 
 
 def _expand(given: str) -> list[str]:
+    if not given.strip():
+        raise SceneError("a scene is given by an empty name: name a raster, or . for all in here")
     if not is_local(given):
         return [given]
     path = Path(given).expanduser()

@@ -55,6 +55,11 @@ def is_local(path: str) -> bool:
     return _NOT_A_FILE.match(path) is None or Path(path).exists()
 
 
+def real_path(path: str) -> str:
+    """Name a local file in the one way that all its spellings lead to, and all else as it is."""
+    return str(Path(path).resolve()) if is_local(path) else path
+
+
 @contextmanager
 def opened(path: str) -> Iterator[DatasetReader]:
     """Open a raster for reading.

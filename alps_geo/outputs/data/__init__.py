@@ -1,0 +1,1 @@
+"""The typeface of the pictures; PROVENANCE.md says where it comes from."""
