@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from alps_geo.scene import TilePixels
 
 
-FILLED, CUT, SEEN, OWNED = 0, 1, 2, 3
+FILLED, FILLED_OWNED, CUT, SEEN, OWNED = 0, 1, 2, 3, 4
 TOP, BOTTOM, LEFT, RIGHT = 0, 1, 2, 3
 
 COARSE_AREA = 4 * SIDE**2
@@ -50,8 +50,11 @@ class Objects:
     ----------
     of : ndarray of int32, shape (n,)
         Object of each fragment, 1..k; 0 for superpixels that no mask owns.
+    cell : ndarray of int32, shape (n,)
+        Superpixel of each fragment that is one or a part of one, from 1; 0 for those of masks.
     in_parts : ndarray of bool, shape (k,)
-        Whether superpixels have taken the place of the object, which the window has cut off.
+        Whether parts of superpixels have taken the place of the object, which the window has cut
+        off.
     edges : ndarray of bool, shape (k, 4)
         Whether it touches the top, bottom, left and right edge of the window, if the scene goes on
         there.
@@ -63,6 +66,7 @@ class Objects:
     """
 
     of: NDArray[np.int32]
+    cell: NDArray[np.int32]
     in_parts: NDArray[np.bool_]
     edges: NDArray[np.bool_]
     sums: NDArray[np.float64]
@@ -83,8 +87,9 @@ class Outlines:
     size : ndarray of int64, shape (n,)
         Pixels of each fragment in the window.
     rank : ndarray of uint8, shape (n,)
-        `FILLED` if no mask owns the fragment, `CUT` if the window may have cut it off, `OWNED` if
-        it is whole and its centroid lies in the tile's core, else `SEEN`.
+        Of a mask `CUT` if the window may have cut it off, `OWNED` if it is whole and its centroid
+        lies in the tile's core, else `SEEN`. Of superpixels `FILLED_OWNED` if the centroid lies in
+        the core, else `FILLED`.
     objects : Objects
         What masks they come from.
     failed : bool
@@ -155,17 +160,17 @@ def cut_fragments(
     if fill:
         cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
         sums = region_sums(owner, len(masks), _cell_means(cells, standard))
-        uneven = variance(sums) > COARSE_VARIANCE
-        gone = (sums[:, 0] > COARSE_AREA) & (uneven | edges.any(axis=1))
-        in_parts = gone & ~uneven
-        labels, mask_of = _filled(owner, cells, gone, in_parts)
+        coarse = (sums[:, 0] > COARSE_AREA) & (variance(sums) > COARSE_VARIANCE)
+        in_parts = edges.any(axis=1) & ~coarse
+        labels, mask_of, cell = _filled(owner, cells, coarse, in_parts)
     else:
         sums = region_sums(owner, len(masks), standard)
         in_parts = np.zeros(len(masks), dtype=np.bool_)
         labels, mask_of = _numbered(owner)
+        cell = np.zeros(len(mask_of), dtype=np.int32)
     filled = np.concatenate([[True], in_parts])[mask_of]
     size = pixel_counts(labels, len(mask_of))
-    rank = np.where(filled, FILLED, _ranks(labels, size, tile)).astype(np.uint8)
+    rank = _ranks(labels, size, filled, tile)
     scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
     present, of = np.unique(np.concatenate([[0], mask_of]), return_inverse=True)
     chosen = present[1:] - 1
@@ -174,7 +179,12 @@ def cut_fragments(
         size,
         rank,
         Objects(
-            of[1:].astype(np.int32), in_parts[chosen], edges[chosen], sums[chosen], scores[chosen]
+            of[1:].astype(np.int32),
+            cell,
+            in_parts[chosen],
+            edges[chosen],
+            sums[chosen],
+            scores[chosen],
         ),
         sums=_sums(
             pixels.valid,
@@ -206,6 +216,7 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
         rank=np.zeros(0, dtype=np.uint8),
         objects=Objects(
             of=np.zeros(0, dtype=np.int32),
+            cell=np.zeros(0, dtype=np.int32),
             in_parts=np.zeros(0, dtype=np.bool_),
             edges=np.zeros((0, 4), dtype=np.bool_),
             sums=np.zeros((0, 1 + 2 * bands)),
@@ -315,9 +326,9 @@ def _numbered(owner: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.i
 def _filled(
     owner: NDArray[np.int32],
     cells: NDArray[np.int32],
-    gone: NDArray[np.bool_],
+    coarse: NDArray[np.bool_],
     in_parts: NDArray[np.bool_],
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """Give numbers to what masks own, and after that to the superpixels of all else.
 
     Parameters
@@ -326,10 +337,10 @@ def _filled(
         Mask of every pixel, 1..m; 0 for none.
     cells : ndarray of int32, shape (H, W)
         Superpixel of every pixel.
-    gone : ndarray of bool, shape (m,)
+    coarse : ndarray of bool, shape (m,)
         Masks whose place superpixels take.
     in_parts : ndarray of bool, shape (m,)
-        Those of them that superpixels remember: none lies on both sides of such a mask's border.
+        Masks whose place parts of superpixels take: none lies on both sides of the mask's border.
 
     Returns
     -------
@@ -337,15 +348,19 @@ def _filled(
         Fragment of every pixel, 1..n.
     mask_of : ndarray of int32, shape (n,)
         The mask that each belongs to; 0 for none.
+    cell : ndarray of int32, shape (n,)
+        The superpixel that each is a part of, from 1; 0 for masks.
     """
-    labels, mask_of = _numbered(np.where(np.append(False, gone)[owner], 0, owner))
+    labels, mask_of = _numbered(np.where(np.append(False, coarse | in_parts)[owner], 0, owner))
     part_of = np.where(np.append(False, in_parts)[owner], owner, 0)
     free = labels == 0
-    # A superpixel that masks cut apart is several fragments.
-    pieces = _connected_pieces(np.where(free, cells + part_of * (cells.max() + 1), 0))
-    first = np.unique(np.append(0, pieces), return_index=True)[1][1:] - 1
-    labels[free] = pieces[free] + np.where(pieces[free] > 0, len(mask_of), 0)
-    return labels, np.append(mask_of, part_of.ravel()[first]).astype(np.int32)
+    # A superpixel that masks cut apart is several.
+    whole = _connected_pieces(np.where(free, cells, 0))
+    parts = _connected_pieces(np.where(free, whole + part_of * (whole.max() + 1), 0))
+    first = np.unique(np.append(0, parts), return_index=True)[1][1:] - 1
+    cell = np.append(np.zeros_like(mask_of), whole.ravel()[first]).astype(np.int32)
+    labels[parts > 0] = parts[parts > 0] + len(mask_of)
+    return labels, np.append(mask_of, part_of.ravel()[first]).astype(np.int32), cell
 
 
 def _cell_means(cells: NDArray[np.int32], standard: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -395,7 +410,9 @@ def _sums(
     )
 
 
-def _ranks(labels: NDArray[np.int32], size: NDArray[np.int64], tile: Tile) -> NDArray[np.uint8]:
+def _ranks(
+    labels: NDArray[np.int32], size: NDArray[np.int64], filled: NDArray[np.bool_], tile: Tile
+) -> NDArray[np.uint8]:
     """Say how well the tile knows each of its fragments."""
     count = len(size)
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
@@ -405,9 +422,10 @@ def _ranks(labels: NDArray[np.int32], size: NDArray[np.int64], tile: Tile) -> ND
         (part.start <= centre) & (centre < part.stop)
         for centre, part in zip(centres, core, strict=True)
     ]
-    rank = np.where(inside[0] & inside[1], OWNED, SEEN).astype(np.uint8)
-    rank[_inner_edges(labels, count, core).any(axis=1)] = CUT
-    return rank
+    owned = inside[0] & inside[1]
+    of_masks = np.where(owned, OWNED, SEEN)
+    of_masks[_inner_edges(labels, count, core).any(axis=1)] = CUT
+    return np.where(filled, np.where(owned, FILLED_OWNED, FILLED), of_masks).astype(np.uint8)
 
 
 def _inner_edges(

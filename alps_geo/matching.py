@@ -1,17 +1,18 @@
 """Which fragments of neighbouring tiles are one object.
 
-Three rules decide, whatever the order in which tiles are looked at:
+Four rules decide, whatever the order in which tiles are looked at:
 
-1. Fragments of neighbouring tiles are one object if they agree on the pixels that both tiles see:
-   IoU above one half there. Fragments of a tile never overlap, so each can match one fragment of a
-   neighbour at most.
+1. What two neighbouring tiles see is one object if they agree on the pixels that both see: IoU
+   above one half there. Objects of a tile never overlap, so each can match one of a neighbour at
+   most.
 2. Masks have to look alike, too: what two tiles call one thing in a narrow overlap may be another
    thing beyond it.
-3. A large mask that a window has cut off lies there in superpixels. They become one object if the
+3. A mask that a window has cut off is there in parts of superpixels. They are one object if the
    mask goes on beyond every edge that cuts it: the next tile has a mask that agrees on the pixels
    that both see, which goes on in turn, until it ends; and if all of it together is as even as one
-   mask has to be. Else the superpixels stay apart, so that no mask ends at the edge of a tile, and
-   no chain of masks swallows what is unlike.
+   mask has to be. So no mask ends at the edge of a tile, and no chain of masks swallows what is
+   unlike.
+4. Else the mask is forgotten, and the parts of each superpixel are one again.
 
 What is joined is found by union-find over the pairs of the whole scene.
 """
@@ -75,36 +76,28 @@ def join(grid: TileGrid, load: Callable[[Tile], Outlines]) -> Joined:
         Gives the outlines of a tile's fragments. It is asked several times for each tile, never for
         more than two rows of tiles at once.
     """
-    sizes: list[NDArray[np.int64]] = []
-    objects: list[Objects] = []
-    matches: list[_Match] = []
-    for tile in grid:
+    going = _masks_that_go_on(grid, load)
+    things: list[NDArray[np.int64]] = []
+    part_sums: list[NDArray[np.float64]] = []
+    pairs: list[tuple[list[int], NDArray[np.int64]]] = []
+    for index, tile in enumerate(grid):
         outlines = load(tile)
-        sizes.append(outlines.size)
-        objects.append(outlines.objects)
-        matches += [
-            _match(grid, tile, outlines, neighbour, load(neighbour))
-            for neighbour in grid.after(tile)
-        ]
-    offsets = np.cumsum([0, *map(len, sizes)])
-    masks = _Masks.of_tiles(objects, matches)
-    pairs = [match.fragments + offsets[list(match.tiles)] - 1 for match in matches]
-    # The fragments of a mask are joined through a node for the mask, numbered after all fragments.
-    count = int(offsets[-1])
-    member, mask, mask_pairs = masks.going_on()
-    links = [_NO_PAIR, *pairs, np.stack([member, count + mask], axis=1), count + mask_pairs]
-    group = _components(np.concatenate(links), count + len(masks), count)
-    part_sums = np.zeros((int(group.max(initial=0)), 3))
-    part = masks.in_parts[mask]
-    pixels = np.concatenate([np.empty(0, dtype=np.int64), *sizes])[member[part]]
-    scores = np.insert(masks.scores[mask[part]], 0, 1.0, axis=1)
-    np.add.at(part_sums, group[member[part]] - 1, pixels[:, None] * scores)
+        view = _things(outlines, going[index])
+        things.append(view.thing)
+        part_sums.append(_part_sums(outlines, view, going[index]))
+        for neighbour in grid.after(tile):
+            other = grid.index(neighbour)
+            their_view = _things(load(neighbour), going[other])
+            pairs.append(([index, other], _match(tile, view, neighbour, their_view)))
+    offsets = np.cumsum([0, *map(len, part_sums)])
+    links = [matched + offsets[tiles] - 1 for tiles, matched in pairs]
+    group = _components(np.concatenate([_NO_PAIR, *links]), int(offsets[-1]))
+    totals = np.zeros((int(group.max(initial=0)), 3))
+    np.add.at(totals, group - 1, np.concatenate(part_sums))
+    tables = (np.append(0, group[start:stop]) for start, stop in pairwise(offsets))
     return Joined(
-        tuple(
-            np.concatenate([[0], group[start:stop]]).astype(np.uint32)
-            for start, stop in pairwise(offsets)
-        ),
-        part_sums,
+        tuple(table[of].astype(np.uint32) for table, of in zip(tables, things, strict=True)),
+        totals,
     )
 
 
@@ -139,141 +132,121 @@ def within(inner: Window, outer: Window) -> tuple[slice, slice]:
 
 
 @dataclass(frozen=True)
-class _Match:
-    """What two neighbouring tiles have in common.
+class _View:
+    """What the fragments of a tile are taken for.
 
     Attributes
     ----------
-    tiles : (int, int)
-        Their positions in the grid.
-    edges : (int, int)
-        The edge of each beyond which the other lies.
-    fragments : ndarray of int64, shape (n, 2)
-        Fragments that are one object.
-    masks : ndarray of int64, shape (m, 2)
-        Masks that are one object, if one of the two lies there in superpixels.
+    labels : ndarray of int32, shape (H, W)
+        Fragment of every pixel.
+    thing : ndarray of int64, shape (n + 1,)
+        The thing that each fragment is or is a part of, 1..t, by fragment; 0 for none.
+    bands : ndarray of float64, shape (t + 1, B)
+        Mean of each standardised band over each thing that is a mask; NaN for others.
     """
 
-    tiles: tuple[int, int]
-    edges: tuple[int, int]
-    fragments: NDArray[np.int64]
-    masks: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    thing: NDArray[np.int64]
+    bands: NDArray[np.float64]
 
 
-def _match(
-    grid: TileGrid, tile: Tile, outlines: Outlines, neighbour: Tile, others: Outlines
-) -> _Match:
-    """Compare two tiles where both see."""
-    tiles = grid.index(tile), grid.index(neighbour)
-    edges = (RIGHT, LEFT) if neighbour.row == tile.row else (BOTTOM, TOP)
-    if not (len(outlines) and len(others)) or _apart(tile.window, neighbour.window):
-        return _Match(tiles, edges, _NO_PAIR, _NO_PAIR)
-    shared = intersection(tile.window, neighbour.window)
-    labels = outlines.labels[within(shared, tile.window)]
-    their_labels = others.labels[within(shared, neighbour.window)]
-    mine, theirs = outlines.objects, others.objects
-    mask, their_mask = np.append(0, mine.of), np.append(0, theirs.of)
-    fragments = match_labels(labels, their_labels)
-    alike = _alike(mine, mask[fragments[:, 0]], theirs, their_mask[fragments[:, 1]])
-    masks = match_labels(mask[labels], their_mask[their_labels])
-    kept = _alike(mine, masks[:, 0], theirs, masks[:, 1])
-    kept &= mine.in_parts[masks[:, 0] - 1] | theirs.in_parts[masks[:, 1] - 1]
-    return _Match(tiles, edges, fragments[alike], masks[kept])
+def _masks(outlines: Outlines) -> _View:
+    """Take fragments for the masks they come from, and leave all others out."""
+    thing = np.append(0, outlines.objects.of).astype(np.int64)
+    return _View(outlines.labels, thing, _band_means(outlines.objects))
 
 
-def _alike(
-    mine: Objects, first: NDArray[np.integer], theirs: Objects, second: NDArray[np.integer]
-) -> NDArray[np.bool_]:
-    """Tell for pairs of masks whether they look alike; 0 stands for no mask, which rules none out.
+def _things(outlines: Outlines, going: NDArray[np.bool_]) -> _View:
+    """Take fragments for masks, and for superpixels where they are part of none that goes on."""
+    objects = outlines.objects
+    mask = np.where(np.append(False, ~objects.in_parts | going)[objects.of], objects.of, 0)
+    code = np.append(0, np.where(mask > 0, mask, len(objects) + objects.cell))
+    known, thing = np.unique(code, return_inverse=True)
+    bands = _band_means(objects)[np.where(known > len(objects), 0, known)]
+    return _View(outlines.labels, thing.astype(np.int64), bands)
 
-    Shape (n,).
-    """
-    difference = _band_means(mine)[first] - _band_means(theirs)[second]
-    alike = (difference**2).mean(axis=1) <= ALIKE
-    return np.asarray(alike | (first == 0) | (second == 0))
+
+def _part_sums(outlines: Outlines, view: _View, going: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Rows of `Joined.part_sums` for each thing of a tile."""
+    sums = np.zeros((len(view.bands), 3))
+    part = np.flatnonzero(np.append(False, going)[outlines.objects.of])
+    scores = outlines.objects.scores[outlines.objects.of[part] - 1]
+    terms = np.insert(scores, 0, 1.0, axis=1) * outlines.size[part, None]
+    np.add.at(sums, view.thing[1 + part], terms)
+    return sums[1:]
 
 
 def _band_means(objects: Objects) -> NDArray[np.float64]:
-    """Mean of each standardised band over each mask, shape (k + 1, B); row 0 is of no mask."""
+    """Mean of each standardised band over each mask, shape (k + 1, B); NaN in row 0."""
     bands = objects.sums.shape[1] // 2
     means = objects.sums[:, 1 : 1 + bands] / objects.sums[:, :1]
-    return np.vstack([np.zeros((1, bands)), means])
+    return np.vstack([np.full((1, bands), np.nan), means])
 
 
-@dataclass(frozen=True)
-class _Masks:
-    """The masks of all tiles, numbered from 0 through the grid.
+def _match(tile: Tile, view: _View, neighbour: Tile, their_view: _View) -> NDArray[np.int64]:
+    """Pair the things of two tiles that are one object, shape (n, 2)."""
+    if _apart(tile.window, neighbour.window):
+        return _NO_PAIR
+    shared = intersection(tile.window, neighbour.window)
+    pairs = match_labels(
+        view.thing[view.labels[within(shared, tile.window)]],
+        their_view.thing[their_view.labels[within(shared, neighbour.window)]],
+    )
+    difference = view.bands[pairs[:, 0]] - their_view.bands[pairs[:, 1]]
+    # Where one of them is no mask this is NaN, and no reason against.
+    unlike: NDArray[np.bool_] = (difference**2).mean(axis=1) > ALIKE
+    return pairs[~unlike]
 
-    Attributes
+
+def _masks_that_go_on(grid: TileGrid, load: Callable[[Tile], Outlines]) -> list[NDArray[np.bool_]]:
+    """Find the masks in parts that go on beyond every edge that cuts them; for each tile, (k,)."""
+    objects: list[Objects] = []
+    pairs: list[tuple[list[int], NDArray[np.int64]]] = []
+    sides = [_NO_PAIR]
+    for index, tile in enumerate(grid):
+        outlines = load(tile)
+        objects.append(outlines.objects)
+        for neighbour in grid.after(tile):
+            matched = _match(tile, _masks(outlines), neighbour, _masks(load(neighbour)))
+            pairs.append(([index, grid.index(neighbour)], matched))
+            side = (RIGHT, LEFT) if neighbour.row == tile.row else (BOTTOM, TOP)
+            sides.append(np.broadcast_to(side, matched.shape))
+    offsets = np.cumsum([0, *map(len, objects)])
+    links = [matched + offsets[tiles] - 1 for tiles, matched in pairs]
+    going = _go_on(objects, np.concatenate([_NO_PAIR, *links]), np.concatenate(sides))
+    return np.split(going, offsets[1:-1])
+
+
+def _go_on(
+    objects: Sequence[Objects], links: NDArray[np.int64], sides: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell which masks of all tiles, numbered from 0, are in parts and go on.
+
+    Parameters
     ----------
-    fragment, mask : ndarray of int64, shape (f,)
-        The fragments that belong to masks, numbered through the grid from 0, and the mask of each.
-    in_parts, edges, sums, scores
-        As in `alps_geo.fragments.Objects`.
-    pairs, pair_edges : ndarray of int64, shape (m, 2)
-        Masks that are one object, and the edge of each beyond which the other lies.
+    objects : sequence of Objects
+        Those of each tile.
+    links, sides : ndarray of int64, shape (m, 2)
+        Pairs of masks that are one object, and the edge of each beyond which the other lies.
     """
-
-    fragment: NDArray[np.int64]
-    mask: NDArray[np.int64]
-    in_parts: NDArray[np.bool_]
-    edges: NDArray[np.bool_]
-    sums: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    pairs: NDArray[np.int64]
-    pair_edges: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.in_parts)
-
-    @classmethod
-    def of_tiles(cls, objects: Sequence[Objects], matches: Sequence[_Match]) -> _Masks:
-        """Give numbers to the masks of all tiles."""
-        offsets = np.cumsum([0, *map(len, objects)])
-        of = np.concatenate([o.of for o in objects]).astype(np.int64)
-        base = np.repeat(offsets[:-1], [len(o.of) for o in objects])
-        fragment = np.flatnonzero(of)
-        pairs = [_NO_PAIR, *(m.masks + offsets[list(m.tiles)] - 1 for m in matches)]
-        sides = [_NO_PAIR, *(np.broadcast_to(m.edges, m.masks.shape) for m in matches)]
-        return cls(
-            fragment=fragment,
-            mask=(base + of - 1)[fragment],
-            in_parts=np.concatenate([o.in_parts for o in objects]),
-            edges=np.concatenate([o.edges for o in objects]),
-            sums=np.concatenate([o.sums for o in objects]),
-            scores=np.concatenate([o.scores for o in objects]),
-            pairs=np.concatenate(pairs),
-            pair_edges=np.concatenate(sides),
-        )
-
-    def going_on(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Find the masks in superpixels that go on beyond each edge that cuts them.
-
-        Returns
-        -------
-        fragment, mask : ndarray of int64, shape (f,)
-            The fragments that belong to such masks, or to masks that these go on in.
-        pairs : ndarray of int64, shape (m, 2)
-            Pairs of these masks that are one object.
-        """
-        group = _components(self.pairs, len(self), len(self)) - 1
-        count = int(group.max(initial=-1)) + 1
-        met = np.zeros_like(self.edges)
-        met[self.pairs, self.pair_edges] = True
-        ends = self.in_parts & (self.edges & ~met).any(axis=1)
-        sums = np.zeros((count, self.sums.shape[1]))
-        np.add.at(sums, group[self.in_parts], self.sums[self.in_parts])
-        whole = (sums[:, 0] > 0) & (variance(sums) <= COARSE_VARIANCE)
-        whole[group[ends]] = False
-        together = whole[group]
-        chosen = together[self.mask]
-        return self.fragment[chosen], self.mask[chosen], self.pairs[together[self.pairs[:, 0]]]
+    in_parts = np.concatenate([o.in_parts for o in objects])
+    edges = np.concatenate([o.edges for o in objects])
+    sums = np.concatenate([o.sums for o in objects])
+    met = np.zeros_like(edges)
+    met[links, sides] = True
+    # Whole masks are no part of what has to be even: with them a street would hang on every house.
+    group = _components(links[in_parts[links].all(axis=1)], len(in_parts)) - 1
+    totals = np.zeros((int(group.max(initial=-1)) + 1, sums.shape[1]))
+    np.add.at(totals, group[in_parts], sums[in_parts])
+    goes_on = variance(totals) <= COARSE_VARIANCE
+    goes_on[group[in_parts & (edges & ~met).any(axis=1)]] = False
+    return in_parts & goes_on[group]
 
 
-def _components(links: NDArray[np.int64], nodes: int, counted: int) -> NDArray[np.int64]:
-    """Group the first `counted` of some linked nodes, 1..n by first appearance."""
+def _components(links: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
+    """Group linked nodes, 1..n by first appearance."""
     graph = sparse.coo_array((np.ones(len(links), np.int8), links.T), shape=(nodes, nodes))
-    component = connected_components(graph, directed=False)[1][:counted]
+    _, component = connected_components(graph, directed=False)
     _, appearance, inverse = np.unique(component, return_index=True, return_inverse=True)
     order = np.empty(len(appearance), dtype=np.int64)
     order[np.argsort(appearance)] = np.arange(1, len(appearance) + 1)

@@ -5,11 +5,12 @@ the order in which tiles are looked at:
 
 1. Where tiles overlap and disagree, a pixel goes to the fragment that is known best: one that is
    whole and has its centroid in its own tile's core (every object has one owner, as in StarDist's
-   `big`), before one that is whole, before one that the window's edge has cut off. Among owned
-   ones the smaller wins, as among the masks of one tile; otherwise the tile whose core holds the
-   pixel. So borders follow objects, and not the grid.
-2. What was filled keeps its pixels in the core of its own tile, but for those that a whole mask of
-   another tile claims: a mask that is cut off ends at a straight edge, which is no border.
+   `big`), before one that is whole, before one that the window's edge has cut off. Among whole ones
+   the smaller wins, as among the masks of one tile, wherever it lies; among those that are cut off
+   the tile whose core holds the pixel. So borders follow objects, and not the grid.
+2. What no whole mask of any tile claims goes to superpixels: each has one owner, too, the tile
+   whose core holds its centroid, and the smaller wins. What is left then goes to what the tile
+   whose core holds the pixel has there.
 3. What is left of a segment after that and has fewer than `min_area` pixels is a speck: it joins
    the largest segment that it touches, or is dropped, as the caller wishes.
 """
@@ -26,7 +27,7 @@ from scipy.sparse.csgraph import connected_components
 
 from alps_geo.features import RegionSums, pixel_counts, pixel_sums
 from alps_geo.features import moment_sums as moment_sums_of
-from alps_geo.fragments import CUT, FILLED, OWNED, touching_pairs
+from alps_geo.fragments import CUT, FILLED, touching_pairs
 from alps_geo.matching import join, within
 
 if TYPE_CHECKING:
@@ -251,13 +252,13 @@ def _claim(
 
 def _claims(fragments: Outlines, *, at_home: bool) -> NDArray[np.int64]:
     """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
-    smallness = np.where(fragments.rank == OWNED, _LARGEST - fragments.size, 0)
+    rank = fragments.rank.astype(np.int64)
+    smallness = np.where((rank == CUT) | (rank == FILLED), 0, _LARGEST - fragments.size)
     # Being at home in the core decides between equals alone, so it comes last.
-    strength = 4 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + 2 * at_home
-    # What was filled yields to all but masks that their window's edge has cut off, and away from
-    # home to all.
-    filled = 4 * CUT * _LARGEST + 1 if at_home else 0
-    return np.concatenate([[0], np.where(fragments.rank == FILLED, filled, strength)])
+    strength = 2 * (rank * _LARGEST + smallness) + at_home
+    if not at_home:
+        strength[rank == FILLED] = -1
+    return np.append(0, strength + 1)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIDE = 16
 """Pixels from one seed to the next: a superpixel has about this squared."""
 
-COLOR_WEIGHT = 1.5
+COLOR_WEIGHT = 1.0
 """Difference in standard deviations, over the bands a root mean square, that counts as much as
 `SIDE` pixels of distance."""
 

@@ -5,9 +5,9 @@
 
 Each scene is labelled with all settings but the tile size at their defaults. Printed are the seam
 excess of labels and segments with its standard error (see `alps-geo evaluate seams`), then the same
-for the scene without its first rows and columns, half the distance between two tiles, so that tile
-borders lie where tiles were whole before. That is labelled by the same cluster model; `same` is the
-share of pixels that keep their label.
+for the scene without its first rows and columns, half a tile, so that tile borders lie where tiles
+were whole before. That is labelled by the same cluster model; `same` is the share of pixels that
+keep their label.
 
 Tiles are kept in the folder that --out names, so that a second run goes on or takes seconds.
 """
@@ -73,7 +73,7 @@ def _measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
     settings = LabelSettings(
         tile_size=options.tile_size, overlap=options.overlap, precision=options.precision
     )
-    shift = (settings.tile_size - settings.tile_overlap) // 2
+    shift = settings.tile_size // 2
     scene = open_scene(path)
     out = options.out / scene.name
     whole, moved = out / "whole", out / "moved"

@@ -57,7 +57,7 @@ def segments_of(
     def read(window: Window) -> TilePixels:
         return pixels_of(bands[:, *window.toslices()])
 
-    found = stitch(GRID, tiles.__getitem__, read, min_area=4, keep_specks=True)
+    found = stitch(GRID, tiles.__getitem__, read, keep_specks=True)
     ids = np.zeros(RIVER.shape, dtype=np.uint32)
     for window, block in paint(GRID, found.ids, tiles.__getitem__):
         ids[window.toslices()] = block
