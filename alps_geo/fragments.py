@@ -1,7 +1,8 @@
 """From the masks of one tile to fragments: disjoint, and described by weighted sums.
 
 Where masks overlap, the smaller one owns the pixel. What no mask owns, and what a large mask lumps
-together or has not whole, is filled with superpixels.
+together or has not whole, is filled with superpixels. Those of a large mask that the window cuts
+off remember it, so that they become one segment again where the next tile goes on with it.
 """
 
 from __future__ import annotations
@@ -31,13 +32,48 @@ if TYPE_CHECKING:
     from alps_geo.scene import TilePixels
 
 
-FILLED, CUT, SEEN, OWNED = 0, 1, 2, 3
+FILLED, FILLED_OWNED, CUT, SEEN, OWNED = 0, 1, 2, 3, 4
+TOP, BOTTOM, LEFT, RIGHT = 0, 1, 2, 3
 
 COARSE_AREA = 4 * SIDE**2
 """Masks of fewer pixels are never too coarse."""
 
 COARSE_VARIANCE = 0.1
 """A mask is uneven if its superpixels differ by more than this share of the scene's variance."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What SAM's masks say of one tile's fragments: which are one object, and what it is like.
+
+    Attributes
+    ----------
+    of : ndarray of int32, shape (n,)
+        Object of each fragment, 1..k; 0 for superpixels that no mask owns.
+    cell : ndarray of int32, shape (n,)
+        Superpixel of each fragment that is one or a part of one, from 1; 0 for those of masks.
+    in_parts : ndarray of bool, shape (k,)
+        Whether parts of superpixels have taken the place of the object, which the window has cut
+        off.
+    edges : ndarray of bool, shape (k, 4)
+        Whether it touches the top, bottom, left and right edge of the window, if the scene goes on
+        there.
+    sums : ndarray of float64, shape (k, 1 + 2 * B)
+        Pixels; sums over them of each standardised band, and of its square. Bands are averaged over
+        superpixels first, where there are any.
+    scores : ndarray of float64, shape (k, 2)
+        SAM's predicted IoU and stability score.
+    """
+
+    of: NDArray[np.int32]
+    cell: NDArray[np.int32]
+    in_parts: NDArray[np.bool_]
+    edges: NDArray[np.bool_]
+    sums: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.in_parts)
 
 
 @dataclass(frozen=True)
@@ -51,8 +87,11 @@ class Outlines:
     size : ndarray of int64, shape (n,)
         Pixels of each fragment in the window.
     rank : ndarray of uint8, shape (n,)
-        `FILLED` if no mask owns the fragment, `CUT` if the window may have cut it off, `OWNED` if
-        it is whole and its centroid lies in the tile's core, else `SEEN`.
+        Of a mask `CUT` if the window may have cut it off, `OWNED` if it is whole and its centroid
+        lies in the tile's core, else `SEEN`. Of superpixels `FILLED_OWNED` if the centroid lies in
+        the core, else `FILLED`.
+    objects : Objects
+        What masks they come from.
     failed : bool
         Whether the tile could not be read or worked on: its core then stays without segments.
     """
@@ -60,6 +99,7 @@ class Outlines:
     labels: NDArray[np.int32]
     size: NDArray[np.int64]
     rank: NDArray[np.uint8]
+    objects: Objects
     failed: bool = False
 
     def __len__(self) -> int:
@@ -116,24 +156,47 @@ def cut_fragments(
     standard = scale.standardise(pixels.bands, pixels.valid)
     kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
     owner = paint_masks(masks, kept, pixels.valid)
-    pieces = np.zeros_like(owner)
+    edges = _inner_edges(owner, len(masks), tile.core_slices)
     if fill:
         cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
-        coarse = coarse_regions(owner, cells, standard, _on_inner_edges(owner, tile.core_slices))
-        owner[coarse[owner]] = 0
-        # A superpixel that masks cut apart is several fragments.
-        pieces = _connected_pieces(np.where(owner == 0, cells, 0))
-    # Masks that smaller ones cover whole leave no fragment.
-    source = np.unique(owner[owner > 0]) - 1
-    number = np.zeros(len(masks) + 1, dtype=np.int32)
-    number[source + 1] = np.arange(1, len(source) + 1)
-    labels = np.where(pieces > 0, pieces + len(source), number[owner]).astype(np.int32)
-    size = pixel_counts(labels, len(source) + int(pieces.max()))
-    rank = _ranks(labels, size, tile)
-    rank[len(source) :] = FILLED
-    weights = grid.weights(tile)
-    sums = _sums(pixels.valid, masks, source, labels, len(size), standard, scale, weights, dense)
-    return Fragments(labels, size, rank, sums=sums)
+        sums = region_sums(owner, len(masks), _cell_means(cells, standard))
+        coarse = (sums[:, 0] > COARSE_AREA) & (variance(sums) > COARSE_VARIANCE)
+        in_parts = edges.any(axis=1) & ~coarse
+        labels, mask_of, cell = _filled(owner, cells, coarse, in_parts)
+    else:
+        sums = region_sums(owner, len(masks), standard)
+        in_parts = np.zeros(len(masks), dtype=np.bool_)
+        labels, mask_of = _numbered(owner)
+        cell = np.zeros(len(mask_of), dtype=np.int32)
+    filled = np.concatenate([[True], in_parts])[mask_of]
+    size = pixel_counts(labels, len(mask_of))
+    rank = _ranks(labels, size, filled, tile)
+    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
+    present, of = np.unique(np.concatenate([[0], mask_of]), return_inverse=True)
+    chosen = present[1:] - 1
+    return Fragments(
+        labels,
+        size,
+        rank,
+        Objects(
+            of[1:].astype(np.int32),
+            cell,
+            in_parts[chosen],
+            edges[chosen],
+            sums[chosen],
+            scores[chosen],
+        ),
+        sums=_sums(
+            pixels.valid,
+            masks,
+            np.where(filled, 0, mask_of),
+            labels,
+            standard,
+            scale,
+            grid.weights(tile),
+            dense,
+        ),
+    )
 
 
 def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
@@ -151,6 +214,14 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
         np.zeros(shape, dtype=np.int32),
         size=np.zeros(0, dtype=np.int64),
         rank=np.zeros(0, dtype=np.uint8),
+        objects=Objects(
+            of=np.zeros(0, dtype=np.int32),
+            cell=np.zeros(0, dtype=np.int32),
+            in_parts=np.zeros(0, dtype=np.bool_),
+            edges=np.zeros((0, 4), dtype=np.bool_),
+            sums=np.zeros((0, 1 + 2 * bands)),
+            scores=np.zeros((0, 2)),
+        ),
         sums=sums,
     )
 
@@ -186,45 +257,35 @@ def paint_masks(
     return owner
 
 
-def coarse_regions(
-    regions: NDArray[np.int32],
-    cells: NDArray[np.int32],
-    standard: NDArray[np.float32],
-    cut: NDArray[np.integer],
-) -> NDArray[np.bool_]:
-    """Find regions that superpixels describe better: large, and uneven or cut off.
-
-    What is uneven lumps things together. What the window's edge cuts off ends in a straight line
-    where the next tile sees it otherwise; superpixels take over from tile to tile without a seam.
+def region_sums(
+    regions: NDArray[np.int32], count: int, standard: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Sum what tells how even regions are.
 
     Parameters
     ----------
     regions : ndarray of int32, shape (H, W)
-        Region of every pixel, from 1; 0 for none.
-    cells : ndarray of int32, shape (H, W)
-        Superpixel of every pixel, from 1; 0 for none.
+        Region of every pixel, 1..count; 0 for none.
+    count : int
+        Number of regions.
     standard : ndarray of float32, shape (B, H, W)
         Standardised bands: their variance over the scene is 1.
-    cut : ndarray of int
-        The regions that are cut off.
 
     Returns
     -------
-    ndarray of bool, shape (regions.max() + 1,)
-        Indexed by region; index 0 is False.
+    ndarray of float64, shape (count, 1 + 2 * B)
+        Pixels, sums of the bands, sums of their squares: they add up when regions are joined.
     """
-    count = int(regions.max())
-    area = pixel_counts(regions, count)
-    per_cell = np.maximum(pixel_counts(cells, int(cells.max())), 1)
-    variance = np.zeros(count)
-    for band in standard:
-        means = pixel_sums(cells, len(per_cell), band[None])[:, 0] / per_cell
-        image = np.concatenate([[0.0], means])[cells]
-        first, second = (pixel_sums(regions, count, image[None] ** power)[:, 0] for power in (1, 2))
-        variance += second / np.maximum(area, 1) - (first / np.maximum(area, 1)) ** 2
-    coarse = variance > COARSE_VARIANCE * len(standard)
-    coarse[cut - 1] = True
-    return np.concatenate([[False], coarse & (area > COARSE_AREA)])
+    area = pixel_counts(regions, count)[:, None]
+    values = np.concatenate([standard, standard**2])
+    return np.hstack([area, pixel_sums(regions, count, values)])
+
+
+def variance(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of the bands over each region, a mean over bands, from its `region_sums`; (n,)."""
+    area = np.maximum(sums[:, :1], 1)
+    first, second = np.split(sums[:, 1:] / area, 2, axis=1)
+    return np.asarray((second - first**2).mean(axis=1))
 
 
 def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -252,6 +313,64 @@ def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.stack(np.divmod(np.unique(key), 2**32), axis=1)
 
 
+def _numbered(owner: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give what masks own numbers from 1, without gaps.
+
+    Returns the numbers, shape (H, W), and the mask of each, shape (n,). Masks that smaller ones
+    cover whole have none.
+    """
+    present, labels = np.unique(np.concatenate([[0], owner.ravel()]), return_inverse=True)
+    return labels[1:].reshape(owner.shape).astype(np.int32), present[1:].astype(np.int32)
+
+
+def _filled(
+    owner: NDArray[np.int32],
+    cells: NDArray[np.int32],
+    coarse: NDArray[np.bool_],
+    in_parts: NDArray[np.bool_],
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Give numbers to what masks own, and after that to the superpixels of all else.
+
+    Parameters
+    ----------
+    owner : ndarray of int32, shape (H, W)
+        Mask of every pixel, 1..m; 0 for none.
+    cells : ndarray of int32, shape (H, W)
+        Superpixel of every pixel.
+    coarse : ndarray of bool, shape (m,)
+        Masks whose place superpixels take.
+    in_parts : ndarray of bool, shape (m,)
+        Masks whose place parts of superpixels take: none lies on both sides of the mask's border.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (H, W)
+        Fragment of every pixel, 1..n.
+    mask_of : ndarray of int32, shape (n,)
+        The mask that each belongs to; 0 for none.
+    cell : ndarray of int32, shape (n,)
+        The superpixel that each is a part of, from 1; 0 for masks.
+    """
+    labels, mask_of = _numbered(np.where(np.append(False, coarse | in_parts)[owner], 0, owner))
+    part_of = np.where(np.append(False, in_parts)[owner], owner, 0)
+    free = labels == 0
+    # A superpixel that masks cut apart is several.
+    whole = _connected_pieces(np.where(free, cells, 0))
+    parts = _connected_pieces(np.where(free, whole + part_of * (whole.max() + 1), 0))
+    first = np.unique(np.append(0, parts), return_index=True)[1][1:] - 1
+    cell = np.append(np.zeros_like(mask_of), whole.ravel()[first]).astype(np.int32)
+    labels[parts > 0] = parts[parts > 0] + len(mask_of)
+    return labels, np.append(mask_of, part_of.ravel()[first]).astype(np.int32), cell
+
+
+def _cell_means(cells: NDArray[np.int32], standard: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace each band, shape (B, H, W), by its means over superpixels; 0 outside of them."""
+    count = int(cells.max())
+    means = pixel_sums(cells, count, standard) / np.maximum(pixel_counts(cells, count), 1)[:, None]
+    image = np.vstack([np.zeros(len(standard)), means]).astype(np.float32)[cells]
+    return np.ascontiguousarray(np.moveaxis(image, -1, 0))
+
+
 def _connected_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Give each connected piece of each label a number of its own, from 1; 0 stays 0."""
     pieces: NDArray[np.int32] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
@@ -261,24 +380,23 @@ def _connected_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 def _sums(
     valid: NDArray[np.bool_],
     masks: TileMasks,
-    source: NDArray[np.integer],
+    mask_of: NDArray[np.int32],
     labels: NDArray[np.int32],
-    count: int,
     standard: NDArray[np.float32],
     scale: BandScale,
     weights: NDArray[np.float64],
     dense: NDArray[np.float32] | None,
 ) -> RegionSums:
-    """Sum over `count` fragments; the first ones come from the masks at `source`."""
+    """Sum over the fragments, of each of which the mask that owns it is given, from 1."""
+    count = len(mask_of)
     dense_sums = np.zeros((count, 0))
     if dense is not None:
         cell_size = labels.shape[0] / dense.shape[1], labels.shape[1] / dense.shape[2]
         dense_sums = embedding_sums(labels, count, dense, cell_size, weights)
     weight = pixel_sums(labels, count, weights[None])
-    of_mask = np.zeros((count, 1))
-    of_mask[: len(source)] = weight[: len(source)]
-    scores = np.zeros((count, 2))
-    scores[: len(source)] = np.stack([masks.predicted_iou, masks.stability_score], axis=1)[source]
+    of_mask = np.where(mask_of[:, None] > 0, weight, 0.0)
+    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
+    scores = np.vstack([np.zeros((1, 2)), scores])[mask_of]
     context = pixel_sums(labels, count, context_images(standard, valid) * weights)
     repeats = len(CONTEXT_SCALES)
     return RegionSums(
@@ -292,7 +410,9 @@ def _sums(
     )
 
 
-def _ranks(labels: NDArray[np.int32], size: NDArray[np.int64], tile: Tile) -> NDArray[np.uint8]:
+def _ranks(
+    labels: NDArray[np.int32], size: NDArray[np.int64], filled: NDArray[np.bool_], tile: Tile
+) -> NDArray[np.uint8]:
     """Say how well the tile knows each of its fragments."""
     count = len(size)
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
@@ -302,19 +422,27 @@ def _ranks(labels: NDArray[np.int32], size: NDArray[np.int64], tile: Tile) -> ND
         (part.start <= centre) & (centre < part.stop)
         for centre, part in zip(centres, core, strict=True)
     ]
-    rank = np.where(inside[0] & inside[1], OWNED, SEEN).astype(np.uint8)
-    rank[_on_inner_edges(labels, core) - 1] = CUT
-    return rank
+    owned = inside[0] & inside[1]
+    of_masks = np.where(owned, OWNED, SEEN)
+    of_masks[_inner_edges(labels, count, core).any(axis=1)] = CUT
+    return np.where(filled, np.where(owned, FILLED_OWNED, FILLED), of_masks).astype(np.uint8)
 
 
-def _on_inner_edges(labels: NDArray[np.int32], core: tuple[slice, slice]) -> NDArray[np.int32]:
-    """Fragments on those edges of the window beyond which the scene goes on."""
+def _inner_edges(
+    labels: NDArray[np.int32], count: int, core: tuple[slice, slice]
+) -> NDArray[np.bool_]:
+    """Tell which of the labels 1..count touch edges of the window beyond which the scene goes on.
+
+    Shape (count, 4): the top, bottom, left and right edge.
+    """
     height, width = labels.shape
-    edges = [
-        labels[:1] if core[0].start > 0 else None,
-        labels[-1:] if core[0].stop < height else None,
-        labels[:, :1] if core[1].start > 0 else None,
-        labels[:, -1:] if core[1].stop < width else None,
-    ]
-    touching = np.unique(np.concatenate([[0], *(e.ravel() for e in edges if e is not None)]))
-    return touching[touching > 0].astype(np.int32)
+    edges = (
+        (labels[:1], core[0].start > 0),
+        (labels[-1:], core[0].stop < height),
+        (labels[:, :1], core[1].start > 0),
+        (labels[:, -1:], core[1].stop < width),
+    )
+    touching = np.zeros((count + 1, len(edges)), dtype=np.bool_)
+    for edge, (pixels, goes_on) in zip((TOP, BOTTOM, LEFT, RIGHT), edges, strict=True):
+        touching[pixels, edge] = goes_on
+    return touching[1:]

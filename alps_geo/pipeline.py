@@ -237,7 +237,7 @@ def _find_segments(
             min_area=run.settings.min_area,
             keep_specks=run.settings.fill != "none",
         )
-        sums = sum_segments(job.grid, segments.ids, partial(stored.fragments, job))
+        sums = sum_segments(job.grid, segments, partial(stored.fragments, job))
         place = folder.segments_folder(job.name)
         names, dtype = job.scene.band_names, job.scene.dtype
         write_tables(place, segments, sums, names, dtype, run.settings.feature_names)

@@ -1,40 +1,40 @@
 """From the fragments of tiles to the segments of the scene.
 
-Four rules decide everything, whatever the order in which tiles are looked at:
+What is one object is found in `alps_geo.matching`. Which pixels it has is decided here, whatever
+the order in which tiles are looked at:
 
-1. Fragments of neighbouring tiles are one object if they agree on the pixels that both tiles see:
-   IoU above one half there. Fragments of a tile never overlap, so each can match one fragment of a
-   neighbour at most.
-2. Where tiles overlap and disagree, a pixel goes to the fragment that is known best: one that is
+1. Where tiles overlap and disagree, a pixel goes to the fragment that is known best: one that is
    whole and has its centroid in its own tile's core (every object has one owner, as in StarDist's
-   `big`), before one that is whole, before one that the window's edge has cut off. Among owned
-   ones the smaller wins, as among the masks of one tile; otherwise the tile whose core holds the
-   pixel. So borders follow objects, and not the grid.
-3. What was filled keeps its pixels in the core of its own tile, but for those that a whole mask of
-   another tile claims: a mask that is cut off ends at a straight edge, which is no border.
-4. What is left of a segment after that and has fewer than `min_area` pixels is a speck: it joins
+   `big`), before one that is whole, before one that the window's edge has cut off. Among whole ones
+   the smaller wins, as among the masks of one tile, wherever it lies; among those that are cut off
+   the tile whose core holds the pixel. So borders follow objects, and not the grid.
+2. What no whole mask of any tile claims goes to superpixels: each has one owner, too, the tile
+   whose core holds its centroid, and the smaller wins. What is left then goes to what the tile
+   whose core holds the pixel has there.
+3. What is left of a segment after that and has fewer than `min_area` pixels is a speck: it joins
    the largest segment that it touches, or is dropped, as the caller wishes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from rasterio.windows import Window, intersection
+from rasterio.windows import intersection
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from alps_geo.features import RegionSums, pixel_counts, pixel_sums
 from alps_geo.features import moment_sums as moment_sums_of
-from alps_geo.fragments import CUT, FILLED, OWNED, touching_pairs
+from alps_geo.fragments import CUT, FILLED, touching_pairs
+from alps_geo.matching import join, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+    from rasterio.windows import Window
 
     from alps_geo.fragments import Fragments, Outlines
     from alps_geo.grid import Tile, TileGrid
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     Read = Callable[[Window], TilePixels]
 
 Number = TypeVar("Number", bound=np.number)
-
-MATCH_IOU = 0.5
-
-_NO_PAIR = np.empty((0, 4), dtype=np.int64)
 
 _LARGEST = 2**40
 """More pixels than any fragment has."""
@@ -65,6 +61,8 @@ class Segments:
         Mean and standard deviation of every band over the pixels.
     moments : ndarray of float64, shape (n, 5)
         Mean of row, col, row², col² and row · col over the pixels, in scene pixels.
+    part_sums : ndarray of float64, shape (n, 3)
+        As in `alps_geo.matching.Joined`.
     ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
     valid_pixels : int
@@ -75,6 +73,7 @@ class Segments:
     band_means: NDArray[np.float64]
     band_stds: NDArray[np.float64]
     moments: NDArray[np.float64]
+    part_sums: NDArray[np.float64]
     ids: tuple[NDArray[np.uint32], ...]
     valid_pixels: int
 
@@ -123,8 +122,8 @@ def stitch(
     Segments
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
-    joined = _join(grid, load)
-    measured = _measure(grid, joined, load, read)
+    joined = join(grid, load)
+    measured = _measure(grid, joined.groups, load, read)
     if keep_specks:
         host = _hosts(measured.area, measured.touching, min_area)
         kept = (host == np.arange(len(host))) & (measured.area > 0)
@@ -144,13 +143,14 @@ def stitch(
         band_means=means,
         band_stds=np.sqrt(np.maximum(squares - means**2, 0)),
         moments=_added(measured.moment_sums, final[1:], count) / area[:, None],
-        ids=tuple(final[ids] for ids in joined),
+        part_sums=_added(joined.part_sums, final[1:], count),
+        ids=tuple(final[ids] for ids in joined.groups),
         valid_pixels=measured.valid_pixels,
     )
 
 
 def sum_segments(
-    grid: TileGrid, ids: Sequence[NDArray[np.uint32]], load: Callable[[Tile], Fragments]
+    grid: TileGrid, segments: Segments, load: Callable[[Tile], Fragments]
 ) -> Iterator[SegmentSums]:
     """Add up what the tiles know of each segment.
 
@@ -161,8 +161,8 @@ def sum_segments(
     ----------
     grid : TileGrid
         The scene's tiles.
-    ids : sequence of ndarray of uint32
-        One lookup table per tile: fragment -> segment id.
+    segments : Segments
+        The segments.
     load : callable
         Gives the fragments of a tile; asked once for each, in the grid's order.
 
@@ -171,11 +171,11 @@ def sum_segments(
     SegmentSums
         The segments that end with a tile, by ascending id; each segment comes once.
     """
-    ends_with = np.zeros(max((int(table.max()) for table in ids), default=0) + 1, dtype=np.int32)
-    for index, table in enumerate(ids):
+    ends_with = np.zeros(len(segments) + 1, dtype=np.int32)
+    for index, table in enumerate(segments.ids):
         ends_with[table] = index
     open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
-    for index, (tile, table) in enumerate(zip(grid, ids, strict=True)):
+    for index, (tile, table) in enumerate(zip(grid, segments.ids, strict=True)):
         found = np.concatenate([open_ids, table[1:]])
         held.append(load(tile).sums)
         known, row = np.unique(found, return_inverse=True)
@@ -184,8 +184,18 @@ def sum_segments(
         sums = RegionSums.concatenate(held).grouped(row + 1, len(known))
         ended = ends_with[known] == index
         if ended.any():
-            yield SegmentSums(known[ended], sums.take(ended))
+            parts = segments.part_sums[known[ended] - 1]
+            yield SegmentSums(known[ended], _with_parts(sums.take(ended), parts))
         open_ids, held = known[~ended], [sums.take(~ended)]
+
+
+def _with_parts(sums: RegionSums, parts: NDArray[np.float64]) -> RegionSums:
+    """Add the scores of masks that lie there in superpixels, rows of `Joined.part_sums`."""
+    return replace(
+        sums,
+        mask_weight=sums.mask_weight + parts[:, 0],
+        score_sums=sums.score_sums + parts[:, 1:],
+    )
 
 
 def paint(
@@ -214,57 +224,6 @@ def paint(
         yield tile.core, candidates[claimed]
 
 
-def match_labels(
-    first: NDArray[np.integer], second: NDArray[np.integer], min_iou: float = MATCH_IOU
-) -> NDArray[np.int64]:
-    """Pair the labels of two arrays of one shape whose IoU is above `min_iou`.
-
-    With `min_iou` of one half or more, a label is in one pair at most.
-
-    Returns
-    -------
-    ndarray of int64, shape (n, 2)
-        Labels of `first` and `second`, ascending; 0 is never paired.
-    """
-    shape = (int(first.max(initial=0)) + 1, int(second.max(initial=0)) + 1)
-    counts = sparse.coo_array(
-        (np.ones(first.size, dtype=np.int64), (first.ravel(), second.ravel())), shape=shape
-    ).tocsr()
-    shared = counts[1:, 1:].tocoo()
-    a, b = shared.coords
-    union = counts.sum(axis=1)[1 + a] + counts.sum(axis=0)[1 + b] - shared.data
-    keep = shared.data > min_iou * union
-    return np.stack([a[keep], b[keep]], axis=1).astype(np.int64) + 1
-
-
-def _match_tiles(
-    tile: Tile, fragments: Outlines, neighbour: Tile, others: Outlines
-) -> NDArray[np.int64]:
-    """Pairs (fragment, fragment of the neighbour) that are one object, shape (n, 2)."""
-    if not (len(fragments) and len(others)) or _apart(tile.window, neighbour.window):
-        return np.empty((0, 2), dtype=np.int64)
-    shared = intersection(tile.window, neighbour.window)
-    return match_labels(
-        fragments.labels[_within(shared, tile.window)],
-        others.labels[_within(shared, neighbour.window)],
-    )
-
-
-def _apart(first: Window, second: Window) -> bool:
-    """Whether two windows of one grid share no pixel (an overlap of 0)."""
-    return bool(
-        first.row_off + first.height <= second.row_off
-        or first.col_off + first.width <= second.col_off
-    )
-
-
-def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
-    """`inner` as slices into an array that covers `outer`."""
-    top = inner.row_off - outer.row_off
-    left = inner.col_off - outer.col_off
-    return slice(top, top + inner.height), slice(left, left + inner.width)
-
-
 def _claim(
     grid: TileGrid, tile: Tile, ids: Sequence[NDArray[np.uint32]], load: Load
 ) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
@@ -280,9 +239,9 @@ def _claim(
     for other in [] if load(tile).failed else grid.around(tile):
         fragments = load(other)
         shared = intersection(tile.core, other.window)
-        labels = fragments.labels[_within(shared, other.window)]
+        labels = fragments.labels[within(shared, other.window)]
         claim = _claims(fragments, at_home=other == tile)
-        here = _within(shared, tile.core)
+        here = within(shared, tile.core)
         wins = claim[labels] > best[here]
         best[here][wins] = claim[labels][wins]
         claimed[here][wins] = labels[wins] + (count - 1)
@@ -293,13 +252,13 @@ def _claim(
 
 def _claims(fragments: Outlines, *, at_home: bool) -> NDArray[np.int64]:
     """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
-    smallness = np.where(fragments.rank == OWNED, _LARGEST - fragments.size, 0)
+    rank = fragments.rank.astype(np.int64)
+    smallness = np.where((rank == CUT) | (rank == FILLED), 0, _LARGEST - fragments.size)
     # Being at home in the core decides between equals alone, so it comes last.
-    strength = 4 * (fragments.rank.astype(np.int64) * _LARGEST + smallness) + 2 * at_home
-    # What was filled yields to all but masks that their window's edge has cut off, and away from
-    # home to all.
-    filled = 4 * CUT * _LARGEST + 1 if at_home else 0
-    return np.concatenate([[0], np.where(fragments.rank == FILLED, filled, strength)])
+    strength = 2 * (rank * _LARGEST + smallness) + at_home
+    if not at_home:
+        strength[rank == FILLED] = -1
+    return np.append(0, strength + 1)
 
 
 @dataclass(frozen=True)
@@ -396,38 +355,3 @@ def _hosts(
         by_size = np.lexsort((np.arange(len(area)), -size))
         _, found = np.unique(component[by_size], return_index=True)
         host = by_size[found][component][host]
-
-
-def _join(grid: TileGrid, load: Load) -> list[NDArray[np.uint32]]:
-    """Give numbers to the connected fragments, by first appearance.
-
-    Returns a lookup table per tile: fragment -> group.
-    """
-    counts: list[int] = []
-    pairs: list[NDArray[np.int64]] = []
-    for index, tile in enumerate(grid):
-        fragments = load(tile)
-        counts.append(len(fragments))
-        for neighbour in grid.after(tile):
-            matched = _match_tiles(tile, fragments, neighbour, load(neighbour))
-            tiles = np.broadcast_to([index, grid.index(neighbour)], matched.shape)
-            pairs.append(np.hstack([tiles, matched]))
-    offsets = np.cumsum([0, *counts])
-    group = _connected(np.concatenate([_NO_PAIR, *pairs]), offsets)
-    return [
-        np.concatenate([[0], group[start:stop]]).astype(np.uint32)
-        for start, stop in pairwise(offsets)
-    ]
-
-
-def _connected(pairs: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Group 1..n of every fragment; `pairs` has rows (tile, other tile, fragment, other's)."""
-    nodes = int(offsets[-1])
-    first = offsets[pairs[:, 0]] + pairs[:, 2] - 1
-    second = offsets[pairs[:, 1]] + pairs[:, 3] - 1
-    graph = sparse.coo_array((np.ones(len(pairs), np.int8), (first, second)), shape=(nodes, nodes))
-    _, component = connected_components(graph, directed=False)
-    _, appearance, inverse = np.unique(component, return_index=True, return_inverse=True)
-    order = np.empty(len(appearance), dtype=np.int64)
-    order[np.argsort(appearance)] = np.arange(1, len(appearance) + 1)
-    return np.asarray(order[inverse])

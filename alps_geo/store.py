@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -36,29 +36,30 @@ from filelock import FileLock, Timeout
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
 from alps_geo.files import replacing, run_errors, write_bytes
-from alps_geo.fragments import Fragments, Outlines
+from alps_geo.fragments import Fragments, Objects, Outlines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from alps_geo.grid import Tile
 
-_SUMS = tuple(field.name for field in fields(Fragments) if field.type == "RegionSums")
+Kind = TypeVar("Kind", bound=Outlines)
+
+_NESTED: dict[str, type[Objects | RegionSums]] = {"objects": Objects, "sums": RegionSums}
+"""Fields of `Fragments` that have fields themselves."""
 
 ARRAYS = tuple(
     name
     for field in fields(Fragments)
     for name in (
-        [f"{field.name}.{part.name}" for part in fields(RegionSums)]
-        if field.name in _SUMS
+        [f"{field.name}.{part.name}" for part in fields(_NESTED[field.name])]
+        if field.name in _NESTED
         else [field.name]
     )
 )
-"""What the file of a tile holds: every field of `Fragments`, and of the sums in it."""
-
-_OUTLINES = tuple(field.name for field in fields(Outlines))
+"""What the file of a tile holds: every field of `Fragments`, and of what is in it."""
 
 GALLERY, SUGGESTION = "gallery.html", "suggest.png"
 """What `alps-geo clusters` shows of a run, in its folder: true as long as its clusters are."""
@@ -151,7 +152,7 @@ class TileStore:
         if data is None:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return _fragments({name: arrays[name] for name in ARRAYS})
+            return _value(Fragments, arrays)
 
     def load_outlines(self, tile: Tile) -> Outlines | None:
         """Return where a tile's fragments lie, or None if they are absent or damaged."""
@@ -159,7 +160,7 @@ class TileStore:
         if data is None:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return Outlines(**{name: _plain(arrays[name]) for name in _OUTLINES})
+            return _value(Outlines, arrays)
 
     def save(self, tile: Tile, fragments: Fragments) -> None:
         """Keep a tile's fragments.
@@ -576,7 +577,8 @@ class RunFolder:
                 )
 
     def _check_inputs(self, results: set[str], inputs: Sequence[str]) -> None:
-        places = {(self.path / name).resolve() for name in results}
+        # The model that is applied is written as it is, so it may be the one that lies here.
+        places = {(self.path / name).resolve() for name in results - {self.model_path.name}}
         for given in inputs:
             if Path(given).resolve() in places:
                 raise RunError(
@@ -658,16 +660,17 @@ def _plain_arrays(fragments: Fragments) -> dict[str, Any]:
     return plain
 
 
-def _fragments(arrays: dict[str, NDArray[Any]]) -> Fragments:
-    """Put fragments together from the arrays of `ARRAYS`."""
+def _value(kind: type[Kind], arrays: Mapping[str, NDArray[Any]]) -> Kind:
+    """Put a value together from the arrays that `_names` names."""
     values: dict[str, Any] = {}
-    for field in fields(Fragments):
-        if field.name in _SUMS:
-            parts = {part.name: arrays[f"{field.name}.{part.name}"] for part in fields(RegionSums)}
-            values[field.name] = RegionSums(**parts)
+    for field in fields(kind):
+        if field.name in _NESTED:
+            inner = _NESTED[field.name]
+            parts = {part.name: arrays[f"{field.name}.{part.name}"] for part in fields(inner)}
+            values[field.name] = inner(**parts)
         else:
             values[field.name] = _plain(arrays[field.name])
-    return Fragments(**values)
+    return kind(**values)
 
 
 def _plain(array: NDArray[Any]) -> Any:

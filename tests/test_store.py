@@ -8,7 +8,7 @@ import pytest
 
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
-from alps_geo.fragments import Fragments
+from alps_geo.fragments import Fragments, Objects
 from alps_geo.grid import TileGrid
 from alps_geo.store import (
     FailedTile,
@@ -16,8 +16,8 @@ from alps_geo.store import (
     PlannedScene,
     RunFolder,
     TileStore,
-    _fragments,
     _plain_arrays,
+    _value,
     fingerprint,
 )
 
@@ -35,6 +35,14 @@ FRAGMENTS = Fragments(
     ),
     size=np.array([21, 21]),
     rank=np.array([1, 3], dtype=np.uint8),
+    objects=Objects(
+        of=np.array([1, 0], dtype=np.int32),
+        cell=np.array([0, 7], dtype=np.int32),
+        in_parts=np.array([False]),
+        edges=np.array([[False, True, False, False]]),
+        sums=np.arange(5.0)[None],
+        scores=np.array([[0.5, 0.25]]),
+    ),
 )
 PLAN = Plan("one", (PlannedScene("scene", "scene.tif", "scene.key", 2),), ("scene/labels.tif",))
 OTHER = Plan("two", (PlannedScene("other", "other.tif", "other.key", 2),), ("other/labels.tif",))
@@ -75,7 +83,7 @@ def test_a_tile_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_every_field_of_fragments_survives() -> None:
-    back = _fragments(_plain_arrays(FRAGMENTS))
+    back = _value(Fragments, _plain_arrays(FRAGMENTS))
     assert isinstance(back.sums, RegionSums)
     assert back.failed is False
 

@@ -15,6 +15,7 @@ SEGMENTS = Segments(
     band_means=np.array([[10.0, 20, 30, 40], [1, 2, 3, 4], [9, 9, 9, 9]]),
     band_stds=np.ones((3, 4)),
     moments=np.ones((3, 5)),
+    part_sums=np.zeros((3, 3)),
     ids=(np.array([0, 2, 3], np.uint32), np.array([0], np.uint32), np.array([0, 1], np.uint32)),
     valid_pixels=20,
 )
@@ -81,6 +82,7 @@ def test_a_scene_without_segments_has_empty_tables(tmp_path: Path) -> None:
         band_means=np.empty((0, 4)),
         band_stds=np.empty((0, 4)),
         moments=np.empty((0, 5)),
+        part_sums=np.empty((0, 3)),
         ids=(np.zeros(1, np.uint32),),
         valid_pixels=0,
     )
