@@ -23,6 +23,7 @@ LAYERS = [
     "superpixels",
     "features",
     "fragments",
+    "matching",
     "stitch",
     "store",
     "status",
