@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SCENE_DEMO := tests/data/naip_md_1m.tif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format label batch bench bench-gpu bench-quality clean
+.PHONY: help demo test lint format label batch bench bench-gpu bench-quality bench-seams clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ bench-gpu: $(INSTALLED)  ## The same on an NVIDIA GPU, for mobile_sam and vit_h
 bench-quality: $(INSTALLED)  ## Compare labels with k-means on pixels, on real ground truth
 	$(BIN)/alps-geo label $(SCENE_DEMO) --out demo --quiet
 	$(BIN)/python benchmarks/bench_quality.py --run demo --ablation build/ablation
+
+bench-seams: $(INSTALLED)  ## Measure how visible tile borders are, and what moving the grid changes
+	$(BIN)/python benchmarks/bench_seams.py
 
 clean:  ## Remove the environment, the demo's results and all caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

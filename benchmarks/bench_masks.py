@@ -42,8 +42,9 @@ from scipy.optimize import linear_sum_assignment
 
 from alps_geo.sam import MaskSettings, device_pixels, generate_masks, load_model
 from alps_geo.sam.decoder import Decoder
-from alps_geo.sam.model import choose_device
+from alps_geo.sam.model import choose_device, quick_dtypes
 from alps_geo.sam.pixels import Enlarger
+from alps_geo.sam.settings import PRECISIONS
 from alps_geo.sam.weights import MODELS, read_weights
 
 if TYPE_CHECKING:
@@ -119,7 +120,12 @@ def parse() -> argparse.Namespace:
         "elsewhere",
     )
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bf16"])
+    parser.add_argument(
+        "--dtypes",
+        nargs="+",
+        choices=PRECISIONS,
+        help="float32, and bf16 unless the processor only emulates it",
+    )
     parser.add_argument("--points-per-side", type=int, default=32)
     parser.add_argument("--pred-iou-thresh", type=float, default=0.88)
     parser.add_argument("--stability-score-thresh", type=float, default=0.95)
@@ -136,6 +142,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.device = choose_device(options.device)
+    quick = quick_dtypes(options.device)
+    options.dtypes = options.dtypes or [dtype for dtype in ("float32", "bf16") if dtype in quick]
     options.images = options.images or (8 if options.device == "cuda" else 1)
     if options.random_encoder and options.model == [BUILT_IN]:
         parser.error("--random-encoder is for vit_b, vit_l and vit_h; mobile_sam has its weights")

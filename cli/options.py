@@ -121,7 +121,7 @@ def _settings(
         Literal["float32", "bf16", "fp16"],
         typer.Option(
             help="float32 gives segment_anything's masks; bf16 is quicker and gives nearly the "
-            "same; fp16 is for GPUs.",
+            "same, on GPUs and processors that compute in it; fp16 is for GPUs.",
             rich_help_panel=MODEL,
         ),
     ] = "float32",

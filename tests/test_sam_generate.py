@@ -21,6 +21,7 @@ from torchvision.ops import nms
 from alps_geo.errors import ModelError, SettingsError
 from alps_geo.sam import MaskSettings, TileMasks, generate, generate_masks, load_model, resources
 from alps_geo.sam.decoder import Decoder
+from alps_geo.sam.model import quick_dtypes
 from alps_geo.sam.reference import load_reference
 
 if TYPE_CHECKING:
@@ -315,6 +316,7 @@ def test_repaired_masks_are_segment_anythings(
     assert not same(masks, unrepaired)
 
 
+@pytest.mark.skipif("bf16" not in quick_dtypes("cpu"), reason="the processor has no bf16")
 def test_half_precision_finds_most_of_the_masks(model: SamModel, small: NDArray[np.uint8]) -> None:
     settings = replace(SOME, points_per_side=3)
     half = load_model(device="cpu", dtype="bf16")

@@ -22,6 +22,7 @@ from segment_anything.modeling import ImageEncoderViT
 from alps_geo.errors import ModelError
 from alps_geo.sam import load_model, resources, weights
 from alps_geo.sam.encoder import fuse_attention
+from alps_geo.sam.model import quick_dtypes
 from alps_geo.sam.reference import ReferenceTinyVit, load_reference
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 
@@ -127,9 +128,25 @@ def test_an_unknown_device_or_dtype_is_answered_with_the_known_ones() -> None:
         load_model(dtype="int8")
 
 
-def test_half_floats_are_refused_where_they_only_cost_time() -> None:
-    with pytest.raises(ModelError, match="slower than float32; expected float32 or bf16"):
-        load_model(device="cpu", dtype="fp16")
+@pytest.mark.parametrize(
+    ("has_bf16", "dtype", "message"),
+    [
+        (True, "fp16", r"fp16 .* slower than float32; expected float32 or bf16$"),
+        (False, "fp16", r"fp16 .* slower than float32; expected float32$"),
+        (False, "bf16", r"bf16 .* on a CPU that only emulates it, .*; expected float32$"),
+    ],
+)
+def test_half_floats_are_refused_where_they_only_cost_time(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, dtype: str, message: str
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
+    with pytest.raises(ModelError, match=message):
+        load_model(device="cpu", dtype=dtype)
+
+
+def test_a_dtype_that_is_called_quick_is_loaded() -> None:
+    for dtype in quick_dtypes("cpu"):
+        assert load_model(device="cpu", dtype=dtype).dtype == dtype
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
