@@ -14,13 +14,16 @@ import numpy as np
 from alps_geo.descriptors import CONTEXT_SCALES, TEXTURE_SCALES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from alps_geo.features import RegionSums
 
     Named = dict[str, NDArray[np.float64]]
+
+BATCH_ROWS = 16_384
+"""Rows that are read at once, and segments in a mini-batch of k-means."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,14 @@ class Table(Protocol):
     def read(self, start: int, stop: int) -> Columns:
         """Return some rows, half-open."""
         ...
+
+
+def batches(table: Table) -> Iterator[Columns]:
+    """Read a table from the first row to the last, `BATCH_ROWS` at a time."""
+    return (
+        table.read(start, min(start + BATCH_ROWS, len(table)))
+        for start in range(0, len(table), BATCH_ROWS)
+    )
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import rasterio
 
-from alps_geo.clusters import fit_clusters
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import replacing, run_errors, write_bytes
 from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
+from alps_geo.kmeans import fit_clusters
 from alps_geo.outputs.results import SceneResults, write_results
 from alps_geo.record import (
     fit_record,
@@ -32,8 +32,9 @@ from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
 from alps_geo.stitch import paint, stitch, sum_segments
-from alps_geo.store import Plan, PlannedScene, RunFolder, fingerprint
+from alps_geo.store import Plan, PlannedScene, RunFolder
 from alps_geo.tables import SegmentTable, open_table, read_segments, write_tables
+from alps_geo.tile_store import fingerprint
 from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters import ClusterModel
     from alps_geo.scene import Scene
-    from alps_geo.store import FailedTile
+    from alps_geo.tile_store import FailedTile
 
 
 def label_scenes(

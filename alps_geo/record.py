@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alps_geo.outputs.results import SceneResults
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
-    from alps_geo.store import FailedTile
+    from alps_geo.tile_store import FailedTile
 
 PACKAGES = (
     "alps-geo",

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alps_geo.errors import RunError
-from alps_geo.store import FailedTile, RunFolder
+from alps_geo.store import RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.store import PlannedScene
+    from alps_geo.tile_store import FailedTile
 
 
 @dataclass(frozen=True)

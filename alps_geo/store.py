@@ -15,194 +15,35 @@
     DIR/.tiles/change.json                    how the clusters are being changed, until they are
     DIR/.tiles/change.npz                     the cluster model that this leads to
 
-The key stands for all that a tile's fragments depend on. It is part of the folder's name, so that
-a listing tells which tiles are done.
+The files of the tiles are those of `alps_geo.tile_store`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from io import BytesIO
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
-from alps_geo.features import RegionSums
 from alps_geo.files import replacing, run_errors, write_bytes
-from alps_geo.fragments import Fragments, Objects, Outlines
+from alps_geo.tile_store import FailedTile, TileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from alps_geo.grid import Tile
-
-Kind = TypeVar("Kind", bound=Outlines)
-
-_NESTED: dict[str, type[Objects | RegionSums]] = {"objects": Objects, "sums": RegionSums}
-"""Fields of `Fragments` that have fields themselves."""
-
-ARRAYS = tuple(
-    name
-    for field in fields(Fragments)
-    for name in (
-        [f"{field.name}.{part.name}" for part in fields(_NESTED[field.name])]
-        if field.name in _NESTED
-        else [field.name]
-    )
-)
-"""What the file of a tile holds: every field of `Fragments`, and of what is in it."""
 
 GALLERY, SUGGESTION = "gallery.html", "suggest.png"
 """What `alps-geo clusters` shows of a run, in its folder: true as long as its clusters are."""
 
 _KEY_DIGITS = 16
-_DIGEST_BYTES = hashlib.sha256().digest_size
 
 # A command that only looks holds the lock for a moment; that must not turn a run away.
 _LOCK_SECONDS = 1.0
-
-
-def fingerprint(value: Any) -> str:
-    """SHA-256 of a value of plain types: equal for equal values, on every machine."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class FailedTile:
-    """A tile that could not be labelled.
-
-    Attributes
-    ----------
-    scene : str
-        Name of the scene's folder.
-    row, col : int
-        Position in the grid.
-    row_off, col_off, height, width : int
-        The tile's window, in scene pixels.
-    reason : str
-        One line for the user.
-    """
-
-    scene: str
-    row: int
-    col: int
-    row_off: int
-    col_off: int
-    height: int
-    width: int
-    reason: str
-
-    @classmethod
-    def of(cls, scene: str, tile: Tile, reason: str) -> FailedTile:
-        """Say that `tile` failed."""
-        window = tile.window
-        return cls(
-            scene,
-            tile.row,
-            tile.col,
-            int(window.row_off),
-            int(window.col_off),
-            int(window.height),
-            int(window.width),
-            reason,
-        )
-
-    def __str__(self) -> str:
-        return (
-            f"{self.scene}, rows {self.row_off} to {self.row_off + self.height}, "
-            f"columns {self.col_off} to {self.col_off + self.width}: {self.reason}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as in ``run.json``."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class TileStore:
-    """The tiles of one scene under one key; a value, so that any process can be given it.
-
-    Attributes
-    ----------
-    folder : pathlib.Path
-        Where the files lie.
-    key : str
-        Fingerprint of all that the fragments depend on, apart from the tile's place in the grid.
-    """
-
-    folder: Path
-    key: str
-
-    def holds(self, tile: Tile) -> bool:
-        """Whether a tile's fragments are stored, and undamaged."""
-        return self._arrays(tile) is not None
-
-    def load(self, tile: Tile) -> Fragments | None:
-        """Return a tile's fragments, or None if they are absent or damaged."""
-        data = self._arrays(tile)
-        if data is None:
-            return None
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return _value(Fragments, arrays)
-
-    def load_outlines(self, tile: Tile) -> Outlines | None:
-        """Return where a tile's fragments lie, or None if they are absent or damaged."""
-        data = self._arrays(tile)
-        if data is None:
-            return None
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return _value(Outlines, arrays)
-
-    def save(self, tile: Tile, fragments: Fragments) -> None:
-        """Keep a tile's fragments.
-
-        Raises
-        ------
-        RunError
-            If the folder cannot be written; the tile is then absent, never half there.
-        """
-        buffer = BytesIO()
-        np.savez_compressed(buffer, **_plain_arrays(fragments))
-        data = buffer.getvalue()
-        write_bytes(self._path(tile, "npz"), data + self._digest(tile, data))
-
-    def fail(self, failed: FailedTile, tile: Tile) -> None:
-        """Note why a tile failed.
-
-        Raises
-        ------
-        RunError
-            If the folder cannot be written.
-        """
-        write_bytes(self._path(tile, "json"), json.dumps(failed.to_dict()).encode())
-
-    def has_failed(self, tile: Tile) -> bool:
-        """Whether a failure of the tile was noted."""
-        return self._path(tile, "json").exists()
-
-    def _arrays(self, tile: Tile) -> bytes | None:
-        try:
-            content = self._path(tile, "npz").read_bytes()
-        except FileNotFoundError:
-            return None
-        data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        return data if digest == self._digest(tile, data) else None
-
-    def _digest(self, tile: Tile, data: bytes) -> bytes:
-        place = f"{self.key} {tile.row} {tile.col} ".encode()
-        return hashlib.sha256(place + data).digest()
-
-    def _path(self, tile: Tile, kind: str) -> Path:
-        return self.folder / f"{tile.row:04d}_{tile.col:04d}.{kind}"
 
 
 @dataclass(frozen=True)
@@ -647,31 +488,3 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return record if isinstance(record, dict) else None
-
-
-def _plain_arrays(fragments: Fragments) -> dict[str, Any]:
-    """Take fragments apart into the arrays of `ARRAYS`."""
-    plain = {}
-    for name in ARRAYS:
-        value: Any = fragments
-        for part in name.split("."):
-            value = getattr(value, part)
-        plain[name] = np.asarray(value)
-    return plain
-
-
-def _value(kind: type[Kind], arrays: Mapping[str, NDArray[Any]]) -> Kind:
-    """Put a value together from the arrays that `_names` names."""
-    values: dict[str, Any] = {}
-    for field in fields(kind):
-        if field.name in _NESTED:
-            inner = _NESTED[field.name]
-            parts = {part.name: arrays[f"{field.name}.{part.name}"] for part in fields(inner)}
-            values[field.name] = inner(**parts)
-        else:
-            values[field.name] = _plain(arrays[field.name])
-    return kind(**values)
-
-
-def _plain(array: NDArray[Any]) -> Any:
-    return array if array.ndim else array.item()

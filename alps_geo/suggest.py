@@ -12,9 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
-from alps_geo.clusters import sample_rows
 from alps_geo.errors import RunError
 from alps_geo.finished import read_finished
+from alps_geo.kmeans import sample_rows
 from alps_geo.outputs.curves import Curve, write_curves
 from alps_geo.store import RunFolder
 

@@ -16,7 +16,7 @@ from alps_geo.errors import ModelError, SceneError
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.record import file_identity, scene_identity
 from alps_geo.scene import read_overview, read_tile
-from alps_geo.store import ARRAYS, FailedTile, fingerprint
+from alps_geo.tile_store import ARRAYS, FailedTile, fingerprint
 from alps_geo.workers import Lost, in_processes
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from alps_geo.sam.model import Embedding
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.settings import LabelSettings
-    from alps_geo.store import TileStore
+    from alps_geo.tile_store import TileStore
 
     Task = tuple[int, int, int]
     """Position of the scene in the run, and of the tile in its grid: row, col."""

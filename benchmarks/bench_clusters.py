@@ -30,9 +30,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from alps_geo.clusters import fit_clusters
 from alps_geo.columns import Described, segment_columns
 from alps_geo.fragments import no_fragments
+from alps_geo.kmeans import fit_clusters
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tables import open_table
 

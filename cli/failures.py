@@ -11,7 +11,7 @@ from alps_geo_cli.console import PARTLY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alps_geo.store import FailedTile
+    from alps_geo.tile_store import FailedTile
 
 SHOWN = 20
 
@@ -26,7 +26,7 @@ def print_failures(failed: Sequence[FailedTile], *, err: bool) -> None:
 
 def end_with_failures(record: dict[str, Any], consequence: str) -> None:
     """Say which tiles of a run failed, if any did, and end with the exit code for that."""
-    from alps_geo.store import FailedTile
+    from alps_geo.tile_store import FailedTile
 
     if failed := [FailedTile(**tile) for tile in record["failed"]]:
         print_failures(failed, err=True)

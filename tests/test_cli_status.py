@@ -10,7 +10,8 @@ from helpers import alps_geo
 
 from alps_geo.fragments import no_fragments
 from alps_geo.grid import TileGrid
-from alps_geo.store import FailedTile, Plan, PlannedScene, RunFolder
+from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.tile_store import FailedTile
 
 KEY = "0123456789abcdef0123"
 GRID = TileGrid(64, 160, 32, 0)

@@ -8,15 +8,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from alps_geo.clusters import (
-    WEIGHTS,
-    ClusterModel,
-    default_colors,
-    fit_clusters,
-    group_projection,
-)
+from alps_geo.clusters import ClusterModel, default_colors
 from alps_geo.columns import Columns
 from alps_geo.errors import RunError
+from alps_geo.kmeans import WEIGHTS, fit_clusters, group_projection
 
 
 def table(values: NDArray[np.float64], group: str = "texture", kind: str = "rgb") -> Columns:
@@ -185,8 +180,8 @@ def test_colours_differ_and_never_run_out() -> None:
 
 def test_what_is_read_in_pieces_is_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, truth = blobs(per_cluster=400)
-    monkeypatch.setattr("alps_geo.clusters.BATCH_ROWS", 64)
-    monkeypatch.setattr("alps_geo.clusters.FIT_ROWS", 100)
+    monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 64)
+    monkeypatch.setattr("alps_geo.kmeans.FIT_ROWS", 100)
     model = fit(columns, 5)
     assert adjusted_rand_score(truth, model.apply(columns).cluster) == 1.0
     assert model.to_bytes() == fit(columns, 5).to_bytes()
@@ -196,9 +191,9 @@ def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     columns, _ = blobs()
-    monkeypatch.setattr("alps_geo.clusters.BATCH_ROWS", 3)
-    monkeypatch.setattr("alps_geo.clusters.FIT_ROWS", 3)
-    monkeypatch.setattr("alps_geo.clusters._RUN_ROWS", 2)
+    monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 3)
+    monkeypatch.setattr("alps_geo.kmeans.FIT_ROWS", 3)
+    monkeypatch.setattr("alps_geo.kmeans._RUN_ROWS", 2)
     found = fit(columns, 20).apply(columns).cluster
     assert len(set(found)) == 20
 

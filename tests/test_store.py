@@ -10,16 +10,8 @@ from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
 from alps_geo.fragments import Fragments, Objects
 from alps_geo.grid import TileGrid
-from alps_geo.store import (
-    FailedTile,
-    Plan,
-    PlannedScene,
-    RunFolder,
-    TileStore,
-    _plain_arrays,
-    _value,
-    fingerprint,
-)
+from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.tile_store import FailedTile, TileStore, _plain_arrays, _value, fingerprint
 
 FIRST, SECOND = TileGrid(8, 14, 8, 2)
 FRAGMENTS = Fragments(
