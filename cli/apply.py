@@ -18,6 +18,7 @@ from alps_geo_cli.options import (
     Strict,
     settings_options,
 )
+from alps_geo_cli.paths import typed_path
 
 
 @settings_options("clusters", "seed", "features", "passes", "batch_size")
@@ -25,7 +26,14 @@ def apply(
     scenes: Scenes = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=typed_path,
+            metavar="DIR",
+            help="Folder for the results.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     overwrite: Overwrite = False,
     force: Force = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,10 @@ clusters = typer.Typer(
 ON_STOP = "the same command finishes the change"
 
 Run = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Folder that was the --out of alps-geo label.")
+    Path,
+    typer.Argument(
+        parser=typed_path, metavar="RUN", help="Folder that was the --out of alps-geo label."
+    ),
 ]
 
 
@@ -43,6 +47,7 @@ def name(
         Path | None,
         typer.Option(
             "--from",
+            parser=typed_path,
             metavar="FILE",
             help='Names from a file: CSV lines such as 3,water, or JSON such as {"3": "water"}.',
         ),
@@ -172,6 +177,7 @@ def suggest(
         typer.Option(
             "--out",
             "-o",
+            parser=typed_path,
             metavar="FILE",
             help="Picture of the curves.",
             show_default="RUN/suggest.png",
@@ -211,7 +217,12 @@ def gallery(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="The page.", show_default="RUN/gallery.html"
+            "--out",
+            "-o",
+            parser=typed_path,
+            metavar="FILE",
+            help="The page.",
+            show_default="RUN/gallery.html",
         ),
     ] = None,
     quiet: Quiet = False,

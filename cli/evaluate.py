@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
     from alps_geo.evaluate import Agreement, Quality, SeamExcess
@@ -24,10 +25,11 @@ LABELS_HELP = "Raster of cluster ids, such as labels.tif; 0 is unlabelled."
 
 @evaluate.command()
 def quality(
-    labels: Annotated[str, typer.Argument(metavar="LABELS", help=LABELS_HELP)],
+    labels: Annotated[str, typer.Argument(parser=typed_name, metavar="LABELS", help=LABELS_HELP)],
     truth: Annotated[
         str,
         typer.Option(
+            parser=typed_name,
             metavar="FILE",
             help="Ground truth: a raster of classes or a vector file of polygons, "
             "on any grid and in any CRS.",
@@ -56,6 +58,7 @@ def quality(
     names: Annotated[
         Path | None,
         typer.Option(
+            parser=typed_path,
             metavar="FILE",
             help='Names of classes: CSV lines such as 1,water, or JSON such as {"1": "water"}.',
             show_default="numbers",
@@ -64,6 +67,7 @@ def quality(
     segments: Annotated[
         str | None,
         typer.Option(
+            parser=typed_name,
             metavar="FILE",
             help="Raster of segment ids, for the oracle score.",
             show_default="segments.tif beside LABELS, if it is there",
@@ -74,6 +78,7 @@ def quality(
         typer.Option(
             "--out",
             "-o",
+            parser=typed_path,
             metavar="DIR",
             help="Folder for quality.json and quality.png.",
             show_default="the folder of LABELS",
@@ -121,7 +126,11 @@ def quality(
 def seams(
     raster: Annotated[
         str,
-        typer.Argument(metavar="RASTER", help="Raster of ids, such as labels.tif or segments.tif."),
+        typer.Argument(
+            parser=typed_name,
+            metavar="RASTER",
+            help="Raster of ids, such as labels.tif or segments.tif.",
+        ),
     ],
     tile_size: Annotated[
         int, typer.Option(help="Side of a tile that the raster was made with, in pixels.")
@@ -156,11 +165,13 @@ def seams(
 
 @evaluate.command()
 def agreement(
-    first: Annotated[str, typer.Argument(metavar="LABELS", help=LABELS_HELP)],
+    first: Annotated[str, typer.Argument(parser=typed_name, metavar="LABELS", help=LABELS_HELP)],
     second: Annotated[
         str,
         typer.Argument(
-            metavar="OTHER", help="Labels of the same scene, made with the same cluster model."
+            parser=typed_name,
+            metavar="OTHER",
+            help="Labels of the same scene, made with the same cluster model.",
         ),
     ],
     quiet: Quiet = False,

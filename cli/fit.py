@@ -20,6 +20,7 @@ from alps_geo_cli.options import (
     Strict,
     settings_options,
 )
+from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import run_scenes
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def fit(
         typer.Option(
             "--out",
             "-o",
+            parser=typed_path,
             metavar="MODEL",
             help="File for the cluster model, such as model.npz; one that is there is replaced.",
             rich_help_panel=OUTPUT,
@@ -42,6 +44,7 @@ def fit(
     work: Annotated[
         Path | None,
         typer.Option(
+            parser=typed_path,
             metavar="DIR",
             help="Folder for the tiles: a fit that was stopped goes on there, and another number "
             "of clusters takes seconds.",

@@ -20,6 +20,7 @@ from alps_geo_cli.options import (
     Strict,
     settings_options,
 )
+from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import run_scenes
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ def label(
     scenes: Scenes = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=typed_path,
+            metavar="DIR",
+            help="Folder for the results.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     overwrite: Overwrite = False,
     force: Force = False,

@@ -17,6 +17,7 @@ import typer
 
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo_cli.config import read_config, read_model_settings, read_preset
+from alps_geo_cli.paths import typed_name, typed_path
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -61,6 +62,8 @@ Strict = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option(
+        parser=typed_path,
+        metavar="FILE",
         help="Take options from a TOML file, or from the run.json of an earlier run; "
         "options that are typed win.",
         is_eager=True,
@@ -84,6 +87,7 @@ def _settings(
     clusters_from: Annotated[
         Path | None,
         typer.Option(
+            parser=typed_path,
             metavar="MODEL",
             help="Cluster model to apply: what `alps-geo fit` wrote, or clusters.npz of a run. "
             "How its segments were made is the default here.",
@@ -99,6 +103,8 @@ def _settings(
     checkpoint: Annotated[
         str | None,
         typer.Option(
+            parser=typed_name,
+            metavar="FILE",
             help="File with the model's weights, in place of the shipped or downloaded ones.",
             rich_help_panel=MODEL,
         ),
@@ -254,6 +260,7 @@ def _settings(
     timm_checkpoint: Annotated[
         str | None,
         typer.Option(
+            parser=typed_name,
             metavar="FILE",
             help="Weights of the backbone after timm:, in place of those that timm downloads.",
             rich_help_panel=CLUSTERING,

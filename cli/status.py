@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alps_geo_cli.console import Debug, Json, reported_errors
+from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
     from alps_geo.status import RunStatus
@@ -22,7 +23,10 @@ ADVICE = {
 
 def status(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder that was the --out of a run.")
+        Path,
+        typer.Argument(
+            parser=typed_path, metavar="DIR", help="Folder that was the --out of a run."
+        ),
     ],
     as_json: Json = False,
     debug: Debug = False,

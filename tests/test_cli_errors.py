@@ -128,6 +128,31 @@ def test_usage_errors_exit_with_2(
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["label", NEON, "--out", ""],
+        ["label", NEON, "--out", "out", "--checkpoint", ""],
+        ["label", NEON, "--out", "out", "--config", ""],
+        ["fit", NEON, "--out", ""],
+        ["apply", NEON, "--out", "out", "--clusters-from", ""],
+        ["status", ""],
+        ["clusters", "gallery", ""],
+        ["evaluate", "seams", ""],
+        ["evaluate", "quality", NEON, "--truth", ""],
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+def test_an_empty_path_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[object]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = alps_geo(*command)
+    assert outcome.exit_code == 2
+    assert "the path is empty" in outcome.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("text", "part"),
     [
         ("clusterz = 3", "did you mean clusters?"),

@@ -12,7 +12,7 @@ from alps_geo.finished import read_model
 
 LANDSAT = DATA / "landsat5_int16_1band.tif"
 NEON = DATA / "neon_osbs_10cm.tif"
-QUICK = ("--tile-size", "352", "--points-per-side", "4")
+QUICK = ("--tile-size", "512", "--points-per-side", "4")
 
 
 def labels(folder: Path, scene: Path = LANDSAT) -> np.ndarray:
@@ -48,7 +48,7 @@ def test_fit_and_apply_give_what_label_gives(model: Path, applied: Path) -> None
 
 def test_apply_makes_segments_as_fit_did_unless_told_otherwise(applied: Path) -> None:
     settings = json.loads((applied / "run.json").read_text())["settings"]
-    assert (settings["tile_size"], settings["points_per_side"]) == (352, 4)
+    assert (settings["tile_size"], settings["points_per_side"]) == (512, 4)
     assert (settings["clusters"], settings["features"]) == (5, "sam+spectral+texture+context")
 
 

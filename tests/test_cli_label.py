@@ -22,7 +22,7 @@ from alps_geo.scene import open_scene, read_tile
 # Three kinds of scene: 8-bit RGB with nodata 255, 16-bit blue first, and one band with nodata in
 # degrees. Small tiles and few points, so that several tiles are stitched in little time.
 SCENES = ("neon_osbs_10cm", "sentinel2_uint16_4band", "landsat5_int16_1band")
-QUICK = ("--tile-size", "352", "--points-per-side", "6", "--clusters", "6")
+QUICK = ("--tile-size", "352", "--points-per-side", "4", "--clusters", "6")
 
 
 def paths(*names: str) -> list[Path]:
@@ -296,7 +296,7 @@ def test_a_folder_a_glob_and_a_config_give_the_same_run(run: Path, tmp_path: Pat
     (folder / "notes.txt").write_text("not a raster")
     config = tmp_path / "run.toml"
     config.write_text(
-        "tile-size = 352\npoints_per_side = 6\nclusters = 3\nbands = [1, 2, 3]\nseed = 0\n"
+        "tile-size = 400\npoints_per_side = 4\nclusters = 3\nbands = [1, 2, 3]\nseed = 0\n"
     )
     results: list[dict[str, bytes]] = []
     for scenes in (folder, folder / "*.tif"):

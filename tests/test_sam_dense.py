@@ -46,7 +46,7 @@ def test_a_backbone_describes_images_of_any_shape_by_its_weights(weights: Path) 
 def test_segments_are_clustered_by_the_backbones_features(weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ("--features", f"timm:{VIT}+spectral", "--timm-checkpoint", weights)
-    quick = ("--clusters", "4", "--points-per-side", "2", "--tile-size", "352")
+    quick = ("--clusters", "4", "--points-per-side", "2", "--tile-size", "512")
     outcome = alps_geo("label", SCENE, "--out", out, *arguments, *quick)
     assert outcome.exit_code == 0, outcome.stderr
     assert json.loads((out / "run.json").read_text())["labelled_share"] == 1

@@ -80,7 +80,7 @@ def scenes_and_grids(draw: st.DrawFn) -> tuple[NDArray[np.int32], TileGrid]:
     return scene.astype(np.int32), TileGrid(height, width, tile_size, overlap)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scenes_and_grids())
 def test_planted_segments_come_back_whatever_the_grid(
     case: tuple[NDArray[np.int32], TileGrid],
