@@ -7,7 +7,9 @@ Each scene is labelled with all settings but the tile size at their defaults. Pr
 excess of labels and segments with its standard error (see `alps-geo evaluate seams`), then the same
 for the scene without its first rows and columns, half a tile, so that tile borders lie where tiles
 were whole before. That is labelled by the same cluster model; `same` is the share of pixels that
-keep their label.
+keep their label. `where none is` compares each line of tile borders with the same line of the other
+run, in which no tiles meet there: how much oftener ids change, which leaves out what the scene
+itself has along that line. Its error is a jackknife over the lines.
 
 Tiles are kept in the folder that --out names, so that a second run goes on or takes seconds.
 """
@@ -20,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 from rasterio.enums import MaskFlags
 from rasterio.windows import Window
@@ -27,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alps_geo.evaluate import SeamExcess, evaluate_agreement, evaluate_seams
+from alps_geo.grid import TileGrid
 from alps_geo.pipeline import label_scenes
 from alps_geo.scene import open_scene
 from alps_geo.settings import LabelSettings
@@ -85,10 +89,37 @@ def _measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
     for name, run in (("whole", whole), ("moved", moved)):
         for kind in ("labels", "segments"):
             row[f"{name}_{kind}"] = _seams(run / scene.name / f"{kind}.tif", settings)
-    before = _crop(str(whole / scene.name / "labels.tif"), out / "labels.tif", shift)
-    after = moved / scene.name / "labels.tif"
-    row["same"] = evaluate_agreement(str(before), str(after)).share
+    for kind in ("labels", "segments"):
+        before = _crop(str(whole / scene.name / f"{kind}.tif"), out / f"{kind}.tif", shift)
+        after = moved / scene.name / f"{kind}.tif"
+        row[f"lines_{kind}"] = _against_each_other(before, after, shift, settings)
+        if kind == "labels":
+            row["same"] = evaluate_agreement(str(before), str(after)).share
     return row
+
+
+def _against_each_other(
+    whole: Path, moved: Path, shift: int, settings: LabelSettings
+) -> dict[str, float | None]:
+    """Compare lines where tiles meet in one of two rasters with the same lines of the other.
+
+    `whole` lies without its first `shift` rows and columns, so that both cover the same pixels.
+    """
+    counts: list[tuple[int, int]] = []
+    with rasterio.open(whole) as first, rasterio.open(moved) as second:
+        pair = first.read(1), second.read(1)
+    for ids in (pair, (pair[0].T, pair[1].T)):
+        for meeting, skipped in ((0, shift), (1, 0)):
+            grid = TileGrid(len(ids[0]) + skipped, 1, settings.tile_size, settings.tile_overlap)
+            for line in (int(tile.core.row_off) - skipped for tile in grid):
+                if line > 0:
+                    differing = [np.count_nonzero(part[line] != part[line - 1]) for part in ids]
+                    counts.append((int(differing[meeting]), int(differing[1 - meeting])))
+    here, there = np.array(counts).T
+    without = (here.sum() - here) / (there.sum() - there)
+    lines = len(counts)
+    error = np.sqrt((lines - 1) / lines * ((without - without.mean()) ** 2).sum())
+    return {"excess": float(here.sum() / there.sum() - 1), "standard_error": float(error)}
 
 
 def _seams(raster: Path, settings: LabelSettings) -> dict[str, float | None]:
@@ -129,9 +160,11 @@ def _crop(path: str, out: Path, shift: int) -> Path:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     table = Table(title="seam excess (standard error)")
-    for title in ("scene", "labels", "segments", "moved: labels", "segments", "same"):
+    ids = ("labels", "segments")
+    moved, lines = [f"moved: {kind}" for kind in ids], [f"{kind}, where none is" for kind in ids]
+    for title in ("scene", *ids, *moved, *lines, "same"):
         table.add_column(title, justify="left" if title == "scene" else "right")
-    kinds = ("whole_labels", "whole_segments", "moved_labels", "moved_segments")
+    kinds = [f"{what}_{kind}" for what in ("whole", "moved", "lines") for kind in ids]
     for row in rows:
         excesses = [_excess_text(row[kind]) for kind in kinds]
         table.add_row(row["scene"], *excesses, f"{row['same']:.1%}")
