@@ -160,14 +160,13 @@ def _crop(path: str, out: Path, shift: int) -> Path:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     table = Table(title="seam excess (standard error)")
-    ids = ("labels", "segments")
-    moved, lines = [f"moved: {kind}" for kind in ids], [f"{kind}, where none is" for kind in ids]
-    for title in ("scene", *ids, *moved, *lines, "same"):
-        table.add_column(title, justify="left" if title == "scene" else "right")
-    kinds = [f"{what}_{kind}" for what in ("whole", "moved", "lines") for kind in ids]
+    for title in ("scene", "of", "as it is", "moved", "where none is", "same"):
+        table.add_column(title, justify="left" if title in ("scene", "of") else "right")
     for row in rows:
-        excesses = [_excess_text(row[kind]) for kind in kinds]
-        table.add_row(row["scene"], *excesses, f"{row['same']:.1%}")
+        for kind in ("labels", "segments"):
+            excesses = [_excess_text(row[f"{what}_{kind}"]) for what in ("whole", "moved", "lines")]
+            same = f"{row['same']:.1%}" if kind == "labels" else ""
+            table.add_row(row["scene"], kind, *excesses, same)
     Console().print(table)
 
 
