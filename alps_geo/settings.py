@@ -146,7 +146,7 @@ class LabelSettings:
     max_mask_area: float = 0.9
     fill: str = "superpixels"
     min_area: int = 16
-    features: str = "sam+spectral+texture+context"
+    features: str = "sam+spectral+texture"
     compare: str = "weighed"
     timm_checkpoint: str | None = None
     simplify: float = 0.0

@@ -49,7 +49,7 @@ def test_fit_and_apply_give_what_label_gives(model: Path, applied: Path) -> None
 def test_apply_makes_segments_as_fit_did_unless_told_otherwise(applied: Path) -> None:
     settings = json.loads((applied / "run.json").read_text())["settings"]
     assert (settings["tile_size"], settings["points_per_side"]) == (512, 4)
-    assert (settings["clusters"], settings["features"]) == (5, "sam+spectral+texture+context")
+    assert (settings["clusters"], settings["features"]) == (5, "sam+spectral+texture")
 
 
 def test_an_option_that_differs_from_the_fit_is_used_and_said(model: Path) -> None:
