@@ -39,7 +39,7 @@ class RegionSums:
         Sum of the images of `alps_geo.descriptors.texture_images`, times their weights.
     context_sums : ndarray of float64, shape (n, S * B)
         Sum of the images of `alps_geo.descriptors.context_images`, in the bands' own units, times
-        their weights.
+        their weights; no column where context was not asked for.
     score_sums : ndarray of float64, shape (n, 2)
         SAM's predicted IoU and stability score of the mask, times the weight.
     dense_sums : ndarray of float64, shape (n, D)

@@ -128,6 +128,7 @@ def cut_fragments(
     *,
     max_mask_area: float,
     fill: bool,
+    context: bool = False,
     dense: NDArray[np.float32] | None = None,
 ) -> Fragments:
     """Turn the masks of a tile into fragments: disjoint, and described by weighted sums.
@@ -150,6 +151,8 @@ def cut_fragments(
     fill : bool
         Whether superpixels take the place of masks that are large and uneven or cut off, and fill
         what is left, so that every valid pixel has a fragment.
+    context : bool
+        Whether the bands around are measured, which takes longer than texture does.
     dense : ndarray of float32, shape (D, h, w), optional
         Features of another backbone, cells over the whole window.
     """
@@ -194,7 +197,8 @@ def cut_fragments(
             standard,
             scale,
             grid.weights(tile),
-            dense,
+            context=context,
+            dense=dense,
         ),
     )
 
@@ -319,8 +323,10 @@ def _numbered(owner: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.i
     Returns the numbers, shape (H, W), and the mask of each, shape (n,). Masks that smaller ones
     cover whole have none.
     """
-    present, labels = np.unique(np.concatenate([[0], owner.ravel()]), return_inverse=True)
-    return labels[1:].reshape(owner.shape).astype(np.int32), present[1:].astype(np.int32)
+    there = np.bincount(owner.ravel()) > 0
+    there[0] = True
+    number = (np.cumsum(there) - 1).astype(np.int32)
+    return number[owner], np.flatnonzero(there)[1:].astype(np.int32)
 
 
 def _filled(
@@ -357,10 +363,19 @@ def _filled(
     # A superpixel that masks cut apart is several.
     whole = _connected_pieces(np.where(free, cells, 0))
     parts = _connected_pieces(np.where(free, whole + part_of * (whole.max() + 1), 0))
-    first = np.unique(np.append(0, parts), return_index=True)[1][1:] - 1
+    first = _first_pixels(parts)
     cell = np.append(np.zeros_like(mask_of), whole.ravel()[first]).astype(np.int32)
     labels[parts > 0] = parts[parts > 0] + len(mask_of)
     return labels, np.append(mask_of, part_of.ravel()[first]).astype(np.int32), cell
+
+
+def _first_pixels(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Place of the first pixel of each of the labels 1..n in an array laid out flat, shape (n,)."""
+    flat = labels.ravel()
+    first = np.zeros(int(flat.max()) + 1, dtype=np.int64)
+    # From the last pixel to the first, so that what stays is the first.
+    first[flat[::-1]] = np.arange(flat.size)[::-1]
+    return first[1:]
 
 
 def _cell_means(cells: NDArray[np.int32], standard: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -385,6 +400,8 @@ def _sums(
     standard: NDArray[np.float32],
     scale: BandScale,
     weights: NDArray[np.float64],
+    *,
+    context: bool,
     dense: NDArray[np.float32] | None,
 ) -> RegionSums:
     """Sum over the fragments, of each of which the mask that owns it is given, from 1."""
@@ -397,14 +414,17 @@ def _sums(
     of_mask = np.where(mask_of[:, None] > 0, weight, 0.0)
     scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
     scores = np.vstack([np.zeros((1, 2)), scores])[mask_of]
-    context = pixel_sums(labels, count, context_images(standard, valid) * weights)
-    repeats = len(CONTEXT_SCALES)
+    context_sums = np.zeros((count, 0))
+    if context:
+        repeats = len(CONTEXT_SCALES)
+        sums = pixel_sums(labels, count, context_images(standard, valid) * weights)
+        context_sums = sums * np.tile(scale.std, repeats) + weight * np.tile(scale.mean, repeats)
     return RegionSums(
         weight=weight[:, 0],
         mask_weight=of_mask[:, 0],
         feature_sums=embedding_sums(labels, count, masks.embedding, masks.frame.cell_size, weights),
         texture_sums=pixel_sums(labels, count, texture_images(standard, valid) * weights),
-        context_sums=context * np.tile(scale.std, repeats) + weight * np.tile(scale.mean, repeats),
+        context_sums=context_sums,
         score_sums=scores * of_mask,
         dense_sums=dense_sums,
     )

@@ -93,6 +93,7 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "max_mask_area": settings.max_mask_area,
             "fill": settings.fill,
             "compare": settings.compare,
+            "context": "context" in settings.feature_names,
             "backbone": settings.backbone,
             "timm_checkpoint": file_identity(settings.timm_checkpoint),
         }
@@ -249,6 +250,7 @@ class _TileWork:
             job.scale,
             max_mask_area=self._settings.max_mask_area,
             fill=self._settings.fill == "superpixels",
+            context="context" in self._settings.feature_names,
             dense=None if self.dense is None else self.dense.encode(pixels.image),
         )
 

@@ -9,7 +9,8 @@ finished run (`alps-geo label … --out DIR`, given as `--run DIR`) are measured
 the same truth.
 
 `--ablation DIR` labels every scene in DIR once for each of several sets of features and seeds, and
-once without a fill. Tiles are kept, so that SAM runs twice in all; figures are means over seeds.
+once without a fill. Tiles are kept, so that SAM runs three times in all: once more with the bands
+around. Figures are means over seeds.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def test_segments_say_whether_sam_found_them(run: Path, name: str) -> None:
 
 def test_without_a_fill_gaps_stay_and_the_features_are_those_asked_for(tmp_path: Path) -> None:
     quick = ("--points-per-side", "6", "--clusters", "2")
-    features = ("--fill", "none", "--features", "spectral+shape")
+    features = ("--fill", "none", "--features", "spectral+context+shape")
     outcome = alps_geo("label", *paths("neon_osbs_10cm"), "--out", tmp_path, *quick, *features)
     assert outcome.exit_code == 0, outcome.stderr
     record = json.loads((tmp_path / "run.json").read_text())
@@ -156,7 +156,7 @@ def test_without_a_fill_gaps_stay_and_the_features_are_those_asked_for(tmp_path:
     assert set(segments["source"]) == {"sam"}
     with np.load(tmp_path / "clusters.npz", allow_pickle=False) as arrays:
         groups = {name.split(".")[0] for name in arrays["names"]}
-    assert groups == {"mean", "shape"}
+    assert groups == {"mean", "context", "shape"}
 
 
 def test_pixels_without_data_carry_no_label(run: Path) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -38,13 +40,31 @@ def cut(
     *,
     gate: float = 1.0,
     fill: bool,
+    context: bool = False,
 ) -> Fragments:
     """Cut the fragments of the first tile of a grid, by default of a grid of one tile."""
     height, width = pixels.valid.shape
     grid = TileGrid(height, width, max(height, width), 0) if grid is None else grid
     return cut_fragments(
-        grid, grid[0, 0], pixels, masks, band_scale(pixels), max_mask_area=gate, fill=fill
+        grid,
+        grid[0, 0],
+        pixels,
+        masks,
+        band_scale(pixels),
+        max_mask_area=gate,
+        fill=fill,
+        context=context,
     )
+
+
+def test_the_bands_around_are_measured_where_they_are_asked_for(overlapping: TileMasks) -> None:
+    pixels = replace(pixels_of(np.ones((16, 16), bool)), bands=np.full((1, 16, 16), 7, np.float32))
+    without = cut(pixels, overlapping, fill=False).sums
+    asked = cut(pixels, overlapping, fill=False, context=True).sums
+    assert without.context_sums.shape == (3, 0)
+    # Around a pixel of an even scene lies what the pixel is, at each of two scales.
+    np.testing.assert_allclose(asked.mean_of(asked.context_sums), 7, rtol=1e-5)
+    np.testing.assert_array_equal(without.feature_sums, asked.feature_sums)
 
 
 def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: TileMasks) -> None:
