@@ -225,7 +225,8 @@ def _print(report: dict[str, Any]) -> None:
             *(f"{row['stages'][stage]:.1f}" for stage in STAGES),
             *(f"{row[key]:,.0f}" for key in ("cpu_seconds", "peak_mib", "disk_mib")),
         )
-    console = Console()
+    # Wide enough for the table where there is no terminal, too.
+    console = Console() if sys.stdout.isatty() else Console(width=110)
     console.print(table)
     if "exponent" in report:
         console.print(f"processor time grows with the area to the power {report['exponent']:.3f}")
