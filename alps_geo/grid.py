@@ -60,8 +60,8 @@ class TileGrid:
     tile_size : int
         Height and width of a window, in pixels; windows are smaller only where the scene is.
     overlap : int
-        Pixels that neighbouring windows share at least; the last window of a row or column is
-        moved back into the scene, so it may share more.
+        Pixels that neighbouring windows share at least. There are as few windows as that allows,
+        spread evenly from edge to edge of the scene, so most share more.
 
     Raises
     ------
@@ -182,7 +182,8 @@ def _touching(spans: tuple[_Span, ...], position: int) -> list[int]:
 def _spans(length: int, tile_size: int, overlap: int) -> tuple[_Span, ...]:
     size = min(tile_size, length)
     last = length - size
-    starts = [*range(0, last, tile_size - overlap), last]
+    steps = -(-last // (tile_size - overlap))
+    starts = [last * step // max(steps, 1) for step in range(steps + 1)]
     windows = [(start, start + size) for start in starts]
     midlines = [(after[0] + before[1]) // 2 for before, after in pairwise(windows)]
     edges = [0, *midlines, length]

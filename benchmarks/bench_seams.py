@@ -5,8 +5,8 @@
 
 Each scene is labelled with all settings but the tile size at their defaults. Printed are the seam
 excess of labels and segments with its standard error (see `alps-geo evaluate seams`), then the same
-for the scene without its first rows and columns, half a tile, so that tile borders lie where tiles
-were whole before. That is labelled by the same cluster model; `same` is the share of pixels that
+for the scene without a margin of half the distance between two tiles, so that tiles lie halfway
+between those before. That is labelled by the same cluster model; `same` is the share of pixels that
 keep their label. `where none is` compares each line of tile borders with the same line of the other
 run, in which no tiles meet there: how much oftener ids change, which leaves out what the scene
 itself has along that line. Its error is a jackknife over the lines.
@@ -77,42 +77,50 @@ def _measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
     settings = LabelSettings(
         tile_size=options.tile_size, overlap=options.overlap, precision=options.precision
     )
-    shift = settings.tile_size // 2
     scene = open_scene(path)
+    margin = _margin(TileGrid(*scene.shape, settings.tile_size, settings.tile_overlap))
     out = options.out / scene.name
     whole, moved = out / "whole", out / "moved"
     label_scenes([path], whole, settings, overwrite=True)
-    cropped = _crop(path, out / f"{scene.name}.tif", shift)
+    cropped = _crop(path, out / f"{scene.name}.tif", margin)
     again = replace(settings, clusters_from=str(whole / "clusters.npz"))
     label_scenes([str(cropped)], moved, again, overwrite=True)
-    row: dict[str, Any] = {"scene": scene.name, "shift": shift}
+    row: dict[str, Any] = {"scene": scene.name, "margin": margin}
     for name, run in (("whole", whole), ("moved", moved)):
         for kind in ("labels", "segments"):
             row[f"{name}_{kind}"] = _seams(run / scene.name / f"{kind}.tif", settings)
     for kind in ("labels", "segments"):
-        before = _crop(str(whole / scene.name / f"{kind}.tif"), out / f"{kind}.tif", shift)
+        before = _crop(str(whole / scene.name / f"{kind}.tif"), out / f"{kind}.tif", margin)
         after = moved / scene.name / f"{kind}.tif"
-        row[f"lines_{kind}"] = _against_each_other(before, after, shift, settings)
+        row[f"lines_{kind}"] = _against_each_other(before, after, margin, settings)
         if kind == "labels":
             row["same"] = evaluate_agreement(str(before), str(after)).share
     return row
 
 
+def _margin(grid: TileGrid) -> tuple[int, int]:
+    """Half the distance between two tiles, in rows and columns; 0 where there is only one."""
+    rows, cols = grid.shape
+    after = grid[min(1, rows - 1), min(1, cols - 1)].window
+    return int(after.row_off) // 2, int(after.col_off) // 2
+
+
 def _against_each_other(
-    whole: Path, moved: Path, shift: int, settings: LabelSettings
+    whole: Path, moved: Path, margin: tuple[int, int], settings: LabelSettings
 ) -> dict[str, float | None]:
     """Compare lines where tiles meet in one of two rasters with the same lines of the other.
 
-    `whole` lies without its first `shift` rows and columns, so that both cover the same pixels.
+    `whole` lies without the margin, so that both cover the same pixels.
     """
     counts: list[tuple[int, int]] = []
     with rasterio.open(whole) as first, rasterio.open(moved) as second:
         pair = first.read(1), second.read(1)
-    for ids in (pair, (pair[0].T, pair[1].T)):
-        for meeting, skipped in ((0, shift), (1, 0)):
-            grid = TileGrid(len(ids[0]) + skipped, 1, settings.tile_size, settings.tile_overlap)
+    for ids, skipped_once in ((pair, margin[0]), ((pair[0].T, pair[1].T), margin[1])):
+        for meeting, skipped in ((0, skipped_once), (1, 0)):
+            length = len(ids[0]) + 2 * skipped
+            grid = TileGrid(length, 1, settings.tile_size, settings.tile_overlap)
             for line in (int(tile.core.row_off) - skipped for tile in grid):
-                if line > 0:
+                if 0 < line < len(ids[0]):
                     differing = [np.count_nonzero(part[line] != part[line - 1]) for part in ids]
                     counts.append((int(differing[meeting]), int(differing[1 - meeting])))
     here, there = np.array(counts).T
@@ -127,13 +135,14 @@ def _seams(raster: Path, settings: LabelSettings) -> dict[str, float | None]:
     return {"excess": found.excess, "standard_error": found.standard_error}
 
 
-def _crop(path: str, out: Path, shift: int) -> Path:
-    """Write a raster without its first rows and columns, tags of its bands and mask included.
+def _crop(path: str, out: Path, margin: tuple[int, int]) -> Path:
+    """Write a raster without its margin, tags of its bands and mask included.
 
-    A file that is younger than its source stays: with a new time it would be another scene.
+    A file of that shape, younger than its source, stays: with a new time it would be another scene.
     """
     with rasterio.open(path) as source:
-        window = Window(shift, shift, source.width - shift, source.height - shift)
+        rows, cols = margin
+        window = Window(cols, rows, source.width - 2 * cols, source.height - 2 * rows)
         profile = {
             "driver": "GTiff",
             "dtype": source.dtypes[0],
@@ -144,7 +153,7 @@ def _crop(path: str, out: Path, shift: int) -> Path:
             "nodata": source.nodata,
             "transform": source.window_transform(window),
         }
-        if out.exists() and out.stat().st_mtime >= Path(path).stat().st_mtime:
+        if _is_fresh(out, path, (window.height, window.width)):
             return out
         with (
             rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
@@ -156,6 +165,13 @@ def _crop(path: str, out: Path, shift: int) -> Path:
             if MaskFlags.per_dataset in source.mask_flag_enums[0]:
                 target.write_mask(source.dataset_mask(window=window))
     return out
+
+
+def _is_fresh(out: Path, path: str, shape: tuple[int, int]) -> bool:
+    if not out.exists() or out.stat().st_mtime < Path(path).stat().st_mtime:
+        return False
+    with rasterio.open(out) as written:
+        return bool(written.shape == shape)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

@@ -72,6 +72,18 @@ def test_neighbours_share_the_overlap_and_their_cores_meet_in_the_middle_of_it(
 
 @patiently
 @given(grids())
+def test_no_more_windows_than_needed_spread_evenly(grid: TileGrid) -> None:
+    starts = sorted({int(tile.window.row_off) for tile in grid})
+    steps = [after - before for before, after in pairwise(starts)]
+    assert starts[0] == 0
+    assert starts[-1] + min(grid.tile_size, grid.height) == grid.height
+    assert max(steps, default=0) - min(steps, default=0) <= 1
+    reach = (grid.tile_size - grid.overlap) * (len(steps) - 1) + grid.tile_size
+    assert not steps or reach < grid.height
+
+
+@patiently
+@given(grids())
 def test_core_slices_cut_the_core_out_of_the_window(grid: TileGrid) -> None:
     where = np.indices((grid.height, grid.width))
     for tile in grid:
