@@ -142,7 +142,8 @@ def cut_fragments(
     pixels : TilePixels
         What was read from the tile's window.
     masks : TileMasks
-        The masks, and the embedding that their features are pooled from.
+        The masks, of which only valid pixels count, and the embedding that their features are
+        pooled from.
     scale : BandScale
         Level and spread of the scene's bands.
     max_mask_area : float
@@ -157,8 +158,9 @@ def cut_fragments(
         Features of another backbone, cells over the whole window.
     """
     standard = scale.standardise(pixels.bands, pixels.valid)
+    masks = masks.clipped(pixels.valid)
     kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
-    owner = paint_masks(masks, kept, pixels.valid)
+    owner = paint_masks(masks, kept)
     edges = _inner_edges(owner, len(masks), tile.core_slices)
     if fill:
         cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
@@ -235,9 +237,7 @@ def failed_fragments(tile: Tile, bands: int) -> Fragments:
     return replace(no_fragments((tile.window.height, tile.window.width), bands), failed=True)
 
 
-def paint_masks(
-    masks: TileMasks, chosen: NDArray[np.integer], valid: NDArray[np.bool_]
-) -> NDArray[np.int32]:
+def paint_masks(masks: TileMasks, chosen: NDArray[np.integer]) -> NDArray[np.int32]:
     """Resolve overlapping masks: small objects over large ones.
 
     Parameters
@@ -246,18 +246,15 @@ def paint_masks(
         The masks of one tile.
     chosen : ndarray of int
         Positions of those to paint; of two of equal area the later owns what they share.
-    valid : ndarray of bool, shape (H, W)
-        Pixels where it is False belong to no mask.
 
     Returns
     -------
     ndarray of int32, shape (H, W)
         1-based position of the mask that owns the pixel; 0 for none.
     """
-    owner = np.zeros(valid.shape, dtype=np.int32)
+    owner = np.zeros(masks.shape, dtype=np.int32)
     for i in chosen[np.argsort(-masks.area[chosen], kind="stable")].tolist():
         owner[masks.slices(i)][masks.mask(i)] = i + 1
-    owner[~valid] = 0
     return owner
 
 

@@ -15,7 +15,7 @@ from alps_geo.descriptors import band_scale
 from alps_geo.errors import ModelError, SceneError
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.record import file_identity, scene_identity
-from alps_geo.scene import read_overview, read_tile
+from alps_geo.scene import fill_invalid, read_overview, read_tile
 from alps_geo.tile_store import ARRAYS, FailedTile, fingerprint
 from alps_geo.workers import Lost, in_processes
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 5
+TILE_STAGE_VERSION = 6
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 SCALE_SIDE = 1024
@@ -213,9 +213,10 @@ class _TileWork:
         return outcome
 
     def read(self, task: Task) -> TilePixels:
-        """Read a tile's pixels."""
+        """Read a tile's pixels, with an image in which no collar shows."""
         job, tile = _find(self._jobs, task)
-        return _twice(partial(read_tile, job.scene, tile.window))
+        pixels = _twice(partial(read_tile, job.scene, tile.window))
+        return replace(pixels, image=fill_invalid(pixels.image, pixels.valid))
 
     def compute(
         self, task: Task, pixels: TilePixels, embedding: Embedding | None = None

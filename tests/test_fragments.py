@@ -79,6 +79,25 @@ def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: Tile
     np.testing.assert_allclose(fragments.sums.predicted_iou, [0.9, 0.8, 0.95], rtol=1e-6)
 
 
+def test_the_smaller_of_two_masks_is_the_one_with_fewer_valid_pixels() -> None:
+    """Masks go on under a collar, where how large they are is anyone's guess."""
+    valid = np.arange(16) < 8 + np.zeros((16, 1), int)
+    field, shed = np.zeros((2, 16, 16), dtype=bool)
+    field[:, :8] = True  # 128 pixels, all of them valid
+    shed[4:12, 4:] = True  # 32 valid ones
+    shed[:, 8:] = True  # and 128 beyond
+    masks = TileMasks.from_dense(
+        np.stack([field, shed]),
+        np.array([0.9, 0.8], np.float32),
+        np.array([0.9, 0.8], np.float32),
+        np.zeros((256, 64, 64), np.float32),
+    )
+    fragments = cut(pixels_of(valid), masks, fill=False)
+    assert fragments.size.tolist() == [96, 32]
+    kept = cut(pixels_of(valid), masks, gate=0.5, fill=False)
+    assert kept.size.tolist() == [96, 32]
+
+
 def test_the_gate_drops_masks_that_cover_too_much(overlapping: TileMasks) -> None:
     fragments = cut(pixels_of(np.ones((16, 16), bool)), overlapping, gate=0.5, fill=False)
     assert fragments.labels[0, 0] == 0

@@ -50,6 +50,14 @@ def test_a_mask_is_cropped_to_its_bbox(masks: np.ndarray) -> None:
             assert crop[:, -1].any()
 
 
+@given(st.data(), dense_masks())
+def test_clipped_masks_lie_inside_the_region(data: st.DataObject, masks: np.ndarray) -> None:
+    region = data.draw(arrays(np.bool_, masks.shape[1:]))
+    clipped = packed(masks).clipped(region)
+    np.testing.assert_array_equal(clipped.to_dense(), masks & region)
+    np.testing.assert_array_equal(clipped.area, (masks & region).sum(axis=(1, 2)))
+
+
 @given(dense_masks().filter(len))
 def test_boxes_of_packed_rows_are_those_of_the_masks(masks: np.ndarray) -> None:
     found = boxes(np.packbits(masks, axis=-1), masks.shape[2])

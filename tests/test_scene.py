@@ -12,13 +12,24 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.windows import Window
 
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.grid import TileGrid
-from alps_geo.scene import Scene, TilePixels, find_scenes, open_scene, read_overview, read_tile
+from alps_geo.scene import (
+    Scene,
+    TilePixels,
+    fill_invalid,
+    find_scenes,
+    open_scene,
+    read_overview,
+    read_tile,
+)
 
 DATA = Path(__file__).parent / "data"
 NAN = float("nan")
@@ -247,6 +258,21 @@ def test_true_alpha_counts_and_is_no_data_band(tmp_path: Path) -> None:
     assert scene.notes == ()
     np.testing.assert_array_equal(whole(scene).valid, pixels[3] > 0)
     assert (whole(scene).image[10:20] == 0).all()
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_a_collar_is_shown_in_the_colours_of_the_nearest_valid_pixel(valid: np.ndarray) -> None:
+    place = np.moveaxis(np.indices(valid.shape), 0, -1)
+    image = np.concatenate([place, place[..., :1]], axis=-1).astype(np.uint8)
+    filled = fill_invalid(image, valid)
+    np.testing.assert_array_equal(filled[valid], image[valid])
+    if not valid.any():
+        np.testing.assert_array_equal(filled, image)
+        return
+    taken = filled[..., :2].astype(int)  # each pixel's colours say where it is
+    assert valid[taken[..., 0], taken[..., 1]].all()
+    ways = np.hypot(*(place[:, :, None] - np.argwhere(valid)).transpose(3, 0, 1, 2)).min(axis=-1)
+    np.testing.assert_allclose(np.hypot(*(place - taken).transpose(2, 0, 1)), ways)
 
 
 def test_alpha_with_the_soft_edge_of_resampling_is_alpha(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,8 @@ class TileMasks:
     shape : (int, int)
         Height and width of the tile's window, in pixels.
     bbox : (N, 4) int32
-        (row_min, col_min, row_max, col_max) in window pixels, half-open.
+        (row_min, col_min, row_max, col_max) in window pixels, half-open; nothing of the mask lies
+        outside.
     predicted_iou : (N,) float32
         The model's own prediction of the mask's IoU with the object.
     stability_score : (N,) float32
@@ -93,6 +94,18 @@ class TileMasks:
         shape = row_max - row_min, col_max - col_min
         stored = self.bits[self.offsets[index] : self.offsets[index + 1]]
         return np.unpackbits(stored, count=shape[0] * shape[1]).reshape(shape).view(np.bool_)
+
+    def clipped(self, region: NDArray[np.bool_]) -> TileMasks:
+        """Take out of all masks what lies outside a region (H, W); boxes stay as they are."""
+        if region.all():
+            return self
+        crops = [self.mask(index) & region[self.slices(index)] for index in range(len(self))]
+        bits = [np.packbits(crop) for crop in crops]
+        return replace(
+            self,
+            area=np.array([np.count_nonzero(crop) for crop in crops], dtype=np.int64),
+            bits=np.concatenate([self.bits[:0], *bits]),
+        )
 
     def to_dense(self) -> NDArray[np.bool_]:
         """All masks at the size of the window: (N, H, W) bool."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,3 +115,26 @@ def can_hold(dtype: np.dtype[Any], value: float) -> bool:
         return True
     info = np.iinfo(dtype)
     return float(value).is_integer() and info.min <= value <= info.max
+
+
+def fill_invalid(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Give each invalid pixel the colours of the valid one nearest to it.
+
+    An encoder looks far around each place: beside a black collar it takes half of a lake for
+    something else than the other half, and prompts near it find the collar's edge.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W, 3)
+    valid : ndarray of bool, shape (H, W)
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        `image` itself if all of it is valid, or nothing.
+    """
+    if valid.all() or not valid.any():
+        return image
+    row, col = distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    filled: NDArray[np.uint8] = image[row, col]
+    return filled
