@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import find_objects
 from skimage.measure import label
 
 from alps_geo.descriptors import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from alps_geo.scene import TilePixels
 
 
-FILLED, FILLED_OWNED, CUT, SEEN, OWNED = 0, 1, 2, 3, 4
+FILLED, FILLED_OWNED, CUT, SEEN, OWNED = range(5)
 TOP, BOTTOM, LEFT, RIGHT = 0, 1, 2, 3
 
 COARSE_AREA = 4 * SIDE**2
@@ -90,6 +91,9 @@ class Outlines:
         Of a mask `CUT` if the window may have cut it off, `OWNED` if it is whole and its centroid
         lies in the tile's core, else `SEEN`. Of superpixels `FILLED_OWNED` if the centroid lies in
         the core, else `FILLED`.
+    owner : ndarray of int32, shape (n,)
+        Of what is `SEEN`, the position in the grid of the tile whose core holds the centroid, if
+        that tile sees all of it, too; -1 if it does not, and for all other fragments.
     objects : Objects
         What masks they come from.
     failed : bool
@@ -99,6 +103,7 @@ class Outlines:
     labels: NDArray[np.int32]
     size: NDArray[np.int64]
     rank: NDArray[np.uint8]
+    owner: NDArray[np.int32]
     objects: Objects
     failed: bool = False
 
@@ -175,7 +180,7 @@ def cut_fragments(
         cell = np.zeros(len(mask_of), dtype=np.int32)
     filled = np.concatenate([[True], in_parts])[mask_of]
     size = pixel_counts(labels, len(mask_of))
-    rank = _ranks(labels, size, filled, tile)
+    rank, owner_tile = _ranks(labels, size, filled, grid, tile)
     scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
     present, of = np.unique(np.concatenate([[0], mask_of]), return_inverse=True)
     chosen = present[1:] - 1
@@ -183,6 +188,7 @@ def cut_fragments(
         labels,
         size,
         rank,
+        owner_tile,
         Objects(
             of[1:].astype(np.int32),
             cell,
@@ -220,6 +226,7 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
         np.zeros(shape, dtype=np.int32),
         size=np.zeros(0, dtype=np.int64),
         rank=np.zeros(0, dtype=np.uint8),
+        owner=np.zeros(0, dtype=np.int32),
         objects=Objects(
             of=np.zeros(0, dtype=np.int32),
             cell=np.zeros(0, dtype=np.int32),
@@ -428,9 +435,13 @@ def _sums(
 
 
 def _ranks(
-    labels: NDArray[np.int32], size: NDArray[np.int64], filled: NDArray[np.bool_], tile: Tile
-) -> NDArray[np.uint8]:
-    """Say how well the tile knows each of its fragments."""
+    labels: NDArray[np.int32],
+    size: NDArray[np.int64],
+    filled: NDArray[np.bool_],
+    grid: TileGrid,
+    tile: Tile,
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Say how well the tile knows each of its fragments, and who should know better."""
     count = len(size)
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
     centres = (pixel_sums(labels, count, coordinates) / size[:, None]).T
@@ -442,7 +453,16 @@ def _ranks(
     owned = inside[0] & inside[1]
     of_masks = np.where(owned, OWNED, SEEN)
     of_masks[_inner_edges(labels, count, core).any(axis=1)] = CUT
-    return np.where(filled, np.where(owned, FILLED_OWNED, FILLED), of_masks).astype(np.uint8)
+    rank = np.where(filled, np.where(owned, FILLED_OWNED, FILLED), of_masks).astype(np.uint8)
+    seen = np.flatnonzero(rank == SEEN)
+    origin = np.array([tile.window.row_off, tile.window.col_off])
+    boxes = find_objects(labels, max_label=count)
+    box = np.array([[(s.start, s.stop) for s in boxes[i]] for i in seen]).reshape(-1, 2, 2)
+    asked = grid.owners(centres.T[seen] + origin)
+    sees_whole = grid.see_whole(asked, box.astype(np.int64) + origin[:, None])
+    owner = np.full(count, -1, dtype=np.int32)
+    owner[seen[sees_whole]] = asked[sees_whole]
+    return rank, owner
 
 
 def _inner_edges(

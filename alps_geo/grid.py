@@ -118,6 +118,49 @@ class TileGrid:
         places = ((tile.row, tile.col + 1), (tile.row + 1, tile.col))
         return [self[row, col] for row, col in places if row < rows and col < cols]
 
+    def owners(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Find the tiles whose cores hold some points.
+
+        Parameters
+        ----------
+        points : ndarray of float, shape (n, 2)
+            (row, col) in scene pixels.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Positions in the order of iteration.
+        """
+        row, col = (
+            np.searchsorted([span.core[1] for span in spans[:-1]], along, side="right")
+            for spans, along in zip((self._rows, self._cols), points.T, strict=True)
+        )
+        return np.asarray(row * len(self._cols) + col, dtype=np.int64)
+
+    def see_whole(
+        self, tiles: NDArray[np.integer], boxes: NDArray[np.integer]
+    ) -> NDArray[np.bool_]:
+        """Tell whether nothing of some boxes may be cut off by the windows of tiles.
+
+        A box that touches the edge of a window may go on beyond it, but not at the scene's edge.
+
+        Parameters
+        ----------
+        tiles : ndarray of int, shape (n,)
+            A position in the order of iteration for each box.
+        boxes : ndarray of int, shape (n, 2, 2)
+            First row and the one after the last, then columns, in scene pixels.
+        """
+        places = np.divmod(tiles, len(self._cols))
+        whole = np.ones(len(boxes), dtype=np.bool_)
+        for spans, place, box in zip(
+            (self._rows, self._cols), places, boxes.transpose(1, 2, 0), strict=True
+        ):
+            start, stop = np.array([span.window for span in spans]).T
+            whole &= (place == 0) | (start[place] < box[0])
+            whole &= (place == len(spans) - 1) | (box[1] < stop[place])
+        return whole
+
     def weights(self, tile: Tile) -> NDArray[np.float64]:
         """How much each pixel of a tile's window counts, shape of the window.
 

@@ -1,6 +1,6 @@
 """Which fragments of neighbouring tiles are one object.
 
-Four rules decide, whatever the order in which tiles are looked at:
+Five rules decide, whatever the order in which tiles are looked at:
 
 1. What two neighbouring tiles see is one object if they agree on the pixels that both see: IoU
    above one half there. Objects of a tile never overlap, so each can match one of a neighbour at
@@ -13,6 +13,9 @@ Four rules decide, whatever the order in which tiles are looked at:
    mask has to be. So no mask ends at the edge of a tile, and no chain of masks swallows what is
    unlike.
 4. Else the mask is forgotten, and the parts of each superpixel are one again.
+5. Every object has one owner, the tile whose core holds its centroid (as in StarDist's `big`).
+   What another tile sees and the owner would see as well, but doesn't, is disowned: else there
+   would be more masks where tiles overlap, those of both, than anywhere else.
 
 What is joined is found by union-find over the pairs of the whole scene.
 """
@@ -28,7 +31,17 @@ from rasterio.windows import Window, intersection
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from alps_geo.fragments import BOTTOM, COARSE_VARIANCE, LEFT, RIGHT, TOP, variance
+from alps_geo.fragments import (
+    BOTTOM,
+    COARSE_VARIANCE,
+    FILLED,
+    LEFT,
+    OWNED,
+    RIGHT,
+    SEEN,
+    TOP,
+    variance,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,12 +69,15 @@ class Joined:
     groups : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> group, 1..n by first appearance;
         0 -> 0.
+    ranks : tuple of ndarray of uint8
+        The rank of each fragment of each tile, `FILLED` for what is disowned.
     part_sums : ndarray of float64, shape (n, 3)
         Of the superpixels in each group that make up masks: their pixels, and the predicted IoU and
         stability score of the masks, times the pixels. What two tiles see counts twice.
     """
 
     groups: tuple[NDArray[np.uint32], ...]
+    ranks: tuple[NDArray[np.uint8], ...]
     part_sums: NDArray[np.float64]
 
 
@@ -78,12 +94,14 @@ def join(grid: TileGrid, load: Callable[[Tile], Outlines]) -> Joined:
     """
     going = _masks_that_go_on(grid, load)
     things: list[NDArray[np.int64]] = []
+    known: list[_Known] = []
     part_sums: list[NDArray[np.float64]] = []
     pairs: list[tuple[list[int], NDArray[np.int64]]] = []
     for index, tile in enumerate(grid):
         outlines = load(tile)
         view = _things(outlines, going[index])
         things.append(view.thing)
+        known.append(_Known(outlines.rank, outlines.owner, outlines.failed))
         part_sums.append(_part_sums(outlines, view, going[index]))
         for neighbour in grid.after(tile):
             other = grid.index(neighbour)
@@ -95,10 +113,8 @@ def join(grid: TileGrid, load: Callable[[Tile], Outlines]) -> Joined:
     totals = np.zeros((int(group.max(initial=0)), 3))
     np.add.at(totals, group - 1, np.concatenate(part_sums))
     tables = (np.append(0, group[start:stop]) for start, stop in pairwise(offsets))
-    return Joined(
-        tuple(table[of].astype(np.uint32) for table, of in zip(tables, things, strict=True)),
-        totals,
-    )
+    groups = tuple(table[of].astype(np.uint32) for table, of in zip(tables, things, strict=True))
+    return Joined(groups, _final_ranks(groups, known, len(totals)), totals)
 
 
 def match_labels(
@@ -154,6 +170,45 @@ def _masks(outlines: Outlines) -> _View:
     """Take fragments for the masks they come from, and leave all others out."""
     thing = np.append(0, outlines.objects.of).astype(np.int64)
     return _View(outlines.labels, thing, _band_means(outlines.objects))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What `Outlines` say of the fragments of a tile, one by one."""
+
+    rank: NDArray[np.uint8]
+    owner: NDArray[np.int32]
+    failed: bool
+
+
+def _final_ranks(
+    groups: Sequence[NDArray[np.uint32]], known: Sequence[_Known], count: int
+) -> tuple[NDArray[np.uint8], ...]:
+    """Rank the fragments of each tile, `FILLED` if their owners know nothing of them.
+
+    Parameters
+    ----------
+    groups : sequence of ndarray of uint32
+        One lookup table per tile: fragment -> group, 1..`count`.
+    known : sequence of _Known
+        One per tile.
+    count : int
+        Number of groups.
+    """
+    is_owned = np.zeros(count + 1, dtype=np.bool_)
+    for table, tile in zip(groups, known, strict=True):
+        is_owned[table[1:][tile.rank == OWNED]] = True
+    ranks = []
+    for table, tile in zip(groups, known, strict=True):
+        group = table[1:]
+        in_doubt = (tile.rank == SEEN) & (tile.owner >= 0) & ~is_owned[group]
+        unknown = np.zeros_like(in_doubt)
+        for owner in np.unique(tile.owner[in_doubt]).tolist():
+            if not known[owner].failed:
+                asked = in_doubt & (tile.owner == owner)
+                unknown[asked] = ~np.isin(group[asked], groups[owner][1:])
+        ranks.append(np.where(unknown, FILLED, tile.rank).astype(np.uint8))
+    return tuple(ranks)
 
 
 def _things(outlines: Outlines, going: NDArray[np.bool_]) -> _View:

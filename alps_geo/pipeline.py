@@ -200,6 +200,9 @@ def _open_run(
     for job in jobs:
         for note in job.scene.notes:
             tally.tell("open", job.name, note)
+        if settings.tile_overlap == 0 and len(job.grid) > 1:
+            note = "tiles do not overlap, so what crosses their borders is cut there"
+            tally.tell("open", job.name, note)
     return _Run(jobs, settings, sha256, tally)
 
 
@@ -309,7 +312,7 @@ def _write(
         run.tally.tell("write", job.name)
         segments, scores = read_segments(folder.segments_folder(job.name))
         assigned = model.apply(table).by_id(table.rows)
-        blocks = paint(job.grid, segments.ids, stored.outlines(job))
+        blocks = paint(job.grid, segments, stored.outlines(job))
         results[job.name] = write_results(
             target.scene_folder(job.name),
             folder.segments_folder(job.name),

@@ -99,7 +99,8 @@ class LabelSettings:
     pred_iou_thresh, stability_score_thresh : float
         Masks that SAM scores lower are dropped.
     max_mask_area : float
-        Masks that cover a larger share of the tile are dropped: the filtering gate of ALPS.
+        Masks that cover a larger share of the tile are dropped: the filtering gate of ALPS. 1 drops
+        none, for a lake may be larger than a tile; `fill` sees to masks of unlike things.
     fill : str
         One of `FILLS`: whether superpixels become segments where SAM leaves gaps or lumps
         different things together.
@@ -143,7 +144,7 @@ class LabelSettings:
     points_per_side: int = 32
     pred_iou_thresh: float = 0.7
     stability_score_thresh: float = 0.8
-    max_mask_area: float = 0.9
+    max_mask_area: float = 1.0
     fill: str = "superpixels"
     min_area: int = 16
     features: str = "sam+spectral+texture"

@@ -4,15 +4,16 @@ What is one object is found in `alps_geo.matching`. Which pixels it has is decid
 the order in which tiles are looked at:
 
 1. Where tiles overlap and disagree, a pixel goes to the fragment that is known best: one that is
-   whole and has its centroid in its own tile's core (every object has one owner, as in StarDist's
-   `big`), before one that is whole, before one that the window's edge has cut off. Among whole ones
-   the smaller wins, as among the masks of one tile, wherever it lies; among those that are cut off
-   the tile whose core holds the pixel. So borders follow objects, and not the grid.
-2. What no whole mask of any tile claims goes to superpixels: each has one owner, too, the tile
-   whose core holds its centroid, and the smaller wins. What is left then goes to what the tile
-   whose core holds the pixel has there.
+   whole and has its centroid in its own tile's core, before one that is whole, before one that the
+   window's edge has cut off. Among whole ones the smaller wins, as among the masks of one tile,
+   wherever it lies; among those that are cut off the tile whose core holds the pixel. So borders
+   follow objects, and not the grid.
+2. What no mask of any tile claims goes to superpixels, first to those whose centroid lies in their
+   own tile's core, then to the others and to masks that are disowned; the smaller wins.
 3. What is left of a segment after that and has fewer than `min_area` pixels is a speck: it joins
-   the largest segment that it touches, or is dropped, as the caller wishes.
+   the largest segment that it touches, or is dropped, as the caller wishes. The same goes for
+   what is left of fragments without an owner, if it is much smaller than a superpixel: only where
+   tiles meet are there such leftovers.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from alps_geo.features import RegionSums, pixel_counts, pixel_sums
 from alps_geo.features import moment_sums as moment_sums_of
 from alps_geo.fragments import CUT, FILLED, touching_pairs
 from alps_geo.matching import join, within
+from alps_geo.superpixels import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from alps_geo.fragments import Fragments, Outlines
     from alps_geo.grid import Tile, TileGrid
+    from alps_geo.matching import Joined
     from alps_geo.scene import TilePixels
 
     Load = Callable[[Tile], Outlines]
@@ -47,6 +50,9 @@ Number = TypeVar("Number", bound=np.number)
 
 _LARGEST = 2**40
 """More pixels than any fragment has."""
+
+_LEFTOVER = SIDE**2 // 4
+"""Pixels, a quarter of a superpixel: what nobody owns and is smaller joins a neighbour."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ class Segments:
         As in `alps_geo.matching.Joined`.
     ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
+    ranks : tuple of ndarray of uint8
+        As in `alps_geo.matching.Joined`.
+    tells : tuple of ndarray of bool
+        Whether each fragment of each tile tells of its segment. Those of specks do not: most of
+        what they are made of lies in other segments.
     valid_pixels : int
         Pixels of the scene that have data.
     """
@@ -75,6 +86,8 @@ class Segments:
     moments: NDArray[np.float64]
     part_sums: NDArray[np.float64]
     ids: tuple[NDArray[np.uint32], ...]
+    ranks: tuple[NDArray[np.uint8], ...]
+    tells: tuple[NDArray[np.bool_], ...]
     valid_pixels: int
 
     def __len__(self) -> int:
@@ -123,9 +136,10 @@ def stitch(
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
     joined = join(grid, load)
-    measured = _measure(grid, joined.groups, load, read)
+    measured = _measure(grid, joined, load, read)
     if keep_specks:
-        host = _hosts(measured.area, measured.touching, min_area)
+        leftover = np.where(measured.owned, 0, _LEFTOVER)
+        host = _hosts(measured.area, measured.touching, np.maximum(leftover, min_area))
         kept = (host == np.arange(len(host))) & (measured.area > 0)
     else:
         host = np.arange(len(measured.area))
@@ -145,6 +159,8 @@ def stitch(
         moments=_added(measured.moment_sums, final[1:], count) / area[:, None],
         part_sums=_added(joined.part_sums, final[1:], count),
         ids=tuple(final[ids] for ids in joined.groups),
+        ranks=joined.ranks,
+        tells=tuple(np.append(False, kept)[ids[1:]] for ids in joined.groups),
         valid_pixels=measured.valid_pixels,
     )
 
@@ -176,7 +192,7 @@ def sum_segments(
         ends_with[table] = index
     open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
     for index, (tile, table) in enumerate(zip(grid, segments.ids, strict=True)):
-        found = np.concatenate([open_ids, table[1:]])
+        found = np.concatenate([open_ids, np.where(segments.tells[index], table[1:], 0)])
         held.append(load(tile).sums)
         known, row = np.unique(found, return_inverse=True)
         if len(known) and known[0] == 0:
@@ -199,7 +215,7 @@ def _with_parts(sums: RegionSums, parts: NDArray[np.float64]) -> RegionSums:
 
 
 def paint(
-    grid: TileGrid, ids: Sequence[NDArray[np.uint32]], load: Load
+    grid: TileGrid, segments: Segments, load: Load
 ) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
     """Give the segment ids of the scene, one core after the other.
 
@@ -207,8 +223,8 @@ def paint(
     ----------
     grid : TileGrid
         The scene's tiles.
-    ids : sequence of ndarray of uint32
-        One lookup table per tile: fragment -> segment id.
+    segments : Segments
+        The segments.
     load : callable
         Gives the fragments of a tile.
 
@@ -220,52 +236,77 @@ def paint(
         The ids of its pixels; 0 for none.
     """
     for tile in grid:
-        claimed, candidates = _claim(grid, tile, ids, load)
-        yield tile.core, candidates[claimed]
+        claim = _claim(grid, tile, segments.ids, segments.ranks, load)
+        yield tile.core, claim.ids[claim.number]
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """Which fragment each pixel of a core goes to.
+
+    Attributes
+    ----------
+    number : ndarray of int32, shape of the core
+        The fragment, counted through all tiles around; 0 for none.
+    ids : ndarray of uint32, shape (n + 1,)
+        The segment id of each number.
+    ranks : ndarray of uint8, shape (n + 1,)
+        The rank of each number.
+    """
+
+    number: NDArray[np.int32]
+    ids: NDArray[np.uint32]
+    ranks: NDArray[np.uint8]
 
 
 def _claim(
-    grid: TileGrid, tile: Tile, ids: Sequence[NDArray[np.uint32]], load: Load
-) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
-    """Decide which fragment each pixel of a core goes to.
-
-    Returns the number of the fragment, counted through all tiles around, shape of the core, and
-    the segment id of each number; number 0 is no fragment.
-    """
+    grid: TileGrid,
+    tile: Tile,
+    ids: Sequence[NDArray[np.uint32]],
+    ranks: Sequence[NDArray[np.uint8]],
+    load: Load,
+) -> _Claim:
+    """Decide which fragment each pixel of a core goes to."""
     claimed = np.zeros((tile.core.height, tile.core.width), dtype=np.int32)
     best = np.zeros(claimed.shape, dtype=np.int64)
     candidates = [np.zeros(1, dtype=np.uint32)]
+    their_ranks = [np.zeros(1, dtype=np.uint8)]
     count = 1
     for other in [] if load(tile).failed else grid.around(tile):
         fragments = load(other)
         shared = intersection(tile.core, other.window)
         labels = fragments.labels[within(shared, other.window)]
-        claim = _claims(fragments, at_home=other == tile)
+        index = grid.index(other)
+        claim = _claims(ranks[index], fragments.size, at_home=other == tile)
         here = within(shared, tile.core)
         wins = claim[labels] > best[here]
         best[here][wins] = claim[labels][wins]
         claimed[here][wins] = labels[wins] + (count - 1)
-        candidates.append(ids[grid.index(other)][1:])
+        candidates.append(ids[index][1:])
+        their_ranks.append(ranks[index])
         count += len(fragments)
-    return claimed, np.concatenate(candidates)
+    return _Claim(claimed, np.concatenate(candidates), np.concatenate(their_ranks))
 
 
-def _claims(fragments: Outlines, *, at_home: bool) -> NDArray[np.int64]:
+def _claims(
+    rank: NDArray[np.uint8], size: NDArray[np.int64], *, at_home: bool
+) -> NDArray[np.int64]:
     """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
-    rank = fragments.rank.astype(np.int64)
-    smallness = np.where((rank == CUT) | (rank == FILLED), 0, _LARGEST - fragments.size)
+    smallness = np.where(rank == CUT, 0, _LARGEST - size)
     # Being at home in the core decides between equals alone, so it comes last.
-    strength = 2 * (rank * _LARGEST + smallness) + at_home
-    if not at_home:
-        strength[rank == FILLED] = -1
+    strength = 2 * (rank.astype(np.int64) * _LARGEST + smallness) + at_home
     return np.append(0, strength + 1)
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """Sums over the pixels that segments were given, and the pairs of them that touch."""
+    """Sums over the pixels that segments were given, and the pairs of them that touch.
+
+    `owned` tells which have pixels other than those of fragments without an owner.
+    """
 
     area: NDArray[np.int64]
+    owned: NDArray[np.bool_]
     band_sums: NDArray[np.float64]
     square_sums: NDArray[np.float64]
     moment_sums: NDArray[np.float64]
@@ -275,38 +316,51 @@ class _Measured:
 
 def _measure(
     grid: TileGrid,
-    ids: Sequence[NDArray[np.uint32]],
+    joined: Joined,
     load: Load,
     read: Read,
 ) -> _Measured:
     """Measure the pixels that segments were given."""
-    count = max((int(table.max()) for table in ids), default=0)
+    count = len(joined.part_sums)
     area = np.zeros(count + 1, dtype=np.int64)
+    owned = np.zeros(count + 1, dtype=np.bool_)
     moment_sums = np.zeros((count + 1, 5))
     band_sums: NDArray[np.float64] | None = None
     touching = [np.empty((0, 2), dtype=np.int64)]
+    # What lies above and to the left of a core, for pairs across its borders.
+    above, left = np.zeros((1, grid.width), dtype=np.int64), np.empty((0, 0), dtype=np.int64)
     valid_pixels = 0
     for tile in grid:
+        rows, cols = tile.core.toslices()
+        if tile.col == 0 or load(tile).failed:
+            left = np.zeros((rows.stop - rows.start, 1), dtype=np.int64)
         if load(tile).failed:
+            above[:, cols] = 0
             continue
-        claimed, candidates = _claim(grid, tile, ids, load)
+        claim = _claim(grid, tile, joined.groups, joined.ranks, load)
         pixels = read(tile.core)
         valid_pixels += int(pixels.valid.sum())
         if band_sums is None:
             band_sums = np.zeros((count + 1, 2 * len(pixels.bands)))
-        numbers, segments = len(candidates) - 1, candidates[1:]
-        np.add.at(area, segments, pixel_counts(claimed, numbers))
+        claimed, numbers, segments = claim.number, len(claim.ids) - 1, claim.ids[1:]
+        pixels_of = pixel_counts(claimed, numbers)
+        np.add.at(area, segments, pixels_of)
+        owned[segments[(pixels_of > 0) & (claim.ranks[1:] > FILLED)]] = True
         bands = pixels.bands.astype(np.float64)
         squared = np.concatenate([bands, bands**2])
         np.add.at(band_sums, segments, pixel_sums(claimed, numbers, squared))
         origin = tile.core.row_off, tile.core.col_off
         np.add.at(moment_sums, segments, moment_sums_of(claimed, numbers, origin))
-        touching.append(touching_pairs(candidates[claimed].astype(np.int64)))
+        block = claim.ids[claimed].astype(np.int64)
+        touching.append(touching_pairs(block))
+        touching.append(touching_pairs(np.vstack([above[:, cols], block[:1]])))
+        touching.append(touching_pairs(np.hstack([left, block[:, :1]])))
+        above[:, cols], left = block[-1:], block[:, -1:]
     if band_sums is None:
         raise ValueError("not one tile could be read, so there is nothing to measure")
     means, squares = np.split(band_sums[1:], 2, axis=1)
     pairs = np.unique(np.concatenate(touching), axis=0) - 1
-    return _Measured(area[1:], means, squares, moment_sums[1:], pairs, valid_pixels)
+    return _Measured(area[1:], owned[1:], means, squares, moment_sums[1:], pairs, valid_pixels)
 
 
 def _added(values: NDArray[Number], group: NDArray[np.integer], count: int) -> NDArray[Number]:
@@ -317,7 +371,7 @@ def _added(values: NDArray[Number], group: NDArray[np.integer], count: int) -> N
 
 
 def _hosts(
-    area: NDArray[np.int64], touching: NDArray[np.int64], min_area: int
+    area: NDArray[np.int64], touching: NDArray[np.int64], min_area: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     """Find where each segment ends up when specks join the largest segment that they touch.
 
@@ -327,7 +381,7 @@ def _hosts(
         Pixels of each segment.
     touching : ndarray of int64, shape (m, 2)
         Pairs of segments, from 0.
-    min_area : int
+    min_area : ndarray of int, shape (n,)
         Segments of fewer pixels are specks.
 
     Returns
@@ -339,8 +393,11 @@ def _hosts(
     host = np.arange(len(area))
     while True:
         size = np.bincount(host, weights=area, minlength=len(area))
+        # What joined something is measured by the least that any part of it has to have.
+        least = np.full(len(area), np.iinfo(np.int64).max)
+        np.minimum.at(least, host, min_area)
         speck, other = host[both].T
-        wanted = (size[speck] < min_area) & (speck != other)
+        wanted = (size[speck] < least[speck]) & (speck != other)
         speck, other = speck[wanted], other[wanted]
         if not len(speck):
             return host

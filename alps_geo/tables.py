@@ -26,13 +26,16 @@ from alps_geo.fragments import no_fragments
 from alps_geo.stitch import Segments, SegmentSums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
+
+_OF_TILES = ("ids", "ranks", "tells")
+"""Fields of `Segments` that have an array for each tile."""
 
 
 @dataclass(frozen=True)
@@ -171,15 +174,17 @@ def read_segments(folder: Path) -> tuple[Segments, Scores]:
     RunError
         If they are absent or damaged.
     """
-    known = [field.name for field in fields(Segments) if field.name != "ids"]
+    known = [field.name for field in fields(Segments)]
     scores = [field.name for field in fields(Scores)]
-    found = _read(folder, (*known, *scores, "ids", "ids_of_tile"))
-    ends = np.cumsum(found["ids_of_tile"])[:-1]
+    found = _read(folder, (*known, *scores, *map(_lengths, _OF_TILES)))
+    plain = {name: found[name] for name in known if name not in (*_OF_TILES, "valid_pixels")}
     return (
         Segments(
-            **{name: found[name] for name in known if name != "valid_pixels"},
+            **plain,
+            ids=_of_tiles(found, "ids"),
+            ranks=_of_tiles(found, "ranks"),
+            tells=_of_tiles(found, "tells"),
             valid_pixels=int(found["valid_pixels"]),
-            ids=tuple(np.split(found["ids"], ends)),
         ),
         Scores(**{name: found[name] for name in scores}),
     )
@@ -199,16 +204,26 @@ def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def _arrays(value: Segments | Scores) -> dict[str, NDArray[Any]]:
-    """Take a value apart into plain arrays; lookup tables go end to end."""
+    """Take a value apart into plain arrays; those of the tiles go end to end."""
     arrays: dict[str, NDArray[Any]] = {}
     for field in fields(value):
         found = getattr(value, field.name)
-        if field.name == "ids":
-            arrays["ids"] = np.concatenate(found)
-            arrays["ids_of_tile"] = np.array([len(table) for table in found])
+        if field.name in _OF_TILES:
+            arrays[field.name] = np.concatenate(found)
+            arrays[_lengths(field.name)] = np.array([len(table) for table in found])
         else:
             arrays[field.name] = np.asarray(found)
     return arrays
+
+
+def _of_tiles(arrays: Mapping[str, NDArray[Any]], name: str) -> tuple[NDArray[Any], ...]:
+    """Cut one of `_OF_TILES` into the arrays of the tiles."""
+    return tuple(np.split(arrays[name], np.cumsum(arrays[_lengths(name)])[:-1]))
+
+
+def _lengths(name: str) -> str:
+    """Name the array that says how long the arrays of the tiles are."""
+    return f"{name}_of_tile"
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:

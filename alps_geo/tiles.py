@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from rasterio.windows import Window
 
     from alps_geo.descriptors import BandScale
     from alps_geo.events import Tally
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 6
+TILE_STAGE_VERSION = 7
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 SCALE_SIDE = 1024
@@ -168,7 +169,7 @@ class StoredTiles:
             return stored
         if job.store.has_failed(tile):
             return failed_fragments(tile, len(job.scene.band_names))
-        return self._work.fragments(job, tile, read_tile(job.scene, tile.window))
+        return self._work.fragments(job, tile, _read_filled(job.scene, tile.window))
 
     def _outlines(self, job: Job, tile: Tile) -> Outlines:
         return job.store.load_outlines(tile) or self.fragments(job, tile)
@@ -213,10 +214,9 @@ class _TileWork:
         return outcome
 
     def read(self, task: Task) -> TilePixels:
-        """Read a tile's pixels, with an image in which no collar shows."""
+        """Read a tile's pixels."""
         job, tile = _find(self._jobs, task)
-        pixels = _twice(partial(read_tile, job.scene, tile.window))
-        return replace(pixels, image=fill_invalid(pixels.image, pixels.valid))
+        return _twice(partial(_read_filled, job.scene, tile.window))
 
     def compute(
         self, task: Task, pixels: TilePixels, embedding: Embedding | None = None
@@ -369,6 +369,12 @@ def _save(
 ) -> tuple[Task, _Outcome]:
     work.save(task, fragments)
     return task, outcome
+
+
+def _read_filled(scene: Scene, window: Window) -> TilePixels:
+    """Read pixels, with an image in which no collar shows."""
+    pixels = read_tile(scene, window)
+    return replace(pixels, image=fill_invalid(pixels.image, pixels.valid))
 
 
 def _twice(step: Callable[[], Value]) -> Value:

@@ -220,7 +220,7 @@ def _settings(
         float,
         typer.Option(
             help="Drop masks that cover a larger share of their tile, 0 to 1 "
-            "(the filtering gate of ALPS).",
+            "(the filtering gate of ALPS; 1 keeps all, so that a lake may fill tiles).",
             rich_help_panel=MASKS,
         ),
     ] = DEFAULT.max_mask_area,

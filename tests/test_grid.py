@@ -84,6 +84,38 @@ def test_no_more_windows_than_needed_spread_evenly(grid: TileGrid) -> None:
 
 @patiently
 @given(grids())
+def test_each_pixel_has_the_tile_whose_core_holds_it_for_owner(grid: TileGrid) -> None:
+    points = np.argwhere(np.ones((grid.height, grid.width), bool))
+    owners = grid.owners(points + 0.5).reshape(grid.height, grid.width)
+    for tile in grid:
+        assert (owners[tile.core.toslices()] == grid.index(tile)).all()
+
+
+@patiently
+@given(st.data(), grids())
+def test_a_tile_sees_whole_what_touches_no_edge_beyond_which_the_scene_goes_on(
+    data: st.DataObject, grid: TileGrid
+) -> None:
+    spans = []
+    for length in (grid.height, grid.width):
+        first = data.draw(st.integers(0, length - 1))
+        spans.append((first, data.draw(st.integers(first + 1, length))))
+    inside = np.zeros((grid.height, grid.width), dtype=bool)
+    inside[slice(*spans[0]), slice(*spans[1])] = True
+    for tile in grid:
+        rows, cols = tile.window.toslices()
+        # What a window cannot tell from something larger goes on in the pixels right around it.
+        around = inside.copy()
+        around[
+            slice(rows.start + (rows.start > 0), rows.stop - (rows.stop < grid.height)),
+            slice(cols.start + (cols.start > 0), cols.stop - (cols.stop < grid.width)),
+        ] = False
+        sees = grid.see_whole(np.array([grid.index(tile)]), np.array([spans]))
+        assert sees.tolist() == [not around.any()]
+
+
+@patiently
+@given(grids())
 def test_core_slices_cut_the_core_out_of_the_window(grid: TileGrid) -> None:
     where = np.indices((grid.height, grid.width))
     for tile in grid:

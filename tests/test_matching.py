@@ -12,6 +12,7 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.matching import match_labels
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
+from alps_geo.settings import LabelSettings
 from alps_geo.stitch import paint, stitch, sum_segments
 
 GRID = TileGrid(64, 352, 96, 32)
@@ -59,7 +60,7 @@ def segments_of(
 
     found = stitch(GRID, tiles.__getitem__, read, keep_specks=True)
     ids = np.zeros(RIVER.shape, dtype=np.uint32)
-    for window, block in paint(GRID, found.ids, tiles.__getitem__):
+    for window, block in paint(GRID, found, tiles.__getitem__):
         ids[window.toslices()] = block
     batches = list(sum_segments(GRID, found, tiles.__getitem__))
     order = np.argsort(np.concatenate([batch.ids for batch in batches]))
@@ -76,6 +77,30 @@ def test_a_river_longer_than_many_tiles_is_one_segment_of_sam() -> None:
     assert sums.predicted_iou[of_river] == pytest.approx(0.9)
     assert sums.stability_score[of_river] == pytest.approx(0.8)
     assert sums.is_filled[np.unique(ids[~RIVER]) - 1].all()
+
+
+def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
+    grid = TileGrid(160, 160, 64, 32)
+    lake = np.zeros((160, 160), dtype=bool)
+    lake[8:152, 8:152] = True
+    assert any(lake[tile.window.toslices()].all() for tile in grid)
+    banks = np.random.default_rng(0).normal(0, 10, lake.shape)
+    bands = np.where(lake, 80.0, banks).astype(np.float32)[None]
+    tiles = {}
+    for tile in grid:
+        where = tile.window.toslices()
+        score = np.full(1, 0.9, np.float32)
+        tiles[tile] = cut_fragments(
+            grid,
+            tile,
+            pixels_of(bands[:, *where]),
+            TileMasks.from_dense(lake[where][None], score, score, np.ones((256, 4, 4), np.float32)),
+            band_scale(pixels_of(bands)),
+            max_mask_area=LabelSettings().max_mask_area,
+            fill=True,
+        )
+    found = stitch(grid, tiles.__getitem__, lambda w: pixels_of(bands[:, *w.toslices()]))
+    assert found.area.max() == lake.sum()
 
 
 @pytest.mark.parametrize("missing", [0, 2, 4])

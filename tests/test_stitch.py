@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +56,7 @@ def assembled(
         grid, tiles.__getitem__, read_coordinates, min_area=min_area, keep_specks=keep_specks
     )
     result = np.zeros(scene.shape, dtype=np.uint32)
-    for window, block in paint(grid, found.ids, tiles.__getitem__):
+    for window, block in paint(grid, found, tiles.__getitem__):
         result[window.toslices()] = block
     return result, found
 
@@ -171,6 +173,17 @@ def test_a_speck_joins_the_largest_of_its_neighbours_and_none_else() -> None:
     assert result[0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2, 2, 2]
 
 
+def test_a_speck_joins_across_the_border_of_tiles_and_does_not_tell_of_what_it_joined() -> None:
+    """The speck lies along the border of the cores, beside a pond here and a lake beyond it."""
+    grid = TileGrid(4, 24, 16, 8)  # cores meet at column 12
+    scene = np.repeat([[1] * 9 + [2] * 2 + [3] + [4] * 12], 4, axis=0).astype(np.int32)
+    result, found = assembled(grid, scene, 5, keep_specks=True)
+    assert result[0].tolist() == [1] * 9 + [2] * 2 + [3] * 13
+    sums = sums_by_id(grid, found, {tile: planted(scene, grid, tile) for tile in grid})
+    assert found.area.tolist() == [36, 8, 52]
+    np.testing.assert_allclose(sums.weight, [36, 8, 48])
+
+
 def test_a_speck_that_touches_nothing_stays() -> None:
     scene = np.zeros((9, 9), dtype=np.int32)
     scene[4, 4] = 1
@@ -196,7 +209,7 @@ def test_an_object_that_one_tile_cuts_off_is_taken_from_the_tile_that_sees_it_wh
     tiles = {left: planted(wrong, grid, left), right: planted(scene, grid, right)}
     found = stitch(grid, tiles.__getitem__, read_coordinates)
     result = np.zeros(scene.shape, dtype=np.uint32)
-    for window, block in paint(grid, found.ids, tiles.__getitem__):
+    for window, block in paint(grid, found, tiles.__getitem__):
         result[window.toslices()] = block
     assert len(np.unique(result[4:12, 13:20])) == 1
     assert result[8, 13] != result[0, 13]
@@ -215,7 +228,7 @@ def test_every_pixel_is_counted_once_when_tiles_disagree(
     }
     found = stitch(grid, tiles.__getitem__, read_coordinates, min_area=4)
     result = np.zeros(scene.shape, dtype=np.uint32)
-    for window, block in paint(grid, found.ids, tiles.__getitem__):
+    for window, block in paint(grid, found, tiles.__getitem__):
         result[window.toslices()] += block
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
@@ -223,32 +236,67 @@ def test_every_pixel_is_counted_once_when_tiles_disagree(
     assert result.max(initial=0) == len(found)
 
 
-def test_fill_yields_to_whole_masks_of_another_tile_and_cut_off_ones_to_fill() -> None:
-    grid = TileGrid(64, 96, 64, 32)  # cores end at column 48
-    left, right = grid
-    valid = np.ones((64, 64), bool)
-    pixels = TilePixels(np.zeros((64, 64, 3), np.uint8), np.ones((1, 64, 64), np.float32), valid)
-    whole, cut_off = np.zeros((2, 64, 64), dtype=bool)
-    whole[4:20, 10:30] = True  # columns 42 to 62 of the scene, its centroid in the right core
-    cut_off[40:60, :20] = True  # from the right tile's edge, columns 32 to 52
-    scores = np.full(2, 0.9, np.float32)
-    embedding = np.ones((256, 4, 4), np.float32)
-    masks = {
-        left: TileMasks.from_dense(np.zeros((0, 64, 64), bool), scores[:0], scores[:0], embedding),
-        right: TileMasks.from_dense(np.stack([whole, cut_off]), scores, scores, embedding),
-    }
-    tiles = {
-        tile: cut_fragments(
-            grid, tile, pixels, masks[tile], band_scale(pixels), max_mask_area=1.0, fill=True
+@dataclass(frozen=True)
+class Pair:
+    """Two tiles, 64 x 64 each, whose cores meet at column 48 of the scene, and what they see."""
+
+    grid = TileGrid(64, 96, 64, 32)
+    left: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+
+    def by_sam(self) -> NDArray[np.bool_]:
+        """Stitch the two; tell which pixels belong to a mask, and check that all have a segment."""
+        pixels = TilePixels(
+            np.zeros((64, 64, 3), np.uint8),
+            np.ones((1, 64, 64), np.float32),
+            np.ones((64, 64), bool),
         )
-        for tile in grid
-    }
-    found = stitch(grid, tiles.__getitem__, lambda w: read_coordinates(w), keep_specks=True)
-    ids = np.zeros((64, 96), dtype=np.uint32)
-    for window, block in paint(grid, found.ids, tiles.__getitem__):
-        ids[window.toslices()] = block
-    assert (ids > 0).all()
-    by_sam = ~sums_by_id(grid, found, tiles).is_filled[ids - 1]
+        tiles = {}
+        for tile, dense in zip(self.grid, (self.left, self.right), strict=True):
+            scores = np.full(len(dense), 0.9, np.float32)
+            masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 4, 4), np.float32))
+            tiles[tile] = cut_fragments(
+                self.grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1.0, fill=True
+            )
+        found = stitch(self.grid, tiles.__getitem__, read_coordinates, keep_specks=True)
+        ids = np.zeros((64, 96), dtype=np.uint32)
+        for window, block in paint(self.grid, found, tiles.__getitem__):
+            ids[window.toslices()] = block
+        assert (ids > 0).all()
+        return np.asarray(~sums_by_id(self.grid, found, tiles).is_filled[ids - 1])
+
+
+def seen(*boxes: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Masks of a 64 x 64 tile: (top, bottom, left, right) each, in its own pixels."""
+    masks = np.zeros((len(boxes), 64, 64), dtype=bool)
+    for mask, (top, bottom, left, right) in zip(masks, boxes, strict=True):
+        mask[top:bottom, left:right] = True
+    return masks
+
+
+def test_a_mask_that_its_owner_would_see_and_does_not_is_disowned() -> None:
+    # Columns 42 to 60 of the scene, so the right tile is asked, which sees columns 32 to 96.
+    shed = (4, 20, 42, 60)
+    assert not Pair(left=seen(shed), right=seen()).by_sam().any()
+
+
+def test_a_mask_that_its_owner_sees_too_stays() -> None:
+    found = Pair(left=seen((4, 20, 42, 60)), right=seen((4, 20, 10, 29))).by_sam()
+    expected = np.zeros((64, 96), dtype=bool)
+    expected[4:20, 42:61] = True
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_mask_that_its_owner_cannot_see_whole_stays() -> None:
+    masks = seen((4, 20, 45, 62))
+    masks[0, 4:6, 28:45] = True  # a tail beyond the right tile's edge
+    assert Pair(left=masks, right=seen()).by_sam()[:, :64][masks[0]].all()
+
+
+def test_fill_yields_to_whole_masks_of_another_tile_and_cut_off_ones_to_fill() -> None:
+    whole = (4, 20, 10, 30)  # columns 42 to 62 of the scene, its centroid in the right core
+    cut_off = (40, 60, 0, 20)  # from the right tile's edge, columns 32 to 52
     expected = np.zeros((64, 96), dtype=bool)
     expected[4:20, 42:62] = True
-    np.testing.assert_array_equal(by_sam, expected)
+    found = Pair(left=seen(), right=seen(whole, cut_off)).by_sam()
+    np.testing.assert_array_equal(found, expected)

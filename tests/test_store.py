@@ -27,6 +27,7 @@ FRAGMENTS = Fragments(
     ),
     size=np.array([21, 21]),
     rank=np.array([1, 3], dtype=np.uint8),
+    owner=np.array([-1, 1], dtype=np.int32),
     objects=Objects(
         of=np.array([1, 0], dtype=np.int32),
         cell=np.array([0, 7], dtype=np.int32),

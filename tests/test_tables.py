@@ -17,6 +17,8 @@ SEGMENTS = Segments(
     moments=np.ones((3, 5)),
     part_sums=np.zeros((3, 3)),
     ids=(np.array([0, 2, 3], np.uint32), np.array([0], np.uint32), np.array([0, 1], np.uint32)),
+    ranks=(np.array([4, 3], np.uint8), np.array([], np.uint8), np.array([0], np.uint8)),
+    tells=(np.array([True, False]), np.array([], np.bool_), np.array([True])),
     valid_pixels=20,
 )
 
@@ -71,6 +73,8 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
     np.testing.assert_array_equal(segments.band_means, SEGMENTS.band_means)
     assert segments.valid_pixels == 20
     assert [table.tolist() for table in segments.ids] == [[0, 2, 3], [0], [0, 1]]
+    assert [ranks.tolist() for ranks in segments.ranks] == [[4, 3], [], [0]]
+    assert [tells.tolist() for tells in segments.tells] == [[True, False], [], [True]]
     np.testing.assert_array_equal(scores.predicted_iou, [0.5, np.nan, 0.5])
     np.testing.assert_array_equal(scores.stability_score, [0.25, np.nan, 0.25])
     assert scores.is_filled.tolist() == [False, True, False]
@@ -84,6 +88,8 @@ def test_a_scene_without_segments_has_empty_tables(tmp_path: Path) -> None:
         moments=np.empty((0, 5)),
         part_sums=np.empty((0, 3)),
         ids=(np.zeros(1, np.uint32),),
+        ranks=(np.zeros(0, np.uint8),),
+        tells=(np.zeros(0, np.bool_),),
         valid_pixels=0,
     )
     write_tables(tmp_path, none, [], list("rgbn"), "uint8", FEATURES)
