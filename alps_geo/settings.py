@@ -98,9 +98,10 @@ class LabelSettings:
         SAM is prompted with a grid of this many points squared on each tile.
     pred_iou_thresh, stability_score_thresh : float
         Masks that SAM scores lower are dropped.
-    max_mask_area : float
-        Masks that cover a larger share of the tile are dropped: the filtering gate of ALPS. 1 drops
-        none, for a lake may be larger than a tile; `fill` sees to masks of unlike things.
+    max_mask_area : float or None
+        Masks that cover a larger share of the tile are dropped: the filtering gate of ALPS. None
+        for 0.9 without a fill; a fill sees to masks of unlike things, so then None drops none, for
+        a lake may be larger than a tile.
     fill : str
         One of `FILLS`: whether superpixels become segments where SAM leaves gaps or lumps
         different things together.
@@ -144,7 +145,7 @@ class LabelSettings:
     points_per_side: int = 32
     pred_iou_thresh: float = 0.7
     stability_score_thresh: float = 0.8
-    max_mask_area: float = 1.0
+    max_mask_area: float | None = None
     fill: str = "superpixels"
     min_area: int = 16
     features: str = "sam+spectral+texture"
@@ -167,15 +168,12 @@ class LabelSettings:
                 "sam+timm:vit_small_patch14_dinov2.lvd142m"
             )
         _between("workers", self.workers, 1, 1024)
-        if self.clusters is not None:
-            _between("clusters", self.clusters, 1, MAX_CLUSTERS)
+        _between("clusters", self.clusters, 1, MAX_CLUSTERS)
         _between("seed", self.seed, 0, 2**32 - 1)
-        if self.passes is not None:
-            _between("passes", self.passes, 1, 1000)
+        _between("passes", self.passes, 1, 1000)
         _between("batch_size", self.batch_size, 1, 2**31)
         _between("tile_size", self.tile_size, 64, 16384)
-        if self.overlap is not None:
-            _between("overlap", self.overlap, 0, self.tile_size // 2)
+        _between("overlap", self.overlap, 0, self.tile_size // 2)
         _between("points_per_side", self.points_per_side, 1, 256)
         _between("pred_iou_thresh", self.pred_iou_thresh, 0, 1)
         _between("stability_score_thresh", self.stability_score_thresh, 0, 1)
@@ -197,6 +195,13 @@ class LabelSettings:
     def tile_overlap(self) -> int:
         """The overlap of neighbouring tiles, in pixels."""
         return self.tile_size // 8 if self.overlap is None else self.overlap
+
+    @property
+    def mask_area_gate(self) -> float:
+        """The share of a tile that a mask may cover."""
+        if self.max_mask_area is not None:
+            return self.max_mask_area
+        return 0.9 if self.fill == "none" else 1.0
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -230,6 +235,6 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
         raise SettingsError(f"{name} is {value!r}, expected one of {', '.join(known)}")
 
 
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
+def _between(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
         raise SettingsError(f"{name} is {value:g}, expected {low:g} to {high:g}")

@@ -183,7 +183,7 @@ def _settings(
     tile_size: Annotated[
         int,
         typer.Option(
-            help="Side of a tile, in pixels. SAM sees every tile at 1024 px, "
+            help="Side of a tile, 64 to 16384 pixels. SAM sees every tile at 1024 px, "
             "so a smaller tile means finer objects.",
             rich_help_panel=MASKS,
         ),
@@ -217,10 +217,11 @@ def _settings(
         ),
     ] = DEFAULT.stability_score_thresh,
     max_mask_area: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Drop masks that cover a larger share of their tile, 0 to 1 "
-            "(the filtering gate of ALPS; 1 keeps all, so that a lake may fill tiles).",
+            "(the filtering gate of ALPS).",
+            show_default="0.9 without a fill, else 1",
             rich_help_panel=MASKS,
         ),
     ] = DEFAULT.max_mask_area,

@@ -96,7 +96,7 @@ def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
             pixels_of(bands[:, *where]),
             TileMasks.from_dense(lake[where][None], score, score, np.ones((256, 4, 4), np.float32)),
             band_scale(pixels_of(bands)),
-            max_mask_area=LabelSettings().max_mask_area,
+            max_mask_area=LabelSettings().mask_area_gate,
             fill=True,
         )
     found = stitch(grid, tiles.__getitem__, lambda w: pixels_of(bands[:, *w.toslices()]))
