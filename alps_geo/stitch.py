@@ -74,8 +74,8 @@ class Segments:
     ranks : tuple of ndarray of uint8
         As in `alps_geo.matching.Joined`.
     tells : tuple of ndarray of bool
-        Whether each fragment of each tile tells of its segment. Those of specks do not: most of
-        what they are made of lies in other segments.
+        Whether each fragment of each tile tells of its segment. Leftovers without an owner do not:
+        most of what they are made of lies in other segments than the one that they joined.
     valid_pixels : int
         Pixels of the scene that have data.
     """
@@ -160,7 +160,7 @@ def stitch(
         part_sums=_added(joined.part_sums, final[1:], count),
         ids=tuple(final[ids] for ids in joined.groups),
         ranks=joined.ranks,
-        tells=tuple(np.append(False, kept)[ids[1:]] for ids in joined.groups),
+        tells=tuple(np.append(False, kept | measured.owned)[ids[1:]] for ids in joined.groups),
         valid_pixels=measured.valid_pixels,
     )
 
