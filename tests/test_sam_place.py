@@ -4,7 +4,7 @@ from helpers import DATA
 from rasterio.windows import Window
 
 from alps_geo import sam
-from alps_geo.scene import open_scene, read_tile
+from alps_geo.scene import fill_invalid, open_scene, read_tile
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +31,19 @@ def test_the_place_in_the_tile_is_taken_out_and_the_picture_stays(model: sam.Sam
     scene = open_scene(str(DATA / "naip_md_1m.tif"))
     before, after = variance(read_tile(scene, Window(0, 0, 1024, 1024)).image)
     assert after > 0.6 * before
+
+
+def test_a_lake_looks_alike_beside_a_collar_and_far_from_it(model: sam.SamModel) -> None:
+    """The encoder tells the part of a lake that shares an attention window with black pixels."""
+    scene = open_scene(str(DATA / "landsat8_collar_uint16.tif"))
+    pixels = read_tile(scene, Window(0, 0, 896, 896))
+    assert (pixels.image[~pixels.valid] == 0).all()
+    filled = fill_invalid(pixels.image, pixels.valid)
+    directions = sam.place_directions(model)
+
+    def variance(image: np.ndarray) -> float:
+        embedding = sam.without_place(model.encode(image)[0].numpy(), directions)
+        lake = embedding[:, 34:50, 48:50]  # water, the collar some cells above it
+        return float(lake.var(axis=(1, 2)).sum())
+
+    assert variance(filled) < 0.6 * variance(pixels.image)
