@@ -201,7 +201,7 @@ def _open_run(
         for note in job.scene.notes:
             tally.tell("open", job.name, note)
         if settings.tile_overlap == 0 and len(job.grid) > 1:
-            note = "tiles do not overlap, so what crosses their borders is cut there"
+            note = "overlap is 0, so what crosses the borders of tiles is cut there"
             tally.tell("open", job.name, note)
     return _Run(jobs, settings, sha256, tally)
 

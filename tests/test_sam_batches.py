@@ -100,8 +100,12 @@ def test_tiles_encoded_together_give_the_same_map(
         device="cpu", tile_size=80, overlap=0, points_per_side=2, clusters=3, fill="none"
     )
 
+    notes: list[str] = []
+
     def labels(folder: str) -> NDArray[np.uint16]:
-        label_scenes([str(scene)], tmp_path / folder, settings)
+        label_scenes(
+            [str(scene)], tmp_path / folder, settings, listen=lambda event: notes.append(event.note)
+        )
         with rasterio.open(tmp_path / folder / "scene" / "labels.tif") as file:
             found: NDArray[np.uint16] = file.read(1)
         return found
@@ -121,6 +125,7 @@ def test_tiles_encoded_together_give_the_same_map(
     if most == 0:
         monkeypatch.setattr(SamModel, "encode", lambda self, image: encode_many(self, [image])[0])
     together = labels("together")
+    assert "overlap is 0, so what crosses the borders of tiles is cut there" in notes
     assert max(seen) == 2
     assert expected.any()
     assert (together == expected).mean() > 0.99
