@@ -444,24 +444,19 @@ def _ranks(
     """Say how well the tile knows each of its fragments, and who should know better."""
     count = len(size)
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
-    centres = (pixel_sums(labels, count, coordinates) / size[:, None]).T
-    core = tile.core_slices
-    inside = [
-        (part.start <= centre) & (centre < part.stop)
-        for centre, part in zip(centres, core, strict=True)
-    ]
-    owned = inside[0] & inside[1]
+    centres = pixel_sums(labels, count, coordinates) / size[:, None]
+    origin = np.array([tile.window.row_off, tile.window.col_off])
+    asked = grid.owners(centres + origin)
+    owned = asked == grid.index(tile)
     of_masks = np.where(owned, OWNED, SEEN)
-    of_masks[_inner_edges(labels, count, core).any(axis=1)] = CUT
+    of_masks[_inner_edges(labels, count, tile.core_slices).any(axis=1)] = CUT
     rank = np.where(filled, np.where(owned, FILLED_OWNED, FILLED), of_masks).astype(np.uint8)
     seen = np.flatnonzero(rank == SEEN)
-    origin = np.array([tile.window.row_off, tile.window.col_off])
     boxes = find_objects(labels, max_label=count)
     box = np.array([[(s.start, s.stop) for s in boxes[i]] for i in seen]).reshape(-1, 2, 2)
-    asked = grid.owners(centres.T[seen] + origin)
-    sees_whole = grid.see_whole(asked, box.astype(np.int64) + origin[:, None])
+    seen = seen[grid.see_whole(asked[seen], box.astype(np.int64) + origin[:, None])]
     owner = np.full(count, -1, dtype=np.int32)
-    owner[seen[sees_whole]] = asked[sees_whole]
+    owner[seen] = asked[seen]
     return rank, owner
 
 

@@ -327,15 +327,14 @@ def _measure(
     moment_sums = np.zeros((count + 1, 5))
     band_sums: NDArray[np.float64] | None = None
     touching = [np.empty((0, 2), dtype=np.int64)]
-    # What lies above and to the left of a core, for pairs across its borders.
-    above, left = np.zeros((1, grid.width), dtype=np.int64), np.empty((0, 0), dtype=np.int64)
+    # The segments right above a core and to the left of it, 0 beyond the scene: for pairs across
+    # the borders of cores.
+    above, left = np.zeros(grid.width, dtype=np.int64), np.zeros(1, dtype=np.int64)
     valid_pixels = 0
     for tile in grid:
-        rows, cols = tile.core.toslices()
-        if tile.col == 0 or load(tile).failed:
-            left = np.zeros((rows.stop - rows.start, 1), dtype=np.int64)
+        cols = tile.core.toslices()[1]
         if load(tile).failed:
-            above[:, cols] = 0
+            above[cols], left = 0, np.zeros(1, dtype=np.int64)
             continue
         claim = _claim(grid, tile, joined.groups, joined.ranks, load)
         pixels = read(tile.core)
@@ -351,11 +350,11 @@ def _measure(
         np.add.at(band_sums, segments, pixel_sums(claimed, numbers, squared))
         origin = tile.core.row_off, tile.core.col_off
         np.add.at(moment_sums, segments, moment_sums_of(claimed, numbers, origin))
-        block = claim.ids[claimed].astype(np.int64)
+        block = np.pad(claim.ids[claimed].astype(np.int64), ((1, 0), (1, 0)))
+        block[0, 1:] = above[cols]
+        block[1:, 0] = left if tile.col > 0 else 0
         touching.append(touching_pairs(block))
-        touching.append(touching_pairs(np.vstack([above[:, cols], block[:1]])))
-        touching.append(touching_pairs(np.hstack([left, block[:, :1]])))
-        above[:, cols], left = block[-1:], block[:, -1:]
+        above[cols], left = block[-1, 1:], block[1:, -1]
     if band_sums is None:
         raise ValueError("not one tile could be read, so there is nothing to measure")
     means, squares = np.split(band_sums[1:], 2, axis=1)

@@ -55,10 +55,15 @@ def assembled(
     found = stitch(
         grid, tiles.__getitem__, read_coordinates, min_area=min_area, keep_specks=keep_specks
     )
-    result = np.zeros(scene.shape, dtype=np.uint32)
+    return painted(grid, found, tiles), found
+
+
+def painted(grid: TileGrid, found: Segments, tiles: dict[Tile, Fragments]) -> NDArray[np.uint32]:
+    """Put the cores together, each pixel given once."""
+    result = np.zeros((grid.height, grid.width), dtype=np.uint32)
     for window, block in paint(grid, found, tiles.__getitem__):
-        result[window.toslices()] = block
-    return result, found
+        result[window.toslices()] += block
+    return result
 
 
 def sums_by_id(grid: TileGrid, found: Segments, tiles: dict[Tile, Fragments]) -> RegionSums:
@@ -208,9 +213,7 @@ def test_an_object_that_one_tile_cuts_off_is_taken_from_the_tile_that_sees_it_wh
     wrong[:, 10:16] = 2
     tiles = {left: planted(wrong, grid, left), right: planted(scene, grid, right)}
     found = stitch(grid, tiles.__getitem__, read_coordinates)
-    result = np.zeros(scene.shape, dtype=np.uint32)
-    for window, block in paint(grid, found, tiles.__getitem__):
-        result[window.toslices()] = block
+    result = painted(grid, found, tiles)
     assert len(np.unique(result[4:12, 13:20])) == 1
     assert result[8, 13] != result[0, 13]
 
@@ -227,9 +230,7 @@ def test_every_pixel_is_counted_once_when_tiles_disagree(
         for tile in grid
     }
     found = stitch(grid, tiles.__getitem__, read_coordinates, min_area=4)
-    result = np.zeros(scene.shape, dtype=np.uint32)
-    for window, block in paint(grid, found, tiles.__getitem__):
-        result[window.toslices()] += block
+    result = painted(grid, found, tiles)
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
     assert (found.area >= 4).all()
@@ -246,11 +247,7 @@ class Pair:
 
     def by_sam(self) -> NDArray[np.bool_]:
         """Stitch the two; tell which pixels belong to a mask, and check that all have a segment."""
-        pixels = TilePixels(
-            np.zeros((64, 64, 3), np.uint8),
-            np.ones((1, 64, 64), np.float32),
-            np.ones((64, 64), bool),
-        )
+        pixels = pixels_of(np.ones((1, 64, 64)))
         tiles = {}
         for tile, dense in zip(self.grid, (self.left, self.right), strict=True):
             scores = np.full(len(dense), 0.9, np.float32)
@@ -259,9 +256,7 @@ class Pair:
                 self.grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1.0, fill=True
             )
         found = stitch(self.grid, tiles.__getitem__, read_coordinates, keep_specks=True)
-        ids = np.zeros((64, 96), dtype=np.uint32)
-        for window, block in paint(self.grid, found, tiles.__getitem__):
-            ids[window.toslices()] = block
+        ids = painted(self.grid, found, tiles)
         assert (ids > 0).all()
         return np.asarray(~sums_by_id(self.grid, found, tiles).is_filled[ids - 1])
 
