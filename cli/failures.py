@@ -32,7 +32,7 @@ def end_with_failures(record: dict[str, Any], consequence: str) -> None:
         print_failures(failed, err=True)
         tiles, them = ("1 tile", "it") if len(failed) == 1 else (f"{len(failed)} tiles", "them")
         typer.echo(
-            f"alps-geo: {tiles} failed and {consequence}; the same command tries {them} again, "
+            f"alps-geo: {tiles} failed, {consequence}; the same command tries {them} again, "
             "with --overwrite after a file was replaced",
             err=True,
         )

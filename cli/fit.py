@@ -94,4 +94,4 @@ def fit(
             f"{out}: {record['clusters']} clusters, fitted to {record['segments']} segments of "
             f"{number} scene{'s' if number > 1 else ''}"
         )
-    end_with_failures(record, "are not part of the fit")
+    end_with_failures(record, "so the fit does without")

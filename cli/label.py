@@ -108,4 +108,4 @@ def run_label(
         from alps_geo_cli.summary import print_summary
 
         print_summary(record, out)
-    end_with_failures(record, "are unlabelled")
+    end_with_failures(record, "so the map has gaps")
