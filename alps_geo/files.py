@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+GDAL_CACHE_BYTES = 128 * 2**20
+"""Blocks that GDAL may hold: a row of them. Left alone it takes 5 % of the machine's memory.
+
+rasterio takes this option in bytes, where GDAL would take small numbers for megabytes.
+"""
+
 _PARTIAL = ".partial"
 
 

@@ -14,7 +14,7 @@ import rasterio
 
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
-from alps_geo.files import replacing, run_errors, write_bytes
+from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
 from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
 from alps_geo.kmeans import fit_clusters
@@ -35,7 +35,7 @@ from alps_geo.stitch import paint, stitch, sum_segments
 from alps_geo.store import Plan, PlannedScene, RunFolder
 from alps_geo.tables import SegmentTable, open_table, read_segments, write_tables
 from alps_geo.tile_store import fingerprint
-from alps_geo.tiles import GDAL_CACHE_MB, Job, StoredTiles, label_tiles, tile_key
+from alps_geo.tiles import Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +93,7 @@ def label_scenes(
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
     clock, folder = _Clock(), RunFolder(Path(out))
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = _open_run(paths, settings, folder, listen)
         if given is not None:
             _check_fit(given, run)
@@ -154,7 +154,7 @@ def fit_scenes(
     """
     settings = settings or LabelSettings()
     clock, folder = _Clock(), RunFolder(Path(work))
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = _open_run(paths, settings, folder, listen)
         plan = replace(_plan(run, None), files=())
         _check_model_place(Path(out), run, overwrite=overwrite)

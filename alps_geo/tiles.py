@@ -13,6 +13,7 @@ import rasterio
 from alps_geo import sam
 from alps_geo.descriptors import band_scale
 from alps_geo.errors import ModelError, SceneError
+from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.record import file_identity, scene_identity
 from alps_geo.scene import fill_invalid, read_overview, read_tile
@@ -45,9 +46,6 @@ TILE_STAGE_VERSION = 7
 
 SCALE_SIDE = 1024
 """Longest side, in pixels, of the look at a scene that tells level and spread of its bands."""
-
-GDAL_CACHE_MB = 256
-"""GDAL would fill 5 % of the memory with blocks that no tile asks for again."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,7 @@ class _TileWork:
 
     def __call__(self, task: Task) -> _Outcome:
         """Do all the work on a tile."""
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
             try:
                 fragments, outcome = self.compute(task, self.read(task))
             except _TileError as error:

@@ -14,6 +14,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.env import get_gdal_config
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
@@ -377,3 +378,16 @@ def test_the_style_lists_clusters_with_names_and_colours(tmp_path: Path) -> None
         (entry.get("value"), entry.get("color"), entry.get("label"))
         for entry in renderer.iter("paletteEntry")
     ] == [("1", "#c81e28", "1"), ("2", "#0adc5a", "fields & <woods>"), ("3", "#010203", "3")]
+
+
+def test_blocks_are_kept_in_memory_while_a_raster_is_written(tmp_path: Path) -> None:
+    """256 would be bytes: no block stays, and each is decoded once for every row of pixels."""
+    held = []
+
+    def blocks() -> Iterator[tuple[Window, Raster]]:
+        held.append(get_gdal_config("GDAL_CACHEMAX"))
+        yield from blocks_of(random_labels(64, 64))
+
+    given = {"height": 64, "width": 64, "dtype": "uint8", "crs": UTM, "transform": THIRD}
+    write_cog(tmp_path / "labels.tif", blocks(), description="cluster", **given)
+    assert held[0] >= 512 * 30_000  # a row of blocks

@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from alps_geo.errors import RunError
-from alps_geo.files import replacing, run_errors, unwritable, write_bytes
+from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, unwritable, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
 
 _BLOCK = 512
-# Megabytes of blocks that GDAL may hold; left alone it takes a twentieth of the machine's memory.
-_CACHE = 256
 _COLORMAP_TYPES = ("uint8", "uint16")
 # SystemError is what rasterio raises when GDAL fails without saying why, as on a full disk.
 _WRITE_ERRORS = (CPLE_BaseError, SystemError)
@@ -108,7 +106,11 @@ def write_cog(
         "sparse_ok": True,
         "bigtiff": "if_safer",
     }
-    with replacing(path) as part, rasterio.Env(GDAL_CACHEMAX=_CACHE), warnings.catch_warnings():
+    with (
+        replacing(path) as part,
+        rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
+        warnings.catch_warnings(),
+    ):
         # A scene without georeferencing was announced when it was opened.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         raw = part.with_name("raw.tif")
