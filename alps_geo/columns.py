@@ -26,32 +26,6 @@ BATCH_ROWS = 16_384
 """Rows that are read at once, and segments in a mini-batch of k-means."""
 
 
-@dataclass(frozen=True)
-class Described:
-    """What is known of some segments of a scene.
-
-    Attributes
-    ----------
-    area : ndarray of int64, shape (n,)
-        Pixels.
-    band_means, band_stds : ndarray of float64, shape (n, B)
-        Mean and standard deviation of every band over the pixels.
-    moments : ndarray of float64, shape (n, 5)
-        Mean of row, col, row², col² and row · col over the pixels, in scene pixels.
-    sums : RegionSums
-        What the tiles know of them.
-    """
-
-    area: NDArray[np.int64]
-    band_means: NDArray[np.float64]
-    band_stds: NDArray[np.float64]
-    moments: NDArray[np.float64]
-    sums: RegionSums
-
-    def __len__(self) -> int:
-        return len(self.area)
-
-
 class Table(Protocol):
     """Columns of any number of segments, read some rows at a time."""
 
@@ -122,14 +96,14 @@ class Columns:
 
 
 def segment_columns(
-    segments: Described, band_names: Sequence[str], dtype: str, features: Sequence[str]
+    segments: RegionSums, band_names: Sequence[str], dtype: str, features: Sequence[str]
 ) -> Columns:
     """Describe segments by the chosen features.
 
     Parameters
     ----------
-    segments : Described
-        What the columns are made of.
+    segments : RegionSums
+        What the columns are made of, one row for each segment.
     band_names : sequence of str
         Names of the bands.
     dtype : str
@@ -154,16 +128,15 @@ def group_of(name: str) -> str:
     return name.split(".", 1)[0]
 
 
-def _sam(segments: Described, _: Sequence[str]) -> Named:
-    return {f"sam.{i}": column for i, column in enumerate(segments.sums.features.T)}
+def _sam(segments: RegionSums, _: Sequence[str]) -> Named:
+    return {f"sam.{i}": column for i, column in enumerate(segments.features.T)}
 
 
-def _timm(segments: Described, _: Sequence[str]) -> Named:
-    means = segments.sums.mean_of(segments.sums.dense_sums)
-    return {f"timm.{i}": column for i, column in enumerate(means.T)}
+def _timm(segments: RegionSums, _: Sequence[str]) -> Named:
+    return {f"timm.{i}": column for i, column in enumerate(segments.dense_features.T)}
 
 
-def _spectral(segments: Described, bands: Sequence[str]) -> Named:
+def _spectral(segments: RegionSums, bands: Sequence[str]) -> Named:
     """Mean of each band, and normalised differences where the bands for them are known."""
     means = dict(zip(bands, segments.band_means.T, strict=True))
     columns = {f"mean.{band}": values for band, values in means.items()}
@@ -177,30 +150,29 @@ def _spectral(segments: Described, bands: Sequence[str]) -> Named:
     return columns
 
 
-def _spread(segments: Described, bands: Sequence[str]) -> Named:
+def _spread(segments: RegionSums, bands: Sequence[str]) -> Named:
     """Describe the segment by the standard deviation of each band inside it."""
     stds = segments.band_stds.T
     return {f"spread.{band}": column for band, column in zip(bands, stds, strict=True)}
 
 
-def _texture(segments: Described, _: Sequence[str]) -> Named:
-    means = segments.sums.mean_of(segments.sums.texture_sums)
+def _texture(segments: RegionSums, _: Sequence[str]) -> Named:
     return {
-        f"texture.{scale:g}": column for scale, column in zip(TEXTURE_SCALES, means.T, strict=True)
+        f"texture.{scale:g}": column
+        for scale, column in zip(TEXTURE_SCALES, segments.texture.T, strict=True)
     }
 
 
-def _context(segments: Described, bands: Sequence[str]) -> Named:
+def _context(segments: RegionSums, bands: Sequence[str]) -> Named:
     """Mean of each band around the segment's pixels, in Gaussian windows, itself included.
 
     Neighbouring segments count by what of them lies nearby, and not one by one.
     """
     names = [f"context.{band}.{scale:g}" for scale in CONTEXT_SCALES for band in bands]
-    means = segments.sums.mean_of(segments.sums.context_sums)
-    return dict(zip(names, means.T, strict=True))
+    return dict(zip(names, segments.context.T, strict=True))
 
 
-def _shape(segments: Described, _: Sequence[str]) -> Named:
+def _shape(segments: RegionSums, _: Sequence[str]) -> Named:
     """Size, elongation and solidity, from the moments: those of the ellipse of equal moments."""
     row, col, row_row, col_col, row_col = segments.moments.T
     # A pixel is a square of variance 1/12, not a point.
@@ -217,7 +189,7 @@ def _shape(segments: Described, _: Sequence[str]) -> Named:
     }
 
 
-FEATURES: dict[str, Callable[[Described, Sequence[str]], Named]] = {
+FEATURES: dict[str, Callable[[RegionSums, Sequence[str]], Named]] = {
     "sam": _sam,
     "spectral": _spectral,
     "spread": _spread,

@@ -7,6 +7,7 @@ that overlap agree wherever both see enough of the surroundings.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ CONTEXT_SCALES = (8.0, 16.0)
 
 _WINSOR = (1.0, 99.0)
 _TEXTURE_FLOOR = 0.01
+_BOXES_FROM = 3.0
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,26 @@ class _Blur:
         return mean
 
     def _filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self._sigma < 3:
-            return np.asarray(gaussian_filter(image, self._sigma, truncate=3.0))
+        if self._sigma < _BOXES_FROM:
+            return np.asarray(gaussian_filter(image, self._sigma, radius=_reach(self._sigma)))
         # Three box filters are close to a Gaussian, at a price that does not grow with its width.
-        size = 2 * round((np.sqrt(4 * self._sigma**2 + 1) - 1) / 2) + 1
         for _ in range(3):
-            image = uniform_filter(image, size)
+            image = uniform_filter(image, _box(self._sigma))
         return np.asarray(image)
+
+
+def _reach(sigma: float) -> int:
+    """How far a Gaussian average of this width looks, in pixels."""
+    return round(3 * sigma) if sigma < _BOXES_FROM else 3 * (_box(sigma) // 2)
+
+
+def _box(sigma: float) -> int:
+    """Side of the box filter of which three make a Gaussian of this width, in pixels."""
+    return 2 * round((sqrt(4 * sigma**2 + 1) - 1) / 2) + 1
+
+
+TEXTURE_REACH = max(_reach(sigma) + _reach(2 * sigma) for sigma in TEXTURE_SCALES)
+"""How far a pixel's texture looks, in pixels."""
+
+CONTEXT_REACH = max(map(_reach, CONTEXT_SCALES))
+"""How far a pixel's context looks, in pixels."""

@@ -1,4 +1,4 @@
-"""From the masks of one tile to fragments: disjoint, and described by weighted sums.
+"""From the masks of one tile to fragments: disjoint regions, of which segments are made.
 
 Where masks overlap, the smaller one owns the pixel. What no mask owns, and what a large mask lumps
 together or has not whole, is filled with superpixels. Those of a large mask that the window cuts
@@ -14,14 +14,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 from skimage.measure import label
 
-from alps_geo.descriptors import (
-    CONTEXT_SCALES,
-    TEXTURE_SCALES,
-    context_images,
-    texture_images,
-)
-from alps_geo.features import RegionSums, embedding_sums, pixel_counts, pixel_sums
-from alps_geo.sam.frame import CHANNELS
+from alps_geo.features import Embeddings, pixel_counts, pixel_sums
 from alps_geo.superpixels import SIDE, superpixels
 
 if TYPE_CHECKING:
@@ -96,6 +89,8 @@ class Outlines:
         that tile sees all of it, too; -1 if it does not, and for all other fragments.
     objects : Objects
         What masks they come from.
+    valid_pixels : int
+        Pixels of the tile's core that have data.
     failed : bool
         Whether the tile could not be read or worked on: its core then stays without segments.
     """
@@ -105,6 +100,7 @@ class Outlines:
     rank: NDArray[np.uint8]
     owner: NDArray[np.int32]
     objects: Objects
+    valid_pixels: int
     failed: bool = False
 
     def __len__(self) -> int:
@@ -117,11 +113,11 @@ class Fragments(Outlines):
 
     Attributes
     ----------
-    sums : RegionSums
-        One row per fragment, with the tile's weights: see `TileGrid.weights`.
+    embeddings : Embeddings
+        What describes the tile's pixels.
     """
 
-    sums: RegionSums
+    embeddings: Embeddings
 
 
 def cut_fragments(
@@ -133,10 +129,9 @@ def cut_fragments(
     *,
     max_mask_area: float,
     fill: bool,
-    context: bool = False,
     dense: NDArray[np.float32] | None = None,
 ) -> Fragments:
-    """Turn the masks of a tile into fragments: disjoint, and described by weighted sums.
+    """Turn the masks of a tile into fragments, which are disjoint.
 
     Parameters
     ----------
@@ -147,8 +142,7 @@ def cut_fragments(
     pixels : TilePixels
         What was read from the tile's window.
     masks : TileMasks
-        The masks, of which only valid pixels count, and the embedding that their features are
-        pooled from.
+        The masks, of which only valid pixels count, and the tile's embedding.
     scale : BandScale
         Level and spread of the scene's bands.
     max_mask_area : float
@@ -157,8 +151,6 @@ def cut_fragments(
     fill : bool
         Whether superpixels take the place of masks that are large and uneven or cut off, and fill
         what is left, so that every valid pixel has a fragment.
-    context : bool
-        Whether the bands around are measured, which takes longer than texture does.
     dense : ndarray of float32, shape (D, h, w), optional
         Features of another backbone, cells over the whole window.
     """
@@ -197,31 +189,16 @@ def cut_fragments(
             sums[chosen],
             scores[chosen],
         ),
-        sums=_sums(
-            pixels.valid,
-            masks,
-            np.where(filled, 0, mask_of),
-            labels,
-            standard,
-            scale,
-            grid.weights(tile),
-            context=context,
-            dense=dense,
+        valid_pixels=int(pixels.valid[tile.core_slices].sum()),
+        embeddings=Embeddings(
+            masks.embedding.astype(np.float16),
+            Embeddings.empty().dense if dense is None else dense,
         ),
     )
 
 
 def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
     """Return the fragments of a tile of this shape in which there is nothing to find."""
-    sums = RegionSums(
-        weight=np.zeros(0),
-        mask_weight=np.zeros(0),
-        feature_sums=np.zeros((0, CHANNELS)),
-        texture_sums=np.zeros((0, len(TEXTURE_SCALES))),
-        context_sums=np.zeros((0, len(CONTEXT_SCALES) * bands)),
-        score_sums=np.zeros((0, 2)),
-        dense_sums=np.zeros((0, 0)),
-    )
     return Fragments(
         np.zeros(shape, dtype=np.int32),
         size=np.zeros(0, dtype=np.int64),
@@ -235,7 +212,8 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
             sums=np.zeros((0, 1 + 2 * bands)),
             scores=np.zeros((0, 2)),
         ),
-        sums=sums,
+        valid_pixels=0,
+        embeddings=Embeddings.empty(),
     )
 
 
@@ -394,44 +372,6 @@ def _connected_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Give each connected piece of each label a number of its own, from 1; 0 stays 0."""
     pieces: NDArray[np.int32] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     return pieces
-
-
-def _sums(
-    valid: NDArray[np.bool_],
-    masks: TileMasks,
-    mask_of: NDArray[np.int32],
-    labels: NDArray[np.int32],
-    standard: NDArray[np.float32],
-    scale: BandScale,
-    weights: NDArray[np.float64],
-    *,
-    context: bool,
-    dense: NDArray[np.float32] | None,
-) -> RegionSums:
-    """Sum over the fragments, of each of which the mask that owns it is given, from 1."""
-    count = len(mask_of)
-    dense_sums = np.zeros((count, 0))
-    if dense is not None:
-        cell_size = labels.shape[0] / dense.shape[1], labels.shape[1] / dense.shape[2]
-        dense_sums = embedding_sums(labels, count, dense, cell_size, weights)
-    weight = pixel_sums(labels, count, weights[None])
-    of_mask = np.where(mask_of[:, None] > 0, weight, 0.0)
-    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
-    scores = np.vstack([np.zeros((1, 2)), scores])[mask_of]
-    context_sums = np.zeros((count, 0))
-    if context:
-        repeats = len(CONTEXT_SCALES)
-        sums = pixel_sums(labels, count, context_images(standard, valid) * weights)
-        context_sums = sums * np.tile(scale.std, repeats) + weight * np.tile(scale.mean, repeats)
-    return RegionSums(
-        weight=weight[:, 0],
-        mask_weight=of_mask[:, 0],
-        feature_sums=embedding_sums(labels, count, masks.embedding, masks.frame.cell_size, weights),
-        texture_sums=pixel_sums(labels, count, texture_images(standard, valid) * weights),
-        context_sums=context_sums,
-        score_sums=scores * of_mask,
-        dense_sums=dense_sums,
-    )
 
 
 def _ranks(

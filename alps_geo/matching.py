@@ -71,14 +71,17 @@ class Joined:
         0 -> 0.
     ranks : tuple of ndarray of uint8
         The rank of each fragment of each tile, `FILLED` for what is disowned.
-    part_sums : ndarray of float64, shape (n, 3)
-        Of the superpixels in each group that make up masks: their pixels, and the predicted IoU and
-        stability score of the masks, times the pixels. What two tiles see counts twice.
+    by_mask : tuple of ndarray of bool
+        Whether each fragment of each tile is a mask or a part of one: neither superpixel nor
+        disowned, and no part of a mask that is forgotten.
+    count : int
+        Number of groups, n.
     """
 
     groups: tuple[NDArray[np.uint32], ...]
     ranks: tuple[NDArray[np.uint8], ...]
-    part_sums: NDArray[np.float64]
+    by_mask: tuple[NDArray[np.bool_], ...]
+    count: int
 
 
 def join(grid: TileGrid, load: Callable[[Tile], Outlines]) -> Joined:
@@ -95,26 +98,29 @@ def join(grid: TileGrid, load: Callable[[Tile], Outlines]) -> Joined:
     going = _masks_that_go_on(grid, load)
     things: list[NDArray[np.int64]] = []
     known: list[_Known] = []
-    part_sums: list[NDArray[np.float64]] = []
     pairs: list[tuple[list[int], NDArray[np.int64]]] = []
     for index, tile in enumerate(grid):
         outlines = load(tile)
         view = _things(outlines, going[index])
         things.append(view.thing)
-        known.append(_Known(outlines.rank, outlines.owner, outlines.failed))
-        part_sums.append(_part_sums(outlines, view, going[index]))
+        holds = np.append(False, ~outlines.objects.in_parts | going[index])
+        of_mask = holds[outlines.objects.of]
+        known.append(_Known(outlines.rank, outlines.owner, of_mask, outlines.failed))
         for neighbour in grid.after(tile):
             other = grid.index(neighbour)
             their_view = _things(load(neighbour), going[other])
             pairs.append(([index, other], _match(tile, view, neighbour, their_view)))
-    offsets = np.cumsum([0, *map(len, part_sums)])
+    offsets = np.cumsum([0, *(thing.max(initial=0) for thing in things)])
     links = [matched + offsets[tiles] - 1 for tiles, matched in pairs]
     group = _components(np.concatenate([_NO_PAIR, *links]), int(offsets[-1]))
-    totals = np.zeros((int(group.max(initial=0)), 3))
-    np.add.at(totals, group - 1, np.concatenate(part_sums))
+    count = int(group.max(initial=0))
     tables = (np.append(0, group[start:stop]) for start, stop in pairwise(offsets))
     groups = tuple(table[of].astype(np.uint32) for table, of in zip(tables, things, strict=True))
-    return Joined(groups, _final_ranks(groups, known, len(totals)), totals)
+    ranks = _final_ranks(groups, known, count)
+    by_mask = tuple(
+        tile.by_mask & (tile.rank == rank) for tile, rank in zip(known, ranks, strict=True)
+    )
+    return Joined(groups, ranks, by_mask, count)
 
 
 def match_labels(
@@ -178,6 +184,7 @@ class _Known:
 
     rank: NDArray[np.uint8]
     owner: NDArray[np.int32]
+    by_mask: NDArray[np.bool_]
     failed: bool
 
 
@@ -219,16 +226,6 @@ def _things(outlines: Outlines, going: NDArray[np.bool_]) -> _View:
     known, thing = np.unique(code, return_inverse=True)
     bands = _band_means(objects)[np.where(known > len(objects), 0, known)]
     return _View(outlines.labels, thing.astype(np.int64), bands)
-
-
-def _part_sums(outlines: Outlines, view: _View, going: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Rows of `Joined.part_sums` for each thing of a tile."""
-    sums = np.zeros((len(view.bands), 3))
-    part = np.flatnonzero(np.append(False, going)[outlines.objects.of])
-    scores = outlines.objects.scores[outlines.objects.of[part] - 1]
-    terms = np.insert(scores, 0, 1.0, axis=1) * outlines.size[part, None]
-    np.add.at(sums, view.thing[1 + part], terms)
-    return sums[1:]
 
 
 def _band_means(objects: Objects) -> NDArray[np.float64]:

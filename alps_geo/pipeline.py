@@ -19,6 +19,7 @@ from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
 from alps_geo.kmeans import fit_clusters
 from alps_geo.outputs.results import SceneResults, write_results
+from alps_geo.pooling import Source, sum_segments
 from alps_geo.record import (
     fit_record,
     folder_names,
@@ -31,7 +32,7 @@ from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
-from alps_geo.stitch import paint, stitch, sum_segments
+from alps_geo.stitch import paint, stitch
 from alps_geo.store import Plan, PlannedScene, RunFolder
 from alps_geo.tables import SegmentTable, open_table, read_segments, write_tables
 from alps_geo.tile_store import fingerprint
@@ -234,17 +235,19 @@ def _find_segments(
     tables = []
     for job in run.jobs:
         run.tally.tell("stitch", job.name)
+        outlines, read = stored.outlines(job), partial(read_tile, job.scene)
         segments = stitch(
             job.grid,
-            stored.outlines(job),
-            partial(read_tile, job.scene),
+            outlines,
             min_area=run.settings.min_area,
             keep_specks=run.settings.fill != "none",
         )
-        sums = sum_segments(job.grid, segments, partial(stored.fragments, job))
+        source = Source(outlines, stored.embeddings(job), read, job.scale)
+        features = run.settings.feature_names
+        sums = sum_segments(job.grid, segments, source, features)
         place = folder.segments_folder(job.name)
         names, dtype = job.scene.band_names, job.scene.dtype
-        write_tables(place, segments, sums, names, dtype, run.settings.feature_names)
+        write_tables(place, segments, sums, names, dtype, features)
         tables.append(open_table(place))
     clock.lap("stitch")
     return failed, tables
@@ -310,7 +313,7 @@ def _write(
     results = {}
     for job, table in zip(run.jobs, tables, strict=True):
         run.tally.tell("write", job.name)
-        segments, scores = read_segments(folder.segments_folder(job.name))
+        segments, attributes = read_segments(folder.segments_folder(job.name))
         assigned = model.apply(table).by_id(table.rows)
         blocks = paint(job.grid, segments, stored.outlines(job))
         results[job.name] = write_results(
@@ -319,7 +322,7 @@ def _write(
             job.scene,
             blocks,
             segments,
-            scores,
+            attributes,
             assigned,
             model,
             simplify_by=run.settings.simplify,

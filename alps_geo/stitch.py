@@ -18,16 +18,15 @@ the order in which tiles are looked at:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.windows import intersection
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from alps_geo.features import RegionSums, pixel_counts, pixel_sums
-from alps_geo.features import moment_sums as moment_sums_of
+from alps_geo.features import pixel_counts
 from alps_geo.fragments import CUT, FILLED, touching_pairs
 from alps_geo.matching import join, within
 from alps_geo.superpixels import SIDE
@@ -38,15 +37,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
-    from alps_geo.fragments import Fragments, Outlines
+    from alps_geo.fragments import Outlines
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.matching import Joined
-    from alps_geo.scene import TilePixels
 
     Load = Callable[[Tile], Outlines]
-    Read = Callable[[Window], TilePixels]
-
-Number = TypeVar("Number", bound=np.number)
 
 _LARGEST = 2**40
 """More pixels than any fragment has."""
@@ -57,62 +52,65 @@ _LEFTOVER = SIDE**2 // 4
 
 @dataclass(frozen=True)
 class Segments:
-    """The segments of one scene; row i describes segment id i + 1.
+    """The segments of one scene; row i is that of segment id i + 1.
 
     Attributes
     ----------
     area : ndarray of int64, shape (n,)
         Pixels.
-    band_means, band_stds : ndarray of float64, shape (n, B)
-        Mean and standard deviation of every band over the pixels.
-    moments : ndarray of float64, shape (n, 5)
-        Mean of row, col, row², col² and row · col over the pixels, in scene pixels.
-    part_sums : ndarray of float64, shape (n, 3)
-        As in `alps_geo.matching.Joined`.
     ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
     ranks : tuple of ndarray of uint8
         As in `alps_geo.matching.Joined`.
-    tells : tuple of ndarray of bool
-        Whether each fragment of each tile tells of its segment. Leftovers without an owner do not:
-        most of what they are made of lies in other segments than the one that they joined.
     valid_pixels : int
         Pixels of the scene that have data.
     """
 
     area: NDArray[np.int64]
-    band_means: NDArray[np.float64]
-    band_stds: NDArray[np.float64]
-    moments: NDArray[np.float64]
-    part_sums: NDArray[np.float64]
     ids: tuple[NDArray[np.uint32], ...]
     ranks: tuple[NDArray[np.uint8], ...]
-    tells: tuple[NDArray[np.bool_], ...]
     valid_pixels: int
 
     def __len__(self) -> int:
         return len(self.area)
 
 
-@dataclass(frozen=True)
-class SegmentSums:
-    """What the tiles know of some segments, added up.
+@dataclass(frozen=True, kw_only=True)
+class Stitched(Segments):
+    """Segments, with what it takes to describe them.
 
     Attributes
     ----------
-    ids : ndarray of uint32, shape (n,)
-        The segments.
-    sums : RegionSums
-        One row for each.
+    by_mask : tuple of ndarray of bool
+        As in `alps_geo.matching.Joined`.
+    last_tile : ndarray of int32, shape (n,)
+        Position in the grid of the last tile whose core has some of the segment.
     """
 
+    by_mask: tuple[NDArray[np.bool_], ...]
+    last_tile: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Which fragment each pixel of a core goes to.
+
+    Attributes
+    ----------
+    number : ndarray of int32, shape of the core
+        The fragment, counted through all tiles around; 0 for none.
+    ids : ndarray of uint32, shape (n + 1,)
+        The segment id of each number.
+    tiles : tuple of Tile
+        The tiles around, whose fragments are counted one after the other.
+    """
+
+    number: NDArray[np.int32]
     ids: NDArray[np.uint32]
-    sums: RegionSums
+    tiles: tuple[Tile, ...]
 
 
-def stitch(
-    grid: TileGrid, load: Load, read: Read, *, min_area: int = 1, keep_specks: bool = False
-) -> Segments:
+def stitch(grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool = False) -> Stitched:
     """Join the fragments of all tiles into segments.
 
     Parameters
@@ -122,8 +120,6 @@ def stitch(
     load : callable
         Gives the outlines of a tile's fragments. It is asked several times for each tile, never for
         more than three rows of tiles at once.
-    read : callable
-        Gives the pixels of a window.
     min_area : int
         Segments of fewer pixels are specks.
     keep_specks : bool
@@ -132,85 +128,33 @@ def stitch(
 
     Returns
     -------
-    Segments
+    Stitched
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
     """
     joined = join(grid, load)
-    measured = _measure(grid, joined, load, read)
+    extents = _measure(grid, joined, load)
     if keep_specks:
-        leftover = np.where(measured.owned, 0, _LEFTOVER)
-        host = _hosts(measured.area, measured.touching, np.maximum(leftover, min_area))
-        kept = (host == np.arange(len(host))) & (measured.area > 0)
+        leftover = np.where(extents.owned, 0, _LEFTOVER)
+        host = _hosts(extents.area, extents.touching, np.maximum(leftover, min_area))
+        kept = (host == np.arange(len(host))) & (extents.area > 0)
     else:
-        host = np.arange(len(measured.area))
-        kept = measured.area >= max(min_area, 1)
+        host = np.arange(len(extents.area))
+        kept = extents.area >= max(min_area, 1)
     # New ids by first appearance, so that they follow the picture.
     final = np.zeros(len(kept) + 1, dtype=np.uint32)
     final[1:][kept] = np.arange(1, kept.sum() + 1)
     final[1:] = final[1 + host]
-    count = int(kept.sum())
-    area = _added(measured.area, final[1:], count)
-    means = _added(measured.band_sums, final[1:], count) / area[:, None]
-    squares = _added(measured.square_sums, final[1:], count) / area[:, None]
-    return Segments(
-        area=area,
-        band_means=means,
-        band_stds=np.sqrt(np.maximum(squares - means**2, 0)),
-        moments=_added(measured.moment_sums, final[1:], count) / area[:, None],
-        part_sums=_added(joined.part_sums, final[1:], count),
+    area = np.zeros(int(kept.sum()) + 1, dtype=np.int64)
+    np.add.at(area, final[1:], extents.area)
+    last_tile = np.zeros(len(area), dtype=np.int32)
+    np.maximum.at(last_tile, final[1:], extents.last_tile)
+    return Stitched(
+        area=area[1:],
         ids=tuple(final[ids] for ids in joined.groups),
         ranks=joined.ranks,
-        tells=tuple(np.append(False, kept | measured.owned)[ids[1:]] for ids in joined.groups),
-        valid_pixels=measured.valid_pixels,
-    )
-
-
-def sum_segments(
-    grid: TileGrid, segments: Segments, load: Callable[[Tile], Fragments]
-) -> Iterator[SegmentSums]:
-    """Add up what the tiles know of each segment.
-
-    Only segments that a tile to come knows too are held, so memory follows the strips along the
-    seams and not the scene.
-
-    Parameters
-    ----------
-    grid : TileGrid
-        The scene's tiles.
-    segments : Segments
-        The segments.
-    load : callable
-        Gives the fragments of a tile; asked once for each, in the grid's order.
-
-    Yields
-    ------
-    SegmentSums
-        The segments that end with a tile, by ascending id; each segment comes once.
-    """
-    ends_with = np.zeros(len(segments) + 1, dtype=np.int32)
-    for index, table in enumerate(segments.ids):
-        ends_with[table] = index
-    open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
-    for index, (tile, table) in enumerate(zip(grid, segments.ids, strict=True)):
-        found = np.concatenate([open_ids, np.where(segments.tells[index], table[1:], 0)])
-        held.append(load(tile).sums)
-        known, row = np.unique(found, return_inverse=True)
-        if len(known) and known[0] == 0:
-            known, row = known[1:], row - 1
-        sums = RegionSums.concatenate(held).grouped(row + 1, len(known))
-        ended = ends_with[known] == index
-        if ended.any():
-            parts = segments.part_sums[known[ended] - 1]
-            yield SegmentSums(known[ended], _with_parts(sums.take(ended), parts))
-        open_ids, held = known[~ended], [sums.take(~ended)]
-
-
-def _with_parts(sums: RegionSums, parts: NDArray[np.float64]) -> RegionSums:
-    """Add the scores of masks that lie there in superpixels, rows of `Joined.part_sums`."""
-    return replace(
-        sums,
-        mask_weight=sums.mask_weight + parts[:, 0],
-        score_sums=sums.score_sums + parts[:, 1:],
+        valid_pixels=extents.valid_pixels,
+        by_mask=joined.by_mask,
+        last_tile=last_tile[1:],
     )
 
 
@@ -236,59 +180,51 @@ def paint(
         The ids of its pixels; 0 for none.
     """
     for tile in grid:
-        claim = _claim(grid, tile, segments.ids, segments.ranks, load)
-        yield tile.core, claim.ids[claim.number]
+        claims = claim(grid, tile, segments.ids, segments.ranks, load)
+        yield tile.core, claims.ids[claims.number]
 
 
-@dataclass(frozen=True)
-class _Claim:
-    """Which fragment each pixel of a core goes to.
-
-    Attributes
-    ----------
-    number : ndarray of int32, shape of the core
-        The fragment, counted through all tiles around; 0 for none.
-    ids : ndarray of uint32, shape (n + 1,)
-        The segment id of each number.
-    ranks : ndarray of uint8, shape (n + 1,)
-        The rank of each number.
-    """
-
-    number: NDArray[np.int32]
-    ids: NDArray[np.uint32]
-    ranks: NDArray[np.uint8]
-
-
-def _claim(
+def claim(
     grid: TileGrid,
     tile: Tile,
     ids: Sequence[NDArray[np.uint32]],
     ranks: Sequence[NDArray[np.uint8]],
     load: Load,
-) -> _Claim:
-    """Decide which fragment each pixel of a core goes to."""
+) -> Claims:
+    """Decide which fragment each pixel of a core goes to; none if the tile has failed.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The scene's tiles.
+    tile : Tile
+        The core's.
+    ids, ranks : sequence of ndarray
+        As in `Segments`.
+    load : callable
+        Gives the outlines of a tile's fragments.
+    """
     claimed = np.zeros((tile.core.height, tile.core.width), dtype=np.int32)
     best = np.zeros(claimed.shape, dtype=np.int64)
-    candidates = [np.zeros(1, dtype=np.uint32)]
-    their_ranks = [np.zeros(1, dtype=np.uint8)]
+    tiles = () if load(tile).failed else tuple(grid.around(tile))
+    found = [np.zeros(1, dtype=np.uint32)]
     count = 1
-    for other in [] if load(tile).failed else grid.around(tile):
-        fragments = load(other)
+    for other in tiles:
+        outlines = load(other)
         shared = intersection(tile.core, other.window)
-        labels = fragments.labels[within(shared, other.window)]
+        labels = outlines.labels[within(shared, other.window)]
         index = grid.index(other)
-        claim = _claims(ranks[index], fragments.size, at_home=other == tile)
+        strength = _strength(ranks[index], outlines.size, at_home=other == tile)
         here = within(shared, tile.core)
-        wins = claim[labels] > best[here]
-        best[here][wins] = claim[labels][wins]
+        wins = strength[labels] > best[here]
+        best[here][wins] = strength[labels][wins]
         claimed[here][wins] = labels[wins] + (count - 1)
-        candidates.append(ids[index][1:])
-        their_ranks.append(ranks[index])
-        count += len(fragments)
-    return _Claim(claimed, np.concatenate(candidates), np.concatenate(their_ranks))
+        found.append(ids[index][1:])
+        count += len(outlines)
+    return Claims(claimed, np.concatenate(found), tiles)
 
 
-def _claims(
+def _strength(
     rank: NDArray[np.uint8], size: NDArray[np.int64], *, at_home: bool
 ) -> NDArray[np.int64]:
     """Strength of each fragment's claim to a pixel, shape (n + 1,); none for fragment 0."""
@@ -299,74 +235,58 @@ def _claims(
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """Sums over the pixels that segments were given, and the pairs of them that touch.
+class _Extents:
+    """How far segments reach; what lies in tiles is of `Joined`, from 0.
 
-    `owned` tells which have pixels other than those of fragments without an owner.
+    Attributes
+    ----------
+    area : ndarray of int64, shape (n,)
+        Pixels.
+    owned : ndarray of bool, shape (n,)
+        Whether some of them come from other fragments than those without an owner.
+    last_tile : ndarray of int32, shape (n,)
+        As in `Stitched`.
+    touching : ndarray of int64, shape (m, 2)
+        Pairs that share a side of a pixel.
+    valid_pixels : int
+        As in `Segments`.
     """
 
     area: NDArray[np.int64]
     owned: NDArray[np.bool_]
-    band_sums: NDArray[np.float64]
-    square_sums: NDArray[np.float64]
-    moment_sums: NDArray[np.float64]
+    last_tile: NDArray[np.int32]
     touching: NDArray[np.int64]
     valid_pixels: int
 
 
-def _measure(
-    grid: TileGrid,
-    joined: Joined,
-    load: Load,
-    read: Read,
-) -> _Measured:
-    """Measure the pixels that segments were given."""
-    count = len(joined.part_sums)
-    area = np.zeros(count + 1, dtype=np.int64)
-    owned = np.zeros(count + 1, dtype=np.bool_)
-    moment_sums = np.zeros((count + 1, 5))
-    band_sums: NDArray[np.float64] | None = None
+def _measure(grid: TileGrid, joined: Joined, load: Load) -> _Extents:
+    """Find out which pixels segments were given."""
+    area = np.zeros(joined.count + 1, dtype=np.int64)
+    owned = np.zeros(joined.count + 1, dtype=np.bool_)
+    last_tile = np.zeros(joined.count + 1, dtype=np.int32)
     touching = [np.empty((0, 2), dtype=np.int64)]
     # The segments right above a core and to the left of it, 0 beyond the scene: for pairs across
     # the borders of cores.
     above, left = np.zeros(grid.width, dtype=np.int64), np.zeros(1, dtype=np.int64)
     valid_pixels = 0
-    for tile in grid:
+    for index, tile in enumerate(grid):
+        claims = claim(grid, tile, joined.groups, joined.ranks, load)
+        valid_pixels += load(tile).valid_pixels
+        segments = claims.ids[1:]
+        pixels = pixel_counts(claims.number, len(segments))
+        np.add.at(area, segments, pixels)
+        ranks = [joined.ranks[grid.index(other)] for other in claims.tiles]
+        is_owned = np.concatenate([np.zeros(0, np.uint8), *ranks]) > FILLED
+        owned[segments[(pixels > 0) & is_owned]] = True
+        last_tile[segments[pixels > 0]] = index
         cols = tile.core.toslices()[1]
-        if load(tile).failed:
-            above[cols], left = 0, np.zeros(1, dtype=np.int64)
-            continue
-        claim = _claim(grid, tile, joined.groups, joined.ranks, load)
-        pixels = read(tile.core)
-        valid_pixels += int(pixels.valid.sum())
-        if band_sums is None:
-            band_sums = np.zeros((count + 1, 2 * len(pixels.bands)))
-        claimed, numbers, segments = claim.number, len(claim.ids) - 1, claim.ids[1:]
-        pixels_of = pixel_counts(claimed, numbers)
-        np.add.at(area, segments, pixels_of)
-        owned[segments[(pixels_of > 0) & (claim.ranks[1:] > FILLED)]] = True
-        bands = pixels.bands.astype(np.float64)
-        squared = np.concatenate([bands, bands**2])
-        np.add.at(band_sums, segments, pixel_sums(claimed, numbers, squared))
-        origin = tile.core.row_off, tile.core.col_off
-        np.add.at(moment_sums, segments, moment_sums_of(claimed, numbers, origin))
-        block = np.pad(claim.ids[claimed].astype(np.int64), ((1, 0), (1, 0)))
+        block = np.pad(claims.ids[claims.number].astype(np.int64), ((1, 0), (1, 0)))
         block[0, 1:] = above[cols]
         block[1:, 0] = left if tile.col > 0 else 0
         touching.append(touching_pairs(block))
         above[cols], left = block[-1, 1:], block[1:, -1]
-    if band_sums is None:
-        raise ValueError("not one tile could be read, so there is nothing to measure")
-    means, squares = np.split(band_sums[1:], 2, axis=1)
     pairs = np.unique(np.concatenate(touching), axis=0) - 1
-    return _Measured(area[1:], owned[1:], means, squares, moment_sums[1:], pairs, valid_pixels)
-
-
-def _added(values: NDArray[Number], group: NDArray[np.integer], count: int) -> NDArray[Number]:
-    """Add up the rows of each group 1..count; rows of group 0 are left out."""
-    total = np.zeros((count + 1, *values.shape[1:]), dtype=values.dtype)
-    np.add.at(total, group, values)
-    return total[1:]
+    return _Extents(area[1:], owned[1:], last_tile[1:], pairs, valid_pixels)
 
 
 def _hosts(

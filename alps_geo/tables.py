@@ -11,7 +11,6 @@ Clusters are fitted and applied from here, so neither SAM nor the tiles are need
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -19,11 +18,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.lib import format as npy
 
-from alps_geo.columns import Columns, Described, segment_columns
+from alps_geo.columns import Columns, segment_columns
 from alps_geo.errors import RunError
+from alps_geo.features import RegionSums
 from alps_geo.files import replacing, run_errors
-from alps_geo.fragments import no_fragments
-from alps_geo.stitch import Segments, SegmentSums
+from alps_geo.pooling import SegmentSums
+from alps_geo.stitch import Segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,22 +34,25 @@ if TYPE_CHECKING:
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
 
-_OF_TILES = ("ids", "ranks", "tells")
+_OF_TILES = ("ids", "ranks")
 """Fields of `Segments` that have an array for each tile."""
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What SAM says of the segments of a scene; row i describes segment id i + 1.
+class Attributes:
+    """What users are told of the segments of a scene; row i is that of segment id i + 1.
 
     Attributes
     ----------
+    band_means : ndarray of float64, shape (n, B)
+        Mean of every band.
     predicted_iou, stability_score : ndarray of float64, shape (n,)
         Means over the pixels that masks own; NaN without a mask.
     is_filled : ndarray of bool, shape (n,)
         Whether most of the segment belongs to no mask.
     """
 
+    band_means: NDArray[np.float64]
     predicted_iou: NDArray[np.float64]
     stability_score: NDArray[np.float64]
     is_filled: NDArray[np.bool_]
@@ -96,7 +99,7 @@ def write_tables(
     dtype: str,
     features: Sequence[str],
 ) -> None:
-    """Describe the segments of a scene by columns, and keep both.
+    """Describe the segments of a scene by columns and attributes, and keep all of it.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ def write_tables(
     segments : Segments
         All segments.
     sums : iterable of SegmentSums
-        What the tiles know of each, in any order; held a batch at a time.
+        What describes each, in any order; held a batch at a time.
     band_names : sequence of str
         Names of the bands.
     dtype : str
@@ -119,31 +122,34 @@ def write_tables(
         If the folder cannot be written; the tables are then absent, never half there.
     """
     count = len(segments)
-    scores = Scores(np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, np.bool_))
+    attributes = Attributes(
+        np.full((count, len(band_names)), np.nan),
+        np.full(count, np.nan),
+        np.full(count, np.nan),
+        np.zeros(count, np.bool_),
+    )
     order = [np.empty(0, dtype=np.uint32)]
-    nothing = SegmentSums(order[0], no_fragments((0, 0), len(band_names)).sums)
-    describe = partial(_describe, segments, band_names, dtype, features)
+    batches = iter(sums)
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
-        described = ((batch, describe(batch)) for batch in sums)
-        first = next(described, (nothing, describe(nothing)))
-        columns = first[1]
+        first = next(batches, SegmentSums(order[0], RegionSums.empty(len(band_names))))
+        columns = segment_columns(first.sums, band_names, dtype, features)
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (count, len(columns.names)))
-            for batch, found in chain([first], described):
+            for batch in chain([first], batches):
+                found = segment_columns(batch.sums, band_names, dtype, features)
                 file.write(found.values.astype(np.float32).tobytes())
-                at = batch.ids.astype(np.int64) - 1
                 order.append(batch.ids)
-                scores.predicted_iou[at] = batch.sums.predicted_iou
-                scores.stability_score[at] = batch.sums.stability_score
-                scores.is_filled[at] = batch.sums.is_filled
+                at = batch.ids.astype(np.int64) - 1
+                for field in fields(attributes):
+                    getattr(attributes, field.name)[at] = getattr(batch.sums, field.name)
         about = {
             "kind": np.array(columns.kind),
             "features": np.array(columns.features),
             "names": np.array(columns.names),
             "rows": np.concatenate(order),
         }
-        arrays: dict[str, Any] = about | _arrays(segments) | _arrays(scores)
+        arrays: dict[str, Any] = about | _arrays(segments) | _arrays(attributes)
         np.savez(part, **arrays)
 
 
@@ -166,7 +172,7 @@ def open_table(folder: Path) -> SegmentTable:
     )
 
 
-def read_segments(folder: Path) -> tuple[Segments, Scores]:
+def read_segments(folder: Path) -> tuple[Segments, Attributes]:
     """Read the segments that `write_tables` wrote.
 
     Raises
@@ -175,18 +181,17 @@ def read_segments(folder: Path) -> tuple[Segments, Scores]:
         If they are absent or damaged.
     """
     known = [field.name for field in fields(Segments)]
-    scores = [field.name for field in fields(Scores)]
-    found = _read(folder, (*known, *scores, *map(_lengths, _OF_TILES)))
+    attributes = [field.name for field in fields(Attributes)]
+    found = _read(folder, (*known, *attributes, *map(_lengths, _OF_TILES)))
     plain = {name: found[name] for name in known if name not in (*_OF_TILES, "valid_pixels")}
     return (
         Segments(
             **plain,
             ids=_of_tiles(found, "ids"),
             ranks=_of_tiles(found, "ranks"),
-            tells=_of_tiles(found, "tells"),
             valid_pixels=int(found["valid_pixels"]),
         ),
-        Scores(**{name: found[name] for name in scores}),
+        Attributes(**{name: found[name] for name in attributes}),
     )
 
 
@@ -203,10 +208,11 @@ def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _arrays(value: Segments | Scores) -> dict[str, NDArray[Any]]:
+def _arrays(value: Segments | Attributes) -> dict[str, NDArray[Any]]:
     """Take a value apart into plain arrays; those of the tiles go end to end."""
     arrays: dict[str, NDArray[Any]] = {}
-    for field in fields(value):
+    # Of stitched segments only what makes them segments is kept.
+    for field in fields(Segments if isinstance(value, Segments) else value):
         found = getattr(value, field.name)
         if field.name in _OF_TILES:
             arrays[field.name] = np.concatenate(found)
@@ -231,21 +237,3 @@ def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
     descr = npy.dtype_to_descr(np.dtype(np.float32))
     header = {"descr": descr, "fortran_order": False, "shape": shape}
     npy.write_array_header_2_0(file, header)
-
-
-def _describe(
-    segments: Segments,
-    band_names: Sequence[str],
-    dtype: str,
-    features: Sequence[str],
-    batch: SegmentSums,
-) -> Columns:
-    at = batch.ids.astype(np.int64) - 1
-    described = Described(
-        area=segments.area[at],
-        band_means=segments.band_means[at],
-        band_stds=segments.band_stds[at],
-        moments=segments.moments[at],
-        sums=batch.sums,
-    )
-    return segment_columns(described, band_names, dtype, features)

@@ -15,7 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from alps_geo.features import RegionSums
+from alps_geo.features import Embeddings
 from alps_geo.files import write_bytes
 from alps_geo.fragments import Fragments, Objects, Outlines
 
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
     from alps_geo.grid import Tile
 
-Kind = TypeVar("Kind", bound=Outlines)
+Inner = TypeVar("Inner", bound=Objects | Embeddings)
 
-_NESTED: dict[str, type[Objects | RegionSums]] = {"objects": Objects, "sums": RegionSums}
+_NESTED: dict[str, type[Objects | Embeddings]] = {
+    "objects": Objects,
+    "embeddings": Embeddings,
+}
 """Fields of `Fragments` that have fields themselves."""
 
 ARRAYS = tuple(
@@ -121,21 +124,21 @@ class TileStore:
         """Whether a tile's fragments are stored, and undamaged."""
         return self._arrays(tile) is not None
 
-    def load(self, tile: Tile) -> Fragments | None:
-        """Return a tile's fragments, or None if they are absent or damaged."""
-        data = self._arrays(tile)
-        if data is None:
-            return None
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return _value(Fragments, arrays)
-
     def load_outlines(self, tile: Tile) -> Outlines | None:
         """Return where a tile's fragments lie, or None if they are absent or damaged."""
         data = self._arrays(tile)
         if data is None:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return _value(Outlines, arrays)
+            return _outlines(arrays)
+
+    def load_embeddings(self, tile: Tile) -> Embeddings | None:
+        """Return what describes a tile's pixels, or None if it is absent or damaged."""
+        data = self._arrays(tile)
+        if data is None:
+            return None
+        with np.load(BytesIO(data), allow_pickle=False) as arrays:
+            return _inner(Embeddings, "embeddings", arrays)
 
     def save(self, tile: Tile, fragments: Fragments) -> None:
         """Keep a tile's fragments.
@@ -147,7 +150,7 @@ class TileStore:
         """
         buffer = BytesIO()
         # As numpy's savez_compressed, but for the level of the compression: most of the data are
-        # sums of features, which its own level takes four times as long to make 2 % smaller.
+        # embeddings, which its own level takes longer to make hardly smaller.
         with ZipFile(buffer, "w", ZIP_DEFLATED, compresslevel=1) as archive:
             for name, array in _plain_arrays(fragments).items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -196,17 +199,19 @@ def _plain_arrays(fragments: Fragments) -> dict[str, Any]:
     return plain
 
 
-def _value(kind: type[Kind], arrays: Mapping[str, NDArray[Any]]) -> Kind:
-    """Put a value together from the arrays that `_names` names."""
-    values: dict[str, Any] = {}
-    for field in fields(kind):
-        if field.name in _NESTED:
-            inner = _NESTED[field.name]
-            parts = {part.name: arrays[f"{field.name}.{part.name}"] for part in fields(inner)}
-            values[field.name] = inner(**parts)
-        else:
-            values[field.name] = _plain(arrays[field.name])
-    return kind(**values)
+def _outlines(arrays: Mapping[str, NDArray[Any]]) -> Outlines:
+    """Put outlines together from the arrays of `ARRAYS`."""
+    plain = {
+        field.name: _plain(arrays[field.name])
+        for field in fields(Outlines)
+        if field.name not in _NESTED
+    }
+    return Outlines(objects=_inner(Objects, "objects", arrays), **plain)
+
+
+def _inner(kind: type[Inner], name: str, arrays: Mapping[str, NDArray[Any]]) -> Inner:
+    """Put together the value of a field that has fields itself."""
+    return kind(**{part.name: arrays[f"{name}.{part.name}"] for part in fields(kind)})
 
 
 def _plain(array: NDArray[Any]) -> Any:

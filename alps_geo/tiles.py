@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from alps_geo.descriptors import BandScale
     from alps_geo.events import Tally
+    from alps_geo.features import Embeddings
     from alps_geo.fragments import Fragments, Outlines
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.sam.model import Embedding
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 7
+TILE_STAGE_VERSION = 8
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 SCALE_SIDE = 1024
@@ -92,7 +93,6 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "max_mask_area": settings.mask_area_gate,
             "fill": settings.fill,
             "compare": settings.compare,
-            "context": "context" in settings.feature_names,
             "backbone": settings.backbone,
             "timm_checkpoint": file_identity(settings.timm_checkpoint),
         }
@@ -158,19 +158,31 @@ class StoredTiles:
 
     def outlines(self, job: Job) -> Callable[[Tile], Outlines]:
         """Give a function that loads outlines of a scene, and keeps about three rows of them."""
-        return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(partial(self._outlines, job))
 
-    def fragments(self, job: Job, tile: Tile) -> Fragments:
-        """Read the fragments of a tile."""
-        stored = job.store.load(tile)
-        if stored is not None:
-            return stored
+        def load(tile: Tile) -> Outlines:
+            # Those of a tile without fragments are there, and empty.
+            stored = job.store.load_outlines(tile)
+            return self._redo(job, tile) if stored is None else stored
+
+        return _kept_rows(job, load)
+
+    def embeddings(self, job: Job) -> Callable[[Tile], Embeddings]:
+        """Give a function that loads embeddings of a scene, and keeps about three rows of them."""
+
+        def load(tile: Tile) -> Embeddings:
+            stored = job.store.load_embeddings(tile)
+            return self._redo(job, tile).embeddings if stored is None else stored
+
+        return _kept_rows(job, load)
+
+    def _redo(self, job: Job, tile: Tile) -> Fragments:
         if job.store.has_failed(tile):
             return failed_fragments(tile, len(job.scene.band_names))
         return self._work.fragments(job, tile, _read_filled(job.scene, tile.window))
 
-    def _outlines(self, job: Job, tile: Tile) -> Outlines:
-        return job.store.load_outlines(tile) or self.fragments(job, tile)
+
+def _kept_rows(job: Job, load: Callable[[Tile], Value]) -> Callable[[Tile], Value]:
+    return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(load)
 
 
 @dataclass(frozen=True)
@@ -249,7 +261,6 @@ class _TileWork:
             job.scale,
             max_mask_area=self._settings.mask_area_gate,
             fill=self._settings.fill == "superpixels",
-            context="context" in self._settings.feature_names,
             dense=None if self.dense is None else self.dense.encode(pixels.image),
         )
 

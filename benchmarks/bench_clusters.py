@@ -30,8 +30,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from alps_geo.columns import Described, segment_columns
-from alps_geo.fragments import no_fragments
+from alps_geo.columns import segment_columns
+from alps_geo.features import RegionSums
 from alps_geo.kmeans import fit_clusters
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tables import open_table
@@ -129,10 +129,7 @@ def write_table(folder: Path, segments: int) -> None:
     """Write what `alps_geo.tables.open_table` reads, a few rows at a time."""
     rng = np.random.default_rng(0)
     features = LabelSettings().feature_names
-    none = no_fragments((0, 0), len(BANDS)).sums
-    empty = np.empty((0, len(BANDS)))
-    described = Described(np.empty(0, np.int64), empty, empty, np.empty((0, 5)), none)
-    columns = segment_columns(described, BANDS, "uint8", features)
+    columns = segment_columns(RegionSums.empty(len(BANDS)), BANDS, "uint8", features)
     values = np.lib.format.open_memmap(
         folder / "columns.npy", "w+", np.float32, (segments, len(columns.names))
     )

@@ -1,11 +1,28 @@
 """What several test files call."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from typer.testing import CliRunner
 
+from alps_geo.descriptors import BandScale
+from alps_geo.features import RegionSums
+from alps_geo.pooling import Source, sum_segments
 from alps_geo_cli.main import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rasterio.windows import Window
+
+    from alps_geo.fragments import Fragments
+    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.scene import TilePixels
+    from alps_geo.stitch import Stitched
 
 DATA = Path(__file__).parent / "data"
 
@@ -25,3 +42,25 @@ def alps_geo(*arguments: object) -> Outcome:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+def sums_by_id(
+    grid: TileGrid,
+    found: Stitched,
+    tiles: Mapping[Tile, Fragments],
+    read: Callable[[Window], TilePixels],
+    features: tuple[str, ...] = ("sam",),
+) -> RegionSums:
+    """What describes all segments, put in the order of their ids."""
+    bands = len(read(grid[0, 0].core).bands)
+    source = Source(
+        outlines=tiles.__getitem__,
+        embeddings=lambda tile: tiles[tile].embeddings,
+        read=read,
+        scale=BandScale(np.zeros(bands), np.ones(bands)),
+    )
+    batches = list(sum_segments(grid, found, source, features))
+    ids = np.concatenate([np.empty(0, int), *(batch.ids for batch in batches)])
+    np.testing.assert_array_equal(np.sort(ids), np.arange(1, len(found) + 1))
+    sums = [RegionSums.empty(bands), *(batch.sums for batch in batches)]
+    return RegionSums.concatenate(sums).take(np.argsort(ids))

@@ -25,6 +25,7 @@ LAYERS = [
     "fragments",
     "matching",
     "stitch",
+    "pooling",
     "tile_store",
     "store",
     "status",

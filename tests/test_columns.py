@@ -2,38 +2,37 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alps_geo.columns import Columns, Described, group_of, segment_columns
+from alps_geo.columns import Columns, group_of, segment_columns
 from alps_geo.features import RegionSums, moment_sums
 from alps_geo.settings import FEATURES
 
 
 def segments(
     band_means: NDArray[np.float64], masks: list[NDArray[np.bool_]] | None = None
-) -> Described:
+) -> RegionSums:
     """Segments of given band means and, if need be, shapes."""
     count = len(band_means)
     masks = masks or [np.ones((4, 4), bool)] * count
-    area = np.array([mask.sum() for mask in masks])
+    area = np.array([float(mask.sum()) for mask in masks])
     moments = np.concatenate([moment_sums(mask.astype(int), 1, (100, 200)) for mask in masks])
     weight = np.full(count, 2.0)
-    return Described(
-        sums=RegionSums(
-            weight=weight,
-            mask_weight=weight,
-            feature_sums=np.arange(count * 4.0).reshape(count, 4),
-            texture_sums=np.ones((count, 3)),
-            context_sums=np.tile(band_means, 2) * 2 * weight[:, None],
-            score_sums=np.ones((count, 2)),
-            dense_sums=np.full((count, 5), 4.0),
-        ),
+    each = area[:, None]
+    return RegionSums(
         area=area,
-        band_means=band_means,
-        band_stds=band_means / 10,
-        moments=moments / area[:, None],
+        mask_area=area,
+        score_sums=np.ones((count, 2)),
+        band_sums=band_means * each,
+        square_sums=band_means**2 * 1.01 * each,
+        moment_sums=moments,
+        texture_sums=np.ones((count, 3)),
+        context_sums=np.tile(band_means, 2) * 2 * each,
+        weight=weight,
+        feature_sums=np.arange(count * 4.0).reshape(count, 4),
+        dense_sums=np.full((count, 5), 4.0),
     )
 
 
-def columns(found: Described, bands: str, *features: str) -> Columns:
+def columns(found: RegionSums, bands: str, *features: str) -> Columns:
     return segment_columns(found, bands.split(), "uint8", features)
 
 
@@ -43,9 +42,8 @@ def test_every_feature_yields_its_own_groups() -> None:
     assert groups == ["sam", "mean", "index", "spread", "texture", "context", "shape", "timm"]
     assert found.values.shape == (1, len(found.names))
     assert np.isfinite(found.values).all()
-    assert found.select(["spread.nir", "context.red.16", "sam.3", "timm.4"]).tolist() == [
-        [0.4, 2.0, 1.5, 2.0]
-    ]
+    chosen = found.select(["spread.nir", "context.red.16", "sam.3", "timm.4"])
+    np.testing.assert_allclose(chosen, [[0.4, 2.0, 1.5, 2.0]])
 
 
 def test_indices_are_there_where_their_bands_are() -> None:

@@ -72,26 +72,46 @@ def test_sums_of_two_halves_are_the_sum_of_the_whole(labels: np.ndarray, cut: in
 
 
 def test_grouping_adds_rows_and_leaves_out_group_zero() -> None:
+    area = np.array([2.0, 3.0, 5.0, 7.0])
     sums = RegionSums(
-        weight=np.array([2.0, 3.0, 5.0, 7.0]),
-        mask_weight=np.array([0.0, 3.0, 5.0, 7.0]),
-        feature_sums=np.array([[2.0], [3.0], [5.0], [7.0]]),
+        area=area,
+        mask_area=np.array([0.0, 3.0, 5.0, 7.0]),
+        score_sums=np.array([[0.0, 0.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
+        band_sums=np.array([[2.0], [0.0], [5.0], [25.0]]),
+        square_sums=np.array([[2.0], [0.0], [5.0], [97.0]]),
+        moment_sums=np.zeros((4, 5)),
         texture_sums=np.array([[4.0], [0.0], [0.0], [5.0]]),
         context_sums=np.array([[4.0, 2.0], [0.0, 0.0], [5.0, 10.0], [14.0, 7.0]]),
-        score_sums=np.array([[0.0, 0.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
+        weight=area / 2,
+        feature_sums=area[:, None],
         dense_sums=np.zeros((4, 0)),
     )
     grouped = sums.grouped(np.array([2, 0, 1, 2]), 2)
-    np.testing.assert_array_equal(grouped.weight, [5, 9])
-    np.testing.assert_allclose(grouped.features, [[1.0], [1.0]])
-    np.testing.assert_allclose(grouped.mean_of(grouped.texture_sums), [[0.0], [1.0]])
-    np.testing.assert_allclose(grouped.mean_of(grouped.context_sums), [[1.0, 2.0], [2.0, 1.0]])
+    np.testing.assert_array_equal(grouped.area, [5, 9])
+    np.testing.assert_allclose(grouped.features, [[2.0], [2.0]])
+    np.testing.assert_allclose(grouped.texture, [[0.0], [1.0]])
+    np.testing.assert_allclose(grouped.context, [[1.0, 2.0], [2.0, 1.0]])
+    np.testing.assert_allclose(grouped.band_means, [[1.0], [3.0]])
+    np.testing.assert_allclose(grouped.band_stds, [[0.0], [np.sqrt(2)]])
     # The scores of a segment are those of the pixels that masks own.
     np.testing.assert_allclose(grouped.predicted_iou, [4 / 5, 6 / 7])
     np.testing.assert_allclose(grouped.stability_score, [1.0, 1.0])
     assert grouped.is_filled.tolist() == [False, False]
     assert sums.is_filled.tolist() == [True, False, False, False]
     assert np.isnan(sums.predicted_iou[0])
+
+
+def test_parts_of_a_tile_add_up_to_the_whole() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 6, (41, 27)).astype(np.int32)
+    weights, embedding = rng.random(labels.shape), rng.normal(size=(3, 6, 4))
+    whole = embedding_sums(labels, 5, embedding, (8.0, 8.0), weights)
+    parts = [
+        embedding_sums(labels[rows, cols], 5, embedding, (8.0, 8.0), weights, (rows, cols))
+        for rows in (slice(0, 13), slice(13, 41))
+        for cols in (slice(0, 20), slice(20, 27))
+    ]
+    np.testing.assert_allclose(sum(parts), whole)
 
 
 @given(LABELS, st.tuples(st.integers(0, 50_000), st.integers(0, 50_000)))

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -40,7 +38,6 @@ def cut(
     *,
     gate: float = 1.0,
     fill: bool,
-    context: bool = False,
 ) -> Fragments:
     """Cut the fragments of the first tile of a grid, by default of a grid of one tile."""
     height, width = pixels.valid.shape
@@ -53,18 +50,13 @@ def cut(
         band_scale(pixels),
         max_mask_area=gate,
         fill=fill,
-        context=context,
     )
 
 
-def test_the_bands_around_are_measured_where_they_are_asked_for(overlapping: TileMasks) -> None:
-    pixels = replace(pixels_of(np.ones((16, 16), bool)), bands=np.full((1, 16, 16), 7, np.float32))
-    without = cut(pixels, overlapping, fill=False).sums
-    asked = cut(pixels, overlapping, fill=False, context=True).sums
-    assert without.context_sums.shape == (3, 0)
-    # Around a pixel of an even scene lies what the pixel is, at each of two scales.
-    np.testing.assert_allclose(asked.mean_of(asked.context_sums), 7, rtol=1e-5)
-    np.testing.assert_array_equal(without.feature_sums, asked.feature_sums)
+def is_filled(fragments: Fragments) -> NDArray[np.bool_]:
+    """Whether each fragment is a superpixel, or a part of one."""
+    objects = fragments.objects
+    return np.append(True, objects.in_parts)[objects.of]
 
 
 def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: TileMasks) -> None:
@@ -76,7 +68,9 @@ def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: Tile
     assert fragments.labels[0, 0] == 3
     assert (fragments.labels[:, 15] == 0).all()
     assert fragments.size.tolist() == [84, 16, 140]
-    np.testing.assert_allclose(fragments.sums.predicted_iou, [0.9, 0.8, 0.95], rtol=1e-6)
+    assert fragments.valid_pixels == 240
+    scores = fragments.objects.scores[fragments.objects.of - 1]
+    np.testing.assert_allclose(scores[:, 0], [0.9, 0.8, 0.95], rtol=1e-6)
 
 
 def test_the_smaller_of_two_masks_is_the_one_with_fewer_valid_pixels() -> None:
@@ -116,8 +110,6 @@ def test_fragments_are_ranked_by_how_well_the_tile_knows_them() -> None:
     masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 1, 1), np.float32))
     fragments = cut(pixels_of(np.ones((16, 16), bool)), masks, grid, fill=False)
     assert fragments.rank.tolist() == [OWNED, CUT, CUT, OWNED]
-    assert fragments.sums.weight[0] == 16
-    assert fragments.sums.weight[1] == pytest.approx(4 * (8 + 4 / 2))
 
 
 def test_filling_leaves_no_valid_pixel_out_and_says_what_it_filled(
@@ -128,7 +120,7 @@ def test_filling_leaves_no_valid_pixel_out_and_says_what_it_filled(
     fragments = cut(pixels_of(valid), overlapping, gate=0.5, fill=True)
     np.testing.assert_array_equal(fragments.labels > 0, valid)
     assert fragments.size[:2].tolist() == [84, 16]
-    assert fragments.sums.is_filled.tolist() == [False, False] + [True] * (len(fragments.sums) - 2)
+    assert is_filled(fragments).tolist() == [False, False] + [True] * (len(fragments) - 2)
     assert fragments.size.sum() == valid.sum()
 
 
@@ -163,7 +155,7 @@ def test_large_uneven_masks_give_way_to_superpixels_and_even_ones_stay_whole() -
     assert np.unique(filled.labels[dense[2]]).tolist() == [2]
     lower = np.unique(filled.labels[dense[1]])
     assert len(lower) > 16
-    assert filled.sums.is_filled[lower - 1].all()
+    assert is_filled(filled)[lower - 1].all()
     # No fill lies on both sides of a mask's border, and next to none across two colours.
     assert not np.isin(filled.labels[~dense[1]], lower).any()
     sign = np.sign(pixels.bands)
@@ -199,8 +191,8 @@ def test_masks_that_the_window_cuts_off_lie_in_parts_but_not_at_the_edge_of_the_
     assert fragments.objects.in_parts.tolist() == [False, True, True]
     for number in (1, 2):
         parts = np.unique(fragments.labels[dense[number]])
-        assert fragments.sums.is_filled[parts - 1].all()
+        assert is_filled(fragments)[parts - 1].all()
         assert not np.isin(fragments.labels[~dense[number]], parts).any()
         assert (fragments.objects.of[parts - 1] == number + 1).all()
     assert fragments.objects.edges[1:].tolist() == [[False, False, False, True]] * 2
-    assert (fragments.rank < CUT).sum() == fragments.sums.is_filled.sum()
+    assert (fragments.rank < CUT).sum() == is_filled(fragments).sum()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import sums_by_id
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -13,7 +14,7 @@ from alps_geo.matching import match_labels
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.settings import LabelSettings
-from alps_geo.stitch import paint, stitch, sum_segments
+from alps_geo.stitch import paint, stitch
 
 GRID = TileGrid(64, 352, 96, 32)
 RIVER = np.zeros((64, 352), dtype=bool)
@@ -58,13 +59,11 @@ def segments_of(
     def read(window: Window) -> TilePixels:
         return pixels_of(bands[:, *window.toslices()])
 
-    found = stitch(GRID, tiles.__getitem__, read, keep_specks=True)
+    found = stitch(GRID, tiles.__getitem__, keep_specks=True)
     ids = np.zeros(RIVER.shape, dtype=np.uint32)
     for window, block in paint(GRID, found, tiles.__getitem__):
         ids[window.toslices()] = block
-    batches = list(sum_segments(GRID, found, tiles.__getitem__))
-    order = np.argsort(np.concatenate([batch.ids for batch in batches]))
-    return ids, RegionSums.concatenate([batch.sums for batch in batches]).take(order)
+    return ids, sums_by_id(GRID, found, tiles, read)
 
 
 def test_a_river_longer_than_many_tiles_is_one_segment_of_sam() -> None:
@@ -99,7 +98,7 @@ def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
             max_mask_area=LabelSettings().mask_area_gate,
             fill=True,
         )
-    found = stitch(grid, tiles.__getitem__, lambda w: pixels_of(bands[:, *w.toslices()]))
+    found = stitch(grid, tiles.__getitem__)
     assert found.area.max() == lake.sum()
 
 
@@ -144,5 +143,5 @@ def test_masks_that_agree_in_the_overlap_and_look_unlike_beyond_it_stay_apart() 
             max_mask_area=1.0,
             fill=False,
         )
-    found = stitch(grid, tiles.__getitem__, lambda w: pixels_of(bands[:, *w.toslices()]))
+    found = stitch(grid, tiles.__getitem__)
     assert len(found) == 2

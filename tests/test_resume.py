@@ -18,8 +18,15 @@ import rasterio
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
 
-from alps_geo import sam
+from alps_geo import sam, tiles
+from alps_geo.events import Tally
+from alps_geo.fragments import no_fragments
+from alps_geo.grid import TileGrid
+from alps_geo.scene import open_scene
+from alps_geo.settings import LabelSettings
 from alps_geo.store import Plan, RunFolder
+from alps_geo.tile_store import TileStore
+from alps_geo.tiles import Job, StoredTiles
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal")
 
@@ -203,18 +210,34 @@ def test_damaged_tiles_are_noticed_and_redone(
     assert_same(out, undisturbed)
 
 
-def test_other_clusters_need_no_sam(
-    scene: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("features", ["sam+spectral+texture", "spectral+context"])
+def test_other_clusters_and_features_need_no_sam(
+    scene: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out)
     before = times(tile_files(out))
     monkeypatch.setattr(sam, "load_model", lambda *_: pytest.fail("SAM is loaded"), raising=False)
-    other = ("label", scene, "--out", out, *QUICK, "--seed", "1", "--clusters", "4")
+    chosen = ("--seed", "1", "--clusters", "4", "--features", features)
+    other = ("label", scene, "--out", out, *QUICK, *chosen)
     assert alps_geo(*other).exit_code == 1
     assert alps_geo(*other, "--overwrite").exit_code == 0
     assert times(tile_files(out)) == before
     assert len(json.loads((out / "run.json").read_text())["clusters"]) == 4
+
+
+def test_a_tile_without_fragments_is_not_worked_on_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = open_scene(str(NEON))
+    grid = TileGrid(*scene.shape, 256, 32)
+    job = Job("neon", scene, grid, TileStore(tmp_path, "key"))
+    first = grid[0, 0]
+    job.store.save(first, no_fragments((256, 256), len(scene.band_names)))
+    monkeypatch.setattr(tiles, "_read_filled", lambda *_: pytest.fail("worked on again"))
+    stored = StoredTiles([job], LabelSettings(), Tally(1, lambda _: None))
+    assert len(stored.outlines(job)(first)) == 0
+    assert stored.embeddings(job)(first).sam.size == 0
 
 
 def test_force_does_everything_again(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from helpers import sums_by_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -9,12 +10,11 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from alps_geo.descriptors import band_scale
-from alps_geo.features import RegionSums
 from alps_geo.fragments import Fragments, cut_fragments, no_fragments
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.stitch import Segments, paint, stitch, sum_segments
+from alps_geo.stitch import Segments, Stitched, paint, stitch
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
@@ -50,11 +50,9 @@ def read_coordinates(window: Window) -> TilePixels:
 
 def assembled(
     grid: TileGrid, scene: NDArray[np.int32], min_area: int = 1, *, keep_specks: bool = False
-) -> tuple[NDArray[np.uint32], Segments]:
+) -> tuple[NDArray[np.uint32], Stitched]:
     tiles = {tile: planted(scene, grid, tile) for tile in grid}
-    found = stitch(
-        grid, tiles.__getitem__, read_coordinates, min_area=min_area, keep_specks=keep_specks
-    )
+    found = stitch(grid, tiles.__getitem__, min_area=min_area, keep_specks=keep_specks)
     return painted(grid, found, tiles), found
 
 
@@ -64,15 +62,6 @@ def painted(grid: TileGrid, found: Segments, tiles: dict[Tile, Fragments]) -> ND
     for window, block in paint(grid, found, tiles.__getitem__):
         result[window.toslices()] += block
     return result
-
-
-def sums_by_id(grid: TileGrid, found: Segments, tiles: dict[Tile, Fragments]) -> RegionSums:
-    """What the tiles know of all segments, put in the order of their ids."""
-    batches = list(sum_segments(grid, found, tiles.__getitem__))
-    ids = np.concatenate([np.empty(0, int), *(batch.ids for batch in batches)])
-    np.testing.assert_array_equal(np.sort(ids), np.arange(1, len(found) + 1))
-    nothing = tiles[grid[0, 0]].sums.take(np.empty(0, int))
-    return RegionSums.concatenate([nothing, *(b.sums for b in batches)]).take(np.argsort(ids))
 
 
 @st.composite
@@ -99,17 +88,19 @@ def test_planted_segments_come_back_whatever_the_grid(
     assert found.valid_pixels == scene.size
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
+    tiles = {tile: planted(scene, grid, tile) for tile in grid}
+    sums = sums_by_id(grid, found, tiles, read_coordinates)
+    np.testing.assert_array_equal(sums.area, found.area)
     # The weights of all tiles add up to 1 for each pixel, so the sums are those of the whole.
-    sums = sums_by_id(grid, found, {tile: planted(scene, grid, tile) for tile in grid})
     np.testing.assert_allclose(sums.weight, found.area)
     np.testing.assert_allclose(sums.features, 0.5)
     np.testing.assert_allclose(sums.predicted_iou, 0.9, rtol=1e-6)
     for axis, coordinates in enumerate(np.indices(scene.shape)):
         expected = ndimage.mean(coordinates, result, ids) if len(ids) else []
-        np.testing.assert_allclose(found.band_means[:, axis], expected)
-        np.testing.assert_allclose(found.moments[:, axis], expected)
+        np.testing.assert_allclose(sums.band_means[:, axis], expected)
+        np.testing.assert_allclose(sums.moments[:, axis], expected)
         spread = [np.std(coordinates, where=result == i) for i in ids]
-        np.testing.assert_allclose(found.band_stds[:, axis], spread, atol=1e-5)
+        np.testing.assert_allclose(sums.band_stds[:, axis], spread, atol=1e-5)
 
 
 def relabel_by_pairs(scene: NDArray[np.int32], result: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -136,7 +127,7 @@ def test_small_segments_are_dropped_and_ids_stay_without_gaps() -> None:
     scene[0, :2] = 1
     scene[5:15, 5:15] = 2
     grid = TileGrid(20, 20, 10, 4)
-    found = stitch(grid, lambda tile: planted(scene, grid, tile), read_coordinates, min_area=3)
+    found = stitch(grid, lambda tile: planted(scene, grid, tile), min_area=3)
     assert found.area.tolist() == [100]
 
 
@@ -163,7 +154,9 @@ def test_specks_join_a_neighbour_and_every_pixel_keeps_a_segment(
     np.testing.assert_array_equal(found.area, np.bincount(result.ravel())[1:])
     rows = np.indices(scene.shape)[0].ravel()
     mean_rows = np.bincount(result.ravel(), rows)[1:] / found.area
-    np.testing.assert_allclose(found.band_means[:, 0], mean_rows)
+    tiles = {tile: planted(scene, grid, tile) for tile in grid}
+    sums = sums_by_id(grid, found, tiles, read_coordinates)
+    np.testing.assert_allclose(sums.band_means[:, 0], mean_rows)
     # What was whole stays whole, whatever joined it.
     pairs = np.unique(np.stack([scene.ravel(), result.ravel()]), axis=1)
     if len(grid) == 1:
@@ -184,7 +177,8 @@ def test_a_speck_joins_across_the_border_of_tiles() -> None:
     scene = np.repeat([[1] * 9 + [2] * 2 + [3] + [4] * 12], 4, axis=0).astype(np.int32)
     result, found = assembled(grid, scene, 5, keep_specks=True)
     assert result[0].tolist() == [1] * 9 + [2] * 2 + [3] * 13
-    sums = sums_by_id(grid, found, {tile: planted(scene, grid, tile) for tile in grid})
+    tiles = {tile: planted(scene, grid, tile) for tile in grid}
+    sums = sums_by_id(grid, found, tiles, read_coordinates)
     assert found.area.tolist() == [36, 8, 52]
     np.testing.assert_allclose(sums.weight, [36, 8, 52])
 
@@ -198,9 +192,8 @@ def test_a_speck_that_touches_nothing_stays() -> None:
 
 def test_a_scene_without_masks_has_no_segments() -> None:
     grid = TileGrid(8, 8, 8, 2)
-    found = stitch(grid, lambda _: no_fragments((8, 8), 2), read_coordinates)
+    found = stitch(grid, lambda _: no_fragments((8, 8), 2))
     assert len(found) == 0
-    assert found.band_means.shape == (0, 2)
 
 
 def test_an_object_that_one_tile_cuts_off_is_taken_from_the_tile_that_sees_it_whole() -> None:
@@ -212,7 +205,7 @@ def test_an_object_that_one_tile_cuts_off_is_taken_from_the_tile_that_sees_it_wh
     wrong = scene.copy()
     wrong[:, 10:16] = 2
     tiles = {left: planted(wrong, grid, left), right: planted(scene, grid, right)}
-    found = stitch(grid, tiles.__getitem__, read_coordinates)
+    found = stitch(grid, tiles.__getitem__)
     result = painted(grid, found, tiles)
     assert len(np.unique(result[4:12, 13:20])) == 1
     assert result[8, 13] != result[0, 13]
@@ -229,7 +222,7 @@ def test_every_pixel_is_counted_once_when_tiles_disagree(
         tile: planted(np.where(rng.random(scene.shape) < 0.1, 3, scene), grid, tile)
         for tile in grid
     }
-    found = stitch(grid, tiles.__getitem__, read_coordinates, min_area=4)
+    found = stitch(grid, tiles.__getitem__, min_area=4)
     result = painted(grid, found, tiles)
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
@@ -255,10 +248,10 @@ class Pair:
             tiles[tile] = cut_fragments(
                 self.grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1.0, fill=True
             )
-        found = stitch(self.grid, tiles.__getitem__, read_coordinates, keep_specks=True)
+        found = stitch(self.grid, tiles.__getitem__, keep_specks=True)
         ids = painted(self.grid, found, tiles)
         assert (ids > 0).all()
-        return np.asarray(~sums_by_id(self.grid, found, tiles).is_filled[ids - 1])
+        return np.asarray(~sums_by_id(self.grid, found, tiles, read_coordinates).is_filled[ids - 1])
 
 
 def seen(*boxes: tuple[int, int, int, int]) -> NDArray[np.bool_]:

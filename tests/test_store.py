@@ -7,24 +7,15 @@ import numpy as np
 import pytest
 
 from alps_geo.errors import RunError
-from alps_geo.features import RegionSums
+from alps_geo.features import Embeddings
 from alps_geo.fragments import Fragments, Objects
 from alps_geo.grid import TileGrid
 from alps_geo.store import Plan, PlannedScene, RunFolder
-from alps_geo.tile_store import FailedTile, TileStore, _plain_arrays, _value, fingerprint
+from alps_geo.tile_store import FailedTile, TileStore, _plain_arrays, fingerprint
 
 FIRST, SECOND = TileGrid(8, 14, 8, 2)
 FRAGMENTS = Fragments(
     np.arange(64, dtype=np.int32).reshape(8, 8) % 3,
-    sums=RegionSums(
-        weight=np.array([21.0, 21.0]),
-        mask_weight=np.array([21.0, 0.0]),
-        feature_sums=np.ones((2, 256)),
-        texture_sums=np.full((2, 3), 0.25),
-        context_sums=np.full((2, 8), -1.5),
-        score_sums=np.array([[1.0, 2], [0, 0]]),
-        dense_sums=np.ones((2, 5)),
-    ),
     size=np.array([21, 21]),
     rank=np.array([1, 3], dtype=np.uint8),
     owner=np.array([-1, 1], dtype=np.int32),
@@ -36,6 +27,8 @@ FRAGMENTS = Fragments(
         sums=np.arange(5.0)[None],
         scores=np.array([[0.5, 0.25]]),
     ),
+    valid_pixels=42,
+    embeddings=Embeddings(np.ones((256, 4, 4), np.float16), np.ones((5, 2, 2), np.float32)),
 )
 PLAN = Plan("one", (PlannedScene("scene", "scene.tif", "scene.key", 2),), ("scene/labels.tif",))
 OTHER = Plan("two", (PlannedScene("other", "other.tif", "other.key", 2),), ("other/labels.tif",))
@@ -63,33 +56,28 @@ def finish(folder: RunFolder, plan: Plan, record: str = "{}") -> None:
 
 def test_a_tile_comes_back_as_it_was(tmp_path: Path) -> None:
     store, _ = stored(RunFolder(tmp_path))
-    back = store.load(FIRST)
-    assert back is not None
-    assert back.failed is False
+    outlines, embeddings = store.load_outlines(FIRST), store.load_embeddings(FIRST)
+    assert outlines is not None
+    assert embeddings is not None
+    assert outlines.failed is False
     assert store.holds(FIRST)
     expected = _plain_arrays(FRAGMENTS)
-    found = _plain_arrays(back)
+    found = _plain_arrays(Fragments(**vars(outlines), embeddings=embeddings))
     assert expected.keys() == found.keys()
     for name, array in expected.items():
         assert found[name].dtype == array.dtype
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_every_field_of_fragments_survives() -> None:
-    back = _value(Fragments, _plain_arrays(FRAGMENTS))
-    assert isinstance(back.sums, RegionSums)
-    assert back.failed is False
-
-
 def test_a_tile_of_other_settings_or_none_is_absent(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert folder.tile_store("scene", "key").load(FIRST) is None
+    assert folder.tile_store("scene", "key").load_outlines(FIRST) is None
     store, path = stored(folder)
-    assert store.load(SECOND) is None
-    assert folder.tile_store("scene", "another key").load(FIRST) is None
-    assert folder.tile_store("another scene", "key").load(FIRST) is None
+    assert store.load_outlines(SECOND) is None
+    assert folder.tile_store("scene", "another key").load_outlines(FIRST) is None
+    assert folder.tile_store("another scene", "key").load_outlines(FIRST) is None
     path.rename(path.with_name("0000_0001.npz"))
-    assert store.load(SECOND) is None
+    assert store.load_outlines(SECOND) is None
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.9])
@@ -97,7 +85,7 @@ def test_a_truncated_tile_is_absent(tmp_path: Path, keep: float) -> None:
     store, path = stored(RunFolder(tmp_path))
     data = path.read_bytes()
     path.write_bytes(data[: int(keep if keep > 1 else keep * len(data))])
-    assert store.load(FIRST) is None
+    assert store.load_outlines(FIRST) is None
     assert not store.holds(FIRST)
 
 
@@ -107,7 +95,7 @@ def test_a_tile_with_a_flipped_bit_is_absent(tmp_path: Path, share: float) -> No
     data = bytearray(path.read_bytes())
     data[int(share * len(data))] ^= 1
     path.write_bytes(bytes(data))
-    assert store.load(FIRST) is None
+    assert store.load_outlines(FIRST) is None
     assert not store.holds(FIRST)
 
 

@@ -6,37 +6,39 @@ import pytest
 from alps_geo.columns import Columns
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
-from alps_geo.stitch import Segments, SegmentSums
+from alps_geo.pooling import SegmentSums
+from alps_geo.stitch import Segments
 from alps_geo.tables import open_table, read_segments, write_tables
 
 FEATURES = ("sam", "spectral", "texture")
 SEGMENTS = Segments(
     area=np.array([4, 6, 8]),
-    band_means=np.array([[10.0, 20, 30, 40], [1, 2, 3, 4], [9, 9, 9, 9]]),
-    band_stds=np.ones((3, 4)),
-    moments=np.ones((3, 5)),
-    part_sums=np.zeros((3, 3)),
     ids=(np.array([0, 2, 3], np.uint32), np.array([0], np.uint32), np.array([0, 1], np.uint32)),
     ranks=(np.array([4, 3], np.uint8), np.array([], np.uint8), np.array([0], np.uint8)),
-    tells=(np.array([True, False]), np.array([], np.bool_), np.array([True])),
     valid_pixels=20,
 )
+BAND_MEANS = np.array([[10.0, 20, 30, 40], [1, 2, 3, 4], [9, 9, 9, 9]])
 
 
 def sums(*segments: int) -> SegmentSums:
     """Sums whose feature is the segment's id; segment 2 has no mask."""
     ids = np.array(segments, np.uint32)
-    weight = np.full(len(ids), 2.0)
-    by_mask = np.where(ids == 2, 0.0, weight)
+    area = SEGMENTS.area[ids - 1].astype(np.float64)
+    by_mask = np.where(ids == 2, 0.0, area)
+    means = BAND_MEANS[ids - 1]
     return SegmentSums(
         ids,
         RegionSums(
-            weight=weight,
-            mask_weight=by_mask,
-            feature_sums=np.repeat(weight * ids.astype(np.float64), 256).reshape(-1, 256),
+            area=area,
+            mask_area=by_mask,
+            score_sums=np.stack([0.5 * by_mask, 0.25 * by_mask], axis=1),
+            band_sums=means * area[:, None],
+            square_sums=means**2 * area[:, None],
+            moment_sums=np.ones((len(ids), 5)),
             texture_sums=np.ones((len(ids), 3)),
             context_sums=np.ones((len(ids), 8)),
-            score_sums=np.stack([0.5 * by_mask, 0.25 * by_mask], axis=1),
+            weight=area,
+            feature_sums=np.repeat(area * ids.astype(np.float64), 256).reshape(-1, 256),
             dense_sums=np.ones((len(ids), 2)),
         ),
     )
@@ -68,28 +70,22 @@ def test_columns_come_back_row_by_row(tmp_path: Path) -> None:
 
 def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
     written(tmp_path)
-    segments, scores = read_segments(tmp_path)
+    segments, attributes = read_segments(tmp_path)
     np.testing.assert_array_equal(segments.area, SEGMENTS.area)
-    np.testing.assert_array_equal(segments.band_means, SEGMENTS.band_means)
+    np.testing.assert_allclose(attributes.band_means, BAND_MEANS)
     assert segments.valid_pixels == 20
     assert [table.tolist() for table in segments.ids] == [[0, 2, 3], [0], [0, 1]]
     assert [ranks.tolist() for ranks in segments.ranks] == [[4, 3], [], [0]]
-    assert [tells.tolist() for tells in segments.tells] == [[True, False], [], [True]]
-    np.testing.assert_array_equal(scores.predicted_iou, [0.5, np.nan, 0.5])
-    np.testing.assert_array_equal(scores.stability_score, [0.25, np.nan, 0.25])
-    assert scores.is_filled.tolist() == [False, True, False]
+    np.testing.assert_array_equal(attributes.predicted_iou, [0.5, np.nan, 0.5])
+    np.testing.assert_array_equal(attributes.stability_score, [0.25, np.nan, 0.25])
+    assert attributes.is_filled.tolist() == [False, True, False]
 
 
 def test_a_scene_without_segments_has_empty_tables(tmp_path: Path) -> None:
     none = Segments(
         area=np.empty(0, np.int64),
-        band_means=np.empty((0, 4)),
-        band_stds=np.empty((0, 4)),
-        moments=np.empty((0, 5)),
-        part_sums=np.empty((0, 3)),
         ids=(np.zeros(1, np.uint32),),
         ranks=(np.zeros(0, np.uint8),),
-        tells=(np.zeros(0, np.bool_),),
         valid_pixels=0,
     )
     write_tables(tmp_path, none, [], list("rgbn"), "uint8", FEATURES)

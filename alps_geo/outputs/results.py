@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
-    from alps_geo.tables import Scores
+    from alps_geo.tables import Attributes
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
@@ -83,7 +83,7 @@ def write_results(
     scene: Scene,
     blocks: Iterable[tuple[Window, NDArray[np.uint32]]],
     segments: Segments,
-    scores: Scores,
+    attributes: Attributes,
     assigned: Assigned,
     model: ClusterModel,
     *,
@@ -102,9 +102,9 @@ def write_results(
     blocks : iterable of (window, ids)
         The segment ids of the scene, piece by piece.
     segments : Segments
-        What is known of them.
-    scores : Scores
-        What SAM says of them.
+        Those that there are.
+    attributes : Attributes
+        What users are told of them.
     assigned : Assigned
         Their clusters, by segment id.
     model : ClusterModel
@@ -130,7 +130,7 @@ def write_results(
         description="segment id",
     )
     _write_labels(folder, assigned, model)
-    ground = _write_polygons(folder, scene, segments, scores, assigned, model, simplify_by)
+    ground = _write_polygons(folder, scene, segments, attributes, assigned, model, simplify_by)
     pixels = read_overview(scene, PREVIEW_SIZE)
     write_picture(tables / PICTURE, pixels.image, pixels.valid)
     _write_preview(folder, tables, model, scene.name)
@@ -262,7 +262,7 @@ def _write_polygons(
     folder: Path,
     scene: Scene,
     segments: Segments,
-    scores: Scores,
+    attributes: Attributes,
     assigned: Assigned,
     model: ClusterModel,
     simplify_by: float,
@@ -284,7 +284,7 @@ def _write_polygons(
             measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
             rows = polygons.segment_id - 1
             measures = replace(measures, area=area[rows])
-            yield _attributes(scene, segments, scores, assigned, polygons, measures, names)
+            yield _attributes(scene, attributes, assigned, polygons, measures, names)
 
     write_segments_gpkg(
         folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette, names=names
@@ -325,8 +325,7 @@ def _pixel_area(raster: Scene | DatasetReader) -> float:
 
 def _attributes(
     scene: Scene,
-    segments: Segments,
-    scores: Scores,
+    attributes: Attributes,
     assigned: Assigned,
     polygons: Polygons,
     measures: Measures,
@@ -336,7 +335,7 @@ def _attributes(
     # Without a CRS there is no ground to measure: names say that these are pixels.
     names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
     bands = {
-        f"mean_{name}": segments.band_means[rows, i] for i, name in enumerate(scene.band_names)
+        f"mean_{name}": attributes.band_means[rows, i] for i, name in enumerate(scene.band_names)
     }
     cluster = assigned.cluster[rows]
     return gpd.GeoDataFrame(
@@ -345,11 +344,11 @@ def _attributes(
             "cluster": cluster,
             "cluster_name": [cluster_names.get(each, "") for each in cluster.tolist()],
             "confidence": assigned.confidence[rows],
-            "source": np.where(scores.is_filled[rows], "fill", "sam"),
+            "source": np.where(attributes.is_filled[rows], "fill", "sam"),
             names[0]: measures.area,
             names[1]: measures.perimeter,
-            "predicted_iou": scores.predicted_iou[rows],
-            "stability_score": scores.stability_score[rows],
+            "predicted_iou": attributes.predicted_iou[rows],
+            "stability_score": attributes.stability_score[rows],
             **bands,
         },
         geometry=polygons.geometry,
