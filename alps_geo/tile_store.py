@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -20,7 +21,7 @@ from alps_geo.files import write_bytes
 from alps_geo.fragments import Fragments, Objects, Outlines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from alps_geo.grid import Tile
 
 Inner = TypeVar("Inner", bound=Objects | Embeddings)
+Part = TypeVar("Part")
 
 _NESTED: dict[str, type[Objects | Embeddings]] = {
     "objects": Objects,
@@ -126,19 +128,11 @@ class TileStore:
 
     def load_outlines(self, tile: Tile) -> Outlines | None:
         """Return where a tile's fragments lie, or None if they are absent or damaged."""
-        data = self._arrays(tile)
-        if data is None:
-            return None
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return _outlines(arrays)
+        return self._load(tile, _outlines)
 
     def load_embeddings(self, tile: Tile) -> Embeddings | None:
         """Return what describes a tile's pixels, or None if it is absent or damaged."""
-        data = self._arrays(tile)
-        if data is None:
-            return None
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return _inner(Embeddings, "embeddings", arrays)
+        return self._load(tile, partial(_inner, Embeddings, "embeddings"))
 
     def save(self, tile: Tile, fragments: Fragments) -> None:
         """Keep a tile's fragments.
@@ -171,6 +165,14 @@ class TileStore:
     def has_failed(self, tile: Tile) -> bool:
         """Whether a failure of the tile was noted."""
         return self._path(tile, "json").exists()
+
+    def _load(self, tile: Tile, build: Callable[[Mapping[str, NDArray[Any]]], Part]) -> Part | None:
+        """Build a part of what is stored of a tile from its arrays, reading no others."""
+        data = self._arrays(tile)
+        if data is None:
+            return None
+        with np.load(BytesIO(data), allow_pickle=False) as arrays:
+            return build(arrays)
 
     def _arrays(self, tile: Tile) -> bytes | None:
         try:
