@@ -742,6 +742,45 @@ def test_file_truncated_to_its_header_is_refused(tmp_path: Path) -> None:
         open_scene(truncated(tmp_path / "a.tif", 0.01))
 
 
+def with_a_bad_block(path: Path, row: int, col: int) -> str:
+    """Overwrite what a tiled, compressed raster holds of one block."""
+    with rasterio.open(path) as raster:
+        start, size = (
+            int(raster.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1))
+            for what in ("OFFSET", "SIZE")
+        )
+    content = bytearray(path.read_bytes())
+    content[start : start + size] = b"\xff" * size
+    path.write_bytes(content)
+    return str(path)
+
+
+BLOCKS: dict[str, Any] = dict(tiled=True, blockxsize=128, blockysize=128, compress="deflate")
+
+
+def test_a_bad_block_leaves_data_with_a_false_alpha_tag_data(tmp_path: Path) -> None:
+    with rasterio.open(DATA / "naip_md_1m.tif") as naip:
+        tags, pixels = naip.colorinterp, naip.read(window=Window(300, 300, 300, 280))
+    path = Path(write(tmp_path / "a.tif", pixels, tags=tags, **BLOCKS))
+    scene = open_scene(with_a_bad_block(path, 2, 2))
+    assert scene.data_bands == (1, 2, 3, 4)
+    note_about(scene, "damaged")
+    valid = read_overview(scene, 300).valid
+    assert valid[: 256 - 280 // 64].all()
+    assert not valid[256:, 256:].any()
+
+
+def test_one_bad_block_costs_no_more_of_the_overview_than_itself(tmp_path: Path) -> None:
+    """The scene is one row of blocks, so that every strip of rows has the bad one in it."""
+    path = Path(write(tmp_path / "a.tif", noise(3, 120, 700), **BLOCKS))
+    scene = open_scene(with_a_bad_block(path, 0, 3))
+    note_about(scene, "damaged")
+    valid = read_overview(scene, 700).valid
+    assert not valid[:, 3 * 128 : 4 * 128].any()
+    assert valid[:, : 3 * 128 - 700 // 64].all()
+    assert valid[:, 4 * 128 + 700 // 64 :].all()
+
+
 def test_gdal_keeps_quiet(tmp_path: Path) -> None:
     """Outside pytest, with its own logging: nothing on stderr about bad or unplaced rasters."""
     bad = truncated(tmp_path / "a.tif", 0.6)

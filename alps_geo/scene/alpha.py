@@ -78,22 +78,29 @@ def _largest(dtype: np.dtype[Any]) -> float:
     return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
-def alpha_windows(height: int, width: int) -> Iterator[tuple[Window, tuple[slice, slice]]]:
-    """Windows to judge a band by, each with its core.
+def alpha_cores(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns to judge a band by.
 
     They are spread evenly, and cover all of scenes up to 4096 pixels: decimation would miss small
     areas of data, and reading all of a huge scene would take minutes.
     """
     for rows, cols in product(_spread(height), _spread(width)):
-        outer = [
-            (max(0, start - _SOFT_EDGE), min(length, stop + _SOFT_EDGE))
-            for (start, stop), length in ((rows, height), (cols, width))
-        ]
-        core = tuple(
-            slice(start - first, stop - first)
-            for (start, stop), (first, _) in zip((rows, cols), outer, strict=True)
-        )
-        yield Window.from_slices(*outer), (core[0], core[1])
+        yield slice(*rows), slice(*cols)
+
+
+def with_edge(
+    rows: slice, cols: slice, height: int, width: int
+) -> tuple[Window, tuple[slice, slice]]:
+    """Window that holds a core and its neighbours, inside a scene, and the core inside of it."""
+    outer = [
+        (max(0, core.start - _SOFT_EDGE), min(length, core.stop + _SOFT_EDGE))
+        for core, length in ((rows, height), (cols, width))
+    ]
+    inner = [
+        slice(core.start - first, core.stop - first)
+        for core, (first, _) in zip((rows, cols), outer, strict=True)
+    ]
+    return Window.from_slices(*outer), (inner[0], inner[1])
 
 
 def _spread(length: int) -> list[tuple[int, int]]:

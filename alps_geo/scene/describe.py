@@ -85,10 +85,12 @@ def _describe(
     stretch: tuple[float, float] | None,
 ) -> Scene:
     notes = [*placement_notes(dataset)]
-    alpha = true_alpha(dataset, path, bands or ())
-    palette = palette_of(dataset, alpha, nodata) if bands is None else None
+    # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
+    tags = dataset.colorinterp
+    alpha = true_alpha(dataset, path, tags, bands or ())
+    palette = palette_of(dataset, tags, alpha, nodata) if bands is None else None
     if palette is None:
-        choice = choose_bands(path, dataset.colorinterp, dataset.descriptions, alpha, bands)
+        choice = choose_bands(path, tags, dataset.descriptions, alpha, bands)
         values = nodata_values(dataset, path, choice.data, nodata)
         notes += [] if nodata is not None else nodata_notes(dataset, choice.data, values)
     else:

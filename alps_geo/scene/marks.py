@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
 from alps_geo.errors import SceneError
-from alps_geo.scene.alpha import AlphaSample, alpha_windows, is_true_alpha
-from alps_geo.scene.raster import Palette, read_window
+from alps_geo.scene.alpha import AlphaSample, alpha_cores, is_true_alpha, with_edge
+from alps_geo.scene.raster import Palette, read_window, readable_pieces
 from alps_geo.scene.validity import can_hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rasterio.io import DatasetReader
 
 
-def true_alpha(dataset: DatasetReader, path: str, chosen: tuple[int, ...]) -> tuple[int, ...]:
+def true_alpha(
+    dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], chosen: tuple[int, ...]
+) -> tuple[int, ...]:
     """Bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM."""
     tagged = [
         band
-        for band, tag in enumerate(dataset.colorinterp, start=1)
+        for band, tag in enumerate(tags, start=1)
         if tag is ColorInterp.alpha and band not in chosen
     ]
     return tuple(band for band in tagged if is_true_alpha(_alpha_samples(dataset, path, band)))
 
 
 def _alpha_samples(dataset: DatasetReader, path: str, band: int) -> Iterator[AlphaSample]:
-    for window, core in alpha_windows(dataset.height, dataset.width):
-        try:
-            pixels = read_window(dataset, path, [band], window)[0]
-        except SceneError:
-            continue  # the survey of the whole scene reports damage
-        yield AlphaSample(pixels, core)
+    def read(rows: slice, cols: slice) -> AlphaSample:
+        window, core = with_edge(rows, cols, dataset.height, dataset.width)
+        return AlphaSample(read_window(dataset, path, [band], window)[0], core)
+
+    for rows, cols in alpha_cores(dataset.height, dataset.width):
+        with suppress(SceneError):  # the survey of the whole scene reports damage
+            for _, _, sample in readable_pieces(read, rows, cols):
+                yield sample
 
 
 def mask_bands(dataset: DatasetReader, alpha: tuple[int, ...]) -> tuple[int, ...]:
@@ -51,11 +56,14 @@ def mask_bands(dataset: DatasetReader, alpha: tuple[int, ...]) -> tuple[int, ...
 
 
 def palette_of(
-    dataset: DatasetReader, alpha: tuple[int, ...], nodata: float | None
+    dataset: DatasetReader,
+    tags: Sequence[ColorInterp],
+    alpha: tuple[int, ...],
+    nodata: float | None,
 ) -> Palette | None:
     """Read the colours of a paletted scene; those that stand for nodata are transparent."""
     only_band = dataset.count == 1 + len(alpha) and 1 not in alpha
-    if not only_band or dataset.colorinterp[0] is not ColorInterp.palette:
+    if not only_band or tags[0] is not ColorInterp.palette:
         return None
     table = dataset.colormap(1)
     size = np.iinfo(dataset.dtypes[0]).max + 1

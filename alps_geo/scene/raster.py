@@ -12,9 +12,8 @@ import threading
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import rasterio
@@ -47,7 +46,10 @@ _WARNING_FILTERS = threading.Lock()
 # One letter before the colon is a drive of Windows.
 _NOT_A_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/vsi|[A-Za-z][A-Za-z0-9_]+:")
 
-_DAMAGED_STRIPS = 64
+# A damaged raster is read in pieces, down to this part of each side.
+_DAMAGED_PARTS = 64
+
+Piece = TypeVar("Piece")
 
 
 def is_local(path: str) -> bool:
@@ -261,44 +263,92 @@ def read_layers(
 def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[int, int]) -> Pixels:
     """Read a whole raster at `shape`, nearest neighbour, from overviews where there are any.
 
-    A damaged file is read strip by strip, so that what is left of it still counts.
+    What a damaged file has left still counts.
 
     Raises
     ------
     SceneError
-        If no strip at all can be read.
+        If nothing at all can be read.
     """
-    try:
-        return read_layers(
-            dataset, path, layers, Window(0, 0, dataset.width, dataset.height), shape
-        )
-    except SceneError as error:
-        failure = error
+    down, across = dataset.height / shape[0], dataset.width / shape[1]
 
-    rows, cols = shape
-    step = dataset.height / rows
+    def read(rows: slice, cols: slice) -> Pixels:
+        size = rows.stop - rows.start, cols.stop - cols.start
+        window = Window(cols.start * across, rows.start * down, size[1] * across, size[0] * down)
+        return read_layers(dataset, path, layers, window, size)
+
     whole: Pixels | None = None
-    edges = np.unique(np.linspace(0, rows, _DAMAGED_STRIPS + 1).astype(int)).tolist()
-    for first, last in pairwise(edges):
-        window = Window(0, first * step, dataset.width, (last - first) * step)
-        try:
-            strip = read_layers(dataset, path, layers, window, (last - first, cols))
-        except SceneError as error:
-            failure = error
-            continue
-        if whole is None:
-            whole = _unread(strip, rows)
+    for rows, cols, piece in readable_pieces(read, slice(0, shape[0]), slice(0, shape[1])):
+        if piece.readable.shape == shape:
+            return piece
+        whole = whole or _unread(piece, shape)
         for name in ("bands", "alpha", "masks", "readable"):
-            getattr(whole, name)[..., first:last, :] = getattr(strip, name)
-    if whole is None:
-        raise failure
+            getattr(whole, name)[..., rows, cols] = getattr(piece, name)
+    assert whole is not None  # else an error would have been raised
     return whole
 
 
-def _unread(strip: Pixels, rows: int) -> Pixels:
-    """Zeros in place of all rows of a raster, given some of them."""
+def readable_pieces(
+    read: Callable[[slice, slice], Piece], rows: slice, cols: slice
+) -> Iterator[tuple[slice, slice, Piece]]:
+    """Read a rectangle, or what a damaged file has left of it.
+
+    Where reading fails, the halves are read, and theirs, down to a part in `_DAMAGED_PARTS` of each
+    side.
+
+    Parameters
+    ----------
+    read : callable
+        Reads some rows and columns, or raises a SceneError.
+    rows, cols : slice
+        The rectangle.
+
+    Yields
+    ------
+    rows, cols : slice
+        A rectangle that could be read.
+    piece
+        What came of it.
+
+    Raises
+    ------
+    SceneError
+        That of the whole, if nothing at all can be read.
+    """
+    least = [max(1, (side.stop - side.start) // _DAMAGED_PARTS) for side in (rows, cols)]
+    waiting, failure, found = [(rows, cols)], None, False
+    while waiting:
+        rows, cols = waiting.pop()
+        try:
+            piece = read(rows, cols)
+        except SceneError as error:
+            failure = failure or error
+            waiting += reversed(_halves(rows, cols, least))
+            continue
+        found = True
+        yield rows, cols, piece
+    if failure is not None and not found:
+        raise failure
+
+
+def _halves(rows: slice, cols: slice, least: Sequence[int]) -> list[tuple[slice, slice]]:
+    """Cut a rectangle across its longer side, measured in the `least` sides; none if too small."""
+    times = [
+        (side.stop - side.start) / short for side, short in zip((rows, cols), least, strict=True)
+    ]
+    if max(times) < 2:
+        return []
+    if times[0] >= times[1]:
+        middle = (rows.start + rows.stop) // 2
+        return [(slice(rows.start, middle), cols), (slice(middle, rows.stop), cols)]
+    middle = (cols.start + cols.stop) // 2
+    return [(rows, slice(cols.start, middle)), (rows, slice(middle, cols.stop))]
+
+
+def _unread(piece: Pixels, shape: tuple[int, int]) -> Pixels:
+    """Zeros in place of all pixels of a raster, given some of them."""
 
     def blank(part: NDArray[Any]) -> NDArray[Any]:
-        return np.zeros((*part.shape[:-2], rows, part.shape[-1]), part.dtype)
+        return np.zeros((*part.shape[:-2], *shape), part.dtype)
 
-    return Pixels(*map(blank, (strip.bands, strip.alpha, strip.masks, strip.readable)))
+    return Pixels(*map(blank, (piece.bands, piece.alpha, piece.masks, piece.readable)))
