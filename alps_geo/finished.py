@@ -44,7 +44,8 @@ def read_finished(folder: RunFolder) -> FinishedRun:
     Raises
     ------
     RunError
-        If there is none, if a change of its clusters was stopped, or if a file cannot be read.
+        If there is none, if a change of its clusters was stopped, if a file cannot be read, or if
+        the cluster model is of something else.
     """
     record = folder.record()
     if (change := folder.stopped_change()) is not None:
@@ -52,10 +53,16 @@ def read_finished(folder: RunFolder) -> FinishedRun:
             f"{folder.path}: alps-geo clusters {change} is at work here, or was stopped; wait "
             "until it ends, or give that command again"
         )
+    model = read_model(folder.model_path)
+    if [cluster["cluster"] for cluster in record["clusters"]] != list(model.palette):
+        raise RunError(
+            f"{folder.model_path} has other clusters than {folder.record_path}: it is not the "
+            "model of this run; put that back, or run again with --force"
+        )
     return FinishedRun(
         folder,
         record,
-        read_model(folder.model_path),
+        model,
         {
             scene["name"]: open_table(folder.segments_folder(scene["name"]))
             for scene in record["scenes"]

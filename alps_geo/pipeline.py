@@ -284,6 +284,12 @@ def _check_model_place(out: Path, run: _Run, *, overwrite: bool) -> None:
         )
     if out.resolve() in {Path(given).resolve() for given in _inputs(run)}:
         raise RunError(f"{out} is a scene of this fit; choose another --out for the cluster model")
+    place = RunFolder(out.parent)
+    if out.resolve() == place.model_path.resolve() and place.holds_run():
+        raise RunError(
+            f"{out} holds the clusters of the run in {out.parent}, which go with its results; "
+            "choose another --out for the cluster model"
+        )
     if overwrite or not out.exists():
         return
     try:

@@ -315,6 +315,11 @@ class RunFolder:
                 "ask as the user who runs it"
             ) from error
 
+    def holds_run(self) -> bool:
+        """Whether a run has begun here whose results lie here, too, finished or not."""
+        plan = self.plan()
+        return self._record() is not None if plan is None else bool(plan.files)
+
     def has_finished(self) -> bool:
         """Whether the run here has written all its results, and no change of them was stopped."""
         return self._record() is not None and self.stopped_change() is None
@@ -329,7 +334,8 @@ class RunFolder:
                 failed.append(FailedTile(**json.loads((folder / name).read_bytes())))
             except FileNotFoundError:
                 continue  # a run that has just begun tries it again
-        return sum(name.endswith(".npz") for name in names), failed
+        done = {name.removesuffix(".npz") for name in names if name.endswith(".npz")}
+        return len(done - {name.removesuffix(".json") for name in names}), failed
 
     def sweep(self, plan: Plan) -> None:
         """Remove what killed processes left half-written."""
@@ -338,7 +344,10 @@ class RunFolder:
         folders += [self._tiles_path / scene.tiles_folder for scene in plan.scenes]
         for folder in folders:
             for left in sorted(folder.glob(".*.partial")):
-                shutil.rmtree(left)
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
 
     def _check_folder(self) -> None:
         if self.path.exists() and not self.path.is_dir():

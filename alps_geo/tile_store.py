@@ -177,7 +177,8 @@ class TileStore:
     def _arrays(self, tile: Tile) -> bytes | None:
         try:
             content = self._path(tile, "npz").read_bytes()
-        except FileNotFoundError:
+        except OSError:
+            # Absent, or on a part of the disk that cannot be read: the tile can be had anew.
             return None
         data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
         return data if digest == self._digest(tile, data) else None

@@ -1,6 +1,7 @@
 """`alps-geo fit` and `alps-geo apply`: one cluster model, many scenes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,34 @@ def test_a_model_takes_the_place_of_a_model_alone(model: Path, tmp_path: Path) -
     assert "is a folder, expected a file for the cluster model" in folder.stderr
     assert alps_geo(*run, "--out", theirs, "--overwrite").exit_code == 0
     assert alps_geo(*run, "--out", theirs).exit_code == 0
+
+
+def test_the_model_of_a_finished_run_is_not_replaced(model: Path, applied: Path) -> None:
+    before = {path: path.read_bytes() for path in (applied / "clusters.npz", applied / "run.json")}
+    for more in ((), ("--overwrite",)):
+        refused = alps_geo(
+            "fit", LANDSAT, "--work", f"{model}.run", "--clusters", "3", *QUICK,
+            "--out", applied / "clusters.npz", *more,
+        )  # fmt: skip
+        assert refused.exit_code == 1
+        assert "holds the clusters of the run in" in refused.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_clusters_of_something_else_are_not_changed(
+    model: Path, applied: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(applied, out)
+    other = tmp_path / "other.npz"
+    fit = ("fit", LANDSAT, "--work", f"{model}.run", "--clusters", "3", *QUICK, "--out", other)
+    assert alps_geo(*fit).exit_code == 0
+    shutil.copy(other, out / "clusters.npz")
+    refused = alps_geo("clusters", "name", out, "2=water")
+    assert refused.exit_code == 1
+    assert "is not the model of this run" in refused.stderr
+    shutil.copy(applied / "clusters.npz", out)
+    assert alps_geo("clusters", "name", out, "2=water").exit_code == 0
 
 
 def test_a_scene_of_other_bands_is_refused_and_nothing_is_written(

@@ -755,7 +755,12 @@ def with_a_bad_block(path: Path, row: int, col: int) -> str:
     return str(path)
 
 
-BLOCKS: dict[str, Any] = dict(tiled=True, blockxsize=128, blockysize=128, compress="deflate")
+BLOCKS: dict[str, Any] = {
+    "tiled": True,
+    "blockxsize": 128,
+    "blockysize": 128,
+    "compress": "deflate",
+}
 
 
 def test_a_bad_block_leaves_data_with_a_false_alpha_tag_data(tmp_path: Path) -> None:

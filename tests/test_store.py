@@ -89,6 +89,14 @@ def test_a_truncated_tile_is_absent(tmp_path: Path, keep: float) -> None:
     assert not store.holds(FIRST)
 
 
+def test_a_tile_that_the_disk_does_not_give_back_is_absent(tmp_path: Path) -> None:
+    store, path = stored(RunFolder(tmp_path))
+    path.unlink()
+    path.mkdir()  # for which reading fails, as for a bad sector
+    assert not store.holds(FIRST)
+    assert store.load_embeddings(FIRST) is None
+
+
 @pytest.mark.parametrize("share", [0, 0.3, 0.6, 0.999])
 def test_a_tile_with_a_flipped_bit_is_absent(tmp_path: Path, share: float) -> None:
     store, path = stored(RunFolder(tmp_path))
