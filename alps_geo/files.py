@@ -28,6 +28,9 @@ rasterio takes this option in bytes, where GDAL would take small numbers for meg
 
 _PARTIAL = ".partial"
 
+_LITTLE_ROOM = 4_000_000
+"""Bytes: what a library writes at once may be as much, and fail where less is left."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -163,6 +166,9 @@ def _reason(error: BaseException) -> str:
 
 def _free(folder: Path, shown: Path) -> str:
     try:
-        return f"{shutil.disk_usage(folder).free / 1e6:.1f} MB free in {shown}"
+        free = shutil.disk_usage(folder).free
     except OSError as error:
         return f"{shown}: {_reason(error)}"
+    # Libraries say of a full disk all sorts of things, but that it is full.
+    little = "the disk is as good as full, " if free < _LITTLE_ROOM else ""
+    return f"{little}{free / 1e6:.1f} MB free in {shown}"

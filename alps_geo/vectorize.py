@@ -87,12 +87,15 @@ def polygonize(
             opened = opened.take(~ended)
 
 
-def simplify(polygons: Polygons, tolerance: float) -> Polygons:
+def simplify(
+    polygons: Polygons, tolerance: float, height: int, width: int, transform: Affine
+) -> Polygons:
     """Draw borders with fewer vertices, each border once for both of its sides.
 
     Neighbours stay neighbours, without gap or overlap: Visvalingam and Whyatt 1993 (doi
     10.1179/000870493786962263) along the edges of the coverage, as in GEOS. All polygons have to be
-    given at once, for a border is only known by its two sides.
+    given at once, for a border is only known by its two sides. The edge of the raster stays, its
+    corners too, so that nothing is missing there and neighbouring scenes meet.
 
     Parameters
     ----------
@@ -100,15 +103,44 @@ def simplify(polygons: Polygons, tolerance: float) -> Polygons:
         All polygons of a raster.
     tolerance : float
         Corners that span a triangle of less than this squared, in units of the CRS, are cut.
+    height, width : int
+        Shape of the raster, in pixels.
+    transform : affine.Affine
+        From (col, row) on the lattice to the CRS.
 
     Returns
     -------
     Polygons
         The same segments, as multipolygons.
     """
-    simple = shapely.coverage_simplify(polygons.geometry, tolerance)
+    frame = _frame(polygons, height, width, transform)
+    count = len(polygons.geometry)
+    simple = shapely.coverage_simplify([*polygons.geometry, *frame], tolerance)[:count]
     parts, owner = shapely.get_parts(simple, return_index=True)
     return Polygons(polygons.segment_id, np.asarray(shapely.multipolygons(parts, indices=owner)))
+
+
+def _frame(polygons: Polygons, height: int, width: int, transform: Affine) -> list[shapely.Polygon]:
+    """Lay a polygon of one pixel's width along each edge of a raster, outside.
+
+    They have the vertices of the polygons inside. A corner of the raster is then a point at which
+    several of a coverage meet, and those stay.
+    """
+    x, y = shapely.get_coordinates(polygons.geometry).T
+    col, row = (np.rint(place).astype(np.int64) for place in ~transform @ (x, y))
+    frame = []
+    for along, length, across, edge, beyond, is_row in (
+        (col, width, row, 0, -1, True),
+        (col, width, row, height, height + 1, True),
+        (row, height, col, 0, -1, False),
+        (row, height, col, width, width + 1, False),
+    ):
+        places = np.unique([0, *along[across == edge], length])
+        ring = np.append(places, [length, 0])
+        other = np.append(np.full(len(places), edge), [beyond, beyond])
+        cols, rows = (ring, other) if is_row else (other, ring)
+        frame.append(shapely.Polygon(_on_map(cols, rows, transform)))
+    return frame
 
 
 def _padded_strips(

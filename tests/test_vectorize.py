@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from alps_geo.vectorize import polygonize
+from alps_geo.vectorize import Polygons, polygonize, simplify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,14 +154,32 @@ def test_neighbours_share_their_edges_exactly(transform: Affine) -> None:
     assert all(part.exterior.is_ccw for part in shapely.get_parts(geometries))
 
 
-def test_a_coverage_can_be_simplified_without_gaps() -> None:
-    geometries = np.array(list(polygons_of(REAL["fields"]).values()))
-    simplified = shapely.coverage_simplify(geometries, 3)
-    assert shapely.coverage_is_valid(simplified)
-    assert (
-        shapely.get_num_coordinates(simplified).sum()
-        < shapely.get_num_coordinates(geometries).sum()
-    )
+@pytest.mark.parametrize("tolerance", [1, 30])
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_simplified_polygons_leave_no_gap_up_to_the_corners(
+    transform: Affine, tolerance: float
+) -> None:
+    raster = REAL["fields"] + 1  # what was no segment is one now
+    found = polygons_of(raster, transform)
+    exact = Polygons(np.array(list(found)), np.array(list(found.values())))
+    height, width = raster.shape
+    simple = simplify(exact, tolerance, height, width, transform)
+    assert simple.segment_id.tolist() == exact.segment_id.tolist()
+    assert shapely.coverage_is_valid(simple.geometry)
+    corners = [transform @ corner for corner in ((0, 0), (width, 0), (width, height), (0, height))]
+    scene = shapely.Polygon(corners)
+    assert shapely.area(simple.geometry).sum() == pytest.approx(scene.area, rel=1e-9)
+    covered = shapely.coverage_union_all(simple.geometry)
+    assert shapely.symmetric_difference(covered, scene).area < 1e-9 * scene.area
+    vertices = [shapely.get_num_coordinates(p.geometry).sum() for p in (exact, simple)]
+    assert vertices[1] < vertices[0]
+
+
+def test_a_scene_of_one_pixel_is_still_one_when_simplified() -> None:
+    found = polygons_of(np.array([[7]], np.uint32))
+    exact = Polygons(np.array([7]), np.array(list(found.values())))
+    simple = simplify(exact, 5, 1, 1, NORTH_UP)
+    assert shapely.area(simple.geometry).tolist() == [1]
 
 
 @pytest.mark.parametrize("strip", [1, 7, 64, 384])

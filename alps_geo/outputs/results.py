@@ -304,7 +304,8 @@ def _simplified(
         np.concatenate([polygons.geometry for polygons in found]),
     )
     found.clear()
-    simple = simplify(whole, simplify_by / _unit_length(scene))
+    tolerance = simplify_by / _unit_length(scene)
+    simple = simplify(whole, tolerance, scene.height, scene.width, scene.transform)
     for start in range(0, len(simple.segment_id), _BATCH):
         rows = slice(start, start + _BATCH)
         yield Polygons(simple.segment_id[rows], simple.geometry[rows])
