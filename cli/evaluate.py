@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -282,9 +283,12 @@ def _print_seams(measured: SeamExcess) -> None:
     spread = (
         "too few tiles for a standard error" if error is None else f"standard error {error:.3f}"
     )
+    excess = f"seam excess {measured.excess:+.3f} ({spread})"
+    if math.isnan(measured.excess):
+        excess = "no seam excess: no two adjacent pixels differ"
     rows, cols = measured.tiles
     Console().print(
-        f"seam excess {measured.excess:+.3f} ({spread})\n"
+        f"{excess}\n"
         f"{measured.border_rate:.2%} of {measured.border_pairs:,} pairs of pixels differ across "
         f"the borders of {rows} x {cols} tiles, {measured.elsewhere_rate:.2%} of "
         f"{measured.elsewhere_pairs:,} elsewhere",

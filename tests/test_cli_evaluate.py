@@ -91,6 +91,12 @@ def test_an_infinite_excess_is_null_in_json(tmp_path: Path) -> None:
     assert "seam excess +inf (too few tiles for a standard error)" in alps_geo(*arguments).stdout
 
 
+def test_a_raster_of_one_label_has_no_seam_excess(tmp_path: Path) -> None:
+    path = write_ids(tmp_path / "ids.tif", np.ones((64, 64), np.uint8))
+    arguments = ("evaluate", "seams", path, "--tile-size", "32", "--overlap", "0")
+    assert "no seam excess: no two adjacent pixels differ\n" in alps_geo(*arguments).stdout
+
+
 def test_agreement_prints_the_share_of_equal_labels(scene: Path) -> None:
     arguments = ("evaluate", "agreement", scene / "labels.tif", scene / "moved.tif")
     record = json.loads(alps_geo(*arguments, "--json").stdout)
