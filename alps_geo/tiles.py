@@ -134,7 +134,8 @@ def label_tiles(
                 failures[task] = outcome.reason
                 job.store.fail(FailedTile.of(job.name, tile, outcome.reason), tile)
                 if strict:
-                    raise SceneError(f"{outcome.reason} (stopped there, as --strict says)")
+                    kept = "stopped there, as --strict says; tiles that are done are kept"
+                    raise SceneError(f"{outcome.reason} ({kept})")
             tally.count(job.name, computed=outcome.computed)
     failed = [
         FailedTile.of(job.name, tile, failures[task])

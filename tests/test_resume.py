@@ -282,6 +282,7 @@ def test_tiles_that_cannot_be_read_are_reported_and_the_rest_is_finished(
     strict = alps_geo(*run, "--strict")
     assert strict.exit_code == 1
     assert "rows" in strict.stderr
+    assert "tiles that are done are kept" in strict.stderr
     assert not (out / "run.json").exists()
     kept = times(tile_files(out))
     assert len(kept) == 3
