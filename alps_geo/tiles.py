@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import rasterio
@@ -158,23 +158,23 @@ class StoredTiles:
         self._work = _TileWork(jobs, settings, tally)
 
     def outlines(self, job: Job) -> Callable[[Tile], Outlines]:
-        """Give a function that loads outlines of a scene, and keeps about three rows of them."""
+        """Give a function that loads outlines of a scene, and keeps two rows of them."""
 
         def load(tile: Tile) -> Outlines:
             # Those of a tile without fragments are there, and empty.
             stored = job.store.load_outlines(tile)
             return self._redo(job, tile) if stored is None else stored
 
-        return _kept_rows(job, load)
+        return keep_rows(job.grid, load)
 
     def embeddings(self, job: Job) -> Callable[[Tile], Embeddings]:
-        """Give a function that loads embeddings of a scene, and keeps about three rows of them."""
+        """Give a function that loads embeddings of a scene, and keeps two rows of them."""
 
         def load(tile: Tile) -> Embeddings:
             stored = job.store.load_embeddings(tile)
             return self._redo(job, tile).embeddings if stored is None else stored
 
-        return _kept_rows(job, load)
+        return keep_rows(job.grid, load)
 
     def _redo(self, job: Job, tile: Tile) -> Fragments:
         if job.store.has_failed(tile):
@@ -182,8 +182,32 @@ class StoredTiles:
         return self._work.fragments(job, tile, _read_filled(job.scene, tile.window))
 
 
-def _kept_rows(job: Job, load: Callable[[Tile], Value]) -> Callable[[Tile], Value]:
-    return lru_cache(maxsize=2 * job.grid.shape[1] + 3)(load)
+def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile], Value]:
+    """Load each tile once whenever the grid is gone through in order, with a look at neighbours.
+
+    Two rows of tiles and three more are held: from the tile up left of that at work to the one down
+    right of it. Whatever lies further back is not asked for again before the next time through; the
+    tile that was used least recently may well be, so that is not what goes.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The tiles.
+    load : callable
+        Loads one.
+    """
+    reach = 2 * grid.shape[1] + 2
+    kept: dict[int, Value] = {}
+
+    def kept_load(tile: Tile) -> Value:
+        index = grid.index(tile)
+        if index not in kept:
+            for far in [other for other in kept if abs(other - index) > reach]:
+                del kept[far]
+            kept[index] = load(tile)
+        return kept[index]
+
+    return kept_load
 
 
 @dataclass(frozen=True)
