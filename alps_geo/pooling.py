@@ -190,9 +190,11 @@ def _surroundings(
     pixels: TilePixels, core: tuple[slice, slice], scale: BandScale, wanted: set[str]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Measure texture and context, (T, H, W) and (S * B, H, W) over a core."""
-    standard = scale.standardise(pixels.bands, pixels.valid)
     texture: NDArray[np.floating] = np.zeros((0, *pixels.valid[core].shape))
     context = texture
+    if wanted.isdisjoint({"texture", "context"}):
+        return texture, context
+    standard = scale.standardise(pixels.bands, pixels.valid)
     if "texture" in wanted:
         texture = texture_images(standard, pixels.valid)[:, *core]
     if "context" in wanted:
