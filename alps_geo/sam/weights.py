@@ -223,7 +223,7 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
     Returns
     -------
     state : dict of str to torch.Tensor
-        The tensors as stored.
+        The tensors as stored, under the names of `alps_geo.sam.checkpoints.read_state`.
     sha256 : str
         Digest of the file, in hexadecimal.
 
