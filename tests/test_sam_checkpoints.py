@@ -220,7 +220,11 @@ BROKEN: dict[str, tuple[Callable[[State], object], str]] = {
     ),
     "other pixels": (
         lambda state: state | {"pixel_mean": torch.zeros(3, 1, 1)},
-        r"a pixel_mean of \[0\.0, 0\.0, 0\.0\], expected \[123\.675, 116\.28, 103\.53\]",
+        r"a pixel_mean of \(0\.0, 0\.0, 0\.0\), expected \(123\.675, 116\.28, 103\.53\)",
+    ),
+    "four bands": (
+        lambda state: state | {"pixel_std": torch.ones(4, 1, 1)},
+        r"a pixel_std of \(1\.0, 1\.0, 1\.0, 1\.0\), expected \(58\.395, 57\.12, 57\.375\)",
     ),
     "diverged": (
         lambda state: state | {"mask_decoder.iou_token.weight": torch.full((1, 256), torch.nan)},

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -133,11 +134,12 @@ def check_state(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], path:
             f"{added[0]}), as HQ-SAM and adapters have, and would give other masks without them; "
             "expected the tensors of the model alone"
         )
-    for key, value in (("pixel_mean", MEAN), ("pixel_std", STD)):
-        if key in state and not torch.allclose(state[key].flatten(), torch.tensor(value)):
+    for key, expected in (("pixel_mean", MEAN), ("pixel_std", STD)):
+        found = state[key].flatten().tolist() if key in state else expected
+        if len(found) != len(expected) or not np.allclose(found, expected):
             raise ModelError(
-                f"{path}: the checkpoint was trained with a {key} of "
-                f"{state[key].flatten().tolist()}, expected {list(value)} as all SAMs have"
+                f"{path}: the checkpoint was trained with a {key} of {tuple(found)}, "
+                f"expected {expected}, as all SAMs have"
             )
     if bad := [key for key in wanted if not state[key].isfinite().all()]:
         raise ModelError(
