@@ -25,6 +25,8 @@ def models(
     """List the Segment Anything models, and say which are present.
 
     A file is known by its size here; its SHA-256 is checked whenever it is downloaded or loaded.
+    Other weights of these models, such as MobileSAM's own mobile_sam.pt, are used by --model and
+    --checkpoint.
     """
     with reported_errors(debug=debug):
         if download is not None:
@@ -58,7 +60,10 @@ def _print_table() -> None:
     from rich.filesize import decimal
     from rich.table import Table
 
-    table = Table()
+    table = Table(
+        caption="Other weights of one of these, such as MobileSAM's own mobile_sam.pt:\n"
+        "alps-geo label ... --model mobile_sam --checkpoint mobile_sam.pt",
+    )
     for title in ("model", "what", "size", "present"):
         table.add_column(title, justify="right" if title == "size" else "left")
     for row in _rows():

@@ -105,7 +105,8 @@ def _settings(
         typer.Option(
             parser=typed_name,
             metavar="FILE",
-            help="File with the model's weights, in place of the shipped or downloaded ones.",
+            help="File with the model's weights, in place of the shipped or downloaded ones: "
+            "MobileSAM's mobile_sam.pt, Meta's .pth, fine-tuned ones, or the same as .safetensors.",
             rich_help_panel=MODEL,
         ),
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from alps_geo.errors import ModelError
+from alps_geo.sam.checkpoints import check_state
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
 from alps_geo.sam.network import DecoderNetwork
@@ -204,7 +205,7 @@ def _load_network(name: str, checkpoint: Path | None) -> tuple[_Network, str]:
         network = _Network(TinyVitEncoder() if name == "mobile_sam" else vit_encoder(name))
     if name == "mobile_sam":
         state = fold_norms(state)
-    _check_state(network, state, checkpoint or model_spec(name).path)
+    check_state(network.state_dict(), state, checkpoint or model_spec(name).path)
     network.load_state_dict(state, strict=False, assign=True)
     network.eval().requires_grad_(False)
     if name != "mobile_sam":
@@ -212,19 +213,3 @@ def _load_network(name: str, checkpoint: Path | None) -> tuple[_Network, str]:
     # Convolutions are quicker with the channels of a pixel side by side.
     network.image_encoder.to(memory_format=torch.channels_last)
     return network, sha256
-
-
-def _check_state(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Ask for every tensor and every shape."""
-    wanted = network.state_dict()
-    missing = sorted(wanted.keys() - state.keys())
-    shaped_otherwise = sorted(
-        k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape
-    )
-    if missing or shaped_otherwise:
-        example = (missing or shaped_otherwise)[0]
-        raise ModelError(
-            f"{path}: the checkpoint lacks {len(missing)} tensors and has "
-            f"{len(shaped_otherwise)} of another shape (such as {example}); "
-            "expected all tensors of the model"
-        )

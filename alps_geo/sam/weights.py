@@ -1,14 +1,11 @@
 """Which models there are, where their weights lie, and how they are read.
 
 Importing this module costs nothing: torch and pooch are imported when weights are read or fetched.
-Weights come from safetensors files or through ``torch.load(weights_only=True)``; nothing is ever
-unpickled.
 """
 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -109,11 +106,6 @@ MODELS: dict[str, ModelSpec] = {
     )
 }
 """All models by name, the default first."""
-
-_DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, OverflowError)
-"""What torch's reader of old files raises on bytes that are none, beside its own errors."""
-
-_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
 def model_spec(name: str) -> ModelSpec:
@@ -231,7 +223,7 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
     Returns
     -------
     state : dict of str to torch.Tensor
-        The tensors as stored.
+        The tensors as stored, under the names of `alps_geo.sam.checkpoints.read_state`.
     sha256 : str
         Digest of the file, in hexadecimal.
 
@@ -240,6 +232,8 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
     ModelError
         If the name is unknown, or the file is absent, damaged or of another model type.
     """
+    from alps_geo.sam.checkpoints import model_type, read_state
+
     spec = model_spec(name)
     path = checkpoint
     if path is None:
@@ -253,7 +247,7 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
             f"{path}: the weights of {name} have the SHA-256 {sha256[:12]}..., expected "
             f"{spec.sha256[:12]}...; the file is damaged: {remedy}"
         )
-    state = _read_file(path)
+    state = read_state(path)
     found = model_type(state)
     if found != name:
         raise ModelError(
@@ -261,37 +255,6 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
             + (f"; give --model {found} with it" if found in MODELS else "")
         )
     return state, sha256
-
-
-def model_type(state: dict[str, torch.Tensor]) -> str | None:
-    """Say which model a state dict belongs to, by the keys and shapes of its image encoder."""
-    if "image_encoder.trunk.patch_embed.conv1.conv.weight" in state:
-        return "mobile_sam"
-    if "image_encoder.patch_embed.seq.0.c.weight" in state:
-        return "the original MobileSAM checkpoint, whose layout is not supported"
-    patches = state.get("image_encoder.patch_embed.proj.weight")
-    if patches is None or patches.ndim != 4:
-        return None
-    return _WIDTHS.get(patches.shape[0], f"a SAM with a ViT {patches.shape[0]} channels wide")
-
-
-def _read_file(path: Path) -> dict[str, torch.Tensor]:
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, *_DAMAGE) as error:
-        raise ModelError(
-            f"{path}: the checkpoint cannot be read: it is damaged, cut short, or not a plain "
-            "safetensors or PyTorch state dict; fetch it again"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise ModelError(f"{path}: the checkpoint holds no state dict (names with tensors)")
-    return state
 
 
 def _existing(path: Path, name: str) -> Path:
