@@ -1,15 +1,18 @@
 from collections.abc import Callable
+from dataclasses import fields
 from io import BytesIO
+from typing import Self
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 
-from alps_geo.clusters import ClusterModel, default_colors
-from alps_geo.columns import Columns
+from alps_geo.clusters import Assigned, ClusterModel, default_colors
+from alps_geo.columns import Columns, batches
 from alps_geo.errors import RunError
 from alps_geo.kmeans import WEIGHTS, fit_clusters, group_projection
 
@@ -180,22 +183,41 @@ def test_colours_differ_and_never_run_out() -> None:
 
 def test_what_is_read_in_pieces_is_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, truth = blobs(per_cluster=400)
-    monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 64)
     monkeypatch.setattr("alps_geo.kmeans.FIT_ROWS", 100)
-    model = fit(columns, 5)
-    assert adjusted_rand_score(truth, model.apply(columns).cluster) == 1.0
-    assert model.to_bytes() == fit(columns, 5).to_bytes()
+    whole = fit(columns, 5)
+    found = whole.apply(columns)
+    assert adjusted_rand_score(truth, found.cluster) == 1.0
+    monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 64)
+    assert [len(piece) for piece in batches(columns)] == [64] * 31 + [16]
+    again = whole.apply(columns)
+    for field in fields(Assigned):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(found, field.name))
+    pieces = fit(columns, 5)
+    for name in ("mean", "scale", "projection", "centers"):
+        # Sums of pieces are rounded otherwise, and by no more than that.
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), 1e-9, 1e-9)
+    np.testing.assert_array_equal(pieces.apply(columns).cluster, found.cluster)
 
 
 def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     columns, _ = blobs()
+    sizes: list[int] = []
+
+    class Watched(MiniBatchKMeans):  # type: ignore[misc]
+        def partial_fit(self, rows: NDArray[np.float64]) -> Self:
+            sizes.append(len(rows))
+            super().partial_fit(rows)
+            return self
+
+    monkeypatch.setattr("alps_geo.kmeans.MiniBatchKMeans", Watched)
     monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 3)
     monkeypatch.setattr("alps_geo.kmeans.FIT_ROWS", 3)
     monkeypatch.setattr("alps_geo.kmeans._RUN_ROWS", 2)
-    found = fit(columns, 20).apply(columns).cluster
-    assert len(set(found)) == 20
+    model = fit_clusters([columns], [np.ones(len(columns), int)], 20, seed=0, batch_size=3)
+    assert 20 <= min(sizes) <= max(sizes) < 2 * 20 + 2
+    assert len(set(model.apply(columns).cluster)) == 20
 
 
 def test_confidence_is_the_margin_to_the_second_cluster() -> None:
