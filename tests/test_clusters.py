@@ -3,18 +3,25 @@ from dataclasses import fields
 from io import BytesIO
 from typing import Self
 
+import colorcet
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from skimage.color import rgb2lab
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, pairwise_distances
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from alps_geo.clusters import Assigned, ClusterModel, default_colors
+from alps_geo.clusters import ClusterModel
+from alps_geo.colors import default_colors
 from alps_geo.columns import Columns, batches
 from alps_geo.errors import RunError
 from alps_geo.kmeans import WEIGHTS, fit_clusters, group_projection
+from alps_geo.settings import MAX_CLUSTERS
+from alps_geo.tree import Assigned
 
 
 def table(values: NDArray[np.float64], group: str = "texture", kind: str = "rgb") -> Columns:
@@ -176,9 +183,51 @@ def test_nothing_to_apply_gives_nothing() -> None:
 
 
 def test_colours_differ_and_never_run_out() -> None:
-    colors = default_colors(256)
-    assert len(np.unique(colors, axis=0)) == 256
-    assert default_colors(1000).shape == (1000, 3)
+    colors = default_colors(MAX_CLUSTERS)
+    assert colors.shape == (MAX_CLUSTERS, 3)
+    assert len(np.unique(colors, axis=0)) == MAX_CLUSTERS
+    for count in (1, 10, 256, 257, 1000):
+        np.testing.assert_array_equal(default_colors(count), colors[:count])
+
+
+def test_colours_up_to_256_are_the_palette_of_glasbey() -> None:
+    glasbey = np.rint(255 * np.array(colorcet.glasbey_category10)).astype(np.uint8)
+    np.testing.assert_array_equal(default_colors(256), glasbey)
+
+
+def test_some_hundred_colours_differ_to_the_eye() -> None:
+    lab = rgb2lab(default_colors(600)[None])[0]
+    nearest, _ = KDTree(lab).query(lab, k=2)
+    # 2.3 is a just noticeable difference in CIELAB.
+    assert nearest[:, 1].min() > 2 * 2.3
+
+
+@pytest.mark.parametrize("clusters", [254, 300])
+def test_new_clusters_get_colours_that_no_other_has(clusters: int) -> None:
+    columns = table(np.arange(2.0 * clusters)[:, None])
+    model = fit(columns, clusters)
+    assert len(set(model.palette.values())) == clusters
+    reserved = default_colors(clusters + 1)[-1].tolist()
+    recolored = model.recolored({1: (reserved[0], reserved[1], reserved[2])})
+    changed = split(recolored, 2, 2, columns)
+    assert len(changed) == clusters + 1
+    assert len(set(changed.palette.values())) == clusters + 1
+
+
+def test_distances_are_measured_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, _ = blobs()
+    model = fit(columns, 4)
+    threads: set[int] = set()
+
+    def watched(*arguments: NDArray[np.float64]) -> NDArray[np.float64]:
+        threads.update(library["num_threads"] for library in threadpool_info())
+        return np.asarray(pairwise_distances(*arguments))
+
+    monkeypatch.setattr("alps_geo.tree.pairwise_distances", watched)
+    with threadpool_limits(limits=2):
+        assert {library["num_threads"] for library in threadpool_info()} == {2}
+        split(model, 1, 2, columns).apply(columns)
+    assert threads == {1}
 
 
 def test_what_is_read_in_pieces_is_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:

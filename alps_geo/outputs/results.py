@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
-    from alps_geo.clusters import Assigned, ClusterModel
+    from alps_geo.clusters import ClusterModel
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
     from alps_geo.tables import Attributes
+    from alps_geo.tree import Assigned
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
