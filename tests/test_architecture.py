@@ -22,6 +22,7 @@ LAYERS = [
     "descriptors",
     "superpixels",
     "features",
+    "regions",
     "fragments",
     "matching",
     "stitch",

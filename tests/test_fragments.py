@@ -3,8 +3,9 @@ import pytest
 from numpy.typing import NDArray
 
 from alps_geo.descriptors import band_scale
-from alps_geo.fragments import CUT, OWNED, Fragments, cut_fragments, touching_pairs
+from alps_geo.fragments import CUT, OWNED, Fragments, cut_fragments
 from alps_geo.grid import TileGrid
+from alps_geo.regions import touching_pairs
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
 
