@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from alps_geo.colors import unused_colors
-from alps_geo.columns import batches
+from alps_geo.columns import batches, current_names
 from alps_geo.errors import RunError
 from alps_geo.settings import MAX_CLUSTERS
 from alps_geo.threads import one_thread
@@ -354,6 +354,7 @@ class ClusterModel:
             ) from error
         for name in ("features", "names", "kinds", "cluster_names"):
             stored[name] = tuple(stored[name].tolist())
+        stored["names"] = current_names(stored["names"])
         stored["fitted_with"] = str(stored["fitted_with"])
         return cls(**stored)
 

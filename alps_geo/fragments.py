@@ -283,7 +283,9 @@ def _filled(
     free = labels == 0
     # A superpixel that masks cut apart is several.
     whole = connected_pieces(np.where(free, cells, 0))
-    parts = connected_pieces(np.where(free, whole + part_of * (whole.max() + 1), 0))
+    # Pixels times masks: of a large tile more than 32 bits hold.
+    both = whole + part_of.astype(np.int64) * (int(whole.max()) + 1)
+    parts = connected_pieces(np.where(free, both, 0))
     first = first_pixels(parts)
     cell = np.append(np.zeros_like(mask_of), whole.ravel()[first]).astype(np.int32)
     labels[parts > 0] = parts[parts > 0] + len(mask_of)
@@ -300,7 +302,8 @@ def _ranks(
     """Say how well the tile knows each of its fragments, and who should know better."""
     count = len(size)
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
-    centres = pixel_sums(labels, count, coordinates) / size[:, None]
+    # Pixel (0, 0) reaches from 0 to 1, as the cores of tiles have it; its centre is 0.5.
+    centres = pixel_sums(labels, count, coordinates) / size[:, None] + 0.5
     origin = np.array([tile.window.row_off, tile.window.col_off])
     asked = grid.owners(centres + origin)
     owned = asked == grid.index(tile)

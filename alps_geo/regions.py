@@ -98,7 +98,7 @@ def cell_means(cells: NDArray[np.int32], standard: NDArray[np.float32]) -> NDArr
     return np.ascontiguousarray(np.moveaxis(image, -1, 0))
 
 
-def connected_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def connected_pieces(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """Give each connected piece of each label a number of its own, from 1; 0 stays 0."""
-    pieces: NDArray[np.int32] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
-    return pieces
+    pieces: NDArray[np.int64] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    return pieces.astype(np.int32)

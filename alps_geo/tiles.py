@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 8
+TILE_STAGE_VERSION = 9
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 SCALE_SIDE = 1024

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from io import BytesIO
 from typing import Self
 
@@ -446,6 +446,17 @@ def test_segments_that_are_all_alike_cannot_be_split() -> None:
     columns = table(np.array([[0.0]] * 5 + [[9.0]] * 3))
     with pytest.raises(RunError, match="only 1 different segments"):
         split(fit(columns, 2), 1, 2, columns)
+
+
+def test_a_model_with_an_earlier_name_of_a_column_is_read() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 2))
+    now = Columns("rgb", ("shape",), ("shape.size", "shape.ellipticity"), values)
+    model = fit(now, 3)
+    earlier = replace(model, names=("shape.size", "shape.solidity"))
+    loaded = ClusterModel.from_bytes(earlier.to_bytes(), "clusters.npz")
+    assert loaded.to_bytes() == model.to_bytes()
+    np.testing.assert_array_equal(loaded.apply(now).cluster, model.apply(now).cluster)
 
 
 def test_a_model_of_another_format_is_refused() -> None:
