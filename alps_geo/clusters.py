@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 3
 
+_JOINERS = dict.fromkeys((0x200C, 0x200D))
+"""Characters that Persian and Indic words are spelt with: they join letters, or keep them apart."""
+
 FIT_ROWS = 50_000
 """Segments in the sample that k-means begins with, at most; its mini-batches go over all."""
 
@@ -132,7 +135,7 @@ class ClusterModel:
         """
         self._check(names)
         for cluster, name in names.items():
-            if not name.isprintable():
+            if not name.translate(_JOINERS).isprintable():
                 raise RunError(
                     f"the name {name!r} of cluster {cluster} holds characters that cannot be "
                     "shown, expected one line of text"

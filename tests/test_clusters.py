@@ -314,6 +314,12 @@ def test_names_and_colours_are_given_and_taken_away() -> None:
     assert model.named({5: ""}).legend == {2: "open water"}
 
 
+def test_names_may_hold_the_joiners_that_their_script_needs() -> None:
+    columns, _ = blobs()
+    lakes = "\u062f\u0631\u06cc\u0627\u0686\u0647\u200c\u0647\u0627"
+    assert fit(columns, 5).named({1: lakes}).legend == {1: lakes}
+
+
 def test_changes_leave_the_model_that_they_come_from_as_it_is() -> None:
     columns, _ = blobs()
     model = fit(columns, 5)
