@@ -13,65 +13,31 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-import colorcet
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.metrics import pairwise_distances
-from threadpoolctl import threadpool_limits
 
-from alps_geo.columns import batches
+from alps_geo.colors import unused_colors
+from alps_geo.columns import batches, current_names
 from alps_geo.errors import RunError
 from alps_geo.settings import MAX_CLUSTERS
+from alps_geo.threads import one_thread
+from alps_geo.tree import SPLIT, Assigned, descend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from alps_geo.colors import Color
     from alps_geo.columns import Columns, Table
-
-    Color = tuple[int, int, int]
 
 FORMAT_VERSION = 3
 
+_JOINERS = dict.fromkeys((0x200C, 0x200D))
+"""Characters that Persian and Indic words are spelt with: they join letters, or keep them apart."""
+
 FIT_ROWS = 50_000
 """Segments in the sample that k-means begins with, at most; its mini-batches go over all."""
-
-TOP = -1
-"""Parent of the centres that k-means found first, before any cluster was split."""
-
-_SPLIT = 0
-"""Cluster of a centre that others have taken the place of; no cluster has this id."""
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """What clusters some segments were given.
-
-    Attributes
-    ----------
-    cluster : ndarray of int64, shape (n,)
-        Cluster ids.
-    confidence : ndarray of float32, shape (n,)
-        The margin to the next cluster: 1 less the ratio of the distances to the nearest centre and
-        to the nearest that leads to another cluster; the smallest of all choices on the way down
-        the tree. 0 is on the border between two clusters, 1 at the centre of one, or where there is
-        but one.
-    distance : ndarray of float32, shape (n,)
-        To the centre that was reached, in units of what is compared.
-    """
-
-    cluster: NDArray[np.int64]
-    confidence: NDArray[np.float32]
-    distance: NDArray[np.float32]
-
-    def by_id(self, ids: NDArray[np.integer]) -> Assigned:
-        """Put the rows in the order of the ids of their segments, which are 1..n in any order."""
-        place = ids.astype(np.int64) - 1
-        ordered = Assigned(*(np.empty_like(getattr(self, field.name)) for field in fields(self)))
-        for field in fields(self):
-            getattr(ordered, field.name)[place] = getattr(self, field.name)
-        return ordered
 
 
 @dataclass(frozen=True)
@@ -169,7 +135,7 @@ class ClusterModel:
         """
         self._check(names)
         for cluster, name in names.items():
-            if not name.isprintable():
+            if not name.translate(_JOINERS).isprintable():
                 raise RunError(
                     f"the name {name!r} of cluster {cluster} holds characters that cannot be "
                     "shown, expected one line of text"
@@ -266,7 +232,7 @@ class ClusterModel:
                 f"cluster {cluster} has only {found}, and so it cannot be split into {parts}; "
                 "ask for fewer parts"
             )
-        with threadpool_limits(limits=1):
+        with one_thread():
             kmeans = KMeans(n_clusters=parts, random_state=seed, n_init=10).fit(rows)
         new = [cluster, *range(int(self.ids[-1]) + 1, highest + 1)]
         model = self._with_parts(cluster, np.asarray(kmeans.cluster_centers_, np.float64), new)
@@ -286,12 +252,12 @@ class ClusterModel:
             centers=np.vstack([self.centers, np.tile(centers, (len(leaves), 1))]),
             parents=np.append(self.parents, np.repeat(leaves, len(ids))),
             leads_to=np.append(
-                np.where(self.leads_to == cluster, _SPLIT, self.leads_to),
+                np.where(self.leads_to == cluster, SPLIT, self.leads_to),
                 np.tile(np.array(ids, dtype=np.int64), len(leaves)),
             ),
             ids=np.append(self.ids, new),
             cluster_names=(*self.cluster_names, *("" for _ in new)),
-            colors=np.vstack([self.colors, _unused_colors(self.colors, len(new))]),
+            colors=np.vstack([self.colors, unused_colors(self.colors, len(new))]),
         )
 
     def _members(
@@ -322,9 +288,7 @@ class ClusterModel:
             If the model knows no such scene.
         """
         standard = self.standardize(columns)
-        # Threads add up in the order in which they finish: with one, rows that are read together
-        # with others get the same bits.
-        with threadpool_limits(limits=1):
+        with one_thread():
             return np.asarray(standard @ self.projection)
 
     def standardize(self, columns: Columns) -> NDArray[np.float64]:
@@ -352,34 +316,13 @@ class ClusterModel:
         )
         for columns in batches(table):
             rows = slice(start, start + len(columns))
-            cluster, confidence, distance = self._descend(self.project(columns), TOP)
+            cluster, confidence, distance = descend(
+                self.project(columns), self.centers, self.parents, self.leads_to
+            )
             found.cluster[rows], found.confidence[rows] = cluster, confidence
             found.distance[rows] = distance
             start = rows.stop
         return found
-
-    def _descend(
-        self, rows: NDArray[np.float64], parent: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Follow the nearest centres below one: cluster, confidence and distance in the end."""
-        below = np.flatnonzero(self.parents == parent)
-        # Measured apart from all others, so that these distances have the same bits after a split.
-        near = pairwise_distances(rows, self.centers[below])
-        nearest = near.argmin(axis=1)
-        own = np.take_along_axis(near, nearest[:, None], axis=1)[:, 0]
-        surest, end = np.ones(len(rows)), own.copy()
-        # What a row reaches if it goes to each centre: those that lead it elsewhere are its border.
-        reached = np.broadcast_to(self.leads_to[below], near.shape)
-        if (self.leads_to[below] == _SPLIT).any():
-            reached = reached.copy()
-        for place in np.flatnonzero(self.leads_to[below] == _SPLIT):
-            reached[:, place], sure, last = self._descend(rows, int(below[place]))
-            here = nearest == place
-            surest[here], end[here] = sure[here], last[here]
-        cluster = np.take_along_axis(reached, nearest[:, None], axis=1)
-        near[reached == cluster] = np.inf
-        margin = 1 - own / np.maximum(near.min(axis=1), np.finfo(np.float64).tiny)
-        return cluster[:, 0], np.minimum(margin, surest), end
 
     def to_bytes(self) -> bytes:
         """Serialise as an .npz of plain arrays."""
@@ -414,6 +357,7 @@ class ClusterModel:
             ) from error
         for name in ("features", "names", "kinds", "cluster_names"):
             stored[name] = tuple(stored[name].tolist())
+        stored["names"] = current_names(stored["names"])
         stored["fitted_with"] = str(stored["fitted_with"])
         return cls(**stored)
 
@@ -440,26 +384,6 @@ def picked_rows(
             parts.append(model.project(replace(columns, values=columns.values[within])))
             begin += len(columns)
     return np.concatenate(parts)
-
-
-def default_colors(count: int) -> NDArray[np.uint8]:
-    """Colours that are easy to tell apart, shape (count, 3): Glasbey's sequence as in colorcet.
-
-    Glasbey et al. 2007, doi 10.1002/col.20327, grown from the ten colours of D3's category10. The
-    sequence has 256 colours and starts again after them.
-    """
-    glasbey = np.array(colorcet.glasbey_category10)
-    colors: NDArray[np.uint8] = np.rint(255 * glasbey[np.arange(count) % len(glasbey)]).astype(
-        np.uint8
-    )
-    return colors
-
-
-def _unused_colors(used: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """Take the next default colours that no cluster has, as long as there are any."""
-    candidates = default_colors(256 + count)
-    fresh = ~(candidates[:, None] == used[None]).all(axis=2).any(axis=1)
-    return np.concatenate([candidates[fresh], candidates])[:count]
 
 
 def _ranges(ids: Sequence[int]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from alps_geo.descriptors import CONTEXT_SCALES, TEXTURE_SCALES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -128,6 +128,11 @@ def group_of(name: str) -> str:
     return name.split(".", 1)[0]
 
 
+def current_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of columns as they are now, also of those that an earlier version stored."""
+    return tuple(_EARLIER_NAMES.get(name, name) for name in names)
+
+
 def _sam(segments: RegionSums, _: Sequence[str]) -> Named:
     return {f"sam.{i}": column for i, column in enumerate(segments.features.T)}
 
@@ -173,7 +178,13 @@ def _context(segments: RegionSums, bands: Sequence[str]) -> Named:
 
 
 def _shape(segments: RegionSums, _: Sequence[str]) -> Named:
-    """Size, elongation and solidity, from the moments: those of the ellipse of equal moments."""
+    """Size, elongation and ellipticity, all from the moments.
+
+    Elongation is that of the ellipse of equal moments. Ellipticity is the segment's area over that
+    of this ellipse: 1 for an ellipse, less for whatever is ragged, hollow or scattered. It is the
+    root of the measure in Rosin 2003, "Measuring shape: ellipticity, rectangularity, and
+    triangularity".
+    """
     row, col, row_row, col_col, row_col = segments.moments.T
     # A pixel is a square of variance 1/12, not a point.
     rows = np.maximum(row_row - row * row, 0) + 1 / 12
@@ -185,7 +196,7 @@ def _shape(segments: RegionSums, _: Sequence[str]) -> Named:
     return {
         "shape.size": np.log(segments.area),
         "shape.elongation": 0.5 * np.log(major / minor),
-        "shape.solidity": segments.area / (4 * np.pi * np.sqrt(major * minor)),
+        "shape.ellipticity": segments.area / (4 * np.pi * np.sqrt(major * minor)),
     }
 
 
@@ -198,5 +209,7 @@ FEATURES: dict[str, Callable[[RegionSums, Sequence[str]], Named]] = {
     "shape": _shape,
     "timm": _timm,
 }
+
+_EARLIER_NAMES = {"shape.solidity": "shape.ellipticity"}
 
 INDICES = {"ndvi": ("nir", "red"), "ndwi": ("green", "nir")}

@@ -16,6 +16,10 @@ class ModelError(AlpsGeoError):
     """A model, checkpoint or device that is unknown, absent, corrupt or of another kind."""
 
 
+class ModelMemoryError(ModelError, MemoryError):
+    """Memory that does not suffice for a model, or for what it works on."""
+
+
 class SettingsError(AlpsGeoError):
     """A setting that is unknown, out of range or impossible for the given scenes."""
 

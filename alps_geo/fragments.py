@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import find_objects
-from skimage.measure import label
 
 from alps_geo.features import Embeddings, pixel_counts, pixel_sums
+from alps_geo.regions import (
+    cell_means,
+    connected_pieces,
+    first_pixels,
+    numbered,
+    region_sums,
+    variance,
+)
 from alps_geo.superpixels import SIDE, superpixels
 
 if TYPE_CHECKING:
@@ -161,14 +168,14 @@ def cut_fragments(
     edges = _inner_edges(owner, len(masks), tile.core_slices)
     if fill:
         cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
-        sums = region_sums(owner, len(masks), _cell_means(cells, standard))
+        sums = region_sums(owner, len(masks), cell_means(cells, standard))
         coarse = (sums[:, 0] > COARSE_AREA) & (variance(sums) > COARSE_VARIANCE)
         in_parts = edges.any(axis=1) & ~coarse
         labels, mask_of, cell = _filled(owner, cells, coarse, in_parts)
     else:
         sums = region_sums(owner, len(masks), standard)
         in_parts = np.zeros(len(masks), dtype=np.bool_)
-        labels, mask_of = _numbered(owner)
+        labels, mask_of = numbered(owner)
         cell = np.zeros(len(mask_of), dtype=np.int32)
     filled = np.concatenate([[True], in_parts])[mask_of]
     size = pixel_counts(labels, len(mask_of))
@@ -243,74 +250,6 @@ def paint_masks(masks: TileMasks, chosen: NDArray[np.integer]) -> NDArray[np.int
     return owner
 
 
-def region_sums(
-    regions: NDArray[np.int32], count: int, standard: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Sum what tells how even regions are.
-
-    Parameters
-    ----------
-    regions : ndarray of int32, shape (H, W)
-        Region of every pixel, 1..count; 0 for none.
-    count : int
-        Number of regions.
-    standard : ndarray of float32, shape (B, H, W)
-        Standardised bands: their variance over the scene is 1.
-
-    Returns
-    -------
-    ndarray of float64, shape (count, 1 + 2 * B)
-        Pixels, sums of the bands, sums of their squares: they add up when regions are joined.
-    """
-    area = pixel_counts(regions, count)[:, None]
-    values = np.concatenate([standard, standard**2])
-    return np.hstack([area, pixel_sums(regions, count, values)])
-
-
-def variance(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of the bands over each region, a mean over bands, from its `region_sums`; (n,)."""
-    area = np.maximum(sums[:, :1], 1)
-    first, second = np.split(sums[:, 1:] / area, 2, axis=1)
-    return np.asarray((second - first**2).mean(axis=1))
-
-
-def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """List the pairs of labels that share a side of a pixel.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (H, W)
-        0 for none; below 2**31.
-
-    Returns
-    -------
-    ndarray of int64, shape (m, 2)
-        Each pair once, the smaller label first, in ascending order.
-    """
-    sides = [
-        np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], axis=1),
-        np.stack([labels[:-1].ravel(), labels[1:].ravel()], axis=1),
-    ]
-    pairs = np.concatenate(
-        [side[(side[:, 0] != side[:, 1]) & (side > 0).all(axis=1)] for side in sides]
-    )
-    # One number for each pair sorts faster than two.
-    key = pairs.min(axis=1).astype(np.int64) * 2**32 + pairs.max(axis=1)
-    return np.stack(np.divmod(np.unique(key), 2**32), axis=1)
-
-
-def _numbered(owner: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give what masks own numbers from 1, without gaps.
-
-    Returns the numbers, shape (H, W), and the mask of each, shape (n,). Masks that smaller ones
-    cover whole have none.
-    """
-    there = np.bincount(owner.ravel()) > 0
-    there[0] = True
-    number = (np.cumsum(there) - 1).astype(np.int32)
-    return number[owner], np.flatnonzero(there)[1:].astype(np.int32)
-
-
 def _filled(
     owner: NDArray[np.int32],
     cells: NDArray[np.int32],
@@ -339,39 +278,18 @@ def _filled(
     cell : ndarray of int32, shape (n,)
         The superpixel that each is a part of, from 1; 0 for masks.
     """
-    labels, mask_of = _numbered(np.where(np.append(False, coarse | in_parts)[owner], 0, owner))
+    labels, mask_of = numbered(np.where(np.append(False, coarse | in_parts)[owner], 0, owner))
     part_of = np.where(np.append(False, in_parts)[owner], owner, 0)
     free = labels == 0
     # A superpixel that masks cut apart is several.
-    whole = _connected_pieces(np.where(free, cells, 0))
-    parts = _connected_pieces(np.where(free, whole + part_of * (whole.max() + 1), 0))
-    first = _first_pixels(parts)
+    whole = connected_pieces(np.where(free, cells, 0))
+    # Pixels times masks: of a large tile more than 32 bits hold.
+    both = whole + part_of.astype(np.int64) * (int(whole.max()) + 1)
+    parts = connected_pieces(np.where(free, both, 0))
+    first = first_pixels(parts)
     cell = np.append(np.zeros_like(mask_of), whole.ravel()[first]).astype(np.int32)
     labels[parts > 0] = parts[parts > 0] + len(mask_of)
     return labels, np.append(mask_of, part_of.ravel()[first]).astype(np.int32), cell
-
-
-def _first_pixels(labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Place of the first pixel of each of the labels 1..n in an array laid out flat, shape (n,)."""
-    flat = labels.ravel()
-    first = np.zeros(int(flat.max()) + 1, dtype=np.int64)
-    # From the last pixel to the first, so that what stays is the first.
-    first[flat[::-1]] = np.arange(flat.size)[::-1]
-    return first[1:]
-
-
-def _cell_means(cells: NDArray[np.int32], standard: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Replace each band, shape (B, H, W), by its means over superpixels; 0 outside of them."""
-    count = int(cells.max())
-    means = pixel_sums(cells, count, standard) / np.maximum(pixel_counts(cells, count), 1)[:, None]
-    image = np.vstack([np.zeros(len(standard)), means]).astype(np.float32)[cells]
-    return np.ascontiguousarray(np.moveaxis(image, -1, 0))
-
-
-def _connected_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give each connected piece of each label a number of its own, from 1; 0 stays 0."""
-    pieces: NDArray[np.int32] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
-    return pieces
 
 
 def _ranks(
@@ -384,7 +302,8 @@ def _ranks(
     """Say how well the tile knows each of its fragments, and who should know better."""
     count = len(size)
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
-    centres = pixel_sums(labels, count, coordinates) / size[:, None]
+    # Pixel (0, 0) reaches from 0 to 1, as the cores of tiles have it; its centre is 0.5.
+    centres = pixel_sums(labels, count, coordinates) / size[:, None] + 0.5
     origin = np.array([tile.window.row_off, tile.window.col_off])
     asked = grid.owners(centres + origin)
     owned = asked == grid.index(tile)

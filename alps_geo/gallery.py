@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
 
-    from alps_geo.clusters import Assigned
     from alps_geo.finished import FinishedRun
     from alps_geo.scene import Scene
+    from alps_geo.tree import Assigned
 
 TYPICAL, DOUBTFUL = 6, 4
 """Crops per cluster, at most."""

@@ -124,7 +124,7 @@ class TileGrid:
         Parameters
         ----------
         points : ndarray of float, shape (n, 2)
-            (row, col) in scene pixels.
+            (row, col) in scene pixels; pixel (0, 0) reaches from 0 to 1.
 
         Returns
         -------

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from alps_geo.clusters import (
     FIT_ROWS,
-    TOP,
     ClusterModel,
     covered_area,
-    default_colors,
     picked_rows,
 )
+from alps_geo.colors import default_colors
 from alps_geo.columns import BATCH_ROWS, batches, group_of
 from alps_geo.errors import RunError
+from alps_geo.threads import one_thread
+from alps_geo.tree import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -117,8 +117,7 @@ def fit_clusters(
             "expected at least one: add sam or texture to --features"
         )
     kinds = tuple(dict.fromkeys(table.kind for table in tables))
-    # Threads add up in the order in which they finish: with one, the same run gives the same bits.
-    with threadpool_limits(limits=1):
+    with one_thread():
         mean, scale = np.zeros((len(kinds), len(names))), np.ones((len(kinds), len(names)))
         if not raw:
             scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]

@@ -40,8 +40,8 @@ from alps_geo.fragments import (
     RIGHT,
     SEEN,
     TOP,
-    variance,
 )
+from alps_geo.regions import variance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

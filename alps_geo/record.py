@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 import numpy as np
 import rasterio
@@ -14,6 +15,7 @@ import rasterio
 from alps_geo.errors import ModelError
 from alps_geo.outputs.results import FILES
 from alps_geo.scene.raster import is_local, real_path
+from alps_geo.store import GALLERY, SUGGESTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
     from alps_geo.tile_store import FailedTile
+
+_RESERVED = (".", "..", ".tiles", "run.json", "clusters.npz", GALLERY, SUGGESTION)
+"""Names in a run folder that no scene can have."""
 
 PACKAGES = (
     "alps-geo",
@@ -163,17 +168,26 @@ def result_files(names: Sequence[str]) -> list[str]:
 
 
 def folder_names(names: Sequence[str]) -> list[str]:
-    """Make names unique, by a number after those that were there before: a, b, a-2."""
-    taken: set[str] = set()
+    """Make names unique, by a number after those that were there before: a, b, a-2, A-3.
+
+    Unique on any disk: names that differ in case or Unicode composition alone are one name to
+    Windows and macOS. Those of files in the run folder are taken.
+    """
+    taken = set(map(_on_disk, _RESERVED))
     unique = []
     for name in names:
         candidate, number = name, 1
-        while candidate in taken:
+        while _on_disk(candidate) in taken:
             number += 1
             candidate = f"{name}-{number}"
-        taken.add(candidate)
+        taken.add(_on_disk(candidate))
         unique.append(candidate)
     return unique
+
+
+def _on_disk(name: str) -> str:
+    """Name as file systems compare it that ignore case and composition."""
+    return normalize("NFC", normalize("NFD", name).casefold())
 
 
 def to_json(record: Mapping[str, Any]) -> bytes:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from alps_geo.clusters import ClusterModel, Color
+    from alps_geo.clusters import ClusterModel
+    from alps_geo.colors import Color
     from alps_geo.finished import FinishedRun
     from alps_geo.outputs.results import SceneResults
 

@@ -27,8 +27,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from alps_geo.features import pixel_counts
-from alps_geo.fragments import CUT, FILLED, touching_pairs
+from alps_geo.fragments import CUT, FILLED
 from alps_geo.matching import join, within
+from alps_geo.regions import touching_pairs
 from alps_geo.superpixels import SIDE
 
 if TYPE_CHECKING:

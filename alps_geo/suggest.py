@@ -10,13 +10,13 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, silhouette_score
-from threadpoolctl import threadpool_limits
 
 from alps_geo.errors import RunError
 from alps_geo.finished import read_finished
 from alps_geo.kmeans import sample_rows
 from alps_geo.outputs.curves import Curve, write_curves
 from alps_geo.store import RunFolder
+from alps_geo.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -178,7 +178,7 @@ def try_number(rows: NDArray[np.float64], clusters: int, seed: int) -> Tried:
     rng = np.random.default_rng(seed)
     # With one thread, the same run gives the same figures. Rows that are all alike make fewer
     # clusters in a half than were asked for: that shows in the stability.
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = KMeans(clusters, n_init=3, random_state=seed).fit(rows)
         agreed = []

@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.lib import format as npy
 
-from alps_geo.columns import Columns, segment_columns
+from alps_geo.columns import Columns, current_names, segment_columns
 from alps_geo.errors import RunError
 from alps_geo.features import RegionSums
 from alps_geo.files import replacing, run_errors
@@ -166,7 +166,7 @@ def open_table(folder: Path) -> SegmentTable:
         folder,
         str(found["kind"]),
         tuple(found["features"].tolist()),
-        tuple(found["names"].tolist()),
+        current_names(found["names"].tolist()),
         found["rows"],
         found["area"][found["rows"].astype(np.int64) - 1],
     )

@@ -12,7 +12,7 @@ import rasterio
 
 from alps_geo import sam
 from alps_geo.descriptors import band_scale
-from alps_geo.errors import ModelError, SceneError
+from alps_geo.errors import SceneError
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.record import file_identity, scene_identity
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 8
+TILE_STAGE_VERSION = 9
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 SCALE_SIDE = 1024
@@ -272,12 +272,14 @@ class _TileWork:
         """Find the fragments of a tile, whose image may have been encoded already."""
         if not pixels.valid.any():
             return no_fragments(pixels.valid.shape, len(pixels.bands))
-        masks = sam.generate_masks(
-            self.model, pixels.image, self._settings.mask_settings, pixels.valid, embedding
-        )
-        if self._settings.compare != "raw":
-            placeless = sam.without_place(masks.embedding, self._place)
-            masks = replace(masks, embedding=placeless)
+        with sam.memory_errors():
+            masks = sam.generate_masks(
+                self.model, pixels.image, self._settings.mask_settings, pixels.valid, embedding
+            )
+            if self._settings.compare != "raw":
+                placeless = sam.without_place(masks.embedding, self._place)
+                masks = replace(masks, embedding=placeless)
+            dense = None if self.dense is None else self.dense.encode(pixels.image)
         return cut_fragments(
             job.grid,
             tile,
@@ -286,7 +288,7 @@ class _TileWork:
             job.scale,
             max_mask_area=self._settings.mask_area_gate,
             fill=self._settings.fill == "superpixels",
-            dense=None if self.dense is None else self.dense.encode(pixels.image),
+            dense=dense,
         )
 
     @cached_property
@@ -393,7 +395,7 @@ def _encode_together(work: _TileWork, read: Sequence[Future[TilePixels]]) -> lis
         if pixels.exception() is None and pixels.result().valid.any()
     }
     found = {}
-    with suppress(ModelError):
+    with suppress(MemoryError):
         found = dict(zip(images, work.model.encode_many(list(images.values())), strict=True))
     return [found.get(place) for place in range(len(read))]
 
@@ -432,17 +434,11 @@ def _twice(step: Callable[[], Value]) -> Value:
 
 
 def _once(step: Callable[[], Value]) -> Value:
-    """Take a step; make any lack of memory a `MemoryError`, and an unreadable scene our own."""
+    """Take a step; make an unreadable scene our own error."""
     try:
         return step()
     except SceneError as error:
         raise _TileError(str(error)) from error
-    except Exception as error:
-        from alps_geo.sam.resources import is_out_of_memory
-
-        if not is_out_of_memory(error):
-            raise
-        raise MemoryError(str(error) or type(error).__name__) from error
 
 
 def _find(jobs: Sequence[Job], task: Task) -> tuple[Job, Tile]:

@@ -1,17 +1,27 @@
 from collections.abc import Callable
+from dataclasses import fields, replace
 from io import BytesIO
+from typing import Self
 
+import colorcet
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score
+from scipy.spatial import KDTree
+from skimage.color import rgb2lab
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.metrics import adjusted_rand_score, pairwise_distances
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from alps_geo.clusters import ClusterModel, default_colors
-from alps_geo.columns import Columns
+from alps_geo.clusters import ClusterModel
+from alps_geo.colors import default_colors
+from alps_geo.columns import Columns, batches
 from alps_geo.errors import RunError
 from alps_geo.kmeans import WEIGHTS, fit_clusters, group_projection
+from alps_geo.settings import MAX_CLUSTERS
+from alps_geo.tree import Assigned
 
 
 def table(values: NDArray[np.float64], group: str = "texture", kind: str = "rgb") -> Columns:
@@ -173,29 +183,90 @@ def test_nothing_to_apply_gives_nothing() -> None:
 
 
 def test_colours_differ_and_never_run_out() -> None:
-    colors = default_colors(256)
-    assert len(np.unique(colors, axis=0)) == 256
-    assert default_colors(1000).shape == (1000, 3)
+    colors = default_colors(MAX_CLUSTERS)
+    assert colors.shape == (MAX_CLUSTERS, 3)
+    assert len(np.unique(colors, axis=0)) == MAX_CLUSTERS
+    for count in (1, 10, 256, 257, 1000):
+        np.testing.assert_array_equal(default_colors(count), colors[:count])
+
+
+def test_colours_up_to_256_are_the_palette_of_glasbey() -> None:
+    glasbey = np.rint(255 * np.array(colorcet.glasbey_category10)).astype(np.uint8)
+    np.testing.assert_array_equal(default_colors(256), glasbey)
+
+
+def test_some_hundred_colours_differ_to_the_eye() -> None:
+    lab = rgb2lab(default_colors(600)[None])[0]
+    nearest, _ = KDTree(lab).query(lab, k=2)
+    # 2.3 is a just noticeable difference in CIELAB.
+    assert nearest[:, 1].min() > 2 * 2.3
+
+
+@pytest.mark.parametrize("clusters", [254, 300])
+def test_new_clusters_get_colours_that_no_other_has(clusters: int) -> None:
+    columns = table(np.arange(2.0 * clusters)[:, None])
+    model = fit(columns, clusters)
+    assert len(set(model.palette.values())) == clusters
+    reserved = default_colors(clusters + 1)[-1].tolist()
+    recolored = model.recolored({1: (reserved[0], reserved[1], reserved[2])})
+    changed = split(recolored, 2, 2, columns)
+    assert len(changed) == clusters + 1
+    assert len(set(changed.palette.values())) == clusters + 1
+
+
+def test_distances_are_measured_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, _ = blobs()
+    model = fit(columns, 4)
+    threads: set[int] = set()
+
+    def watched(*arguments: NDArray[np.float64]) -> NDArray[np.float64]:
+        threads.update(library["num_threads"] for library in threadpool_info())
+        return np.asarray(pairwise_distances(*arguments))
+
+    monkeypatch.setattr("alps_geo.tree.pairwise_distances", watched)
+    with threadpool_limits(limits=2):
+        assert {library["num_threads"] for library in threadpool_info()} == {2}
+        split(model, 1, 2, columns).apply(columns)
+    assert threads == {1}
 
 
 def test_what_is_read_in_pieces_is_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, truth = blobs(per_cluster=400)
-    monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 64)
     monkeypatch.setattr("alps_geo.kmeans.FIT_ROWS", 100)
-    model = fit(columns, 5)
-    assert adjusted_rand_score(truth, model.apply(columns).cluster) == 1.0
-    assert model.to_bytes() == fit(columns, 5).to_bytes()
+    whole = fit(columns, 5)
+    found = whole.apply(columns)
+    assert adjusted_rand_score(truth, found.cluster) == 1.0
+    monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 64)
+    assert [len(piece) for piece in batches(columns)] == [64] * 31 + [16]
+    again = whole.apply(columns)
+    for field in fields(Assigned):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(found, field.name))
+    pieces = fit(columns, 5)
+    for name in ("mean", "scale", "projection", "centers"):
+        # Sums of pieces are rounded otherwise, and by no more than that.
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), 1e-9, 1e-9)
+    np.testing.assert_array_equal(pieces.apply(columns).cluster, found.cluster)
 
 
 def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     columns, _ = blobs()
+    sizes: list[int] = []
+
+    class Watched(MiniBatchKMeans):  # type: ignore[misc]
+        def partial_fit(self, rows: NDArray[np.float64]) -> Self:
+            sizes.append(len(rows))
+            super().partial_fit(rows)
+            return self
+
+    monkeypatch.setattr("alps_geo.kmeans.MiniBatchKMeans", Watched)
     monkeypatch.setattr("alps_geo.columns.BATCH_ROWS", 3)
     monkeypatch.setattr("alps_geo.kmeans.FIT_ROWS", 3)
     monkeypatch.setattr("alps_geo.kmeans._RUN_ROWS", 2)
-    found = fit(columns, 20).apply(columns).cluster
-    assert len(set(found)) == 20
+    model = fit_clusters([columns], [np.ones(len(columns), int)], 20, seed=0, batch_size=3)
+    assert 20 <= min(sizes) <= max(sizes) < 2 * 20 + 2
+    assert len(set(model.apply(columns).cluster)) == 20
 
 
 def test_confidence_is_the_margin_to_the_second_cluster() -> None:
@@ -241,6 +312,12 @@ def test_names_and_colours_are_given_and_taken_away() -> None:
     assert loaded.legend == model.legend
     assert loaded.palette == model.palette
     assert model.named({5: ""}).legend == {2: "open water"}
+
+
+def test_names_may_hold_the_joiners_that_their_script_needs() -> None:
+    columns, _ = blobs()
+    lakes = "\u062f\u0631\u06cc\u0627\u0686\u0647\u200c\u0647\u0627"
+    assert fit(columns, 5).named({1: lakes}).legend == {1: lakes}
 
 
 def test_changes_leave_the_model_that_they_come_from_as_it_is() -> None:
@@ -375,6 +452,17 @@ def test_segments_that_are_all_alike_cannot_be_split() -> None:
     columns = table(np.array([[0.0]] * 5 + [[9.0]] * 3))
     with pytest.raises(RunError, match="only 1 different segments"):
         split(fit(columns, 2), 1, 2, columns)
+
+
+def test_a_model_with_an_earlier_name_of_a_column_is_read() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 2))
+    now = Columns("rgb", ("shape",), ("shape.size", "shape.ellipticity"), values)
+    model = fit(now, 3)
+    earlier = replace(model, names=("shape.size", "shape.solidity"))
+    loaded = ClusterModel.from_bytes(earlier.to_bytes(), "clusters.npz")
+    assert loaded.to_bytes() == model.to_bytes()
+    np.testing.assert_array_equal(loaded.apply(now).cluster, model.apply(now).cluster)
 
 
 def test_a_model_of_another_format_is_refused() -> None:

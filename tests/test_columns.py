@@ -73,11 +73,24 @@ def test_shapes_are_told_apart_wherever_they_lie() -> None:
     turned = np.tri(34, k=1, dtype=bool) & np.tri(34, k=1, dtype=bool).T
     shapes = [square, stripe, stripe.T, ring, turned]
     found = columns(segments(np.ones((5, 1)), shapes), "grey", "shape")
-    size, elongation, solidity = found.values.T
+    size, elongation, ellipticity = found.values.T
     np.testing.assert_allclose(np.exp(size), [mask.sum() for mask in shapes])
     assert elongation[0] == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(elongation[1:3], np.log(16), rtol=1e-6)
     assert elongation[4] > 2
     # An ellipse has 1; a square is close to it, and a ring is mostly hole.
-    assert solidity[0] == pytest.approx(3 / np.pi, rel=0.01)
-    assert solidity[3] < 0.6
+    assert ellipticity[0] == pytest.approx(3 / np.pi, rel=0.01)
+    assert ellipticity[3] < 0.6
+
+
+def test_ellipticity_is_1_for_ellipses_and_less_for_others() -> None:
+    row, col = np.mgrid[-80:81, -80:81]
+    discs = [row**2 + col**2 <= 75**2, (row / 20) ** 2 + (col / 75) ** 2 <= 1]
+    # Solid, as what is convex is: area over convex hull is 1 for both.
+    others = [np.ones((80, 80), bool), np.tri(81, dtype=bool)]
+    found = columns(segments(np.ones((4, 1)), discs + others), "grey", "shape")
+    assert found.names == ("shape.size", "shape.elongation", "shape.ellipticity")
+    ellipticity = found.select(["shape.ellipticity"])[:, 0]
+    np.testing.assert_allclose(ellipticity[:2], 1, atol=0.01)
+    # Square and triangle: 3 / pi and 3 sqrt(3) / (2 pi).
+    np.testing.assert_allclose(ellipticity[2:], [0.955, 0.827], atol=0.01)

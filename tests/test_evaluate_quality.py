@@ -242,3 +242,12 @@ def test_names_that_are_none_are_refused(
     assert message in str(error.value)
     with pytest.raises(SceneError, match="cannot be read"):
         read_class_names(tmp_path / "absent.csv")
+
+
+def test_classes_have_names_in_any_script(tmp_path: Path) -> None:
+    path = str(write_ids(tmp_path / "labels.tif", np.ones((9, 9), np.uint16)))
+    pictures = {
+        draw_quality(evaluate_quality(path, path, names={1: name})).tobytes()
+        for name in ("森林", "水体", "غابة", "بحار")
+    }
+    assert len(pictures) == 4, "no name is a row of boxes"

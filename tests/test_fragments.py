@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from alps_geo.descriptors import band_scale
-from alps_geo.fragments import CUT, OWNED, Fragments, cut_fragments, touching_pairs
-from alps_geo.grid import TileGrid
+from alps_geo.fragments import CUT, OWNED, Fragments, _filled, cut_fragments
+from alps_geo.grid import Tile, TileGrid
+from alps_geo.regions import touching_pairs
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
 
@@ -110,6 +113,59 @@ def test_fragments_are_ranked_by_how_well_the_tile_knows_them() -> None:
     masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 1, 1), np.float32))
     fragments = cut(pixels_of(np.ones((16, 16), bool)), masks, grid, fill=False)
     assert fragments.rank.tolist() == [OWNED, CUT, CUT, OWNED]
+
+
+LENGTHS = st.integers(4, 10).flatmap(
+    # Two windows of even sizes, that lie the same in the mirror.
+    lambda half: st.tuples(st.just(2 * half), st.integers(1, half // 2))
+)
+
+
+@given(LENGTHS, st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_mirrored_scene_has_mirrored_owners(length: tuple[int, int], data: st.DataObject) -> None:
+    size, half_overlap = length
+    width = 2 * size - 2 * half_overlap
+    grid = TileGrid(size, width, size, 2 * half_overlap)
+    assert [tile.core.width for tile in grid] == [width // 2] * 2
+    # A mask of any shape that both windows see whole, away from a tie.
+    middle = range(width // 2 - half_overlap + 1, width // 2 + half_overlap - 1)
+    seen = st.sets(st.tuples(st.integers(1, size - 2), st.sampled_from(middle)), min_size=1)
+    pixels = np.array(sorted(data.draw(seen))) if middle else np.array([[1, width // 2]])
+    scene = np.zeros((size, width), bool)
+    scene[tuple(pixels.T)] = True
+    centre = (pixels[:, 1] + 0.5).mean()
+    assume(abs(centre - width / 2) > 1e-9)
+    for mirrored in (False, True):
+        mask = scene[:, ::-1] if mirrored else scene
+        owns = [owned(grid, tile, mask) for tile in grid]
+        assert owns == [(centre < width / 2) != mirrored, (centre > width / 2) != mirrored]
+
+
+def owned(grid: TileGrid, tile: Tile, mask: NDArray[np.bool_]) -> bool:
+    """Whether a tile owns a mask of the scene that it sees whole."""
+    inside = mask[tile.window.toslices()]
+    scores = np.ones(1, np.float32)
+    masks = TileMasks.from_dense(inside[None], scores, scores, np.ones((256, 1, 1), np.float32))
+    pixels = pixels_of(np.ones(inside.shape, bool))
+    fragments = cut_fragments(
+        grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1, fill=False
+    )
+    return bool(fragments.rank[0] == OWNED)
+
+
+def test_parts_of_many_masks_over_many_superpixels_are_told_apart() -> None:
+    """As many as in a tile of 16 384 pixels: their product takes more than 32 bits."""
+    cells = np.maximum(np.arange(2**16, dtype=np.int32), 1).reshape(256, 256)
+    owner = np.zeros_like(cells)
+    # Half of the first superpixel, of two pixels, is of a mask cut off.
+    owner[0, 0] = 2**16
+    in_parts = np.zeros(2**16, bool)
+    in_parts[-1] = True
+    labels, mask_of, _ = _filled(owner, cells, np.zeros(2**16, bool), in_parts)
+    assert labels[0, 0] != labels[0, 1]
+    assert mask_of[labels[0, :2] - 1].tolist() == [2**16, 0]
+    assert len(np.unique(labels)) == len(mask_of) == 2**16
 
 
 def test_filling_leaves_no_valid_pixel_out_and_says_what_it_filled(

@@ -144,12 +144,15 @@ def test_the_record_of_a_run_without_nodata_is_json_and_a_config(tmp_path: Path)
 
 def test_scenes_of_one_name_get_folders_of_their_own(tmp_path: Path) -> None:
     pixels, profile = crop(64, 64)
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        write(tmp_path / folder / "scene.tif", pixels, profile)
+    scenes = [
+        tmp_path / name for name in ("a/scene.tif", "b/scene.tif", "c/Scene.tif", "d/run.json.tif")
+    ]
+    for scene in scenes:
+        scene.parent.mkdir()
+        write(scene, pixels, profile)
     out = tmp_path / "out"
-    arguments = (tmp_path / "a" / "scene.tif", tmp_path / "b" / "scene.tif", "--out", out)
-    outcome = alps_geo("label", *arguments, *QUICK, *LOOSE)
+    outcome = alps_geo("label", *scenes, "--out", out, *QUICK, *LOOSE)
     assert outcome.exit_code == 0, outcome.stderr
-    assert (out / "scene" / "labels.tif").exists()
-    assert (out / "scene-2" / "labels.tif").exists()
+    for folder in ("scene", "scene-2", "Scene-3", "run.json-2"):
+        assert (out / folder / "labels.tif").exists()
+    assert alps_geo("clusters", "name", out, "1=roof").exit_code == 0

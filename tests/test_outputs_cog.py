@@ -19,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 
+from alps_geo.colors import default_colors
 from alps_geo.errors import RunError
 from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
 from alps_geo.outputs.style import write_raster_style
@@ -186,6 +187,19 @@ def test_colours_survive_and_nodata_is_transparent(dtype: str, tmp_path: Path) -
         }
         assert colors[0][3] == 0
         assert raster.colorinterp == (rasterio.enums.ColorInterp.palette,)
+
+
+def test_each_of_many_clusters_keeps_a_colour_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "labels.tif"
+    labels = random_labels(700, 1100, "uint16", top=301)
+    palette = {i + 1: (int(r), int(g), int(b)) for i, (r, g, b) in enumerate(default_colors(300))}
+    write(path, labels, colormap=palette)
+    write_raster_style(path, palette)
+    with rasterio.open(path) as raster:
+        stored = raster.colormap(1)
+        assert len({stored[cluster] for cluster in palette}) == 300
+    style = ET.parse(path.with_suffix(".qml")).getroot()
+    assert len({entry.get("color") for entry in style.iter("paletteEntry")}) == 300
 
 
 def test_a_colour_table_for_32_bits_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import rasterio
 import torch
 from sam_scenes import DATA, rgb
 
-from alps_geo.errors import ModelError
+from alps_geo.errors import ModelMemoryError
 from alps_geo.pipeline import label_scenes
 from alps_geo.sam import MaskSettings, SamModel, generate_masks, tiny_vit
 from alps_geo.settings import LabelSettings
@@ -57,7 +57,7 @@ def test_memory_too_small_for_one_image_is_an_error(
 ) -> None:
     scarce(monkeypatch, 0)
     with pytest.raises(
-        ModelError, match="mobile_sam on cpu runs out of memory with a single image"
+        ModelMemoryError, match="mobile_sam on cpu runs out of memory with a single image"
     ):
         mobile_sam.encode_many(images)
 
@@ -117,7 +117,7 @@ def test_tiles_encoded_together_give_the_same_map(
     def watched(self: SamModel, group: Any) -> Any:
         seen.append(len(group))
         if len(group) > most:
-            raise ModelError("out of memory")
+            raise ModelMemoryError("too many")
         return encode_many(self, group)
 
     monkeypatch.setattr(SamModel, "images_at_once", 3)

@@ -18,13 +18,14 @@ from scipy import ndimage
 from segment_anything import SamAutomaticMaskGenerator
 from torchvision.ops import nms
 
-from alps_geo.errors import ModelError, SettingsError
+from alps_geo.errors import ModelMemoryError, SettingsError
 from alps_geo.sam import MaskSettings, TileMasks, generate, generate_masks, load_model, resources
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.model import quick_dtypes
 from alps_geo.sam.reference import load_reference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from numpy.typing import NDArray
@@ -212,17 +213,17 @@ def test_points_on_nodata_never_reach_the_decoder(
     assert min(x for x, _ in asked) >= 100 * 1024 / 300
 
 
+def gpu_without_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA ran full.")
+
+
 @pytest.mark.parametrize(
-    "error",
-    [
-        torch.cuda.OutOfMemoryError("CUDA out of memory."),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
-        MemoryError(),
-    ],
+    "lack_memory",
+    [gpu_without_memory, lambda: torch.empty(2**60), lambda: np.empty(2**58)],
     ids=["GPU", "CPU", "numpy"],
 )
 def test_batches_are_halved_when_memory_runs_out(
-    error: Exception,
+    lack_memory: Callable[[], object],
     model: SamModel,
     small: NDArray[np.uint8],
     monkeypatch: pytest.MonkeyPatch,
@@ -233,7 +234,7 @@ def test_batches_are_halved_when_memory_runs_out(
 
     def scarce(self: Decoder, keys: Any, points: torch.Tensor) -> Any:
         if len(points) > 1:
-            raise error
+            lack_memory()
         return prompt(self, keys, points)
 
     monkeypatch.setattr(Decoder, "prompt", scarce)
@@ -249,7 +250,7 @@ def test_memory_too_small_for_one_point_is_an_error(
         raise MemoryError
 
     monkeypatch.setattr(Decoder, "prompt", hopeless)
-    with pytest.raises(ModelError, match="mobile_sam on cpu runs out of memory with a single"):
+    with pytest.raises(ModelMemoryError, match="on cpu runs out of memory with a single"):
         generate_masks(model, small, SOME)
 
 
@@ -273,6 +274,14 @@ def test_the_number_of_points_at_once_changes_no_mask(
     )
     assert len(few) == len(many) > 0
     assert best_iou(few.to_dense(), many.to_dense()).min() > 0.99
+
+
+def test_a_model_that_memory_does_not_suffice_for_is_an_error_of_that_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("alps_geo.sam.model._load_network", lambda *_: torch.empty(2**60))
+    with pytest.raises(ModelMemoryError, match="allocate memory"):
+        load_model(device="cpu")
 
 
 def test_small_holes_and_islands_can_be_removed(model: SamModel, small: NDArray[np.uint8]) -> None:

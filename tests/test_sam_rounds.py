@@ -11,7 +11,7 @@ import torch
 from sam_scenes import best_iou, rgb
 from torch.overrides import TorchFunctionMode
 
-from alps_geo.errors import ModelError
+from alps_geo.errors import ModelMemoryError
 from alps_geo.sam import Frame, MaskSettings, SamModel, device_pixels, generate_masks, resources
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.network import DecoderNetwork
@@ -177,5 +177,5 @@ def test_batches_on_a_gpu_are_halved_when_memory_runs_out(
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(owner, step, hopeless)
-    with pytest.raises(ModelError, match="mobile_sam on cpu runs out of memory with a single"):
+    with pytest.raises(ModelMemoryError, match="on cpu runs out of memory with a single"):
         generate_masks(mobile_sam, image, four, embedding=embedding)

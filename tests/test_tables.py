@@ -49,6 +49,17 @@ def written(folder: Path) -> None:
     write_tables(folder, SEGMENTS, [sums(2), sums(1, 3)], list("rgbn"), "uint8", FEATURES)
 
 
+def test_columns_of_an_earlier_version_have_the_names_of_this_one(tmp_path: Path) -> None:
+    write_tables(tmp_path, SEGMENTS, [sums(1, 2, 3)], list("rgbn"), "uint8", ("shape",))
+    (path,) = tmp_path.glob("*.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    names = ["shape.size", "shape.elongation", "shape.ellipticity"]
+    assert arrays["names"].tolist() == names
+    np.savez(path, **{**arrays, "names": np.array([*names[:2], "shape.solidity"])})
+    assert open_table(tmp_path).names == tuple(names)
+
+
 def test_columns_come_back_row_by_row(tmp_path: Path) -> None:
     written(tmp_path)
     table = open_table(tmp_path)

@@ -8,11 +8,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from alps_geo.evaluate.quality import NO_TRUTH, RIGHT, UNLABELLED, WRONG
+from alps_geo.outputs.letters import pillow_lettering
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.evaluate.quality import Quality
+    from alps_geo.outputs.letters import Lettering
 
 _INK, _PAPER, _GREY = (30, 30, 30), (255, 255, 255), (110, 110, 110)
 
@@ -85,23 +87,23 @@ def _draw_matrix(quality: Quality) -> Image.Image:
     shares = confusion / confusion.sum(axis=1, keepdims=True)
     rows, cols = shares.shape
     cell = int(np.clip(_MATRIX_MOST // max(rows, cols), _CELL_LEAST, _CELL_MOST))
-    font = _font(min(_TEXT_SIZE, max(cell - 2, _CELL_LEAST)))
-    room = max(_width(name, font) for name in names) + 12
+    text = pillow_lettering(min(_TEXT_SIZE, max(cell - 2, _CELL_LEAST)))
+    room = max(_length(name, text) for name in names) + 12
     top, left = room + _LINE, room + _LINE
     image = Image.new("RGB", (left + cols * cell + 1, top + rows * cell + 1), _PAPER)
     draw = ImageDraw.Draw(image)
     draw.text((left, 0), "class in the map", fill=_GREY, font=_font())
-    image.paste(_upright("class in the truth", _font(), _GREY), (0, top))
+    image.paste(_upright("class in the truth", pillow_lettering(_TEXT_SIZE), _GREY), (0, top))
     for col, name in enumerate(names):
-        upright = _upright(name, font, _INK)
+        upright = _upright(name, text, _INK)
         at = (left + col * cell + (cell - upright.width) // 2, top - 6 - upright.height)
         image.paste(upright, at)
     for row in range(rows):
         middle = top + row * cell + cell // 2
-        draw.text((left - 8, middle), names[row], fill=_INK, font=font, anchor="rm")
+        text.draw(draw, (left - 8, middle), names[row], _INK, "rm")
         for col in range(cols):
             corner = (left + col * cell, top + row * cell)
-            _draw_cell(draw, corner, cell, float(shares[row, col]), font)
+            _draw_cell(draw, corner, cell, float(shares[row, col]), text.font)
     return image
 
 
@@ -153,17 +155,19 @@ def _draw_legend(codes: NDArray[np.uint8]) -> Image.Image:
     return image
 
 
-def _upright(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, color: tuple[int, int, int]
-) -> Image.Image:
+def _upright(text: str, lettering: Lettering, color: tuple[int, int, int]) -> Image.Image:
     """Draw a text that is read from below."""
-    image = Image.new("RGB", (_width(text, font), _LINE), _PAPER)
-    ImageDraw.Draw(image).text((0, _LINE // 2), text, fill=color, font=font, anchor="lm")
+    image = Image.new("RGB", (_length(text, lettering), _LINE), _PAPER)
+    lettering.draw(ImageDraw.Draw(image), (0, _LINE // 2), text, color, "lm")
     return image.transpose(Image.Transpose.ROTATE_90)
 
 
 def _shortened(name: str) -> str:
     return name if len(name) <= _NAME_MOST else name[: _NAME_MOST - 1] + "…"
+
+
+def _length(text: str, lettering: Lettering) -> int:
+    return int(np.ceil(lettering.width(text))) or 1
 
 
 def _width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:

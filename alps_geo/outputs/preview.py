@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors
+from alps_geo.outputs.letters import lettering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -241,11 +239,11 @@ def _compose(
     picture = Image.new("RGB", (inner + 2 * _MARGIN, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     if title:
-        draw.text((_MARGIN, _MARGIN), title, _INK, _font(_TITLE))
+        lettering(_TITLE).draw(draw, (_MARGIN, _MARGIN), title, _INK)
     left = _MARGIN + (inner - panels_width) // 2
     for number, (caption, panel) in enumerate(panels):
         x, y = left + number * (cols + _GAP), top + _LINE
-        draw.text((x, top), caption, _FAINT_INK, _font(_TEXT))
+        lettering(_TEXT).draw(draw, (x, top), caption, _FAINT_INK)
         picture.paste(Image.fromarray(panel), (x, y))
         draw.rectangle((x - 1, y - 1, x + cols, y + rows), None, _FRAME)
     for index, entry in enumerate(legend):
@@ -281,23 +279,15 @@ class _Columns:
         return cls(lines, share_end + _BETWEEN_COLUMNS, number_end, name_start, share_end)
 
 
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Laid out by Pillow itself, so that pictures don't depend on what else is installed.
-    data = (files("alps_geo.outputs.data") / "DejaVuSans.ttf").read_bytes()
-    return ImageFont.truetype(BytesIO(data), size, layout_engine=ImageFont.Layout.BASIC)
-
-
 def _widest(texts: list[str]) -> int:
-    font = _font(_TEXT)
-    return math.ceil(max((font.getlength(text) for text in texts), default=0.0))
+    return math.ceil(max(map(lettering(_TEXT).width, texts), default=0.0))
 
 
 def _draw_head(draw: ImageDraw.ImageDraw, corner: tuple[int, int], columns: _Columns) -> None:
-    font = _font(_TEXT)
+    text = lettering(_TEXT)
     x, middle = corner[0], corner[1] + _PATCH // 2
-    draw.text((x, middle), _CLUSTER, _FAINT_INK, font, anchor="lm")
-    draw.text((x + columns.share_end, middle), _SHARE, _FAINT_INK, font, anchor="rm")
+    text.draw(draw, (x, middle), _CLUSTER, _FAINT_INK, "lm")
+    text.draw(draw, (x + columns.share_end, middle), _SHARE, _FAINT_INK, "rm")
     y = corner[1] + _PATCH + (_LINE - _PATCH) // 3
     draw.line((x, y, x + columns.share_end, y), _FRAME)
 
@@ -305,11 +295,11 @@ def _draw_head(draw: ImageDraw.ImageDraw, corner: tuple[int, int], columns: _Col
 def _draw_entry(
     draw: ImageDraw.ImageDraw, corner: tuple[int, int], columns: _Columns, entry: _Entry
 ) -> None:
-    font = _font(_TEXT)
+    text = lettering(_TEXT)
     x, y = corner
     draw.rectangle((x, y, x + _PATCH, y + _PATCH), entry.color, _FRAME)
     middle = y + _PATCH // 2
-    draw.text((x + columns.number_end, middle), entry.number, _INK, font, anchor="rm")
+    text.draw(draw, (x + columns.number_end, middle), entry.number, _INK, "rm")
     name = columns.name_start if entry.number else _PATCH + _AFTER_PATCH
-    draw.text((x + name, middle), entry.name, _INK, font, anchor="lm")
-    draw.text((x + columns.share_end, middle), entry.share, _FAINT_INK, font, anchor="rm")
+    text.draw(draw, (x + name, middle), entry.name, _INK, "lm")
+    text.draw(draw, (x + columns.share_end, middle), entry.share, _FAINT_INK, "rm")

@@ -21,7 +21,7 @@ from alps_geo.outputs.gpkg import (
     write_segments_gpkg,
 )
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
-from alps_geo.outputs.style import write_raster_style
+from alps_geo.outputs.style import cluster_labels, write_raster_style
 from alps_geo.scene import read_overview
 from alps_geo.scene.raster import opened, read_window
 from alps_geo.vectorize import Polygons, polygonize, simplify
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
-    from alps_geo.clusters import Assigned, ClusterModel
+    from alps_geo.clusters import ClusterModel
     from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
     from alps_geo.tables import Attributes
+    from alps_geo.tree import Assigned
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
@@ -166,7 +167,7 @@ def rewrite_results(
         cluster=assigned.cluster,
         confidence=assigned.confidence,
         palette=model.palette,
-        names=model.legend,
+        names=cluster_labels(model),
     )
     _write_preview(folder, tables, model, name)
     ground = read_attribute(polygons, "area_m2", len(segments))
@@ -188,7 +189,7 @@ def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) 
     RunError
         If a file is absent, damaged or cannot be written; each of them is whole, old or new.
     """
-    labels = folder / "labels.tif"
+    labels, shown = folder / "labels.tif", cluster_labels(model)
     with opened(str(labels)) as raster:
         colors = raster.colormap(1)
         recolored = any(colors[i][:3] != color for i, color in model.palette.items())
@@ -199,9 +200,9 @@ def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) 
             )
             _write_label_blocks(folder, raster, blocks, raster.dtypes[0], model)
     if not recolored:
-        write_category_names(labels, model.legend)
+        write_category_names(labels, shown)
     write_raster_style(labels, model.palette, model.legend)
-    rename_segments_gpkg(folder / "segments.gpkg", palette=model.palette, names=model.legend)
+    rename_segments_gpkg(folder / "segments.gpkg", palette=model.palette, names=shown)
     _write_preview(folder, tables, model, name)
 
 
@@ -254,7 +255,7 @@ def _write_label_blocks(
         dtype=dtype,
         description="cluster",
         colormap=model.palette,
-        category_names=model.legend,
+        category_names=cluster_labels(model),
     )
 
 
@@ -269,7 +270,7 @@ def _write_polygons(
 ) -> NDArray[np.float64]:
     """Write segments.gpkg; return the area of each segment, in m² or pixels."""
     area = np.zeros(len(segments))
-    names = model.legend
+    names = cluster_labels(model)
 
     def exact() -> Iterator[Polygons]:
         with rasterio.open(folder / "segments.tif") as raster:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from alps_geo.clusters import ClusterModel
+
     Color = tuple[int, int, int]
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
@@ -28,6 +30,15 @@ _SLD_NAMESPACES = {
 def cluster_label(cluster: int, names: Mapping[int, str] | None) -> str:
     """Name of a cluster, its number where it has none."""
     return (names or {}).get(cluster) or str(cluster)
+
+
+def cluster_labels(model: ClusterModel) -> dict[int, str]:
+    """Label all clusters as results show them, as soon as one has a name; else none.
+
+    So no cluster is blank in a legend, a map tip or a table where others have names.
+    """
+    names = model.legend
+    return {cluster: cluster_label(cluster, names) for cluster in model.palette} if names else {}
 
 
 def polygons_qml(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alps_geo.sam.masks import TileMasks
     from alps_geo.sam.model import SamModel, load_model
     from alps_geo.sam.place import place_directions, without_place
+    from alps_geo.sam.resources import memory_errors
 
 __all__ = [
     "DenseModel",
@@ -29,6 +30,7 @@ __all__ = [
     "generate_masks",
     "load_dense",
     "load_model",
+    "memory_errors",
     "place_directions",
     "without_place",
 ]
@@ -42,6 +44,7 @@ _LAZY = {
     "generate_masks": "alps_geo.sam.generate",
     "place_directions": "alps_geo.sam.place",
     "without_place": "alps_geo.sam.place",
+    "memory_errors": "alps_geo.sam.resources",
 }
 
 

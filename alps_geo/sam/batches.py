@@ -43,7 +43,7 @@ def candidates(
 
     Raises
     ------
-    ModelError
+    ModelMemoryError
         If memory doesn't suffice for a single point.
     """
     decode = partial(_decode, model, keys, Enlarger(frame), settings=settings)

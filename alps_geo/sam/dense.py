@@ -13,6 +13,7 @@ from PIL import Image
 from alps_geo.errors import ModelError
 from alps_geo.sam.frame import SIDE
 from alps_geo.sam.model import choose_device
+from alps_geo.sam.resources import memory_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,7 @@ class DenseModel:
         return np.ascontiguousarray(features.float().cpu().numpy())
 
 
+@memory_errors()
 def load_dense(name: str, checkpoint: str | Path | None = None, device: str = "auto") -> DenseModel:
     """Load a backbone of timm (Wightman 2019, doi 10.5281/zenodo.4414861).
 
@@ -84,7 +86,8 @@ def load_dense(name: str, checkpoint: str | Path | None = None, device: str = "a
     Raises
     ------
     ModelError
-        If timm has no such backbone, or its weights cannot be had, or it wants images of one size.
+        If timm has no such backbone, or its weights cannot be had, or it wants images of one size,
+        or memory doesn't suffice for it (`ModelMemoryError`).
     """
     if name.split(".")[0] not in timm.list_models():
         raise ModelError(
@@ -93,9 +96,12 @@ def load_dense(name: str, checkpoint: str | Path | None = None, device: str = "a
         )
     place = choose_device(device)
     try:
-        backbone, cell = _create(name, pretrained=checkpoint is None)
-        if checkpoint is not None:
-            _load(backbone, checkpoint)
+        with memory_errors():
+            backbone, cell = _create(name, pretrained=checkpoint is None)
+            if checkpoint is not None:
+                _load(backbone, checkpoint)
+    except MemoryError:
+        raise
     except Exception as error:
         where = "downloaded" if checkpoint is None else f"read from {checkpoint}"
         reason = " ".join(str(error).split())[:200] or type(error).__name__

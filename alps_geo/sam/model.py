@@ -13,7 +13,7 @@ from alps_geo.sam.checkpoints import check_state
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
 from alps_geo.sam.network import DecoderNetwork
-from alps_geo.sam.resources import images_at_once, in_halves
+from alps_geo.sam.resources import images_at_once, in_halves, memory_errors
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 from alps_geo.sam.weights import model_spec, read_weights
@@ -76,7 +76,7 @@ class SamModel:
 
         Raises
         ------
-        ModelError
+        ModelMemoryError
             If memory doesn't suffice.
         """
         (embedding,) = self.encode_many([image])
@@ -88,7 +88,7 @@ class SamModel:
 
         Raises
         ------
-        ModelError
+        ModelMemoryError
             If memory doesn't suffice for one of them.
         """
         if not images:
@@ -103,6 +103,7 @@ class SamModel:
         return embeddings.float()
 
 
+@memory_errors()
 def load_model(
     name: str = "mobile_sam",
     checkpoint: str | Path | None = None,
@@ -132,8 +133,8 @@ def load_model(
     Raises
     ------
     ModelError
-        If the model or device is unknown or absent, the device only emulates the dtype, or the
-        weights cannot be used.
+        If the model or device is unknown or absent, the device only emulates the dtype, the
+        weights cannot be used, or memory doesn't suffice for them (`ModelMemoryError`).
     """
     model_spec(name)
     place = choose_device(device)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from alps_geo.errors import ModelError
+from alps_geo.errors import ModelMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Sized
+    from collections.abc import Callable, Iterator, Sequence, Sized
 
     from alps_geo.sam.model import SamModel
 
@@ -111,16 +112,15 @@ def in_halves(
 
     Raises
     ------
-    ModelError
+    ModelMemoryError
         If it runs out with a single item.
     """
     try:
-        return [work(items)]
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
+        with memory_errors():
+            return [work(items)]
+    except MemoryError as error:
         if len(items) == 1:
-            raise ModelError(
+            raise ModelMemoryError(
                 f"{model} runs out of memory with a single {kind}; "
                 "expected room for one: free memory, or use a smaller model"
             ) from error
@@ -173,9 +173,24 @@ def workers_for(items: Sized) -> int:
     return max(1, min(torch.get_num_threads(), _MOST_THREADS, len(items)))
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell a lack of memory, on a CPU a mere `RuntimeError` of torch, from other errors."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    signs = "can't allocate memory", "not enough memory", "out of memory"
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Give torch's lack of memory a type: a context, or a decorator.
+
+    Raises
+    ------
+    ModelMemoryError
+        In place of a `RuntimeError` of torch that is a lack of memory.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or _is_failed_allocation(error)):
+            raise
+        raise ModelMemoryError(" ".join(str(error).split())) from error
+
+
+def _is_failed_allocation(error: RuntimeError) -> bool:
+    """Tell by the wording: allocators of CPUs, of MPS and of CUDA's libraries have no type."""
+    signs = "can't allocate memory", "not enough memory", "out of memory", "_STATUS_ALLOC_FAILED"
     return any(sign in str(error) for sign in signs)

@@ -1,1 +1,1 @@
-"""The typeface of the pictures; PROVENANCE.md says where it comes from."""
+"""The typefaces of the pictures; PROVENANCE.md says where they come from."""
