@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from rasterio.io import DatasetReader
 
+_NUMBERS_OF_COLORS = ("uint8", "uint16")
+
 
 def true_alpha(
     dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], chosen: tuple[int, ...]
@@ -61,11 +63,17 @@ def palette_of(
     alpha: tuple[int, ...],
     nodata: float | None,
 ) -> Palette | None:
-    """Read the colours of a paletted scene; those that stand for nodata are transparent."""
+    """Read the colours of a paletted scene; those that stand for nodata are transparent.
+
+    None for a band that is tagged as a palette but has no colour table, or no numbers that could
+    stand for colours: its values are data.
+    """
     only_band = dataset.count == 1 + len(alpha) and 1 not in alpha
     if not only_band or tags[0] is not ColorInterp.palette:
         return None
-    table = dataset.colormap(1)
+    table = _color_table(dataset)
+    if table is None:
+        return None
     size = np.iinfo(dataset.dtypes[0]).max + 1
     colours = [table.get(index, (0, 0, 0, 255)) for index in range(size)]
     if nodata is not None and dataset.nodata in range(size):
@@ -76,6 +84,25 @@ def palette_of(
         (red, green, blue, 0 if index == hidden else alpha)
         for index, (red, green, blue, alpha) in enumerate(colours)
     )
+
+
+def _color_table(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] | None:
+    if dataset.dtypes[0] not in _NUMBERS_OF_COLORS:
+        return None
+    try:
+        return dict(dataset.colormap(1))
+    except ValueError:  # so rasterio says that there is none
+        return None
+
+
+def palette_notes(tags: Sequence[ColorInterp], data: tuple[int, ...]) -> Iterator[str]:
+    """Report bands that are tagged as a palette and taken as data."""
+    for band in data:
+        if tags[band - 1] is ColorInterp.palette:
+            yield (
+                f"band {band} is tagged as a palette without colours that could be used: "
+                "its values are taken as data"
+            )
 
 
 def nodata_values(
@@ -89,11 +116,7 @@ def nodata_values(
         If no pixel can have the value that the user gave.
     """
     if override is None:
-        tags = [(band, dataset.nodatavals[band - 1]) for band in data]
-        return tuple(
-            tag if tag is not None and can_hold(np.dtype(dataset.dtypes[band - 1]), tag) else None
-            for band, tag in tags
-        )
+        return tuple(_tagged_nodata(dataset, band) for band in data)
     if math.isnan(override):
         return (None,) * len(data)
     dtype = np.dtype(dataset.dtypes[data[0] - 1])
@@ -105,12 +128,27 @@ def nodata_values(
     return (override,) * len(data)
 
 
+def _tagged_nodata(dataset: DatasetReader, band: int) -> float | None:
+    """Read the nodata value of a band as GDAL takes it: cut to an integer where its pixels are."""
+    tag, dtype = dataset.nodatavals[band - 1], np.dtype(dataset.dtypes[band - 1])
+    if tag is None:
+        # rasterio drops the highest 64-bit integers, which as a float64 are too large by one.
+        hidden = MaskFlags.nodata in dataset.mask_flag_enums[band - 1] and dtype.itemsize == 8
+        return float(np.iinfo(dtype).max) if hidden and dtype.kind in "iu" else None
+    if dtype.kind in "iu" and math.isfinite(tag):
+        tag = float(math.trunc(tag))
+    return tag if can_hold(dtype, tag) else None
+
+
 def nodata_notes(
     dataset: DatasetReader, data: tuple[int, ...], values: tuple[float | None, ...]
 ) -> Iterator[str]:
-    """Report tags that `nodata_values` could not use."""
+    """Report tags between integers, and the value that is taken in their place."""
     for band, used in zip(data, values, strict=False):
         tag = dataset.nodatavals[band - 1]
-        if used is None and tag is not None:
-            yield f"nodata {tag:g} cannot occur in {dataset.dtypes[band - 1]} and is ignored"
+        if used is not None and used != tag and tag is not None:
+            yield (
+                f"nodata {tag:g} cannot occur in {dataset.dtypes[band - 1]}: GDAL takes it as "
+                f"{used:g}, and so does this run (else --nodata nan)"
+            )
             return
