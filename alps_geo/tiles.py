@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-TILE_STAGE_VERSION = 8
+TILE_STAGE_VERSION = 9
 """Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
 
 SCALE_SIDE = 1024
@@ -85,6 +85,7 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "scene": scene_identity(scene),
             "bands": settings.bands,
             "nodata": settings.nodata,
+            "alpha": settings.alpha,
             "stretch": settings.stretch,
             "grid": asdict(grid),
             "model": model_sha256,

@@ -171,6 +171,14 @@ def _settings(
             rich_help_panel=IMAGERY,
         ),
     ] = None,
+    alpha: Annotated[
+        Literal["auto", "yes", "no"],
+        typer.Option(
+            help="Whether bands that are tagged as alpha are transparency, which is missing where "
+            "it is 0; auto tells it from near infrared with the wrong tag by what they hold.",
+            rich_help_panel=IMAGERY,
+        ),
+    ] = "auto",
     stretch: Annotated[
         str | None,
         typer.Option(

@@ -67,7 +67,7 @@ def test_results_are_known_by_their_record_or_their_fellows(
     for name in ("run.json", *(f"scene/{file}" for file in FILES)):
         if not name.endswith(lost):
             (copy / name).write_bytes((folder / "out" / name).read_bytes())
-    with pytest.raises(SceneError, match="of (an )?alps-geo run"):
+    with pytest.raises(SceneError, match=r"of (an )?alps-geo run"):
         find_scenes([str(copy / "*" / "*")])
 
 
@@ -81,7 +81,7 @@ def test_a_scene_that_is_called_labels_is_a_scene(folder: Path, tmp_path: Path) 
 def test_a_suggestion_in_a_run_folder_is_no_scene(folder: Path) -> None:
     preview = (folder / "out" / "scene" / "preview.png").read_bytes()
     (folder / "out" / SUGGESTION).write_bytes(preview)
-    with pytest.raises(SceneError, match="of (an )?alps-geo run"):
+    with pytest.raises(SceneError, match=r"of (an )?alps-geo run"):
         find_scenes([str(folder / "out")])
 
 

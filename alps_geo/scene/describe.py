@@ -56,6 +56,7 @@ def open_scene(
     bands: tuple[int, ...] | None = None,
     nodata: float | None = None,
     stretch: tuple[float, float] | None = None,
+    alpha: str = "auto",
 ) -> Scene:
     """Open a raster and decide, once, how its pixels are read.
 
@@ -70,6 +71,9 @@ def open_scene(
     stretch : tuple of float, optional
         Percentiles of the valid pixels that become 0 and 255. Without it 8-bit values stay as they
         are and others are stretched from 2 to 98.
+    alpha : str
+        yes or no: whether bands that are tagged as alpha are transparency. With auto, what they
+        hold tells.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def open_scene(
         check_percentiles(stretch)
     with opened(path) as dataset:
         check_kind(dataset, path)
-        return _describe(dataset, path, bands, nodata, stretch)
+        return _describe(dataset, path, bands, nodata, stretch, alpha)
 
 
 def _describe(
@@ -91,15 +95,18 @@ def _describe(
     bands: tuple[int, ...] | None,
     nodata: float | None,
     stretch: tuple[float, float] | None,
+    alpha_setting: str,
     empty: tuple[int, ...] = (),
 ) -> Scene:
     notes = [*placement_notes(dataset), *empty_notes(empty)]
     # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
     tags = dataset.colorinterp
-    alpha = true_alpha(dataset, path, tags, bands or ())
+    transparency = true_alpha(dataset, path, tags, bands or (), alpha_setting)
+    alpha, notes = transparency.bands, [*notes, *transparency.notes]
     palette = palette_of(dataset, tags, alpha, nodata) if bands is None else None
     if palette is None:
-        choice = choose_bands(path, tags, dataset.descriptions, (*alpha, *empty), bands)
+        unused = (*alpha, *empty)
+        choice = choose_bands(path, tags, dataset.descriptions, unused, bands, alpha_setting)
         values = nodata_values(dataset, path, choice.data, nodata)
         notes += [] if nodata is not None else nodata_notes(dataset, choice.data, values)
         notes += palette_notes(tags, choice.data) if bands is None else []
@@ -115,7 +122,7 @@ def _describe(
     found = empty_bands(dataset, path, choice.data, survey, validity) if palette is None else ()
     if found:
         check_not_chosen(path, found, bands or ())
-        return _describe(dataset, path, bands, nodata, stretch, (*empty, *found))
+        return _describe(dataset, path, bands, nodata, stretch, alpha_setting, (*empty, *found))
     if nodata is None and not _is_marked(validity, palette):
         validity, collar_notes = _with_collar(dataset, survey, validity)
         notes += collar_notes

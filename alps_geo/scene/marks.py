@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
 from alps_geo.errors import SceneError
-from alps_geo.scene.alpha import AlphaSample, alpha_cores, is_true_alpha, with_edge
-from alps_geo.scene.raster import Palette, read_window, readable_pieces
+from alps_geo.scene.alpha import (
+    AlphaSample,
+    alpha_cores,
+    is_blank_below,
+    is_partial,
+    is_ramp,
+    is_true_alpha,
+    with_edge,
+)
+from alps_geo.scene.raster import (
+    Layers,
+    Palette,
+    Pixels,
+    read_whole,
+    read_window,
+    readable_pieces,
+)
+from alps_geo.scene.read import fit
 from alps_geo.scene.validity import can_hold
 
 if TYPE_CHECKING:
@@ -19,19 +36,69 @@ if TYPE_CHECKING:
 
     from rasterio.io import DatasetReader
 
+# The look at all of a band that is tagged as alpha: longest side in pixels.
+_LOOK_SIDE = 1024
+
 _NUMBERS_OF_COLORS = ("uint8", "uint16")
 
 
+@dataclass(frozen=True)
+class AlphaChoice:
+    """Bands of transparency, counted from 1, and what was assumed about them."""
+
+    bands: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
 def true_alpha(
-    dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], chosen: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM."""
+    dataset: DatasetReader,
+    path: str,
+    tags: Sequence[ColorInterp],
+    chosen: tuple[int, ...],
+    setting: str,
+) -> AlphaChoice:
+    """Find the bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM.
+
+    Parameters
+    ----------
+    setting : str
+        auto, yes or no: yes takes all that are tagged for transparency, no takes none.
+    """
     tagged = [
         band
         for band, tag in enumerate(tags, start=1)
         if tag is ColorInterp.alpha and band not in chosen
     ]
-    return tuple(band for band in tagged if is_true_alpha(_alpha_samples(dataset, path, band)))
+    if setting == "yes" and not tagged:
+        return AlphaChoice((), ("no band is tagged as alpha: --alpha yes changes nothing",))
+    bands, notes = [], []
+    for band in tagged if setting != "no" else ():
+        if is_true_alpha(_alpha_samples(dataset, path, band)):
+            bands.append(band)
+            continue
+        alpha = _look(dataset, path, (band,))
+        if setting == "yes" or _is_transparency(dataset, path, tags, alpha):
+            bands.append(band)
+            partial = is_partial(alpha.bands[0]).mean()
+            notes.append(
+                f"band {band} is transparency, partial in {partial:.1%} of the scene: "
+                "pixels are missing where it is 0 (else --alpha no)"
+            )
+    return AlphaChoice(tuple(bands), tuple(notes))
+
+
+def _is_transparency(
+    dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], alpha: Pixels
+) -> bool:
+    """Tell if a band with values between 0 and full is transparency, by a look at the scene."""
+    if not is_ramp(alpha.bands[0], alpha.readable):
+        return False
+    others = [band for band, tag in enumerate(tags, start=1) if tag is not ColorInterp.alpha]
+    return is_blank_below(alpha.bands[0], _look(dataset, path, tuple(others[:3])).bands)
+
+
+def _look(dataset: DatasetReader, path: str, bands: tuple[int, ...]) -> Pixels:
+    return read_whole(dataset, path, Layers(bands, (), ()), fit(dataset.shape, _LOOK_SIDE))
 
 
 def _alpha_samples(dataset: DatasetReader, path: str, band: int) -> Iterator[AlphaSample]:
