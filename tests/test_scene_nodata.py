@@ -120,6 +120,15 @@ def test_values_beyond_1e30_are_no_data_with_a_note(
     np.testing.assert_array_equal(valid(tagged), valid(scene))
 
 
+def test_the_lowest_64_bit_integer_is_no_data_whatever_became_of_its_tag(tmp_path: Path) -> None:
+    pixels = noise(2, 9, 9, dtype="int64")
+    pixels[1, 2] = np.iinfo(np.int64).min
+    # GDAL reads what rasterio writes of this tag, -9.22e+18, as -9.
+    scene = open_scene(write(tmp_path / "a.tif", pixels, nodata=np.iinfo(np.int64).min))
+    assert np.unique(np.argwhere(~valid(scene))[:, 0]).tolist() == [2]
+    assert any("lowest 64-bit integer" in note for note in scene.notes)
+
+
 def test_the_highest_64_bit_integer_can_be_given_as_nodata(tmp_path: Path) -> None:
     pixels = noise(1, 9, 9, dtype="int64")
     pixels[0, 2] = np.iinfo(np.int64).max

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # No sensor measures values beyond this; the lowest and highest float32 mark missing pixels.
 HUGE = 1e30
+# So does this one: rasterio writes a tag of it that GDAL reads as -9.
+LOWEST_INT64 = int(np.iinfo(np.int64).min)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ def valid_pixels(
 ) -> NDArray[np.bool_]:
     """Decide which pixels are valid.
 
-    NaN, inf and values beyond `HUGE` in any data band are invalid. So is a pixel that holds nodata
-    in all data bands; where nodata cannot be a measurement (-9999, but not 0 or 255) one band is
-    enough.
+    NaN, inf, values beyond `HUGE` and `LOWEST_INT64` in any data band are invalid. So is a pixel
+    that holds nodata in all data bands; where nodata cannot be a measurement (-9999, but not 0 or
+    255) one band is enough.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def valid_pixels(
     valid = (alpha > 0).all(axis=0)
     if len(masks):
         valid &= (masks > 0).any(axis=0)
-    if np.issubdtype(bands.dtype, np.floating):
+    if _may_be_unmeasurable(bands.dtype):
         valid &= ~_unmeasurable(bands).any(axis=0)
     valid &= ~_is_nodata(bands, rule.nodata)
     if rule.collar is not None:
@@ -120,7 +122,7 @@ def missing_in_band(band: NDArray[Any], nodata: float | None) -> NDArray[np.bool
         bool, of the shape of `band`.
     """
     missing = np.zeros(band.shape, np.bool_)
-    if band.dtype.kind == "f":
+    if _may_be_unmeasurable(band.dtype):
         missing |= _unmeasurable(band)
     if nodata is not None and not np.isnan(nodata) and _never_measured(band, nodata):
         missing |= _equals(band, nodata)
@@ -128,11 +130,14 @@ def missing_in_band(band: NDArray[Any], nodata: float | None) -> NDArray[np.bool
 
 
 def huge_notes(bands: NDArray[Any], nodata: tuple[float | None, ...]) -> Iterator[str]:
-    """Report finite values beyond `HUGE` in bands whose nodata tag is no such value."""
-    if bands.dtype.kind != "f":
-        return
+    """Report values that no sensor measures in bands whose nodata tag is no such value."""
     for band, tag in zip(bands, nodata, strict=True):
-        if tag is not None and abs(tag) > HUGE:
+        if tag is not None and (abs(tag) > HUGE or tag == LOWEST_INT64):
+            continue
+        if band.dtype == np.int64 and (band == LOWEST_INT64).any():
+            yield f"{LOWEST_INT64}, the lowest 64-bit integer, is taken as nodata"
+            return
+        if band.dtype.kind != "f":
             continue
         huge = band[np.isfinite(band) & (np.abs(band) > HUGE)]
         if huge.size:
@@ -140,8 +145,14 @@ def huge_notes(bands: NDArray[Any], nodata: tuple[float | None, ...]) -> Iterato
             return
 
 
+def _may_be_unmeasurable(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" or dtype == np.int64
+
+
 def _unmeasurable(bands: NDArray[Any]) -> NDArray[np.bool_]:
-    """NaN, inf and values beyond `HUGE`."""
+    """Find NaN, inf, values beyond `HUGE`, and `LOWEST_INT64`."""
+    if bands.dtype == np.int64:
+        return np.asarray(bands == LOWEST_INT64)
     return np.asarray(~(np.abs(bands) <= HUGE))
 
 
