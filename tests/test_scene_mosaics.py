@@ -100,14 +100,38 @@ def test_errors_of_mosaics_are_not_logged_for_others(
     assert [entry for entry in caplog.records if "part2.tif" in entry.getMessage()]
 
 
-def test_a_virtual_raster_without_its_source_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.vrt"
+def write_vrt(path: Path, source: str, side: int = 50) -> None:
     path.write_text(
-        '<VRTDataset rasterXSize="50" rasterYSize="40"><SRS>EPSG:32632</SRS><GeoTransform>'
+        f'<VRTDataset rasterXSize="{side}" rasterYSize="{side}"><SRS>EPSG:32632</SRS><GeoTransform>'
         f"{', '.join(map(str, Affine(2, 0, 5e5, 0, -2, 5e6).to_gdal()))}</GeoTransform>"
         '<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename '
-        'relativeToVRT="1">gone.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource>'
+        f'relativeToVRT="1">{source}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>'
         "</VRTRasterBand></VRTDataset>"
     )
+
+
+def test_a_virtual_raster_without_its_source_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.vrt"
+    write_vrt(path, "gone.tif")
     with pytest.raises(SceneError, match=r"gone\.tif.*missing or damaged, put it back"):
         open_scene(str(path))
+
+
+def test_a_warning_about_a_source_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = tmp_path / "a.jpg"
+    pixels = np.random.default_rng(0).integers(1, 255, (3, 200, 200)).astype(np.uint8)
+    with rasterio.open(
+        picture, "w", driver="JPEG", width=200, height=200, count=3, dtype="uint8",
+        transform=Affine(2, 0, 5e5, 0, -2, 5e6),
+    ) as file:  # fmt: skip
+        file.write(pixels)
+    content = picture.read_bytes()
+    picture.write_bytes(content[: len(content) // 2])
+    write_vrt(tmp_path / "a.vrt", "a.jpg", side=200)
+    with pytest.raises(SceneError, match="missing or damaged"):
+        read_tile(open_scene(str(tmp_path / "a.vrt")), Window(0, 0, 200, 200))
+    with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING="NO"):
+        read_tile(open_scene(str(tmp_path / "a.vrt")), Window(0, 0, 200, 200))
+    assert [entry for entry in caplog.records if "JPEG" in entry.getMessage()]

@@ -1,5 +1,6 @@
 """Missing pixels of a scene: tags as GDAL takes them, huge values, lossy collars, empty bands."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -265,9 +266,13 @@ def test_a_band_that_is_to_be_seen_may_not_be_empty(tmp_path: Path) -> None:
     assert open_scene(path, bands=(4, 3, 1)).data_bands == (1, 3, 4)
 
 
-def test_a_scene_with_an_empty_band_is_labelled(tmp_path: Path) -> None:
+def test_a_scene_with_an_empty_band_is_labelled_next_to_one_without(tmp_path: Path) -> None:
     pixels = noise(5, 64, 64, dtype="int16")
+    whole = write(tmp_path / "b.tif", pixels, nodata=-9999)
     pixels[3] = -9999
     scene = write(tmp_path / "a.tif", pixels, nodata=-9999)
-    outcome = alps_geo("label", scene, "--out", tmp_path / "out", *QUICK)
+    outcome = alps_geo("label", scene, whole, "--out", tmp_path / "out", *QUICK)
     assert outcome.exit_code == 0, outcome.stderr
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    names = [scene["bands"] for scene in record["scenes"]]
+    assert names[0] == [name for name in names[1] if name != "band_4"]

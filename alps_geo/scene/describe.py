@@ -125,10 +125,9 @@ def _describe(
         return _describe(dataset, path, bands, nodata, stretch, alpha_setting, (*empty, *found))
     if nodata is None and not _is_marked(validity, palette):
         validity, collar_notes = _with_collar(dataset, survey, validity)
-        notes += collar_notes
-    elif palette is None:
+    else:
         validity, collar_notes = _with_tagged_collar(dataset, survey, validity)
-        notes += collar_notes
+    notes += collar_notes
 
     samples = _valid_samples(dataset, path, layers, survey, validity)
     seen = samples[list(rgb_positions(choice.data, choice.rgb, palette))]

@@ -19,9 +19,14 @@ _heard = threading.local()
 
 def _listen(record: logging.LogRecord) -> bool:
     """Keep an error of this thread, and let only those pass that would be logged anyway."""
-    if record.levelno >= logging.INFO and getattr(_heard, "messages", None) is not None:
+    if _is_error(record) and getattr(_heard, "messages", None) is not None:
         _heard.messages.append(_text(record))
     return _ABOVE.isEnabledFor(record.levelno)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    """Tell errors from warnings, such as one on a server that was asked again."""
+    return record.levelno >= logging.ERROR or str(record.msg).startswith("GDAL signalled an error")
 
 
 def _text(record: logging.LogRecord) -> str:
