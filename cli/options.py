@@ -30,7 +30,7 @@ Scenes = Annotated[
     typer.Argument(
         metavar="SCENE...",
         help="Rasters to label: files, folders, globs or URLs; anything GDAL reads. "
-        "All of them share one cluster model.",
+        "All of them share one cluster model. Folders and globs leave out results of runs.",
         show_default=False,
     ),
 ]
