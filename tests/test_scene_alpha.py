@@ -11,7 +11,8 @@ import rasterio
 from affine import Affine
 from helpers import DATA, alps_geo
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.io import MemoryFile
 from rasterio.windows import Window
 from scipy import ndimage
 
@@ -61,6 +62,21 @@ def bilinear(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return alpha
 
 
+def ringing(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Alpha as Lanczos leaves it: islands of values inside 0 and inside full."""
+    side = len(inside)
+    small = hard(inside)[:: side // 80, :: side // 80]
+    with MemoryFile() as memory:
+        profile = {"height": len(small), "width": len(small), "transform": Affine.scale(2, -2)}
+        with memory.open(driver="GTiff", count=1, dtype="uint8", **profile) as file:
+            file.write(small, 1)
+        with memory.open() as file:
+            alpha: NDArray[np.uint8] = file.read(
+                1, out_shape=(side, side), resampling=Resampling.lanczos
+            )
+    return alpha
+
+
 def blended(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Alpha as a cutline that is blended over 12 pixels leaves it."""
     share = np.clip(ndimage.distance_transform_edt(inside) / 12, 0, 1)
@@ -74,7 +90,13 @@ def nearly_full(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return alpha
 
 
-KINDS = {"hard": hard, "bilinear": bilinear, "blended": blended, "254": nearly_full}
+KINDS = {
+    "hard": hard,
+    "bilinear": bilinear,
+    "ringing": ringing,
+    "blended": blended,
+    "254": nearly_full,
+}
 
 
 @pytest.mark.parametrize("below", ["white", "black", "kept"])
@@ -88,7 +110,7 @@ def test_transparency_of_any_edge_is_transparency(tmp_path: Path, kind: str, bel
     assert scene.band_names == ("red", "green", "blue")
     np.testing.assert_array_equal(valid(scene), pixels[3] > 0)
     partial = [note for note in scene.notes if "transparency, partial in" in note]
-    assert len(partial) == (kind in {"bilinear", "blended"})
+    assert len(partial) == (kind in {"bilinear", "ringing", "blended"})
 
 
 def test_holes_with_soft_edges_are_transparent_too(tmp_path: Path) -> None:

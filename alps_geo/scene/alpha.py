@@ -36,6 +36,8 @@ _LEAST_REACHING = 0.95
 _LEAST_SOLID = 0.5
 _LEAST_ONE_COLOR = 0.95
 _LEAST_AT_BORDER = 0.9
+# Resampling by Lanczos or cubic kernels rings this far from the ramp, in pixels of the look.
+_RINGING = 6
 # Lossy compression moves 8-bit colours by this much.
 _COLOR_TOLERANCE = 3
 
@@ -140,11 +142,11 @@ def _opaque(pixels: NDArray[Any]) -> float | None:
 
 
 def _reaching(between: NDArray[np.bool_], zero: NDArray[np.bool_]) -> int:
-    """Count the pixels of those areas that come within two pixels of 0."""
+    """Count the pixels of those areas that come near to where it is 0."""
     square = np.ones((3, 3))
     areas, count = ndimage.label(between, square)
     touched = np.zeros(count + 1, np.bool_)
-    touched[areas[ndimage.binary_dilation(zero, square, iterations=_SOFT_EDGE)]] = True
+    touched[areas[ndimage.binary_dilation(zero, square, iterations=_RINGING)]] = True
     touched[0] = False
     return int(touched[areas].sum())
 
