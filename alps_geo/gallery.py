@@ -139,6 +139,7 @@ def _open(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Scene:
         bands=_tuple(settings["bands"]),
         nodata=None if settings["nodata"] is None else float(settings["nodata"]),
         stretch=_tuple(settings["stretch"]),
+        alpha=settings.get("alpha", "auto"),  # records of before have none
     )
     found = (scene.height, scene.width, scene.size_bytes)
     expected = (record["height"], record["width"], record["size_bytes"])

@@ -353,7 +353,13 @@ def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
     if not paths:
         raise SceneError("no scene was given; name at least one raster")
     return [
-        open_scene(path, bands=settings.bands, nodata=settings.nodata, stretch=settings.stretch)
+        open_scene(
+            path,
+            bands=settings.bands,
+            nodata=settings.nodata,
+            stretch=settings.stretch,
+            alpha=settings.alpha,
+        )
         for path in paths
     ]
 

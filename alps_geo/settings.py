@@ -14,6 +14,7 @@ from alps_geo.sam import MaskSettings
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
 
+ALPHAS = ("auto", "yes", "no")
 FILLS = ("none", "superpixels")
 COMPARES = ("weighed", "raw")
 FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
@@ -87,6 +88,9 @@ class LabelSettings:
         Numbers of the one or three bands that SAM sees as red, green and blue; None to find them.
     nodata : float or None
         Value of pixels without data, in place of the scene's own tag.
+    alpha : str
+        One of `ALPHAS`: whether bands that are tagged as alpha are transparency; auto tells by what
+        they hold.
     stretch : tuple of float or None
         Percentiles of the valid pixels that become black and white; None for 2 and 98, and for
         8-bit scenes as they are.
@@ -139,6 +143,7 @@ class LabelSettings:
     clusters_from: str | None = None
     bands: tuple[int, ...] | None = None
     nodata: float | None = None
+    alpha: str = "auto"
     stretch: tuple[float, float] | None = None
     tile_size: int = 1024
     overlap: int | None = None
@@ -157,6 +162,7 @@ class LabelSettings:
         _one_of("model", self.model, tuple(MODELS))
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("alpha", self.alpha, ALPHAS)
         _one_of("fill", self.fill, FILLS)
         _one_of("compare", self.compare, COMPARES)
         others = [name for name in self.feature_names if not name.startswith(_TIMM)]

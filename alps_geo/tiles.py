@@ -85,6 +85,7 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "scene": scene_identity(scene),
             "bands": settings.bands,
             "nodata": settings.nodata,
+            "alpha": settings.alpha,
             "stretch": settings.stretch,
             "grid": asdict(grid),
             "model": model_sha256,

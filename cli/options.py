@@ -30,7 +30,7 @@ Scenes = Annotated[
     typer.Argument(
         metavar="SCENE...",
         help="Rasters to label: files, folders, globs or URLs; anything GDAL reads. "
-        "All of them share one cluster model.",
+        "All of them share one cluster model. Folders and globs leave out results of runs.",
         show_default=False,
     ),
 ]
@@ -172,6 +172,14 @@ def _settings(
             rich_help_panel=IMAGERY,
         ),
     ] = None,
+    alpha: Annotated[
+        Literal["auto", "yes", "no"],
+        typer.Option(
+            help="Whether bands that are tagged as alpha are transparency, which is missing where "
+            "it is 0; auto tells it from near infrared with the wrong tag by what they hold.",
+            rich_help_panel=IMAGERY,
+        ),
+    ] = "auto",
     stretch: Annotated[
         str | None,
         typer.Option(

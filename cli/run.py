@@ -52,12 +52,13 @@ def run_scenes(
     with reported_errors(debug=debug, on_stop=how_to_go_on(force=force)):
         settings = to_settings(chosen)
         # Imported here, because these bring the geospatial stack, which --help does not need.
+        from alps_geo.events import Event
         from alps_geo.scene import find_scenes
         from alps_geo_cli.progress import RunProgress
 
         with RunProgress(quiet=quiet) as progress:
             return work(
-                find_scenes(scenes),
+                find_scenes(scenes, lambda note: progress.show(Event("open", note=note))),
                 out,
                 settings,
                 overwrite=overwrite,

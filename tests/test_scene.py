@@ -380,18 +380,23 @@ def test_nodata_override_replaces_the_tag(tmp_path: Path) -> None:
         open_scene(path, nodata=-9999)
 
 
-def test_nodata_tag_that_cannot_occur_is_ignored_with_a_note(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.tif", noise(1, 40, 50))
+def test_a_tag_between_integers_counts_as_gdal_takes_it_with_a_note(tmp_path: Path) -> None:
+    pixels = noise(1, 40, 50)
+    pixels[0, 3] = 0
+    source = write(tmp_path / "a.tif", pixels)
     vrt = tmp_path / "a.vrt"
     vrt.write_text(
-        '<VRTDataset rasterXSize="50" rasterYSize="40"><VRTRasterBand dataType="Byte" band="1">'
+        '<VRTDataset rasterXSize="50" rasterYSize="40"><GeoTransform>0, 1, 0, 0, 0, -1'
+        '</GeoTransform><VRTRasterBand dataType="Byte" band="1">'
         "<NoDataValue>0.5</NoDataValue><SimpleSource><SourceFilename>"
         f"{source}</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>"
         "</VRTDataset>"
     )
     scene = open_scene(str(vrt))
-    assert "nodata 0.5 cannot occur in uint8" in note_about(scene, "ignored")
-    assert whole(scene).valid.all()
+    assert "GDAL takes it as 0" in note_about(scene, "nodata 0.5 cannot occur in uint8")
+    with rasterio.open(vrt) as dataset:
+        np.testing.assert_array_equal(whole(scene).valid, dataset.read_masks(1) > 0)
+    assert whole(open_scene(str(vrt), nodata=NAN)).valid.all()
 
 
 # --- Collars -----------------------------------------------------------------------------------

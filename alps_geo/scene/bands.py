@@ -60,6 +60,7 @@ def choose_bands(
     descriptions: Sequence[str | None],
     alpha: Sequence[int],
     override: tuple[int, ...] | None,
+    alpha_setting: str = "auto",
 ) -> BandChoice:
     """Choose the bands that SAM sees and name all data bands.
 
@@ -73,9 +74,11 @@ def choose_bands(
     tags, descriptions : sequence
         Colour interpretation and description of every band in the file.
     alpha : sequence of int
-        Bands that are true alpha, counted from 1.
+        Bands that are true alpha, or left out for another reason, counted from 1.
     override : tuple of int, optional
         One band, shown as grey, or three.
+    alpha_setting : str
+        What the user said of bands that are tagged as alpha, for the notes.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def choose_bands(
     loose = [band for band in data if tags[band - 1] is ColorInterp.alpha]
     if len(loose) == 1 and _is_orthophoto(roles, descriptions[loose[0] - 1]):
         roles[loose[0]] = "nir"
-    notes = (*_loose_notes(set(loose) - set(override or ()), roles), *notes)
+    notes = (*_loose_notes(set(loose) - set(override or ()), roles, alpha_setting), *notes)
     names = _unique(
         [roles.get(band) or _slug(descriptions[band - 1]) or f"band_{band}" for band in data]
     )
@@ -108,13 +111,16 @@ def _is_orthophoto(roles: Mapping[int, str], description: str | None) -> bool:
     return _has_rgb(roles) and "nir" not in roles.values() and not description
 
 
-def _loose_notes(loose: set[int], roles: Mapping[int, str]) -> Iterator[str]:
+def _loose_notes(loose: set[int], roles: Mapping[int, str], setting: str) -> Iterator[str]:
     for band in sorted(loose):
         meaning = " (near infrared, presumably)" if roles.get(band) == "nir" else ""
-        yield (
-            f"band {band} is tagged as alpha but holds other values than 0 and full: "
-            f"it is taken as data{meaning}"
-        )
+        if setting == "no":
+            yield f"band {band} is tagged as alpha and taken as data{meaning}, as --alpha no says"
+        else:
+            yield (
+                f"band {band} is tagged as alpha but holds other values than 0 and full: "
+                f"it is taken as data{meaning}; else --alpha yes"
+            )
 
 
 _TAGGED = {*RGB, "nir", "coastal", "rededge", "pan"}

@@ -1,4 +1,7 @@
-"""Collars without a nodata tag: the black frame around a scan, a mosaic or a satellite scene."""
+"""Collars: the black frame around a scan, a mosaic or a satellite scene.
+
+Those without a nodata tag, and the edge of tagged ones where lossy compression has blurred it.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Collar:
-    """Where an untagged collar is, on a map that may be coarser than the scene.
+    """Where a collar is, on a map that may be coarser than the scene.
 
     Attributes
     ----------
@@ -61,19 +64,22 @@ class Collar:
     packed : bytes
         The map, rows packed to bits, True where the collar is or is near.
     ceiling : int or None
-        Largest value that a collar pixel has in any band, where the map is coarse; None where the
-        map tells each pixel.
+        Farthest that a collar pixel is from `level` in any band, where the map is coarse; None
+        where the map tells each pixel.
+    level : int
+        Value of the collar: 0, or the nodata value of the file.
     """
 
     shape: tuple[int, int]
     packed: bytes
     ceiling: int | None
+    level: int = 0
 
     @classmethod
-    def of(cls, cells: NDArray[np.bool_], ceiling: int | None) -> Collar:
+    def of(cls, cells: NDArray[np.bool_], ceiling: int | None, level: int = 0) -> Collar:
         """Pack a bool (rows, cols) map."""
         rows, cols = cells.shape
-        return cls((rows, cols), np.packbits(cells, axis=1).tobytes(), ceiling)
+        return cls((rows, cols), np.packbits(cells, axis=1).tobytes(), ceiling, level)
 
     def near(self, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.bool_]:
         """Look up the map at some of its rows and columns: bool (len(rows), len(cols))."""
@@ -99,14 +105,19 @@ class Collar:
         rows, cols = self.shape
         near = self.near((place.rows * rows).astype(int), (place.cols * cols).astype(int))
         if self.ceiling is not None and near.any():
-            near &= _is_black(bands, self.ceiling)
+            near &= _is_black(_from_level(bands, self.level), self.ceiling)
         return near
 
 
 def find_collar(
-    bands: NDArray[Any], readable: NDArray[np.bool_], step: float, *, lossy: bool
+    bands: NDArray[Any],
+    readable: NDArray[np.bool_],
+    step: float,
+    *,
+    lossy: bool,
+    level: int = 0,
 ) -> tuple[Collar, float] | None:
-    """Find a collar that carries no tag: filled areas of zeros that touch the scene's border.
+    """Find a collar: filled areas of one value that touch the scene's border.
 
     Parameters
     ----------
@@ -118,12 +129,15 @@ def find_collar(
         Scene pixels per pixel of `bands`, 1 or more.
     lossy : bool
         Compressed 8-bit values: black is nearly 0 and rings at the collar's edge.
+    level : int
+        The value of the collar. Other than 0 only with `lossy`.
 
     Returns
     -------
     tuple of Collar and float, or None
         The collar and its share of the scene.
     """
+    bands = _from_level(bands, level)
     black = _is_black(bands, 0) & readable
     if lossy:
         black |= (bands == bands[:1]).all(axis=0) & (bands[0] <= _LOSSY_BLACK) & readable
@@ -134,10 +148,10 @@ def find_collar(
     if step > 1:  # between the samples, each pixel's value decides
         reach = max(2, int(np.ceil(_LOSSY_REACH / step)) if lossy else 0)
         near = ndimage.binary_dilation(collar, np.ones((3, 3)), iterations=reach)
-        return Collar.of(near, _LOSSY_CEILING if lossy else 0), share
+        return Collar.of(near, _LOSSY_CEILING if lossy else 0, level), share
     if lossy:
         collar = _with_ringing(collar, _is_black(bands, _LOSSY_CEILING))
-    return Collar.of(collar, None), share
+    return Collar.of(collar, None, level), share
 
 
 def _with_ringing(collar: NDArray[np.bool_], dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -164,6 +178,13 @@ def _filled_from_border(black: NDArray[np.bool_]) -> NDArray[np.bool_]:
     keep[0] = False
     collar: NDArray[np.bool_] = keep[areas]
     return collar
+
+
+def _from_level(bands: NDArray[Any], level: int) -> NDArray[Any]:
+    """Measure how far 8-bit values are from that of a collar."""
+    if level == 0:
+        return bands
+    return np.abs(bands.astype(np.int16) - level)
 
 
 def _is_black(bands: NDArray[Any], ceiling: int) -> NDArray[np.bool_]:

@@ -13,12 +13,20 @@ from alps_geo.errors import SceneError
 from alps_geo.grid import TileGrid
 from alps_geo.scene.bands import RGB, BandChoice, choose_bands
 from alps_geo.scene.collar import Place, find_collar
+from alps_geo.scene.empty import check_not_chosen, empty_bands, empty_notes
 from alps_geo.scene.kind import check_kind, file_facts, placement_notes, scene_name
-from alps_geo.scene.marks import mask_bands, nodata_notes, nodata_values, palette_of, true_alpha
+from alps_geo.scene.marks import (
+    mask_bands,
+    nodata_notes,
+    nodata_values,
+    palette_notes,
+    palette_of,
+    true_alpha,
+)
 from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
 from alps_geo.scene.read import Scene, fit, in_own_units, rgb_positions
 from alps_geo.scene.stretch import AUTOMATIC, Limits, check_percentiles, stretch_limits
-from alps_geo.scene.validity import Validity
+from alps_geo.scene.validity import Validity, huge_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +56,7 @@ def open_scene(
     bands: tuple[int, ...] | None = None,
     nodata: float | None = None,
     stretch: tuple[float, float] | None = None,
+    alpha: str = "auto",
 ) -> Scene:
     """Open a raster and decide, once, how its pixels are read.
 
@@ -62,6 +71,9 @@ def open_scene(
     stretch : tuple of float, optional
         Percentiles of the valid pixels that become 0 and 255. Without it 8-bit values stay as they
         are and others are stretched from 2 to 98.
+    alpha : str
+        yes or no: whether bands that are tagged as alpha are transparency. With auto, what they
+        hold tells.
 
     Raises
     ------
@@ -74,7 +86,7 @@ def open_scene(
         check_percentiles(stretch)
     with opened(path) as dataset:
         check_kind(dataset, path)
-        return _describe(dataset, path, bands, nodata, stretch)
+        return _describe(dataset, path, bands, nodata, stretch, alpha)
 
 
 def _describe(
@@ -83,16 +95,21 @@ def _describe(
     bands: tuple[int, ...] | None,
     nodata: float | None,
     stretch: tuple[float, float] | None,
+    alpha_setting: str,
+    empty: tuple[int, ...] = (),
 ) -> Scene:
-    notes = [*placement_notes(dataset)]
+    notes = [*placement_notes(dataset), *empty_notes(empty)]
     # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
     tags = dataset.colorinterp
-    alpha = true_alpha(dataset, path, tags, bands or ())
+    transparency = true_alpha(dataset, path, tags, bands or (), alpha_setting)
+    alpha, notes = transparency.bands, [*notes, *transparency.notes]
     palette = palette_of(dataset, tags, alpha, nodata) if bands is None else None
     if palette is None:
-        choice = choose_bands(path, tags, dataset.descriptions, alpha, bands)
+        unused = (*alpha, *empty)
+        choice = choose_bands(path, tags, dataset.descriptions, unused, bands, alpha_setting)
         values = nodata_values(dataset, path, choice.data, nodata)
         notes += [] if nodata is not None else nodata_notes(dataset, choice.data, values)
+        notes += palette_notes(tags, choice.data) if bands is None else []
     else:
         choice, values = _PALETTED, (None, None, None)
     notes += choice.notes
@@ -100,10 +117,17 @@ def _describe(
     layers = Layers(choice.data, alpha, mask_bands(dataset, alpha), palette)
     survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
     notes += _damage_notes(survey)
+    notes += huge_notes(survey.bands, values)
     validity = Validity(values, alpha, layers.masks, collar=None)
+    found = empty_bands(dataset, path, choice.data, survey, validity) if palette is None else ()
+    if found:
+        check_not_chosen(path, found, bands or ())
+        return _describe(dataset, path, bands, nodata, stretch, alpha_setting, (*empty, *found))
     if nodata is None and not _is_marked(validity, palette):
         validity, collar_notes = _with_collar(dataset, survey, validity)
-        notes += collar_notes
+    else:
+        validity, collar_notes = _with_tagged_collar(dataset, survey, validity)
+    notes += collar_notes
 
     samples = _valid_samples(dataset, path, layers, survey, validity)
     seen = samples[list(rgb_positions(choice.data, choice.rgb, palette))]
@@ -154,6 +178,29 @@ def _with_collar(
         "is taken as nodata (else --nodata nan)"
     )
     return replace(validity, collar=collar), (note,)
+
+
+def _with_tagged_collar(
+    dataset: DatasetReader, survey: Pixels, validity: Validity
+) -> tuple[Validity, tuple[str, ...]]:
+    """Add to the pixels of a nodata tag those that lossy compression moved a little off it."""
+    tags = set(validity.nodata)
+    if len(tags) != 1 or tags & {None} or not _is_lossy(dataset):
+        return validity, ()
+    tag = int(next(value for value in tags if value is not None))
+    step = max(a / b for a, b in zip(dataset.shape, survey.readable.shape, strict=True))
+    found = find_collar(survey.bands, survey.readable, step, lossy=True, level=tag)
+    if found is None:
+        return validity, ()
+    collar = found[0]
+    covered = collar.covers(survey.bands, Place.of_whole(survey.readable.shape))
+    added = float((covered & (survey.bands != tag).any(axis=0)).mean())
+    note = (
+        f"{added:.2%} of the scene, values near nodata {tag} along the edge of its area at the "
+        "scene's border, is taken as nodata too: the file is compressed with loss "
+        "(else --nodata nan)"
+    )
+    return replace(validity, collar=collar), (note,) if added else ()
 
 
 def _is_lossy(dataset: DatasetReader) -> bool:

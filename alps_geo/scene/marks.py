@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
 from alps_geo.errors import SceneError
-from alps_geo.scene.alpha import AlphaSample, alpha_cores, is_true_alpha, with_edge
-from alps_geo.scene.raster import Palette, read_window, readable_pieces
+from alps_geo.scene.alpha import (
+    AlphaSample,
+    alpha_cores,
+    is_blank_below,
+    is_partial,
+    is_ramp,
+    is_true_alpha,
+    with_edge,
+)
+from alps_geo.scene.raster import (
+    Layers,
+    Palette,
+    Pixels,
+    read_whole,
+    read_window,
+    readable_pieces,
+)
+from alps_geo.scene.read import fit
 from alps_geo.scene.validity import can_hold
 
 if TYPE_CHECKING:
@@ -19,17 +36,69 @@ if TYPE_CHECKING:
 
     from rasterio.io import DatasetReader
 
+# The look at all of a band that is tagged as alpha: longest side in pixels.
+_LOOK_SIDE = 1024
+
+_NUMBERS_OF_COLORS = ("uint8", "uint16")
+
+
+@dataclass(frozen=True)
+class AlphaChoice:
+    """Bands of transparency, counted from 1, and what was assumed about them."""
+
+    bands: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
 
 def true_alpha(
-    dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], chosen: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM."""
+    dataset: DatasetReader,
+    path: str,
+    tags: Sequence[ColorInterp],
+    chosen: tuple[int, ...],
+    setting: str,
+) -> AlphaChoice:
+    """Find the bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM.
+
+    Parameters
+    ----------
+    setting : str
+        auto, yes or no: yes takes all that are tagged for transparency, no takes none.
+    """
     tagged = [
         band
         for band, tag in enumerate(tags, start=1)
         if tag is ColorInterp.alpha and band not in chosen
     ]
-    return tuple(band for band in tagged if is_true_alpha(_alpha_samples(dataset, path, band)))
+    if setting == "yes" and not tagged:
+        return AlphaChoice((), ("no band is tagged as alpha: --alpha yes changes nothing",))
+    bands, notes = [], []
+    for band in tagged if setting != "no" else ():
+        if is_true_alpha(_alpha_samples(dataset, path, band)):
+            bands.append(band)
+            continue
+        alpha = _look(dataset, path, (band,))
+        if setting == "yes" or _is_transparency(dataset, path, tags, alpha):
+            bands.append(band)
+            partial = is_partial(alpha.bands[0]).mean()
+            notes.append(
+                f"band {band} is transparency, partial in {partial:.1%} of the scene: "
+                "pixels are missing where it is 0 (else --alpha no)"
+            )
+    return AlphaChoice(tuple(bands), tuple(notes))
+
+
+def _is_transparency(
+    dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], alpha: Pixels
+) -> bool:
+    """Tell if a band with values between 0 and full is transparency, by a look at the scene."""
+    if not is_ramp(alpha.bands[0], alpha.readable):
+        return False
+    others = [band for band, tag in enumerate(tags, start=1) if tag is not ColorInterp.alpha]
+    return is_blank_below(alpha.bands[0], _look(dataset, path, tuple(others[:3])).bands)
+
+
+def _look(dataset: DatasetReader, path: str, bands: tuple[int, ...]) -> Pixels:
+    return read_whole(dataset, path, Layers(bands, (), ()), fit(dataset.shape, _LOOK_SIDE))
 
 
 def _alpha_samples(dataset: DatasetReader, path: str, band: int) -> Iterator[AlphaSample]:
@@ -61,11 +130,17 @@ def palette_of(
     alpha: tuple[int, ...],
     nodata: float | None,
 ) -> Palette | None:
-    """Read the colours of a paletted scene; those that stand for nodata are transparent."""
+    """Read the colours of a paletted scene; those that stand for nodata are transparent.
+
+    None for a band that is tagged as a palette but has no colour table, or no numbers that could
+    stand for colours: its values are data.
+    """
     only_band = dataset.count == 1 + len(alpha) and 1 not in alpha
     if not only_band or tags[0] is not ColorInterp.palette:
         return None
-    table = dataset.colormap(1)
+    table = _color_table(dataset)
+    if table is None:
+        return None
     size = np.iinfo(dataset.dtypes[0]).max + 1
     colours = [table.get(index, (0, 0, 0, 255)) for index in range(size)]
     if nodata is not None and dataset.nodata in range(size):
@@ -76,6 +151,25 @@ def palette_of(
         (red, green, blue, 0 if index == hidden else alpha)
         for index, (red, green, blue, alpha) in enumerate(colours)
     )
+
+
+def _color_table(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] | None:
+    if dataset.dtypes[0] not in _NUMBERS_OF_COLORS:
+        return None
+    try:
+        return dict(dataset.colormap(1))
+    except ValueError:  # so rasterio says that there is none
+        return None
+
+
+def palette_notes(tags: Sequence[ColorInterp], data: tuple[int, ...]) -> Iterator[str]:
+    """Report bands that are tagged as a palette and taken as data."""
+    for band in data:
+        if tags[band - 1] is ColorInterp.palette:
+            yield (
+                f"band {band} is tagged as a palette without colours that could be used: "
+                "its values are taken as data"
+            )
 
 
 def nodata_values(
@@ -89,11 +183,7 @@ def nodata_values(
         If no pixel can have the value that the user gave.
     """
     if override is None:
-        tags = [(band, dataset.nodatavals[band - 1]) for band in data]
-        return tuple(
-            tag if tag is not None and can_hold(np.dtype(dataset.dtypes[band - 1]), tag) else None
-            for band, tag in tags
-        )
+        return tuple(_tagged_nodata(dataset, band) for band in data)
     if math.isnan(override):
         return (None,) * len(data)
     dtype = np.dtype(dataset.dtypes[data[0] - 1])
@@ -105,12 +195,27 @@ def nodata_values(
     return (override,) * len(data)
 
 
+def _tagged_nodata(dataset: DatasetReader, band: int) -> float | None:
+    """Read the nodata value of a band as GDAL takes it: cut to an integer where its pixels are."""
+    tag, dtype = dataset.nodatavals[band - 1], np.dtype(dataset.dtypes[band - 1])
+    if tag is None:
+        # rasterio drops the highest 64-bit integers, which as a float64 are too large by one.
+        hidden = MaskFlags.nodata in dataset.mask_flag_enums[band - 1] and dtype.itemsize == 8
+        return float(np.iinfo(dtype).max) if hidden and dtype.kind in "iu" else None
+    if dtype.kind in "iu" and math.isfinite(tag):
+        tag = float(math.trunc(tag))
+    return tag if can_hold(dtype, tag) else None
+
+
 def nodata_notes(
     dataset: DatasetReader, data: tuple[int, ...], values: tuple[float | None, ...]
 ) -> Iterator[str]:
-    """Report tags that `nodata_values` could not use."""
+    """Report tags between integers, and the value that is taken in their place."""
     for band, used in zip(data, values, strict=False):
         tag = dataset.nodatavals[band - 1]
-        if used is None and tag is not None:
-            yield f"nodata {tag:g} cannot occur in {dataset.dtypes[band - 1]} and is ignored"
+        if used is not None and used != tag and tag is not None:
+            yield (
+                f"nodata {tag:g} cannot occur in {dataset.dtypes[band - 1]}: GDAL takes it as "
+                f"{used:g}, and so does this run (else --nodata nan)"
+            )
             return

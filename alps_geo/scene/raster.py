@@ -22,6 +22,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.windows import Window
 
 from alps_geo.errors import SceneError
+from alps_geo.scene.swallowed import heard_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,8 +47,13 @@ _WARNING_FILTERS = threading.Lock()
 # One letter before the colon is a drive of Windows.
 _NOT_A_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/vsi|[A-Za-z][A-Za-z0-9_]+:")
 
+# Rasters that are made of others; GDAL reads a tile index as if a missing file of it were empty.
+_MOSAICS = {"GTI", "VRT"}
+
 # A damaged raster is read in pieces, down to this part of each side.
 _DAMAGED_PARTS = 64
+# Likewise, of a tile index, which is opened anew for each piece.
+_MISSING_PARTS = 16
 
 Piece = TypeVar("Piece")
 
@@ -143,7 +149,6 @@ def read_window(
     size = shape or (round(window.height), round(window.width))
     if not indexes:
         return np.zeros((0, *size), np.uint8)
-    reader = dataset.read_masks if masks else dataset.read
     # One band a time where they differ in dtype, as in some VRTs: rasterio reads only like bands.
     mixed = not masks and len({dataset.dtypes[index - 1] for index in indexes}) > 1
     groups = [[index] for index in indexes] if mixed else [list(indexes)]
@@ -151,14 +156,35 @@ def read_window(
     slow = decimated and dataset.driver == "VRT" and not dataset.overviews(indexes[0])
     read = _read_strips if slow else _read_at_once
     try:
-        return np.concatenate([read(reader, group, window, size) for group in groups])
+        with _anew(dataset, path) as source, heard_errors() as errors:
+            reader = source.read_masks if masks else source.read
+            pixels = np.concatenate([read(reader, group, window, size) for group in groups])
     except RasterioIOError as error:
-        top, left = int(window.row_off), int(window.col_off)
-        raise SceneError(
-            f"{path}: rows {top} to {top + round(window.height)}, columns {left} to "
-            f"{left + round(window.width)} cannot be read ({_reason(error)}): the file seems "
-            "truncated or damaged, copy or download it again"
-        ) from error
+        raise _unreadable(dataset, path, window, _reason(error)) from error
+    if errors and dataset.driver in _MOSAICS:
+        raise _unreadable(dataset, path, window, errors[0])
+    return pixels
+
+
+@contextmanager
+def _anew(dataset: DatasetReader, path: str) -> Iterator[DatasetReader]:
+    """Open a tile index once more: of a missing file it tells only at the first read."""
+    if dataset.driver != "GTI":
+        yield dataset
+        return
+    with _open(path) as again:
+        yield again
+
+
+def _unreadable(dataset: DatasetReader, path: str, window: Window, reason: str) -> SceneError:
+    top, left = int(window.row_off), int(window.col_off)
+    remedy = "the file seems truncated or damaged, copy or download it again"
+    if dataset.driver in _MOSAICS:
+        remedy = "a file that it is made of is missing or damaged, put it back"
+    return SceneError(
+        f"{path}: rows {top} to {top + round(window.height)}, columns {left} to "
+        f"{left + round(window.width)} cannot be read ({reason}): {remedy}"
+    )
 
 
 def _read_at_once(
@@ -278,7 +304,10 @@ def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[i
         return read_layers(dataset, path, layers, window, size)
 
     whole: Pixels | None = None
-    for rows, cols, piece in readable_pieces(read, slice(0, shape[0]), slice(0, shape[1])):
+    sides, parts = (slice(0, shape[0]), slice(0, shape[1])), _DAMAGED_PARTS
+    if dataset.driver == "GTI":
+        parts = _MISSING_PARTS
+    for rows, cols, piece in readable_pieces(read, *sides, parts):
         if piece.readable.shape == shape:
             return piece
         whole = whole or _unread(piece, shape)
@@ -289,12 +318,14 @@ def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[i
 
 
 def readable_pieces(
-    read: Callable[[slice, slice], Piece], rows: slice, cols: slice
+    read: Callable[[slice, slice], Piece],
+    rows: slice,
+    cols: slice,
+    parts: int = _DAMAGED_PARTS,
 ) -> Iterator[tuple[slice, slice, Piece]]:
     """Read a rectangle, or what a damaged file has left of it.
 
-    Where reading fails, the halves are read, and theirs, down to a part in `_DAMAGED_PARTS` of each
-    side.
+    Where reading fails, the halves are read, and theirs, down to a part in `parts` of each side.
 
     Parameters
     ----------
@@ -302,6 +333,8 @@ def readable_pieces(
         Reads some rows and columns, or raises a SceneError.
     rows, cols : slice
         The rectangle.
+    parts : int
+        How finely it is cut at most.
 
     Yields
     ------
@@ -315,7 +348,7 @@ def readable_pieces(
     SceneError
         That of the whole, if nothing at all can be read.
     """
-    least = [max(1, (side.stop - side.start) // _DAMAGED_PARTS) for side in (rows, cols)]
+    least = [max(1, (side.stop - side.start) // parts) for side in (rows, cols)]
     waiting, failure, found = [(rows, cols)], None, False
     while waiting:
         rows, cols = waiting.pop()
