@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from alps_geo.columns import batches
 from alps_geo.errors import RunError
+from alps_geo.kinds import check_known
 from alps_geo.settings import MAX_CLUSTERS
 
 if TYPE_CHECKING:
@@ -332,11 +333,7 @@ class ClusterModel:
 
         Shape (n, C); raises as `project`.
         """
-        if columns.kind not in self.kinds:
-            raise RunError(
-                f"the clusters know scenes of {' and of '.join(self.kinds)}, and this is one of "
-                f"{columns.kind}; expected the same bands and data type: fit clusters with it"
-            )
+        check_known(columns.kind, self.kinds)
         kind = self.kinds.index(columns.kind)
         standard = columns.select(self.names) - self.mean[kind]
         standard /= self.scale[kind]

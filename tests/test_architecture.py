@@ -29,6 +29,7 @@ LAYERS = [
     "tile_store",
     "store",
     "status",
+    "kinds",
     "columns",
     "tables",
     "clusters",
@@ -43,6 +44,7 @@ LAYERS = [
     "suggest",
     "gallery",
     "tiles",
+    "checks",
     "pipeline",
 ]
 
