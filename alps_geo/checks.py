@@ -1,11 +1,11 @@
-"""Checks of a run: that a fitted model goes with its scenes."""
+"""Checks of a run: that a fitted model goes with its scenes, and that it has found anything."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from alps_geo.errors import RunError
+from alps_geo.errors import RunError, SceneError
 from alps_geo.kinds import check_known, scene_kind
 from alps_geo.settings import SEGMENT_SETTINGS
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters import ClusterModel
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
+    from alps_geo.tile_store import FailedTile
 
 
 def check_model(
@@ -42,3 +43,27 @@ def check_model(
         if before != now[name]:
             option = name.replace("_", "-")
             yield f"the clusters were fitted with --{option} {before}, not {now[name]}"
+
+
+def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:
+    """Raise SceneError if no pixel with data was worked on."""
+    if valid_pixels:
+        return
+    if failed:
+        raise SceneError(f"{failed[0].reason} (and so with all tiles that hold data)")
+    raise SceneError(
+        "no pixel of the scenes has data that can be used, expected some: check their nodata, "
+        "scale and offset tags"
+    )
+
+
+def check_segments(count: int, failed: Sequence[FailedTile]) -> None:
+    """Raise RunError if there is no segment to fit clusters to."""
+    if count:
+        return
+    tiles = f", and {len(failed)} tiles failed ({failed[0].reason})" if failed else ""
+    raise RunError(
+        f"there is no segment to fit clusters to: SAM found no mask{tiles}, and --fill none makes "
+        "no segments of the rest; give --fill superpixels, lower --pred-iou-thresh and "
+        "--stability-score-thresh, more --points-per-side or a smaller --tile-size"
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import rasterio
 
-from alps_geo.checks import check_model
+from alps_geo.checks import check_model, check_segments, check_valid
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
@@ -104,7 +104,7 @@ def label_scenes(
         with folder.claimed(plan, overwrite=overwrite, force=force, inputs=_inputs(run)):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
-            model = given or _fit(tables, run)
+            model = given or _fit(tables, run, failed)
             clock.lap("cluster")
             with folder.replaced(plan) as target:
                 write_bytes(target.model_path, model.to_bytes())
@@ -162,7 +162,7 @@ def fit_scenes(
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
-            model = _fit(tables, run)
+            model = _fit(tables, run, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
@@ -220,7 +220,7 @@ def _find_segments(
     failed = label_tiles(run.jobs, run.settings, run.tally, strict=strict)
     clock.lap("tiles")
     stored = StoredTiles(run.jobs, run.settings, run.tally)
-    tables = []
+    tables, valid_pixels = [], 0
     for job in run.jobs:
         run.tally.tell("stitch", job.name)
         outlines, read = stored.outlines(job), partial(read_tile, job.scene)
@@ -230,20 +230,25 @@ def _find_segments(
             min_area=run.settings.min_area,
             keep_specks=run.settings.fill != "none",
         )
+        valid_pixels += segments.valid_pixels
+        if not len(segments):
+            run.tally.tell("stitch", job.name, "no segment was found in it")
         source = Source(outlines, stored.embeddings(job), read, job.scale)
         features = run.settings.feature_names
         sums = sum_segments(job.grid, segments, source, features)
         place = folder.segments_folder(job.name)
         write_tables(place, segments, sums, job.scene.band_names, job.scene.unit, features)
         tables.append(open_table(place))
+    check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables
 
 
-def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:
+def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
     run.tally.tell("cluster")
     settings, total = run.settings, sum(len(table) for table in tables)
+    check_segments(total, failed)
     clusters = settings.clusters
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, total))
