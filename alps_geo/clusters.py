@@ -19,6 +19,7 @@ from sklearn.cluster import KMeans
 from alps_geo.colors import unused_colors
 from alps_geo.columns import batches, current_names
 from alps_geo.errors import RunError
+from alps_geo.kinds import check_known
 from alps_geo.settings import MAX_CLUSTERS
 from alps_geo.threads import one_thread
 from alps_geo.tree import SPLIT, Assigned, descend
@@ -296,11 +297,7 @@ class ClusterModel:
 
         Shape (n, C); raises as `project`.
         """
-        if columns.kind not in self.kinds:
-            raise RunError(
-                f"the clusters know scenes of {' and of '.join(self.kinds)}, and this is one of "
-                f"{columns.kind}; expected the same bands and data type: fit clusters with it"
-            )
+        check_known(columns.kind, self.kinds)
         kind = self.kinds.index(columns.kind)
         standard = columns.select(self.names) - self.mean[kind]
         standard /= self.scale[kind]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from alps_geo.descriptors import CONTEXT_SCALES, TEXTURE_SCALES
+from alps_geo.kinds import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,7 +64,7 @@ class Columns:
     Attributes
     ----------
     kind : str
-        Scenes of one kind have the same bands in the same units.
+        Scenes of one kind have the same bands in the same units: see `alps_geo.kinds`.
     features : tuple of str
         The features that the columns come from.
     names : tuple of str
@@ -96,7 +97,7 @@ class Columns:
 
 
 def segment_columns(
-    segments: RegionSums, band_names: Sequence[str], dtype: str, features: Sequence[str]
+    segments: RegionSums, band_names: Sequence[str], unit: str, features: Sequence[str]
 ) -> Columns:
     """Describe segments by the chosen features.
 
@@ -106,8 +107,8 @@ def segment_columns(
         What the columns are made of, one row for each segment.
     band_names : sequence of str
         Names of the bands.
-    dtype : str
-        Data type of the bands.
+    unit : str
+        Unit of the bands: their data type, or scaled by tags.
     features : sequence of str
         Keys of `FEATURES`; ``timm:`` has the name of its backbone behind it.
     """
@@ -116,7 +117,7 @@ def segment_columns(
         columns |= FEATURES[feature.split(":")[0]](segments, band_names)
     values = list(columns.values())
     return Columns(
-        kind=f"{dtype}: {', '.join(band_names)}",
+        kind=kind_of(unit, band_names),
         features=tuple(features),
         names=tuple(columns),
         values=np.stack(values, axis=1) if values else np.empty((len(segments), 0)),

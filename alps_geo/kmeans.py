@@ -70,9 +70,9 @@ def fit_clusters(
 ) -> ClusterModel:
     """Fit k-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) to weighted columns.
 
-    Only columns that all scenes have are compared. Scenes of one kind share their standardisation,
-    so that differences between them count; of several kinds each is standardised by itself, for
-    their values have no common unit.
+    Only columns that all scenes with segments have are compared. Scenes of one kind share their
+    standardisation, so that differences between them count; of several kinds each is standardised
+    by itself, for their values have no common unit.
 
     Rows are read a batch at a time, several times over, so memory does not grow with their number.
 
@@ -110,21 +110,23 @@ def fit_clusters(
             "ask for fewer clusters, or for more segments with a smaller tile size, lower "
             "thresholds, more points per side or --fill superpixels"
         )
-    names = tuple(name for name in tables[0].names if all(name in t.names for t in tables))
+    # A scene without segments has no level or spread, and may lack columns that others have.
+    filled = [table for table in tables if len(table)]
+    names = tuple(name for name in filled[0].names if all(name in t.names for t in filled))
     if not names:
         raise RunError(
             "the scenes have no feature in common (they have other bands); "
             "expected at least one: add sam or texture to --features"
         )
-    kinds = tuple(dict.fromkeys(table.kind for table in tables))
+    kinds = tuple(dict.fromkeys(table.kind for table in filled))
     with one_thread():
         mean, scale = np.zeros((len(kinds), len(names))), np.ones((len(kinds), len(names)))
         if not raw:
-            scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
+            scalers = [_scaler([t for t in filled if t.kind == kind], names) for kind in kinds]
             mean = np.stack([scaler.mean_ for scaler in scalers])
             scale = np.stack([scaler.scale_ for scaler in scalers])
         standard = ClusterModel(
-            features=tuple(tables[0].features),
+            features=tuple(filled[0].features),
             names=names,
             kinds=kinds,
             mean=mean,

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import rasterio
 
+from alps_geo.checks import check_model, check_segments, check_valid
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
 from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
+from alps_geo.kinds import in_one_order, with_kind_notes
 from alps_geo.kmeans import fit_clusters
 from alps_geo.outputs.results import SceneResults, write_results
 from alps_geo.pooling import Source, sum_segments
@@ -95,16 +97,14 @@ def label_scenes(
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
     clock, folder = _Clock(), RunFolder(Path(out))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        run = _open_run(paths, settings, folder, listen)
-        if given is not None:
-            _check_fit(given, run)
+        run = _open_run(paths, settings, folder, listen, given)
         plan = _plan(run, given)
         if not force and (record := folder.finished_record(plan.run)):
             return record
         with folder.claimed(plan, overwrite=overwrite, force=force, inputs=_inputs(run)):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
-            model = given or _fit(tables, run)
+            model = given or _fit(tables, run, failed)
             clock.lap("cluster")
             with folder.replaced(plan) as target:
                 write_bytes(target.model_path, model.to_bytes())
@@ -162,7 +162,7 @@ def fit_scenes(
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
-            model = _fit(tables, run)
+            model = _fit(tables, run, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
@@ -193,9 +193,13 @@ def _open_run(
     settings: LabelSettings,
     folder: RunFolder,
     listen: Callable[[Event], None],
+    given: ClusterModel | None = None,
 ) -> _Run:
-    scenes = _open_scenes(paths, settings)
+    known = () if given is None else given.kinds
+    scenes = in_one_order(_open_scenes(paths, settings), known)
+    scenes = with_kind_notes(scenes, settings, known)
     sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
+    differences = [] if given is None else [*check_model(given, scenes, settings, sha256)]
     jobs = _plan_jobs(scenes, settings, folder, sha256)
     tally = Tally(sum(len(job.grid) for job in jobs), listen)
     for job in jobs:
@@ -204,25 +208,9 @@ def _open_run(
         if settings.tile_overlap == 0 and len(job.grid) > 1:
             note = "overlap is 0, so what crosses the borders of tiles is cut there"
             tally.tell("open", job.name, note)
+    for note in differences:
+        tally.tell("open", note=note)
     return _Run(jobs, settings, sha256, tally)
-
-
-def _check_fit(model: ClusterModel, run: _Run) -> None:
-    """See to it that segments are made as those were that the model was fitted to."""
-    fitted = json.loads(model.fitted_with)
-    if "sam" in model.features and fitted.get("sam_sha256", run.sha256) != run.sha256:
-        raise RunError(
-            f"{run.settings.clusters_from}: the clusters were fitted with features of "
-            f"{fitted['settings']['model']}, and this run uses {run.settings.model} with other "
-            "weights; expected the same: give that --model and --checkpoint"
-        )
-    now = run.settings.to_dict()
-    for name in SEGMENT_SETTINGS:
-        before = fitted.get("settings", {}).get(name, now[name])
-        if before != now[name]:
-            option = name.replace("_", "-")
-            note = f"the clusters were fitted with --{option} {before}, not {now[name]}"
-            run.tally.tell("open", note=note)
 
 
 def _find_segments(
@@ -232,7 +220,7 @@ def _find_segments(
     failed = label_tiles(run.jobs, run.settings, run.tally, strict=strict)
     clock.lap("tiles")
     stored = StoredTiles(run.jobs, run.settings, run.tally)
-    tables = []
+    tables, valid_pixels = [], 0
     for job in run.jobs:
         run.tally.tell("stitch", job.name)
         outlines, read = stored.outlines(job), partial(read_tile, job.scene)
@@ -242,21 +230,25 @@ def _find_segments(
             min_area=run.settings.min_area,
             keep_specks=run.settings.fill != "none",
         )
+        valid_pixels += segments.valid_pixels
+        if not len(segments):
+            run.tally.tell("stitch", job.name, "no segment was found in it")
         source = Source(outlines, stored.embeddings(job), read, job.scale)
         features = run.settings.feature_names
         sums = sum_segments(job.grid, segments, source, features)
         place = folder.segments_folder(job.name)
-        names, dtype = job.scene.band_names, job.scene.dtype
-        write_tables(place, segments, sums, names, dtype, features)
+        write_tables(place, segments, sums, job.scene.band_names, job.scene.unit, features)
         tables.append(open_table(place))
+    check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables
 
 
-def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:
+def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
     run.tally.tell("cluster")
     settings, total = run.settings, sum(len(table) for table in tables)
+    check_segments(total, failed)
     clusters = settings.clusters
     if clusters is None:
         clusters = max(1, min(DEFAULT_CLUSTERS, total))

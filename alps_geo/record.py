@@ -220,7 +220,7 @@ def _scene_facts(scene: Scene) -> dict[str, Any]:
         "height": scene.height,
         "width": scene.width,
         "crs": None if scene.crs is None else scene.crs.to_string(),
-        "bands": list(scene.band_names),
+        "bands": list(scene.names_in_file),
         "rgb": list(scene.rgb),
         "notes": list(scene.notes),
     }

@@ -96,7 +96,7 @@ def write_tables(
     segments: Segments,
     sums: Iterable[SegmentSums],
     band_names: Sequence[str],
-    dtype: str,
+    unit: str,
     features: Sequence[str],
 ) -> None:
     """Describe the segments of a scene by columns and attributes, and keep all of it.
@@ -111,8 +111,8 @@ def write_tables(
         What describes each, in any order; held a batch at a time.
     band_names : sequence of str
         Names of the bands.
-    dtype : str
-        Data type of the bands.
+    unit : str
+        Unit of the bands, as in `alps_geo.columns.segment_columns`.
     features : sequence of str
         Keys of `alps_geo.columns.FEATURES`.
 
@@ -133,11 +133,11 @@ def write_tables(
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
         first = next(batches, SegmentSums(order[0], RegionSums.empty(len(band_names))))
-        columns = segment_columns(first.sums, band_names, dtype, features)
+        columns = segment_columns(first.sums, band_names, unit, features)
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (count, len(columns.names)))
             for batch in chain([first], batches):
-                found = segment_columns(batch.sums, band_names, dtype, features)
+                found = segment_columns(batch.sums, band_names, unit, features)
                 file.write(found.values.astype(np.float32).tobytes())
                 order.append(batch.ids)
                 at = batch.ids.astype(np.int64) - 1

@@ -84,6 +84,8 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "arrays": ARRAYS,
             "scene": scene_identity(scene),
             "bands": settings.bands,
+            "order": scene.data_bands,
+            "scaling": scene.scaling,
             "nodata": settings.nodata,
             "alpha": settings.alpha,
             "stretch": settings.stretch,

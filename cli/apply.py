@@ -47,8 +47,8 @@ def apply(
 ) -> None:
     """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
 
-    Writes what `alps-geo label` writes. Scenes need the bands and data type of those that the model
-    was fitted to.
+    Writes what `alps-geo label` writes. Scenes need the bands of those that the model was fitted
+    to, in any order, in the same units: the same data type, or scale and offset tags in both.
     """
     if chosen["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")

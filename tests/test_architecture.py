@@ -30,6 +30,7 @@ LAYERS = [
     "tile_store",
     "store",
     "status",
+    "kinds",
     "columns",
     "tables",
     "threads",
@@ -47,6 +48,7 @@ LAYERS = [
     "suggest",
     "gallery",
     "tiles",
+    "checks",
     "pipeline",
 ]
 

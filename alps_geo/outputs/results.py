@@ -47,6 +47,8 @@ PREVIEW_SIZE = 1024
 _BATCH = 50_000
 """Polygons that are written at once, where all of them are at hand."""
 
+_NO_POLYGONS = Polygons(np.empty(0, np.int64), np.empty(0, object))
+
 FILES = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
 
 PICTURE = "picture.png"
@@ -281,7 +283,8 @@ def _write_polygons(
                 yield polygons
 
     def batches() -> Iterator[gpd.GeoDataFrame]:
-        for polygons in _simplified(exact(), scene, simplify_by) if simplify_by else exact():
+        found = _simplified(exact(), scene, simplify_by) if simplify_by else exact()
+        for polygons in found if len(segments) else [_NO_POLYGONS]:
             measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
             rows = polygons.segment_id - 1
             measures = replace(measures, area=area[rows])
@@ -298,8 +301,6 @@ def _simplified(
 ) -> Iterator[Polygons]:
     """Simplify polygons all at once, and give them in batches again."""
     found = list(batches)
-    if not found:
-        return
     whole = Polygons(
         np.concatenate([polygons.segment_id for polygons in found]),
         np.concatenate([polygons.geometry for polygons in found]),
@@ -344,7 +345,7 @@ def _attributes(
         {
             "segment_id": polygons.segment_id,
             "cluster": cluster,
-            "cluster_name": [cluster_names.get(each, "") for each in cluster.tolist()],
+            "cluster_name": np.array([cluster_names.get(i, "") for i in cluster.tolist()], object),
             "confidence": assigned.confidence[rows],
             "source": np.where(attributes.is_filled[rows], "fill", "sam"),
             names[0]: measures.area,

@@ -24,7 +24,8 @@ from alps_geo.scene.marks import (
     true_alpha,
 )
 from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
-from alps_geo.scene.read import Scene, fit, in_own_units, rgb_positions
+from alps_geo.scene.read import Scene, as_stored, fit, rgb_positions
+from alps_geo.scene.scaling import scaling_notes, scaling_of
 from alps_geo.scene.stretch import AUTOMATIC, Limits, check_percentiles, stretch_limits
 from alps_geo.scene.validity import Validity, huge_notes
 
@@ -112,7 +113,7 @@ def _describe(
         notes += palette_notes(tags, choice.data) if bands is None else []
     else:
         choice, values = _PALETTED, (None, None, None)
-    notes += choice.notes
+    notes += [*choice.notes, *scaling_notes(dataset, choice)]
 
     layers = Layers(choice.data, alpha, mask_bands(dataset, alpha), palette)
     survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
@@ -144,6 +145,7 @@ def _describe(
         transform=dataset.transform,
         band_names=choice.names,
         data_bands=choice.data,
+        scaling=scaling_of(dataset, choice),
         rgb=choice.rgb,
         dtype=str(survey.bands.dtype),
         validity=validity,
@@ -227,9 +229,9 @@ def _damage_notes(survey: Pixels) -> Iterator[str]:
 def _valid_samples(
     dataset: DatasetReader, path: str, layers: Layers, survey: Pixels, validity: Validity
 ) -> NDArray[np.float32]:
-    """Gather valid pixels from all over the scene, (B, n), n >= 1, in the bands' own units."""
+    """Gather valid pixels from all over the scene, (B, n), n >= 1, as they are stored."""
     rows, cols = survey.readable.shape
-    bands, valid = in_own_units(survey, validity, Place.of_whole((rows, cols)))
+    bands, valid = as_stored(survey, validity, Place.of_whole((rows, cols)))
     samples = bands[:, valid]
     if samples.shape[1] >= _FEW or (rows, cols) == dataset.shape:
         found = [samples]
@@ -254,7 +256,7 @@ def _first_samples(
         except SceneError:
             continue  # reported as damage already
         place = Place.of_window(tile.window, dataset.shape)
-        bands, valid = in_own_units(pixels, validity, place)
+        bands, valid = as_stored(pixels, validity, place)
         yield bands[:, valid]
         count += int(valid.sum())
         if count >= _FEW:

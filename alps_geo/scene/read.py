@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alps_geo.scene.collar import Place
 from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
+from alps_geo.scene.scaling import UNSCALED, Scaling, to_units, unit_of
 from alps_geo.scene.stretch import Limits, apply_stretch
 from alps_geo.scene.validity import Validity, valid_pixels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from affine import Affine
     from numpy.typing import NDArray
     from rasterio.crs import CRS
@@ -37,7 +40,10 @@ class Scene:
     band_names : tuple of str
         Names of the data bands: unique, letters, digits and underscores.
     data_bands : tuple of int
-        The bands that hold data, counted from 1, in file order.
+        The bands that hold data, counted from 1, in the order in which they are read: that of the
+        file, unless `in_order` has changed it.
+    scaling : tuple of (scale, offset)
+        Of each data band, from its tags.
     rgb : tuple of int
         The three bands that SAM sees, counted from 1.
     dtype : str
@@ -45,7 +51,8 @@ class Scene:
     validity : Validity
         How it is decided which pixels are valid.
     stretch : tuple of (low, high), or None
-        Values of the `rgb` bands that become 0 and 255; None leaves 8-bit values as they are.
+        Stored values of the `rgb` bands that become 0 and 255; None leaves 8-bit values as they
+        are.
     palette : tuple of (red, green, blue, alpha), or None
         Colours of a paletted scene, whose data bands are then the three colours.
     size_bytes : int or None
@@ -64,6 +71,7 @@ class Scene:
     transform: Affine
     band_names: tuple[str, ...]
     data_bands: tuple[int, ...]
+    scaling: Scaling
     rgb: tuple[int, int, int]
     dtype: str
     validity: Validity
@@ -82,6 +90,31 @@ class Scene:
     def nodata(self) -> tuple[float | None, ...]:
         """The nodata value of each data band, as used."""
         return self.validity.nodata
+
+    @property
+    def unit(self) -> str:
+        """What the values of the data bands are: their data type, or scaled by tags."""
+        return unit_of(self.dtype, self.band_names, self.scaling)
+
+    def in_order(self, names: Sequence[str]) -> Scene:
+        """Read the data bands in the order of these names, which are all that there are."""
+        if tuple(names) == self.band_names:
+            return self
+        at = [self.band_names.index(name) for name in names]
+        return replace(
+            self,
+            band_names=tuple(names),
+            data_bands=tuple(self.data_bands[i] for i in at),
+            scaling=tuple(self.scaling[i] for i in at),
+            validity=replace(self.validity, nodata=tuple(self.nodata[i] for i in at)),
+        )
+
+    @property
+    def names_in_file(self) -> tuple[str, ...]:
+        """Names of the data bands, in the order of the file."""
+        if self.palette is not None:
+            return self.band_names
+        return tuple(name for _, name in sorted(zip(self.data_bands, self.band_names, strict=True)))
 
     @property
     def layers(self) -> Layers:
@@ -103,7 +136,8 @@ class TilePixels:
     image : numpy.ndarray
         uint8 (H, W, 3), what SAM sees; 0 where invalid.
     bands : numpy.ndarray
-        float32 (B, H, W), the data bands in the scene's own units; 0 where invalid.
+        float32 (B, H, W), the data bands in the scene's own units, by its scale and offset tags;
+        0 where invalid.
     valid : numpy.ndarray
         bool (H, W).
     """
@@ -168,10 +202,13 @@ def rgb_positions(
     return (0, 1, 2) if palette is not None else tuple(data_bands.index(band) for band in rgb)
 
 
-def in_own_units(
+def as_stored(
     stored: Pixels, validity: Validity, place: Place
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Turn stored pixels into float32 (B, H, W), 0 where invalid, and their valid mask (H, W)."""
+    """Turn pixels into float32 (B, H, W), 0 where invalid, and their valid mask (H, W).
+
+    Values are those of the file before scale and offset, as nodata, collars and stretch are.
+    """
     valid = stored.readable & valid_pixels(
         validity, stored.bands, stored.alpha, stored.masks, place
     )
@@ -183,7 +220,11 @@ def in_own_units(
 
 
 def _finish(scene: Scene, stored: Pixels, place: Place) -> TilePixels:
-    bands, valid = in_own_units(stored, scene.validity, place)
+    bands, valid = as_stored(stored, scene.validity, place)
     image = apply_stretch(bands[list(scene.rgb_positions)], scene.stretch)
+    if any(tag != UNSCALED for tag in scene.scaling):
+        bands = to_units(stored.bands, scene.scaling)
+        valid &= np.isfinite(bands).all(axis=0)
+        bands[:, ~valid] = 0
     image[~valid] = 0
     return TilePixels(image, bands, valid)

@@ -1,0 +1,69 @@
+"""Checks of a run: that a fitted model goes with its scenes, and that it has found anything."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import RunError, SceneError
+from alps_geo.kinds import check_known, scene_kind
+from alps_geo.settings import SEGMENT_SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alps_geo.clusters import ClusterModel
+    from alps_geo.scene import Scene
+    from alps_geo.settings import LabelSettings
+    from alps_geo.tile_store import FailedTile
+
+
+def check_model(
+    model: ClusterModel, scenes: Sequence[Scene], settings: LabelSettings, sam_sha256: str
+) -> Iterator[str]:
+    """Check that scenes and settings go with a fitted model; yield a note for each difference.
+
+    Raises
+    ------
+    RunError
+        If the model knows no such scenes, or features of other weights.
+    """
+    for scene in scenes:
+        check_known(scene_kind(scene), model.kinds)
+    fitted = json.loads(model.fitted_with)
+    if "sam" in model.features and fitted.get("sam_sha256", sam_sha256) != sam_sha256:
+        raise RunError(
+            f"{settings.clusters_from}: the clusters were fitted with features of "
+            f"{fitted['settings']['model']}, and this run uses {settings.model} with other "
+            "weights; expected the same: give that --model and --checkpoint"
+        )
+    now = settings.to_dict()
+    for name in SEGMENT_SETTINGS:
+        before = fitted.get("settings", {}).get(name, now[name])
+        if before != now[name]:
+            option = name.replace("_", "-")
+            yield f"the clusters were fitted with --{option} {before}, not {now[name]}"
+
+
+def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:
+    """Raise SceneError if no pixel with data was worked on."""
+    if valid_pixels:
+        return
+    if failed:
+        raise SceneError(f"{failed[0].reason} (and so with all tiles that hold data)")
+    raise SceneError(
+        "no pixel of the scenes has data that can be used, expected some: check their nodata, "
+        "scale and offset tags"
+    )
+
+
+def check_segments(count: int, failed: Sequence[FailedTile]) -> None:
+    """Raise RunError if there is no segment to fit clusters to."""
+    if count:
+        return
+    tiles = f", and {len(failed)} tiles failed ({failed[0].reason})" if failed else ""
+    raise RunError(
+        f"there is no segment to fit clusters to: SAM found no mask{tiles}, and --fill none makes "
+        "no segments of the rest; give --fill superpixels, lower --pred-iou-thresh and "
+        "--stability-score-thresh, more --points-per-side or a smaller --tile-size"
+    )
