@@ -19,6 +19,7 @@ from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
 from alps_geo.kmeans import fit_clusters
 from alps_geo.outputs.results import SceneResults, write_results
+from alps_geo.plan import Plan, PlannedScene
 from alps_geo.pooling import Source, sum_segments
 from alps_geo.record import (
     fit_record,
@@ -33,7 +34,7 @@ from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
 from alps_geo.stitch import paint, stitch
-from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.store import RunFolder
 from alps_geo.tables import SegmentTable, open_table, read_segments, write_tables
 from alps_geo.tile_store import fingerprint
 from alps_geo.tiles import Job, StoredTiles, label_tiles, tile_key

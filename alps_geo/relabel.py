@@ -20,9 +20,10 @@ from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.finished import read_finished, read_model
 from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
+from alps_geo.plan import Change
 from alps_geo.record import area_records, legend_records, to_json
 from alps_geo.scene.kind import scene_name
-from alps_geo.store import GALLERY, Change, RunFolder
+from alps_geo.store import GALLERY, RunFolder
 from alps_geo.tables import open_table, read_segments
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from alps_geo.store import RunFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alps_geo.store import PlannedScene
+    from alps_geo.plan import PlannedScene
     from alps_geo.tile_store import FailedTile
 
 

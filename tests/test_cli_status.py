@@ -10,7 +10,8 @@ from helpers import alps_geo
 
 from alps_geo.fragments import no_fragments
 from alps_geo.grid import TileGrid
-from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.plan import Plan, PlannedScene
+from alps_geo.store import RunFolder
 from alps_geo.tile_store import FailedTile
 
 KEY = "0123456789abcdef0123"

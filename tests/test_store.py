@@ -10,7 +10,8 @@ from alps_geo.errors import RunError
 from alps_geo.features import Embeddings
 from alps_geo.fragments import Fragments, Objects
 from alps_geo.grid import TileGrid
-from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.plan import Plan, PlannedScene
+from alps_geo.store import RunFolder
 from alps_geo.tile_store import FailedTile, TileStore, _plain_arrays, fingerprint
 
 FIRST, SECOND = TileGrid(8, 14, 8, 2)
