@@ -28,11 +28,8 @@ def check_claim(
     _check_inputs(files, {*plan.files, *ours}, inputs)
     if overwrite:
         return
-    if _would_lose(files, found, plan):
-        raise RunError(
-            f"{files.path} holds another run (other scenes, settings or version); "
-            f"choose another --out, or replace it with --overwrite{_what_is_lost(files)}"
-        )
+    if (loss := _loss(files, found, plan)) is not None:
+        raise RunError(f"{loss}{_what_is_lost(files, plan)}")
     _check_strange(files, plan, ours)
     if force:
         return
@@ -41,21 +38,35 @@ def check_claim(
             f"{files.path}: alps-geo clusters {change} was stopped here; give that command "
             "again to finish it, or --overwrite to label anew with clusters of no name"
         )
-    if lost := _what_is_lost(files):
+    if lost := _what_is_lost(files, plan):
         raise RunError(f"{files.path} is to be labelled anew, with clusters of its own{lost}")
 
 
-def _what_is_lost(files: RunFiles) -> str:
+def _what_is_lost(files: RunFiles, plan: Plan) -> str:
     """Say what new clusters would replace and no command can bring back, and how to keep it."""
-    changes = (files.found_record() or {}).get("changes", [])
-    if not changes:
-        return ""
-    more = "" if len(changes) == 1 else f", and {len(changes) - 1} before"
+    if (damage := files.record_damage()) is not None:
+        if not files.model_path.exists():
+            return ""
+        lost = f"{damage}, so that nobody can tell if clusters there were changed by hand"
+    else:
+        changes = _changes(files)
+        if not changes:
+            return ""
+        more = "" if len(changes) == 1 else f", and {len(changes) - 1} before"
+        lost = f"the clusters there were changed by hand (alps-geo clusters {changes[-1]}{more})"
+    if plan.is_fit:
+        return f"; {lost}"
     return (
-        f"; the clusters there were changed by hand (alps-geo clusters {changes[-1]}{more}): "
-        f"alps-geo apply with --clusters-from {files.model_path} --overwrite keeps them, "
+        f"; {lost}: alps-geo apply with --clusters-from {files.model_path} --overwrite keeps them, "
         "alps-geo label with --overwrite lets them go"
     )
+
+
+def _changes(files: RunFiles) -> list[str]:
+    if files.fitted_model() is not None or not files.record_path.exists():
+        return []
+    changes: list[str] = files.record().get("changes", [])
+    return changes
 
 
 def _check_strange(files: RunFiles, plan: Plan, ours: Sequence[str]) -> None:
@@ -69,19 +80,43 @@ def _check_strange(files: RunFiles, plan: Plan, ours: Sequence[str]) -> None:
         )
 
 
-def _would_lose(files: RunFiles, found: Plan | None, plan: Plan) -> bool:
-    """Whether what another run has done here would be gone: results, or tiles of no use."""
+def _loss(files: RunFiles, found: Plan | None, plan: Plan) -> str | None:
+    """Say what another run has done here that would be gone: results, or tiles of no use."""
+    option = "--work" if plan.is_fit else "--out"
     if found is None:
-        return files.record_path.exists()
-    # A fit leaves nothing here that could be lost: its model lies elsewhere.
-    if found.run == plan.run or not found.files:
-        return False
+        if not files.record_path.exists():
+            return None
+        if (damage := files.plan_damage()) is not None:
+            return (
+                f"{damage}, so that nobody can tell which run has finished in {files.path}; choose "
+                f"another {option}, or replace it with --overwrite, which keeps tiles that still "
+                "fit"
+            )
+    # From fit to fit only tiles can be lost, and a fit with other settings is meant to do that.
+    elif found.run == plan.run or (found.is_fit and plan.is_fit):
+        return None
+    results = found is None or _has_results(files, found)
+    if found is not None and not results and not _stale_tiles(files, found, plan):
+        return None
+    if found is not None and found.is_fit:
+        what = "tiles of a fit of other scenes or settings"
+    elif plan.is_fit and results:
+        what = "the results of alps-geo label or apply, which a fit there would remove"
+    else:
+        what = "another run (other scenes, settings or version)"
+    return f"{files.path} holds {what}; choose another {option}, or replace it with --overwrite"
+
+
+def _has_results(files: RunFiles, found: Plan) -> bool:
+    results = [files.record_path, *(files.path / name for name in found.files)]
+    return not found.is_fit and any(path.exists() for path in results)
+
+
+def _stale_tiles(files: RunFiles, found: Plan, plan: Plan) -> bool:
+    """Whether tiles are done that the run of `plan` has no use for."""
     used = {scene.tiles_folder for scene in plan.scenes}
     stale = [scene for scene in found.scenes if scene.tiles_folder not in used]
-    results = [files.record_path, *(files.path / name for name in found.files)]
-    return any(path.exists() for path in results) or any(
-        files.done_and_failed(scene)[0] for scene in stale
-    )
+    return any(files.done_and_failed(scene)[0] for scene in stale)
 
 
 def _check_room(files: RunFiles, plan: Plan) -> None:

@@ -158,7 +158,7 @@ def fit_scenes(
     clock, folder = _Clock(), RunFolder(Path(work))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = _open_run(paths, settings, folder, listen)
-        plan = replace(_plan(run, None), files=())
+        plan = _plan(run, None, fit=True)
         _check_model_place(Path(out), run, overwrite=overwrite)
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
@@ -370,8 +370,9 @@ def _plan_jobs(
     return jobs
 
 
-def _plan(run: _Run, given: ClusterModel | None) -> Plan:
-    identity = run_identity([job.scene for job in run.jobs], run.settings, run.sha256)
+def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
+    scenes = [job.scene for job in run.jobs]
+    identity = run_identity(scenes, run.settings, run.sha256, fit=fit)
     # A later program may make other fragments of the same input.
     identity["tiles"] = [job.store.key for job in run.jobs]
     if given is not None:
@@ -382,5 +383,5 @@ def _plan(run: _Run, given: ClusterModel | None) -> Plan:
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
             for job in run.jobs
         ),
-        files=tuple(result_files([job.name for job in run.jobs])),
+        files=() if fit else tuple(result_files([job.name for job in run.jobs])),
     )

@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alps_geo.stored_json import Perhaps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAN = {
+    "run": str,
+    "scenes": [{"name": str, "path": str, "tiles_folder": str, "tiles": int}],
+    "files": [str],
+}
+"""Shape of a `Plan` as JSON, for `alps_geo.stored_json`."""
+
+CHANGE = {"command": str, "earlier": [str], "moves_segments": Perhaps(bool)}
+"""Shape of a `Change` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,20 @@ class Plan:
     scenes: tuple[PlannedScene, ...]
     files: tuple[str, ...]
 
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Plan:
+        """Build a plan from JSON of the shape `PLAN`."""
+        scenes = (
+            PlannedScene(scene["name"], scene["path"], scene["tiles_folder"], scene["tiles"])
+            for scene in found["scenes"]
+        )
+        return cls(found["run"], tuple(scenes), tuple(found["files"]))
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether this is a fit, whose cluster model lies elsewhere and which has no results."""
+        return not self.files
+
 
 @dataclass(frozen=True)
 class Change:
@@ -63,3 +93,9 @@ class Change:
     command: str
     earlier: list[str]
     moves_segments: bool
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Change:
+        """Build a change from JSON of the shape `CHANGE`."""
+        # Without a word on it all is written again, which is right in any case.
+        return cls(found["command"], found["earlier"], found.get("moves_segments", True))

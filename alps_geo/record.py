@@ -58,9 +58,11 @@ def file_identity(path: str | None) -> dict[str, Any] | None:
 
 
 def run_identity(
-    scenes: Sequence[Scene], settings: LabelSettings, model_sha256: str
+    scenes: Sequence[Scene], settings: LabelSettings, model_sha256: str, *, fit: bool = False
 ) -> dict[str, Any]:
     """Everything that decides the results of a run: two runs of one identity give the same.
+
+    A fit leaves a cluster model and no labels, so it is never the same as a run that labels.
 
     Device and workers are left out: they decide how long a run takes. So are the paths of weights
     and of a cluster model to apply: what is in these files decides.
@@ -70,6 +72,7 @@ def run_identity(
         del decisive[name]
     return {
         "version": version("alps-geo"),
+        "fit": fit,
         # Results go by the name, which another link to the same file may not have.
         "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
         "model_sha256": model_sha256,

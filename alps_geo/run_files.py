@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
-import json
+import re
+import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
-from alps_geo.plan import Change, Plan, PlannedScene
-from alps_geo.tile_store import FailedTile, TileStore
+from alps_geo.plan import CHANGE, PLAN, Change, Plan
+from alps_geo.stored_json import DamagedError, Perhaps, read_json
+from alps_geo.tile_store import FAILED, FailedTile, TileStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from alps_geo.plan import PlannedScene
+
+RECORD = {
+    "settings": {
+        "bands": (None, [int]),
+        "nodata": (None, float, "nan"),
+        "stretch": (None, [float]),
+    },
+    "scenes": [
+        {"name": str, "path": str, "height": int, "width": int, "size_bytes": (None, int)},
+        ...,
+    ],
+    "segments": int,
+    "area_unit": ("m2", "px"),
+    "labelled_share": float,
+    "clusters": [
+        {
+            "cluster": int,
+            "name": str,
+            "color": re.compile("#[0-9a-f]{6}"),
+            "segments": int,
+            "area": float,
+            "share": float,
+        },
+        ...,
+    ],
+    "failed": [FAILED],
+    "changes": Perhaps([str]),
+    "files": [str],
+}
+"""Shape of what is used of the record of a run that has finished; see `alps_geo.stored_json`."""
+
+FIT_RECORD = {"fitted": str, "clusters": int, "failed": [FAILED]}
+"""Shape of what is used of the record of a fit."""
 
 _KEY_DIGITS = 16
 
@@ -74,11 +112,14 @@ class RunFiles:
     def plan(self) -> Plan | None:
         """Return what is, or was, being run here; None if there is no run, or none of ours."""
         try:
-            found = json.loads(self.plan_path.read_bytes())
-            scenes = tuple(PlannedScene(**scene) for scene in found["scenes"])
-            return Plan(str(found["run"]), scenes, tuple(map(str, found["files"])))
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            found = read_json(self.plan_path, PLAN)
+        except DamagedError:
             return None
+        return None if found is None else Plan.from_dict(found)
+
+    def plan_damage(self) -> str | None:
+        """Say what is wrong with the plan that lies here, if anything is."""
+        return _damage(self.plan_path, PLAN)
 
     def finished_record(self, run: str) -> dict[str, Any] | None:
         """Return the record of this run if it has finished here with no tile failed, and is whole.
@@ -89,22 +130,34 @@ class RunFiles:
             If the folder is a file.
         """
         self.check_folder()
-        plan, record = self.plan(), self.found_record()
-        if plan is None or plan.run != run or record is None or record.get("failed"):
+        plan = self.plan()
+        if plan is None or plan.run != run or self.change_path.exists():
             return None
-        if self.stopped_change() is not None:
+        try:
+            record: dict[str, Any] | None = read_json(self.record_path, RECORD)
+        except DamagedError:
+            return None
+        if record is None or record["failed"]:
             return None
         return record if all((self.path / name).exists() for name in plan.files) else None
 
     def record(self) -> dict[str, Any]:
-        """Return the record of the run that has finished here.
+        """Return the record of the run that has finished here, with results.
 
         Raises
         ------
         RunError
-            If there is none.
+            If there is none, or only that of a fit.
         """
-        found = self.found_record()
+        if (fitted := self.fitted_model()) is not None:
+            raise RunError(
+                f"{self.path} is where alps-geo fit worked, and holds tiles but no labels (its "
+                f"clusters are in {fitted}); alps-geo label with --out {self.path} labels the "
+                f"same scenes, alps-geo apply with --clusters-from {fitted} any scenes"
+            )
+        if (damage := self.record_damage()) is not None:
+            raise RunError(f"{damage}; {self.rewriting()}")
+        found: dict[str, Any] | None = read_json(self.record_path, RECORD)
         if found is None:
             raise RunError(
                 f"{self.path} holds no finished run of alps-geo; "
@@ -112,17 +165,59 @@ class RunFiles:
             )
         return found
 
+    def record_damage(self) -> str | None:
+        """Say what is wrong with the record that lies here, if anything is."""
+        return None if self.fitted_model() is not None else _damage(self.record_path, RECORD)
+
+    def fitted_model(self) -> str | None:
+        """Return where the cluster model of the fit lies that has finished here, if one has."""
+        try:
+            found = read_json(self.record_path, FIT_RECORD)
+        except DamagedError:
+            return None
+        return None if found is None else str(found["fitted"])
+
+    def rewriting(self) -> str:
+        """Say by which command all results are written again if a file of the run is damaged."""
+        if not self.model_path.exists():
+            return "alps-geo label with --overwrite does that run again, and keeps its tiles"
+        if _damage(self.record_path, RECORD) is None:
+            given = shlex.join(["--config", str(self.record_path)])
+        else:
+            given = "with the scenes and options of that run and"
+        folder, model = shlex.quote(str(self.path)), shlex.quote(str(self.model_path))
+        return (
+            f"alps-geo apply {given} --clusters-from {model} --out {folder} --overwrite "
+            "writes all results again, and keeps these clusters and their names"
+        )
+
     def stopped_change(self) -> str | None:
-        """Return the command that was changing the clusters here when it was stopped, if any."""
+        """Return the command that was changing the clusters here when it was stopped, if any.
+
+        Raises
+        ------
+        RunError
+            As `change`.
+        """
         change = self.change()
         return None if change is None else change.command
 
     def change(self) -> Change | None:
-        """Return what was begun here by `begin_change` and not ended, if anything."""
+        """Return what was begun here by `begin_change` and not ended, if anything.
+
+        Raises
+        ------
+        RunError
+            If that cannot be read.
+        """
         try:
-            return Change(**json.loads(self.change_path.read_bytes()))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            found = read_json(self.change_path, CHANGE)
+        except DamagedError as error:
+            raise RunError(
+                f"{error}: alps-geo clusters was stopped here while it changed the clusters, and "
+                f"that cannot be finished; {self.rewriting()}"
+            ) from error
+        return None if found is None else Change.from_dict(found)
 
     def is_running(self) -> bool:
         """Whether a process is running here now.
@@ -148,11 +243,19 @@ class RunFiles:
     def holds_run(self) -> bool:
         """Whether a run has begun here whose results lie here, too, finished or not."""
         plan = self.plan()
-        return self.found_record() is not None if plan is None else bool(plan.files)
+        return self.record_path.exists() if plan is None else not plan.is_fit
 
     def has_finished(self) -> bool:
-        """Whether the run here has written all its results, and no change of them was stopped."""
-        return self.found_record() is not None and self.stopped_change() is None
+        """Whether the run here has written all its results, and no change of them was stopped.
+
+        Raises
+        ------
+        RunError
+            If its record, or the note of a change, cannot be read.
+        """
+        if (damage := self.record_damage()) is not None:
+            raise RunError(f"{damage}; {self.rewriting()}")
+        return self.record_path.exists() and self.stopped_change() is None
 
     def done_and_failed(self, scene: PlannedScene) -> tuple[int, list[FailedTile]]:
         """Count the tiles of a scene that are done, and return those that failed."""
@@ -160,10 +263,10 @@ class RunFiles:
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         failed = []
         for name in sorted(name for name in names if name.endswith(".json")):
-            try:
-                failed.append(FailedTile(**json.loads((folder / name).read_bytes())))
-            except FileNotFoundError:
-                continue  # a run that has just begun tries it again
+            # Gone if a run has just begun, which tries the tile again; so it does without a reason.
+            with suppress(DamagedError):
+                if (found := read_json(folder / name, FAILED)) is not None:
+                    failed.append(FailedTile.from_dict(found))
         done = {name.removesuffix(".npz") for name in names if name.endswith(".npz")}
         return len(done - {name.removesuffix(".json") for name in names}), failed
 
@@ -172,10 +275,10 @@ class RunFiles:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file, expected a folder; choose another --out")
 
-    def found_record(self) -> dict[str, Any] | None:
-        """Return the record that lies here; None if there is none, or none that can be read."""
-        try:
-            record = json.loads(self.record_path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None
-        return record if isinstance(record, dict) else None
+
+def _damage(path: Path, shape: Any) -> str | None:
+    try:
+        read_json(path, shape)
+    except DamagedError as error:
+        return str(error)
+    return None

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from alps_geo.claim import check_claim
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors, write_bytes
 from alps_geo.run_files import RunFiles
+from alps_geo.stored_json import DamagedError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,15 +170,15 @@ class RunFolder(RunFiles):
         The old plan goes after everything that it names, so that a clearing that is cut short is
         taken up again.
         """
-        old, record = self.plan(), self.found_record()
+        old, finished = self.plan(), self.record_path.exists()
+        named = self._recorded_files() if old is None else old.files
         # The record would describe results that are about to be replaced.
         self.record_path.unlink(missing_ok=True)
         self.end_change()
         if old is None or old.run != plan.run:
-            named = old.files if old is not None else (record or {}).get("files", ())
             stays = {self.model_path.name} & set(plan.files)
             self._remove_results([name for name in named if name not in stays])
-        if old is not None or record is not None:
+        if old is not None or finished:
             for name in (GALLERY, SUGGESTION):
                 (self.path / name).unlink(missing_ok=True)
         used = set() if force else {scene.tiles_folder for scene in plan.scenes}
@@ -188,6 +189,13 @@ class RunFolder(RunFiles):
             for failure in sorted((self.tiles_path / name).glob("*.json")):
                 failure.unlink()
         self.sweep(plan)
+
+    def _recorded_files(self) -> Sequence[str]:
+        """List the results that the record names, for want of a plan."""
+        with suppress(DamagedError):
+            found = read_json(self.record_path, {"files": [str]})
+            return [] if found is None else list(found["files"])
+        return []
 
     def _remove_results(self, names: Sequence[str]) -> None:
         root = self.path.resolve()

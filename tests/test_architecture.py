@@ -14,6 +14,7 @@ LAYERS = [
     "errors",
     "events",
     "files",
+    "stored_json",
     "workers",
     "grid",
     "scene",
