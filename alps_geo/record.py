@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,18 @@ PACKAGES = (
 
 
 def scene_identity(scene: Scene) -> dict[str, Any]:
-    """Say which file a scene is, however its path is spelled; a changed one is not the same."""
-    path = real_path(scene.path)
-    return {"path": path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
+    """Say which files a scene is and how they are read, however its path is spelled.
+
+    A scene is another once any file behind it has changed, or what was found in them: CRS,
+    transform, bands, what is valid, the stretch.
+    """
+    left_out = ("path", "name", "size_bytes", "mtime", "notes")
+    found = {
+        field.name: repr(getattr(scene, field.name))
+        for field in fields(scene)
+        if field.name not in left_out
+    }
+    return {"path": real_path(scene.path), **found}
 
 
 def file_identity(path: str | None) -> dict[str, Any] | None:
@@ -204,11 +214,14 @@ def _scene_facts(scene: Scene) -> dict[str, Any]:
     # As it was typed, but so that it is found from any folder.
     path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
     return {
-        **scene_identity(scene),
         "path": path,
+        "size_bytes": scene.size_bytes,
+        "mtime": scene.mtime,
+        "files_sha256": scene.files_sha256,
         "height": scene.height,
         "width": scene.width,
         "crs": None if scene.crs is None else scene.crs.to_string(),
+        "transform": list(scene.transform)[:6],
         "bands": list(scene.band_names),
         "rgb": list(scene.rgb),
         "notes": list(scene.notes),
