@@ -28,8 +28,8 @@ from alps_geo.record import (
     run_identity,
     run_record,
     to_json,
+    weights_of,
 )
-from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.tile_store import FailedTile
 
@@ -113,7 +114,7 @@ def label_scenes(
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
                 record = run_record(
-                    scenes, settings, run.sha256, model, results, failed, clock.laps
+                    scenes, settings, run.weights, model, results, failed, clock.laps
                 )
                 write_bytes(target.record_path, to_json(record))
             folder.sweep(plan)
@@ -168,7 +169,7 @@ def fit_scenes(
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
             record = fit_record(
-                scenes, settings, run.sha256, out, model, segments, failed, clock.laps
+                scenes, settings, run.weights, out, model, segments, failed, clock.laps
             )
             with replacing(Path(out)) as part:
                 with run_errors(Path(out)):
@@ -185,7 +186,7 @@ class _Run:
 
     jobs: list[Job]
     settings: LabelSettings
-    sha256: str
+    weights: Weights
     tally: Tally
 
 
@@ -196,8 +197,8 @@ def _open_run(
     listen: Callable[[Event], None],
 ) -> _Run:
     scenes = _open_scenes(paths, settings)
-    sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
-    jobs = _plan_jobs(scenes, settings, folder, sha256)
+    weights = weights_of(settings)
+    jobs = _plan_jobs(scenes, settings, folder, weights)
     tally = Tally(sum(len(job.grid) for job in jobs), listen)
     for job in jobs:
         for note in job.scene.notes:
@@ -205,20 +206,30 @@ def _open_run(
         if settings.tile_overlap == 0 and len(job.grid) > 1:
             note = "overlap is 0, so what crosses the borders of tiles is cut there"
             tally.tell("open", job.name, note)
-    return _Run(jobs, settings, sha256, tally)
+    return _Run(jobs, settings, weights, tally)
 
 
 def _check_fit(model: ClusterModel, run: _Run) -> None:
     """See to it that segments are made as those were that the model was fitted to."""
     fitted = json.loads(model.fitted_with)
-    if "sam" in model.features and fitted.get("sam_sha256", run.sha256) != run.sha256:
+    same_sam = fitted.get("sam_sha256", run.weights.sam) == run.weights.sam
+    same_backbone = fitted.get("timm_sha256", run.weights.backbone) == run.weights.backbone
+    if "sam" in model.features and not same_sam:
         raise RunError(
             f"{run.settings.clusters_from}: the clusters were fitted with features of "
             f"{fitted['settings']['model']}, and this run uses {run.settings.model} with other "
             "weights; expected the same: give that --model and --checkpoint"
         )
+    if not same_backbone:
+        raise RunError(
+            f"{run.settings.clusters_from}: the clusters were fitted with features of "
+            f"timm:{run.settings.backbone}, and this run uses other weights of it; expected the "
+            "same: give that --timm-checkpoint"
+        )
     now = run.settings.to_dict()
-    for name in SEGMENT_SETTINGS:
+    # What their files hold counts, and not what these are called.
+    told = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
+    for name in (name for name in SEGMENT_SETTINGS if name not in told):
         before = fitted.get("settings", {}).get(name, now[name])
         if before != now[name]:
             option = name.replace("_", "-")
@@ -273,7 +284,7 @@ def _fit(tables: Sequence[SegmentTable], run: _Run) -> ClusterModel:
         batch_size=settings.batch_size,
         passes=settings.passes,
         raw=settings.compare == "raw",
-        fitted_with=json.dumps({"settings": made_with, "sam_sha256": run.sha256}),
+        fitted_with=json.dumps({"settings": made_with, **run.weights.to_dict()}),
     )
 
 
@@ -360,19 +371,19 @@ def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
 
 
 def _plan_jobs(
-    scenes: Sequence[Scene], settings: LabelSettings, folder: RunFolder, sha256: str
+    scenes: Sequence[Scene], settings: LabelSettings, folder: RunFolder, weights: Weights
 ) -> list[Job]:
     jobs = []
     for name, scene in zip(folder_names([scene.name for scene in scenes]), scenes, strict=True):
         grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
-        store = folder.tile_store(scene.name, tile_key(scene, grid, settings, sha256))
+        store = folder.tile_store(scene.name, tile_key(scene, grid, settings, weights))
         jobs.append(Job(name, scene, grid, store))
     return jobs
 
 
 def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
     scenes = [job.scene for job in run.jobs]
-    identity = run_identity(scenes, run.settings, run.sha256, fit=fit)
+    identity = run_identity(scenes, run.settings, run.weights, fit=fit)
     # A later program may make other fragments of the same input.
     identity["tiles"] = [job.store.key for job in run.jobs]
     if given is not None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 
-from alps_geo.errors import ModelError
+from alps_geo import sam
 from alps_geo.outputs.results import FILES
+from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
 from alps_geo.scene.raster import is_local, real_path
 
 if TYPE_CHECKING:
@@ -54,21 +55,25 @@ def scene_identity(scene: Scene) -> dict[str, Any]:
     return {"path": real_path(scene.path), **found}
 
 
-def file_identity(path: str | None) -> dict[str, Any] | None:
-    """Say which file a path is, by its size and time, so that another there is noticed."""
-    if path is None:
-        return None
-    try:
-        found = Path(path).stat()
-    except OSError as error:
-        raise ModelError(
-            f"{path}: the weights cannot be read ({error.strerror}); expected a file"
-        ) from error
-    return {"path": real_path(path), "size_bytes": found.st_size, "mtime": found.st_mtime}
+def weights_of(settings: LabelSettings) -> Weights:
+    """Tell all weights of a run by what is in their files.
+
+    Raises
+    ------
+    ModelError
+        If weights are absent or cannot be read.
+    """
+    model = checkpoint_sha256(settings.model, settings.checkpoint)
+    backbone, checkpoint = settings.backbone, settings.timm_checkpoint
+    if backbone is None:
+        return Weights(model)
+    if checkpoint is None:
+        return Weights(model, sam.dense_sha256(backbone))
+    return Weights(model, file_sha256(checkpoint, f"timm:{backbone}"))
 
 
 def run_identity(
-    scenes: Sequence[Scene], settings: LabelSettings, model_sha256: str, *, fit: bool = False
+    scenes: Sequence[Scene], settings: LabelSettings, weights: Weights, *, fit: bool = False
 ) -> dict[str, Any]:
     """Everything that decides the results of a run: two runs of one identity give the same.
 
@@ -85,8 +90,7 @@ def run_identity(
         "fit": fit,
         # Results go by the name, which another link to the same file may not have.
         "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
-        "model_sha256": model_sha256,
-        "timm_checkpoint": file_identity(settings.timm_checkpoint),
+        "weights": weights.to_dict(),
         "settings": decisive,
     }
 
@@ -94,7 +98,7 @@ def run_identity(
 def run_record(
     scenes: Mapping[str, Scene],
     settings: LabelSettings,
-    model_sha256: str,
+    weights: Weights,
     model: ClusterModel,
     results: Mapping[str, SceneResults],
     failed: Sequence[FailedTile],
@@ -108,8 +112,8 @@ def run_record(
         The scenes by the names of their folders.
     settings : LabelSettings
         As they were given; as ``settings`` they make ``run.json`` a config for another run.
-    model_sha256 : str
-        Digest of the SAM weights.
+    weights : Weights
+        Digests of the weights.
     model : ClusterModel
         The clusters.
     results : mapping of str to SceneResults
@@ -122,7 +126,7 @@ def run_record(
     return {
         "versions": _versions(),
         "settings": _settings_record(settings),
-        "model": {"name": settings.model, "sha256": model_sha256},
+        **_models_record(settings, weights),
         "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
         "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
         **area_records(model, list(results.values())),
@@ -135,7 +139,7 @@ def run_record(
 def fit_record(
     scenes: Mapping[str, Scene],
     settings: LabelSettings,
-    model_sha256: str,
+    weights: Weights,
     out: Path,
     model: ClusterModel,
     segments: Mapping[str, int],
@@ -146,7 +150,7 @@ def fit_record(
 
     Parameters
     ----------
-    scenes, settings, model_sha256, model, failed, seconds
+    scenes, settings, weights, model, failed, seconds
         As for `run_record`.
     out : pathlib.Path
         Where the cluster model was written.
@@ -156,7 +160,7 @@ def fit_record(
     return {
         "versions": _versions(),
         "settings": _settings_record(settings),
-        "model": {"name": settings.model, "sha256": model_sha256},
+        **_models_record(settings, weights),
         "scenes": [
             {"name": name, **_scene_facts(scene), "segments": segments[name]}
             for name, scene in scenes.items()
@@ -200,6 +204,13 @@ def _versions() -> dict[str, str]:
         "gdal": rasterio.__gdal_version__,
         "python": platform.python_version(),
     }
+
+
+def _models_record(settings: LabelSettings, weights: Weights) -> dict[str, Any]:
+    models = {"model": {"name": settings.model, "sha256": weights.sam}}
+    if settings.backbone is not None:
+        models["backbone"] = {"name": settings.backbone, "sha256": str(weights.backbone)}
+    return models
 
 
 def _settings_record(settings: LabelSettings) -> dict[str, Any]:
