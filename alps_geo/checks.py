@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
     from alps_geo.tile_store import FailedTile
 
 
 def check_model(
-    model: ClusterModel, scenes: Sequence[Scene], settings: LabelSettings, sam_sha256: str
+    model: ClusterModel, scenes: Sequence[Scene], settings: LabelSettings, weights: Weights
 ) -> Iterator[str]:
     """Check that scenes and settings go with a fitted model; yield a note for each difference.
 
@@ -31,14 +32,23 @@ def check_model(
     for scene in scenes:
         check_known(scene_kind(scene), model.kinds)
     fitted = json.loads(model.fitted_with)
-    if "sam" in model.features and fitted.get("sam_sha256", sam_sha256) != sam_sha256:
+    same_sam = fitted.get("sam_sha256", weights.sam) == weights.sam
+    if "sam" in model.features and not same_sam:
         raise RunError(
             f"{settings.clusters_from}: the clusters were fitted with features of "
             f"{fitted['settings']['model']}, and this run uses {settings.model} with other "
             "weights; expected the same: give that --model and --checkpoint"
         )
+    if fitted.get("timm_sha256", weights.backbone) != weights.backbone:
+        raise RunError(
+            f"{settings.clusters_from}: the clusters were fitted with features of "
+            f"timm:{settings.backbone}, and this run uses other weights of it; expected the "
+            "same: give that --timm-checkpoint"
+        )
     now = settings.to_dict()
-    for name in SEGMENT_SETTINGS:
+    # The content of weights files counts, and not their names.
+    told = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
+    for name in (name for name in SEGMENT_SETTINGS if name not in told):
         before = fitted.get("settings", {}).get(name, now[name])
         if before != now[name]:
             option = name.replace("_", "-")

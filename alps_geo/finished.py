@@ -12,6 +12,7 @@ from alps_geo.tables import open_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alps_geo.plan import Change
     from alps_geo.store import RunFolder
     from alps_geo.tables import SegmentTable
 
@@ -68,6 +69,23 @@ def read_finished(folder: RunFolder) -> FinishedRun:
             for scene in record["scenes"]
         },
     )
+
+
+def read_changed_model(folder: RunFolder, change: Change) -> ClusterModel:
+    """Read the cluster model that a change leads to.
+
+    Raises
+    ------
+    RunError
+        If it is absent or damaged.
+    """
+    try:
+        return read_model(folder.changed_model_path)
+    except RunError as error:
+        raise RunError(
+            f"{folder.changed_model_path} is gone or damaged, so that alps-geo clusters "
+            f"{change.command}, which was stopped here, cannot be finished; {folder.rewriting()}"
+        ) from error
 
 
 def read_model(path: Path) -> ClusterModel:

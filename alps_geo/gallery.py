@@ -17,8 +17,8 @@ from alps_geo.finished import read_finished
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
 from alps_geo.outputs.gpkg import read_geometries
 from alps_geo.outputs.preview import read_picture
-from alps_geo.outputs.results import PICTURE
-from alps_geo.scene import open_scene, read_tile
+from alps_geo.outputs.results import PICTURE, PREVIEW_SIZE
+from alps_geo.scene import open_scene, read_overview, read_tile
 from alps_geo.scene.raster import is_local, opened
 from alps_geo.store import RunFolder
 
@@ -86,7 +86,7 @@ def make_gallery(
         If a scene is gone, or is not the file any more that it was.
     """
     run = read_finished(RunFolder(path))
-    scenes = {record["name"]: _open(record, run.record["settings"]) for record in _scenes(run)}
+    scenes = {record["name"]: _open(record, run) for record in _scenes(run)}
     assigned = {
         name: run.model.apply(table).by_id(table.rows) for name, table in run.tables.items()
     }
@@ -126,8 +126,8 @@ def _scenes(run: FinishedRun) -> list[dict[str, Any]]:
     return list(run.record["scenes"])
 
 
-def _open(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Scene:
-    path = record["path"]
+def _open(record: Mapping[str, Any], run: FinishedRun) -> Scene:
+    path, settings = record["path"], run.record["settings"]
     if is_local(path) and not Path(path).exists():
         here = "" if Path(path).is_absolute() else " from the folder in which alps-geo label ran"
         raise SceneError(
@@ -148,7 +148,31 @@ def _open(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Scene:
             f"{path} has changed since it was labelled ({_facts(found)}; expected "
             f"{_facts(expected)}); put back the file, or run alps-geo label again"
         )
+    _check_same(record, scene, run.folder.segments_folder(record["name"]) / PICTURE)
     return scene
+
+
+def _check_same(record: Mapping[str, Any], scene: Scene, picture: Path) -> None:
+    """Check that outlines lie on the pixels that they were drawn on.
+
+    Raises
+    ------
+    SceneError
+        If a file of the scene has changed, and its place or its pixels with it.
+    """
+    if record.get("files_sha256") == scene.files_sha256:
+        return
+    crs = None if scene.crs is None else scene.crs.to_string()
+    transform = list(scene.transform)[:6]
+    placed = (record.get("crs"), record.get("transform", transform)) == (crs, transform)
+    now, (image, valid) = read_overview(scene, PREVIEW_SIZE), read_picture(picture)
+    if placed and np.array_equal(now.image, image) and np.array_equal(now.valid, valid):
+        return  # as after the files were copied
+    what = "its pixels are others" if placed else "it lies elsewhere"
+    raise SceneError(
+        f"{scene.path} has changed since it was labelled ({what}), it or a file that it refers to; "
+        "put back the files, or run alps-geo label again"
+    )
 
 
 def _tuple(values: list[Any] | None) -> Any:

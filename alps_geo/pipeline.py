@@ -21,6 +21,7 @@ from alps_geo.grid import TileGrid
 from alps_geo.kinds import in_one_order, with_kind_notes
 from alps_geo.kmeans import fit_clusters
 from alps_geo.outputs.results import SceneResults, write_results
+from alps_geo.plan import Plan, PlannedScene
 from alps_geo.pooling import Source, sum_segments
 from alps_geo.record import (
     fit_record,
@@ -29,13 +30,13 @@ from alps_geo.record import (
     run_identity,
     run_record,
     to_json,
+    weights_of,
 )
-from alps_geo.sam.weights import checkpoint_sha256
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
 from alps_geo.stitch import paint, stitch
-from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.store import RunFolder
 from alps_geo.tables import SegmentTable, open_table, read_segments, write_tables
 from alps_geo.tile_store import fingerprint
 from alps_geo.tiles import Job, StoredTiles, label_tiles, tile_key
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.tile_store import FailedTile
 
@@ -112,7 +114,7 @@ def label_scenes(
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
                 record = run_record(
-                    scenes, settings, run.sha256, model, results, failed, clock.laps
+                    scenes, settings, run.weights, model, results, failed, clock.laps
                 )
                 write_bytes(target.record_path, to_json(record))
             folder.sweep(plan)
@@ -157,7 +159,7 @@ def fit_scenes(
     clock, folder = _Clock(), RunFolder(Path(work))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = _open_run(paths, settings, folder, listen)
-        plan = replace(_plan(run, None), files=())
+        plan = _plan(run, None, fit=True)
         _check_model_place(Path(out), run, overwrite=overwrite)
         with folder.claimed(plan, overwrite=overwrite, force=force):
             clock.lap("open")
@@ -167,7 +169,7 @@ def fit_scenes(
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
             record = fit_record(
-                scenes, settings, run.sha256, out, model, segments, failed, clock.laps
+                scenes, settings, run.weights, out, model, segments, failed, clock.laps
             )
             with replacing(Path(out)) as part:
                 with run_errors(Path(out)):
@@ -184,7 +186,7 @@ class _Run:
 
     jobs: list[Job]
     settings: LabelSettings
-    sha256: str
+    weights: Weights
     tally: Tally
 
 
@@ -198,9 +200,9 @@ def _open_run(
     known = () if given is None else given.kinds
     scenes = in_one_order(_open_scenes(paths, settings), known)
     scenes = with_kind_notes(scenes, settings, known)
-    sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
-    differences = [] if given is None else [*check_model(given, scenes, settings, sha256)]
-    jobs = _plan_jobs(scenes, settings, folder, sha256)
+    weights = weights_of(settings)
+    differences = [] if given is None else [*check_model(given, scenes, settings, weights)]
+    jobs = _plan_jobs(scenes, settings, folder, weights)
     tally = Tally(sum(len(job.grid) for job in jobs), listen)
     for job in jobs:
         for note in job.scene.notes:
@@ -210,7 +212,7 @@ def _open_run(
             tally.tell("open", job.name, note)
     for note in differences:
         tally.tell("open", note=note)
-    return _Run(jobs, settings, sha256, tally)
+    return _Run(jobs, settings, weights, tally)
 
 
 def _find_segments(
@@ -264,7 +266,7 @@ def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]
         batch_size=settings.batch_size,
         passes=settings.passes,
         raw=settings.compare == "raw",
-        fitted_with=json.dumps({"settings": made_with, "sam_sha256": run.sha256}),
+        fitted_with=json.dumps({"settings": made_with, **run.weights.to_dict()}),
     )
 
 
@@ -357,18 +359,19 @@ def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
 
 
 def _plan_jobs(
-    scenes: Sequence[Scene], settings: LabelSettings, folder: RunFolder, sha256: str
+    scenes: Sequence[Scene], settings: LabelSettings, folder: RunFolder, weights: Weights
 ) -> list[Job]:
     jobs = []
     for name, scene in zip(folder_names([scene.name for scene in scenes]), scenes, strict=True):
         grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
-        store = folder.tile_store(scene.name, tile_key(scene, grid, settings, sha256))
+        store = folder.tile_store(scene.name, tile_key(scene, grid, settings, weights))
         jobs.append(Job(name, scene, grid, store))
     return jobs
 
 
-def _plan(run: _Run, given: ClusterModel | None) -> Plan:
-    identity = run_identity([job.scene for job in run.jobs], run.settings, run.sha256)
+def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
+    scenes = [job.scene for job in run.jobs]
+    identity = run_identity(scenes, run.settings, run.weights, fit=fit)
     # A later program may make other fragments of the same input.
     identity["tiles"] = [job.store.key for job in run.jobs]
     if given is not None:
@@ -379,5 +382,5 @@ def _plan(run: _Run, given: ClusterModel | None) -> Plan:
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
             for job in run.jobs
         ),
-        files=tuple(result_files([job.name for job in run.jobs])),
+        files=() if fit else tuple(result_files([job.name for job in run.jobs])),
     )

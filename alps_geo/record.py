@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from unicodedata import normalize
 import numpy as np
 import rasterio
 
-from alps_geo.errors import ModelError
+from alps_geo import sam
 from alps_geo.outputs.results import FILES
+from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
 from alps_geo.scene.raster import is_local, real_path
 from alps_geo.store import GALLERY, SUGGESTION
 
@@ -44,28 +46,43 @@ PACKAGES = (
 
 
 def scene_identity(scene: Scene) -> dict[str, Any]:
-    """Say which file a scene is, however its path is spelled; a changed one is not the same."""
-    path = real_path(scene.path)
-    return {"path": path, "size_bytes": scene.size_bytes, "mtime": scene.mtime}
+    """Say which files a scene is and how they are read, however its path is spelled.
+
+    A scene is another once any file behind it has changed, or what was found in them: CRS,
+    transform, bands, what is valid, the stretch.
+    """
+    left_out = ("path", "name", "size_bytes", "mtime", "notes")
+    found = {
+        field.name: repr(getattr(scene, field.name))
+        for field in fields(scene)
+        if field.name not in left_out
+    }
+    return {"path": real_path(scene.path), **found}
 
 
-def file_identity(path: str | None) -> dict[str, Any] | None:
-    """Say which file a path is, by its size and time, so that another there is noticed."""
-    if path is None:
-        return None
-    try:
-        found = Path(path).stat()
-    except OSError as error:
-        raise ModelError(
-            f"{path}: the weights cannot be read ({error.strerror}); expected a file"
-        ) from error
-    return {"path": real_path(path), "size_bytes": found.st_size, "mtime": found.st_mtime}
+def weights_of(settings: LabelSettings) -> Weights:
+    """Tell all weights of a run by what is in their files.
+
+    Raises
+    ------
+    ModelError
+        If weights are absent or cannot be read.
+    """
+    model = checkpoint_sha256(settings.model, settings.checkpoint)
+    backbone, checkpoint = settings.backbone, settings.timm_checkpoint
+    if backbone is None:
+        return Weights(model)
+    if checkpoint is None:
+        return Weights(model, sam.dense_sha256(backbone))
+    return Weights(model, file_sha256(checkpoint, f"timm:{backbone}"))
 
 
 def run_identity(
-    scenes: Sequence[Scene], settings: LabelSettings, model_sha256: str
+    scenes: Sequence[Scene], settings: LabelSettings, weights: Weights, *, fit: bool = False
 ) -> dict[str, Any]:
     """Everything that decides the results of a run: two runs of one identity give the same.
+
+    A fit leaves a cluster model and no labels, so it is never the same as a run that labels.
 
     Device and workers are left out: they decide how long a run takes. So are the paths of weights
     and of a cluster model to apply: what is in these files decides.
@@ -75,10 +92,10 @@ def run_identity(
         del decisive[name]
     return {
         "version": version("alps-geo"),
+        "fit": fit,
         # Results go by the name, which another link to the same file may not have.
         "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
-        "model_sha256": model_sha256,
-        "timm_checkpoint": file_identity(settings.timm_checkpoint),
+        "weights": weights.to_dict(),
         "settings": decisive,
     }
 
@@ -86,7 +103,7 @@ def run_identity(
 def run_record(
     scenes: Mapping[str, Scene],
     settings: LabelSettings,
-    model_sha256: str,
+    weights: Weights,
     model: ClusterModel,
     results: Mapping[str, SceneResults],
     failed: Sequence[FailedTile],
@@ -100,8 +117,8 @@ def run_record(
         The scenes by the names of their folders.
     settings : LabelSettings
         As they were given; as ``settings`` they make ``run.json`` a config for another run.
-    model_sha256 : str
-        Digest of the SAM weights.
+    weights : Weights
+        Digests of the weights.
     model : ClusterModel
         The clusters.
     results : mapping of str to SceneResults
@@ -114,7 +131,7 @@ def run_record(
     return {
         "versions": _versions(),
         "settings": _settings_record(settings),
-        "model": {"name": settings.model, "sha256": model_sha256},
+        **_models_record(settings, weights),
         "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
         "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
         **area_records(model, list(results.values())),
@@ -127,7 +144,7 @@ def run_record(
 def fit_record(
     scenes: Mapping[str, Scene],
     settings: LabelSettings,
-    model_sha256: str,
+    weights: Weights,
     out: Path,
     model: ClusterModel,
     segments: Mapping[str, int],
@@ -138,7 +155,7 @@ def fit_record(
 
     Parameters
     ----------
-    scenes, settings, model_sha256, model, failed, seconds
+    scenes, settings, weights, model, failed, seconds
         As for `run_record`.
     out : pathlib.Path
         Where the cluster model was written.
@@ -148,7 +165,7 @@ def fit_record(
     return {
         "versions": _versions(),
         "settings": _settings_record(settings),
-        "model": {"name": settings.model, "sha256": model_sha256},
+        **_models_record(settings, weights),
         "scenes": [
             {"name": name, **_scene_facts(scene), "segments": segments[name]}
             for name, scene in scenes.items()
@@ -203,6 +220,13 @@ def _versions() -> dict[str, str]:
     }
 
 
+def _models_record(settings: LabelSettings, weights: Weights) -> dict[str, Any]:
+    models = {"model": {"name": settings.model, "sha256": weights.sam}}
+    if settings.backbone is not None:
+        models["backbone"] = {"name": settings.backbone, "sha256": str(weights.backbone)}
+    return models
+
+
 def _settings_record(settings: LabelSettings) -> dict[str, Any]:
     """Return the settings as a config has them; JSON knows no NaN, so it is written as typed."""
     values = settings.to_dict()
@@ -215,11 +239,14 @@ def _scene_facts(scene: Scene) -> dict[str, Any]:
     # As it was typed, but so that it is found from any folder.
     path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
     return {
-        **scene_identity(scene),
         "path": path,
+        "size_bytes": scene.size_bytes,
+        "mtime": scene.mtime,
+        "files_sha256": scene.files_sha256,
         "height": scene.height,
         "width": scene.width,
         "crs": None if scene.crs is None else scene.crs.to_string(),
+        "transform": list(scene.transform)[:6],
         "bands": list(scene.names_in_file),
         "rgb": list(scene.rgb),
         "notes": list(scene.notes),

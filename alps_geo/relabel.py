@@ -18,11 +18,12 @@ from PIL import ImageColor
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.finished import read_finished, read_model
+from alps_geo.finished import read_changed_model, read_finished
 from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
+from alps_geo.plan import Change
 from alps_geo.record import area_records, legend_records, to_json
 from alps_geo.scene.kind import scene_name
-from alps_geo.store import GALLERY, Change, RunFolder
+from alps_geo.store import GALLERY, RunFolder
 from alps_geo.tables import open_table, read_segments
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _change(
 
 def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
     """Make the change that is noted."""
-    record, model = folder.record(), read_model(folder.changed_model_path)
+    record, model = folder.record(), read_changed_model(folder, change)
     scenes = [(scene["name"], scene["path"]) for scene in record["scenes"]]
     if change.moves_segments:
         results = [_rewrite(folder, name, path, model) for name, path in scenes]

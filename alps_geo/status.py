@@ -11,7 +11,7 @@ from alps_geo.store import RunFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alps_geo.store import PlannedScene
+    from alps_geo.plan import PlannedScene
     from alps_geo.tile_store import FailedTile
 
 
@@ -90,10 +90,15 @@ def run_status(path: Path) -> RunStatus:
     Raises
     ------
     RunError
-        If the folder holds no run, or may not be read.
+        If the folder holds no run, may not be read or is damaged.
     """
     folder = RunFolder(path)
     plan = folder.plan()
+    if (damage := folder.plan_damage()) is not None:
+        raise RunError(
+            f"{damage}; give the command of that run again, with --overwrite if it has finished: "
+            "tiles that are done are kept"
+        )
     if plan is None:
         raise RunError(
             f"{path} holds no run of alps-geo; give the folder that was the --out of a run"

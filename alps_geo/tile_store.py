@@ -56,6 +56,19 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+FAILED = {
+    "scene": str,
+    "row": int,
+    "col": int,
+    "row_off": int,
+    "col_off": int,
+    "height": int,
+    "width": int,
+    "reason": str,
+}
+"""Shape of a `FailedTile` as JSON, for `alps_geo.stored_json`."""
+
+
 @dataclass(frozen=True)
 class FailedTile:
     """A tile that could not be labelled.
@@ -95,6 +108,11 @@ class FailedTile:
             int(window.width),
             reason,
         )
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> FailedTile:
+        """Build a tile from JSON of the shape `FAILED`."""
+        return cls(**{name: found[name] for name in FAILED})
 
     def __str__(self) -> str:
         return (

@@ -15,7 +15,7 @@ from alps_geo.descriptors import band_scale
 from alps_geo.errors import SceneError
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.fragments import cut_fragments, failed_fragments, no_fragments
-from alps_geo.record import file_identity, scene_identity
+from alps_geo.record import scene_identity
 from alps_geo.scene import fill_invalid, read_overview, read_tile
 from alps_geo.tile_store import ARRAYS, FailedTile, fingerprint
 from alps_geo.workers import Lost, in_processes
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from alps_geo.fragments import Fragments, Outlines
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.sam.model import Embedding
+    from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.settings import LabelSettings
     from alps_geo.tile_store import TileStore
@@ -76,7 +77,7 @@ class Job:
         return band_scale(read_overview(self.scene, SCALE_SIDE))
 
 
-def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256: str) -> str:
+def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, weights: Weights) -> str:
     """Identify all that the fragments of a scene's tiles depend on, but for the tile's place."""
     return fingerprint(
         {
@@ -84,20 +85,18 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, model_sha256
             "arrays": ARRAYS,
             "scene": scene_identity(scene),
             "bands": settings.bands,
-            "order": scene.data_bands,
-            "scaling": scene.scaling,
             "nodata": settings.nodata,
             "alpha": settings.alpha,
             "stretch": settings.stretch,
             "grid": asdict(grid),
-            "model": model_sha256,
+            "model": weights.sam,
             "precision": settings.precision,
             "masks": asdict(settings.mask_settings),
             "max_mask_area": settings.mask_area_gate,
             "fill": settings.fill,
             "compare": settings.compare,
             "backbone": settings.backbone,
-            "timm_checkpoint": file_identity(settings.timm_checkpoint),
+            "backbone_weights": weights.backbone,
         }
     )
 

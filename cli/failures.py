@@ -28,7 +28,7 @@ def end_with_failures(record: dict[str, Any], consequence: str) -> None:
     """Say which tiles of a run failed, if any did, and end with the exit code for that."""
     from alps_geo.tile_store import FailedTile
 
-    if failed := [FailedTile(**tile) for tile in record["failed"]]:
+    if failed := [FailedTile.from_dict(tile) for tile in record["failed"]]:
         print_failures(failed, err=True)
         tiles, them = ("1 tile", "it") if len(failed) == 1 else (f"{len(failed)} tiles", "them")
         typer.echo(

@@ -10,7 +10,8 @@ from helpers import alps_geo
 
 from alps_geo.fragments import no_fragments
 from alps_geo.grid import TileGrid
-from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.plan import Plan, PlannedScene
+from alps_geo.store import RunFolder
 from alps_geo.tile_store import FailedTile
 
 KEY = "0123456789abcdef0123"
@@ -71,7 +72,7 @@ def test_a_run_at_work_and_a_finished_one_are_told_apart(folder: RunFolder) -> N
     assert plan is not None
     with folder.claimed(plan, overwrite=False):
         assert "at work" in alps_geo("status", folder.path).stdout
-    folder.record_path.write_text("{}")
+    folder.record_path.write_text('{"fitted": "model.npz", "clusters": 3, "failed": []}')
     assert "has finished" in alps_geo("status", folder.path).stdout
 
 

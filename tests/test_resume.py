@@ -25,9 +25,10 @@ from alps_geo.errors import ModelMemoryError
 from alps_geo.events import Tally
 from alps_geo.fragments import no_fragments
 from alps_geo.grid import TileGrid
+from alps_geo.plan import Plan
 from alps_geo.scene import open_scene
 from alps_geo.settings import LabelSettings
-from alps_geo.store import Plan, RunFolder
+from alps_geo.store import RunFolder
 from alps_geo.tile_store import TileStore
 from alps_geo.tiles import Job, StoredTiles
 

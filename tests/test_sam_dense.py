@@ -1,17 +1,22 @@
 """Features of backbones of timm; with random weights, for none can be downloaded here."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import timm
 import torch
 from helpers import DATA, alps_geo
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from alps_geo import sam
 from alps_geo.errors import ModelError
+from alps_geo.record import weights_of
+from alps_geo.settings import LabelSettings
 from alps_geo.tables import open_table
 
 VIT = "vit_tiny_patch16_224"
@@ -55,6 +60,65 @@ def test_segments_are_clustered_by_the_backbones_features(weights: Path, tmp_pat
     values = table.read(0, len(table)).values
     assert np.isfinite(values).all()
     assert (values.std(axis=0) > 0).all()
+
+
+def test_weights_are_known_by_their_bytes(weights: Path, tmp_path: Path) -> None:
+    """Neither their name nor their time redoes a tile; other bytes do."""
+    out, moved = tmp_path / "out", tmp_path / "moved.safetensors"
+    quick = ("--clusters", "4", "--points-per-side", "2", "--tile-size", "512", "--quiet")
+    run = ("label", SCENE, "--out", out, "--features", f"timm:{VIT}+spectral", *quick)
+    given = Path(shutil.copy2(weights, tmp_path / "vit.safetensors"))
+    assert alps_geo(*run, "--timm-checkpoint", given).exit_code == 0
+    stored = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    os.utime(given, (1, 1))
+    assert alps_geo(*run, "--timm-checkpoint", given).exit_code == 0
+    given.rename(moved)
+    assert alps_geo(*run, "--timm-checkpoint", moved).exit_code == 0
+    assert stored == {path: path.stat().st_mtime_ns for path in stored}
+    # A model that was fitted to them goes with them alone, whatever they are called.
+    model = shutil.copy(out / "clusters.npz", tmp_path / "model.npz")
+    apply = ("apply", SCENE, "--clusters-from", model, "--out", out, "--overwrite")
+    applied = alps_geo(*apply, "--timm-checkpoint", moved, "--quiet")
+    assert applied.exit_code == 0
+    assert applied.stderr == ""
+    state = load_file(moved)
+    state["patch_embed.proj.bias"] += 1
+    save_file(state, moved)
+    refused = alps_geo(*apply, "--timm-checkpoint", moved)
+    assert refused.exit_code == 1
+    assert "uses other weights of it" in refused.stderr
+    tiles = sorted(out.glob(".tiles/*/*_*.npz"))
+    assert tiles
+    assert alps_geo(*run, "--timm-checkpoint", moved, "--overwrite").exit_code == 0
+    assert not any(tile.exists() for tile in tiles)
+
+
+def test_weights_that_timm_keeps_are_known_by_their_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "test_resnet.r160_in1k"
+    repository = tmp_path / f"models--timm--{name}"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    settings = LabelSettings(features=f"timm:{name}")
+    with pytest.raises(ModelError, match="cannot be downloaded"):
+        weights_of(settings)
+
+    def keep(seed: int) -> None:
+        torch.manual_seed(seed)
+        state = timm.create_model(name, pretrained=False).state_dict()
+        snapshot = repository / "snapshots" / str(seed)
+        snapshot.mkdir(parents=True)
+        save_file({k: v.contiguous() for k, v in state.items()}, snapshot / "model.safetensors")
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / "main").write_text(str(seed))
+
+    keep(1)
+    first = weights_of(settings)
+    assert first == weights_of(settings)
+    keep(2)
+    assert weights_of(settings).backbone != first.backbone
+    assert weights_of(settings).sam == first.sam
 
 
 def test_what_timm_does_not_have_is_refused(weights: Path) -> None:

@@ -2,6 +2,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from alps_geo.errors import RunError
 from alps_geo.features import Embeddings
 from alps_geo.fragments import Fragments, Objects
 from alps_geo.grid import TileGrid
-from alps_geo.store import Plan, PlannedScene, RunFolder
+from alps_geo.plan import Change, Plan, PlannedScene
+from alps_geo.store import RunFolder
 from alps_geo.tile_store import FailedTile, TileStore, _plain_arrays, fingerprint
 
 FIRST, SECOND = TileGrid(8, 14, 8, 2)
@@ -34,6 +36,22 @@ PLAN = Plan("one", (PlannedScene("scene", "scene.tif", "scene.key", 2),), ("scen
 OTHER = Plan("two", (PlannedScene("other", "other.tif", "other.key", 2),), ("other/labels.tif",))
 
 
+RECORD: dict[str, Any] = {
+    "settings": {"bands": None, "nodata": None, "stretch": None},
+    "scenes": [{"name": "scene", "path": "s.tif", "height": 8, "width": 14, "size_bytes": None}],
+    "segments": 3,
+    "area_unit": "px",
+    "labelled_share": 1.0,
+    "clusters": [
+        {"cluster": 1, "name": "", "color": "#00ff7f", "segments": 3, "area": 9, "share": 1.0}
+    ],
+    "failed": [],
+    "files": ["scene/labels.tif"],
+}
+FIT_RECORD: dict[str, Any] = {"fitted": "model.npz", "clusters": 3, "failed": []}
+FIT = replace(PLAN, run="a fit", files=())
+
+
 def stored(folder: RunFolder) -> tuple[TileStore, Path]:
     store = folder.tile_store("scene", "key")
     store.save(FIRST, FRAGMENTS)
@@ -46,12 +64,12 @@ def begin(folder: RunFolder, plan: Plan, *, overwrite: bool = False, force: bool
         pass
 
 
-def finish(folder: RunFolder, plan: Plan, record: str = "{}") -> None:
+def finish(folder: RunFolder, plan: Plan, record: dict[str, Any] = RECORD) -> None:
     begin(folder, plan)
     for name in plan.files:
         (folder.path / name).parent.mkdir(exist_ok=True)
         (folder.path / name).write_text("result")
-    folder.record_path.write_text(record)
+    folder.record_path.write_text(json.dumps(record))
 
 
 def test_a_tile_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -259,8 +277,8 @@ def test_a_finished_run_is_recognised_while_its_files_are_there(tmp_path: Path) 
     folder = RunFolder(tmp_path)
     begin(folder, PLAN)
     assert folder.finished_record("one") is None
-    finish(folder, PLAN, '{"segments": 3}')
-    assert folder.finished_record("one") == {"segments": 3}
+    finish(folder, PLAN, RECORD)
+    assert folder.finished_record("one") == RECORD
     assert folder.finished_record("two") is None
     (tmp_path / "scene" / "labels.tif").unlink()
     assert folder.finished_record("one") is None
@@ -268,7 +286,8 @@ def test_a_finished_run_is_recognised_while_its_files_are_there(tmp_path: Path) 
 
 def test_a_run_with_failed_tiles_has_not_finished_for_good(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    finish(folder, PLAN, '{"failed": [{"row": 0}]}')
+    failed = FailedTile.of("scene", SECOND, "unreadable")
+    finish(folder, PLAN, RECORD | {"failed": [failed.to_dict()]})
     assert folder.finished_record("one") is None
     store = folder.tile_store("scene", "key")
     store.fail(FailedTile.of("scene", SECOND, "unreadable"), SECOND)
@@ -310,9 +329,68 @@ def test_a_damaged_plan_is_another_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     finish(folder, PLAN)
     (tmp_path / ".tiles" / "run.json").write_text(json.dumps({"run": "one"}))
-    with pytest.raises(RunError, match="holds another run"):
+    with pytest.raises(RunError, match=r"lacks 'scenes'.*which run has finished"):
         begin(folder, PLAN)
     begin(folder, PLAN, overwrite=True)
+
+
+def test_a_label_takes_over_the_tiles_of_a_fit(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, FIT, FIT_RECORD)
+    store, _ = stored(folder)
+    begin(folder, PLAN)
+    assert store.holds(FIRST)
+    assert not folder.record_path.exists()
+
+
+def test_tiles_of_a_fit_of_something_else_are_not_dropped_unasked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, FIT, FIT_RECORD)
+    store, _ = stored(folder)
+    with pytest.raises(RunError, match=r"tiles of a fit of other scenes.*--out.*--overwrite"):
+        begin(folder, OTHER)
+    assert store.holds(FIRST)
+    begin(folder, replace(OTHER, run="another fit", files=()))
+    assert not store.holds(FIRST)
+
+
+def test_a_fit_does_not_remove_results_unasked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    for force in (False, True):
+        with pytest.raises(RunError, match=r"results of alps-geo label.*--work.*--overwrite"):
+            begin(folder, FIT, force=force)
+    assert folder.finished_record("one") == RECORD
+    store, _ = stored(folder)
+    begin(folder, FIT, overwrite=True)
+    assert not (tmp_path / "scene" / "labels.tif").exists()
+    assert store.holds(FIRST)
+
+
+def test_clusters_of_a_damaged_record_are_not_replaced_unasked(tmp_path: Path) -> None:
+    """They may have been named by hand, as only the record tells."""
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    folder.model_path.write_text("clusters")
+    folder.record_path.write_text("{")
+    assert folder.finished_record("one") is None
+    with pytest.raises(RunError, match=r"run\.json is damaged.*changed by hand.*apply"):
+        begin(folder, PLAN)
+    begin(folder, PLAN, overwrite=True)
+
+
+def test_what_a_later_version_adds_is_left_alone(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN, RECORD | {"later": [1]})
+    path = tmp_path / ".tiles" / "run.json"
+    plan = json.loads(path.read_text())
+    plan["scenes"][0]["later"] = {}
+    path.write_text(json.dumps(plan | {"later": 2}))
+    assert folder.plan() == PLAN
+    assert folder.finished_record("one") == RECORD | {"later": [1]}
+    change = {"command": "name 2=a", "earlier": [], "later": 3}
+    folder.change_path.write_text(json.dumps(change))
+    assert folder.change() == Change("name 2=a", [], moves_segments=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do anything")

@@ -14,7 +14,7 @@ from alps_geo.sam.frame import Frame
 from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
-    from alps_geo.sam.dense import DenseModel, load_dense
+    from alps_geo.sam.dense import DenseModel, dense_sha256, load_dense
     from alps_geo.sam.generate import generate_masks
     from alps_geo.sam.masks import TileMasks
     from alps_geo.sam.model import SamModel, load_model
@@ -27,6 +27,7 @@ __all__ = [
     "MaskSettings",
     "SamModel",
     "TileMasks",
+    "dense_sha256",
     "generate_masks",
     "load_dense",
     "load_model",
@@ -37,6 +38,7 @@ __all__ = [
 
 _LAZY = {
     "DenseModel": "alps_geo.sam.dense",
+    "dense_sha256": "alps_geo.sam.dense",
     "load_dense": "alps_geo.sam.dense",
     "TileMasks": "alps_geo.sam.masks",
     "SamModel": "alps_geo.sam.model",

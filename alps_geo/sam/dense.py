@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,6 +119,23 @@ def load_dense(name: str, checkpoint: str | Path | None = None, device: str = "a
         tuple(config.get("mean", _MEAN)),
         tuple(config.get("std", _STD)),
     )
+
+
+def dense_sha256(name: str) -> str:
+    """Digest of the weights that timm has for a backbone.
+
+    They are loaded, and downloaded if need be: timm promises nothing about the files that it keeps.
+
+    Raises
+    ------
+    ModelError
+        As `load_dense`.
+    """
+    digest = sha256()
+    for key, tensor in sorted(load_dense(name, device="cpu").backbone.state_dict().items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _create(name: str, *, pretrained: bool) -> tuple[nn.Module, int]:

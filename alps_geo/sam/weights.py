@@ -130,7 +130,28 @@ def checkpoint_sha256(name: str, checkpoint: str | Path | None) -> str:
         If the name is unknown, or there is no such checkpoint.
     """
     spec = model_spec(name)
-    return spec.sha256 if checkpoint is None else _sha256(_existing(Path(checkpoint), name))
+    return spec.sha256 if checkpoint is None else file_sha256(checkpoint, name)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Digests of all weights of a run, which tell them whatever their files are called.
+
+    Attributes
+    ----------
+    sam : str
+        SHA-256 of the SAM weights.
+    backbone : str or None
+        SHA-256 of the weights of the timm backbone; None without one.
+    """
+
+    sam: str
+    backbone: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the digests that there are, for JSON."""
+        of_backbone = {} if self.backbone is None else {"timm_sha256": self.backbone}
+        return {"sam_sha256": self.sam, **of_backbone}
 
 
 def cache_folder() -> Path:
@@ -238,7 +259,7 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
     path = checkpoint
     if path is None:
         path = spec.path if spec.path.exists() else download(name)
-    sha256 = _sha256(_existing(path, name))
+    sha256 = file_sha256(path, name)
     if checkpoint is None and sha256 != spec.sha256:
         remedy = "reinstall alps-geo"
         if spec.url is not None:
@@ -263,9 +284,23 @@ def _existing(path: Path, name: str) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def file_sha256(path: str | Path, name: str) -> str:
+    """Digest of a weights file of the model `name`.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, or it cannot be read.
+    """
+    file = _existing(Path(path), name)
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"{file}: the weights cannot be read ({error.strerror}); expected a file of a {name} "
+            "model that this user may read"
+        ) from error
 
 
 def _one_line(error: Exception) -> str:

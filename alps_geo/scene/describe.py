@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from alps_geo.scene.marks import (
 from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
 from alps_geo.scene.read import Scene, as_stored, fit, rgb_positions
 from alps_geo.scene.scaling import scaling_notes, scaling_of
+from alps_geo.scene.sources import SourceFiles, source_files
 from alps_geo.scene.stretch import AUTOMATIC, Limits, check_percentiles, stretch_limits
 from alps_geo.scene.validity import Validity, huge_notes
 
@@ -135,6 +137,8 @@ def _describe(
     limits = _limits(seen, survey.bands.dtype, stretch)
     notes += _stretch_notes(seen, limits)
 
+    files = source_files(dataset, path)
+    notes += _unknown_notes(files)
     size, mtime = file_facts(path)
     return Scene(
         path=path,
@@ -153,8 +157,27 @@ def _describe(
         palette=palette,
         size_bytes=size,
         mtime=mtime,
+        files_sha256=_files_digest(files, survey),
         notes=tuple(notes),
     )
+
+
+def _files_digest(files: SourceFiles, survey: Pixels) -> str:
+    """Digest what tells the files of a scene from others: where they don't say, its pixels do."""
+    digest = sha256(files.sha256.encode())
+    if files.unknown:
+        for part in (survey.bands, survey.alpha, survey.masks):
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def _unknown_notes(files: SourceFiles) -> Iterator[str]:
+    if files.unknown:
+        more = f", nor do {len(files.unknown) - 1} more" if len(files.unknown) > 1 else ""
+        yield (
+            f"{files.unknown[0]} doesn't say when it was changed{more}: that it is still the same "
+            "is judged by an overview of the scene"
+        )
 
 
 def _is_marked(validity: Validity, palette: Palette | None) -> bool:

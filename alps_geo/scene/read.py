@@ -59,6 +59,8 @@ class Scene:
         Of a local file.
     mtime : float or None
         Of a local file, seconds since 1970.
+    files_sha256 : str
+        Digest of what tells the files behind the scene from others; see `alps_geo.scene.sources`.
     notes : tuple of str
         What was assumed about the scene, one sentence each.
     """
@@ -79,6 +81,7 @@ class Scene:
     palette: Palette | None
     size_bytes: int | None
     mtime: float | None
+    files_sha256: str
     notes: tuple[str, ...]
 
     @property
