@@ -13,13 +13,9 @@ import shapely
 from alps_geo.errors import RunError
 from alps_geo.ground import ground_measures
 from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
-from alps_geo.outputs.gpkg import (
-    check_closed,
-    read_attribute,
-    rename_segments_gpkg,
-    rewrite_segments_gpkg,
-    write_segments_gpkg,
-)
+from alps_geo.outputs.gpkg import write_segments_gpkg
+from alps_geo.outputs.gpkg_read import check_closed, read_attribute
+from alps_geo.outputs.gpkg_update import rename_segments_gpkg, rewrite_segments_gpkg
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import write_raster_style
 from alps_geo.scene import read_overview
