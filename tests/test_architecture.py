@@ -39,6 +39,7 @@ LAYERS = [
     "outputs",
     "evaluate",
     "record",
+    "edits",
     "relabel",
     "suggest",
     "gallery",

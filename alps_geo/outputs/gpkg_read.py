@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyogrio
 
 from alps_geo.errors import RunError
 from alps_geo.outputs.gpkg import ERRORS
+from alps_geo.outputs.gpkg_lock import (
+    check_columns,
+    connected,
+    database_errors,
+    layer_columns,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     import shapely
     from numpy.typing import NDArray
 
 
 def read_attribute(
-    path: Path, name: str, count: int, layer: str = "segments"
+    path: Path, name: str, default: NDArray[np.float64], layer: str = "segments"
 ) -> NDArray[np.float64] | None:
     """Read a number of each segment, by id; None if the layer has no such attribute.
+
+    Features that are not the run's, without the id of a segment or a copy of one that has it, are
+    left out.
 
     Parameters
     ----------
@@ -31,8 +39,8 @@ def read_attribute(
         What `write_segments_gpkg` wrote.
     name : str
         Of the attribute.
-    count : int
-        How many segments there are; 0 for those that the layer lacks.
+    default : array (n,), float64
+        Number of each segment that the layer lacks.
     layer : str
 
     Raises
@@ -40,16 +48,18 @@ def read_attribute(
     RunError
         If the file cannot be read.
     """
-    values = np.zeros(count)
-    try:
-        with closing(sqlite3.connect(path)) as database:
-            columns = [row[1] for row in database.execute(f'PRAGMA table_info("{layer}")')]
-            if name not in columns:
-                return None
-            for segment, value in database.execute(f'SELECT segment_id, "{name}" FROM "{layer}"'):
-                values[segment - 1] = value
-    except sqlite3.Error as error:
-        raise RunError(_unreadable(path, str(error))) from error
+    values = default.copy()
+    with connected(path) as database, database_errors(path):
+        if name not in layer_columns(path, database, layer):
+            return None
+        # The first feature of an id is the run's, so it comes last here.
+        query = (
+            f'SELECT segment_id, "{name}" FROM "{layer}" '
+            "WHERE segment_id BETWEEN 1 AND ? AND typeof(segment_id) = 'integer' "
+            "ORDER BY rowid DESC"
+        )
+        for segment, value in database.execute(query, [len(values)]):
+            values[segment - 1] = value if isinstance(value, (int, float)) else float("nan")
     return values
 
 
@@ -64,35 +74,16 @@ def read_geometries(
         If the file cannot be read.
     """
     listed = ", ".join(map(str, segments)) or "NULL"
+    with connected(path) as database:
+        # Opened to write, it is rid of what a killed process left; GDAL opens it to read.
+        check_columns(path, database, layer, ["segment_id"])
     try:
         found = pyogrio.read_dataframe(
             path, layer=layer, columns=["segment_id"], where=f"segment_id IN ({listed})"
         )
     except ERRORS as error:
-        raise RunError(_unreadable(path, " ".join(str(error).split()))) from error
-    return dict(zip(found["segment_id"].tolist(), found.geometry, strict=True))
-
-
-def check_closed(path: Path) -> None:
-    """Make sure that a GeoPackage is there, and that no program keeps changes of it apart from it.
-
-    Raises
-    ------
-    RunError
-        If it is absent, or there are such changes.
-    """
-    if not path.is_file():
-        raise RunError(_unreadable(path, "it is absent"))
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        raise RunError(
-            f"{path}: another program is writing it ({log.name} lies beside it); "
-            "close it there, and give the command again"
-        )
-
-
-def _unreadable(path: Path, reason: str) -> str:
-    return (
-        f"{path}: the segments cannot be read ({reason}); expected those of a finished run: "
-        "run alps-geo label there again with --force"
-    )
+        raise RunError(unreadable(path, " ".join(str(error).split()))) from error
+    # The first feature of an id is the run's; a copy comes after it.
+    first = found.drop_duplicates("segment_id")
+    drawn = first[~(first.geometry.isna() | first.geometry.is_empty)]
+    return dict(zip(drawn["segment_id"].tolist(), drawn.geometry, strict=True))

@@ -1,188 +1,276 @@
-"""Clusters of the segments in a GeoPackage, changed."""
+"""Clusters of the segments in a GeoPackage, changed in place.
+
+All changes of a file are one transaction: other programs see all of it or nothing, and SQLite takes
+back what a killed process or a full disk left half done. Only features whose clusters, names or
+confidence the run itself changes are written. Geometries, further attributes, styles and features
+that a person added stay as they are.
+"""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alps_geo.files import replacing, run_errors
+import numpy as np
+
 from alps_geo.outputs.gpkg import FIELD, STYLE
-from alps_geo.outputs.gpkg_read import check_closed
+from alps_geo.outputs.gpkg_lock import check_columns, database_errors, exclusive
 from alps_geo.outputs.style import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
+
+WRITTEN = ("cluster", "cluster_name", "confidence")
+"""Attributes that depend on the clusters."""
+
+LAYER = "segments"
+"""Layer of the segments."""
+
+# Confidences that differ by less are the same number, computed on another machine.
+_TOLERANCE = 1e-4
+
+_EDITED = f"""
+    own.row = feature.rowid AND given.id = own.id AND (
+        feature.cluster IS NOT given.cluster AND feature.cluster IS NOT given.old_cluster
+        OR ifnull(feature.cluster_name, '') NOT IN (given.name, given.old_name)
+        OR feature.confidence IS NOT given.confidence
+        AND feature.confidence IS NOT given.old_confidence
+        AND ifnull(abs(feature.confidence - given.confidence), 9) > {_TOLERANCE}
+        AND ifnull(abs(feature.confidence - given.old_confidence), 9) > {_TOLERANCE}
+    )
+"""
+
+_STALE = f"""
+    {LAYER}.rowid = own.row AND given.id = own.id
+    AND ({LAYER}.cluster, {LAYER}.cluster_name, {LAYER}.confidence)
+    IS NOT (given.cluster, given.name, given.confidence)
+"""
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """Clusters, by segment id, as rows of a database."""
+class Given:
+    """Clusters that a model gives the segments of a scene.
 
-    cluster: list[int]
-    confidence: list[float]
+    Attributes
+    ----------
+    cluster : ndarray of int64, shape (n,)
+        Of each segment, by id.
+    confidence : ndarray of float32, shape (n,)
+        Likewise.
+    names : mapping of cluster to str
+        Names of the clusters that have one.
+    """
+
+    cluster: NDArray[np.int64]
+    confidence: NDArray[np.float32]
     names: Mapping[int, str]
 
-    def row(self, segment: int) -> tuple[int, int, str, float]:
-        """Segment, its cluster, the name of that, and the confidence."""
-        cluster = self.cluster[segment - 1]
-        return segment, cluster, self.names.get(cluster, ""), self.confidence[segment - 1]
+    def differs(self, other: Given) -> NDArray[np.int64]:
+        """Ids of the segments that two models give other clusters, names or confidences."""
+        changed = (self.cluster != other.cluster) | (self.confidence != other.confidence)
+        for cluster in np.unique(self.cluster).tolist():
+            if self.names.get(cluster, "") != other.names.get(cluster, ""):
+                changed |= self.cluster == cluster
+        return np.flatnonzero(changed) + 1
 
-    def rows(self) -> Iterator[tuple[int, int, str, float]]:
-        return (self.row(segment) for segment in range(1, len(self.cluster) + 1))
+    def rows(self, ids: NDArray[np.int64]) -> Iterator[tuple[int, str, float]]:
+        """Cluster, its name and the confidence of some segments."""
+        clusters, confidences = self.cluster[ids - 1], self.confidence[ids - 1]
+        for cluster, confidence in zip(clusters.tolist(), confidences.tolist(), strict=True):
+            yield cluster, self.names.get(cluster, ""), confidence
 
 
-def rewrite_segments_gpkg(
-    path: Path,
-    *,
-    cluster: NDArray[np.integer],
-    confidence: NDArray[np.floating],
-    layer: str = "segments",
-    palette: Mapping[int, tuple[int, int, int]],
-    names: Mapping[int, str] | None = None,
-) -> None:
-    """Give segments other clusters, and the layer their style; all else stays to the byte.
+@dataclass(frozen=True)
+class Edits:
+    """Features of a run whose clusters are not those that the run gave them.
 
-    Geometries, further attributes and styles, also those that a user has added, stay as they are.
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    first : str
+        What the first of them says; empty if there is none.
+    """
 
-    Parameters
+    count: int
+    first: str
+
+
+@dataclass(frozen=True)
+class LockedSegments:
+    """The segments in a GeoPackage, locked against all other programs.
+
+    A feature is the run's if its ``segment_id`` is that of a segment, and it is the first of those
+    that have this id: a copy comes after the original.
+
+    Attributes
     ----------
     path : pathlib.Path
-        What `write_segments_gpkg` wrote; replaced at the end.
-    cluster : array (n,), integer
-        Of each segment, by id.
-    confidence : array (n,), floating
-        Of each segment, by id.
-    layer, palette, names
-        As in `write_segments_gpkg`.
-
-    Raises
-    ------
-    RunError
-        If the file is absent, damaged, being written by another program, or cannot be written.
+        The file.
+    database : sqlite3.Connection
+        In a transaction.
     """
-    check_closed(path)
-    segments = _Wanted(cluster.tolist(), confidence.tolist(), names or {})
-    style = (polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names))
-    with run_errors(path, sqlite3.Error), closing(sqlite3.connect(path)) as database:
-        if _is_current(database, layer, segments, style):
-            # Written again, it would have other bytes: SQLite counts changes in it.
-            return
-    with replacing(path) as part, run_errors(path, sqlite3.Error):
-        shutil.copyfile(path, part)
-        with closing(sqlite3.connect(part)) as database:
-            _update(database, layer, segments, style)
-            database.commit()
 
+    path: Path
+    database: sqlite3.Connection
 
-def rename_segments_gpkg(
-    path: Path,
-    *,
-    layer: str = "segments",
-    palette: Mapping[int, tuple[int, int, int]],
-    names: Mapping[int, str] | None = None,
-) -> None:
-    """Give clusters other names and colours; every segment keeps its cluster.
+    def check_columns(self, needed: Sequence[str]) -> None:
+        """Make sure that there are the columns that a command reads or writes.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        What `write_segments_gpkg` wrote; replaced at the end.
-    layer, palette, names
-        As in `write_segments_gpkg`.
+        Raises
+        ------
+        RunError
+            If one was deleted or renamed, or the layer is absent.
+        """
+        check_columns(self.path, self.database, LAYER, needed)
 
-    Raises
-    ------
-    RunError
-        As `rewrite_segments_gpkg`.
-    """
-    check_closed(path)
-    style = (polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names))
-    wanted = [(cluster, (names or {}).get(cluster, "")) for cluster in palette]
-    with replacing(path) as part, run_errors(path, sqlite3.Error):
-        shutil.copyfile(path, part)
-        with closing(sqlite3.connect(part)) as database:
-            if _has_rows(database, layer):
-                database.execute("CREATE TEMP TABLE wanted (id INTEGER PRIMARY KEY, name TEXT)")
-                database.executemany("INSERT INTO wanted VALUES (?, ?)", wanted)
-                with _without_triggers(database, layer):
-                    database.execute(
-                        f'UPDATE "{layer}" SET cluster_name = wanted.name FROM wanted '
-                        "WHERE wanted.id = cluster AND cluster_name IS NOT wanted.name"
-                    )
-            _set_style(database, layer, style)
-            database.commit()
+    def compare(self, before: Given, after: Given, ids: NDArray[np.int64]) -> Edits:
+        """Compare some segments with what the run gave them, and get ready to update them.
 
-
-def _is_current(
-    database: sqlite3.Connection, layer: str, segments: _Wanted, style: tuple[str, str]
-) -> bool:
-    """Whether the layer has these clusters and this style already."""
-    stored = database.execute(
-        'SELECT "styleQML", "styleSLD" FROM layer_styles '
-        'WHERE f_table_name = ? AND "styleName" = ?',
-        [layer, STYLE],
-    ).fetchall()
-    if any(found != style for found in stored):
-        return False
-    return not _has_rows(database, layer) or all(
-        segments.row(found[0]) == found
-        for found in database.execute(
-            f'SELECT segment_id, cluster, cluster_name, confidence FROM "{layer}"'
-        )
-    )
-
-
-def _update(
-    database: sqlite3.Connection, layer: str, segments: _Wanted, style: tuple[str, str]
-) -> None:
-    database.execute(
-        "CREATE TEMP TABLE found "
-        "(id INTEGER PRIMARY KEY, cluster INTEGER, name TEXT, confidence REAL)"
-    )
-    database.executemany("INSERT INTO found VALUES (?, ?, ?, ?)", segments.rows())
-    if _has_rows(database, layer):
-        with _without_triggers(database, layer):
-            database.execute(
-                f'UPDATE "{layer}" SET (cluster, cluster_name, confidence) = '
-                "(SELECT cluster, name, confidence FROM found WHERE id = segment_id) "
-                "WHERE segment_id IN (SELECT id FROM found)"
+        Parameters
+        ----------
+        before, after : Given
+            What they are given now, and what they are to be given. A feature that says either is
+            not edited: a change that was cut short may have come to it or not.
+        ids : ndarray of int64
+            Ids of the segments.
+        """
+        execute = self.database.execute
+        with database_errors(self.path):
+            execute(
+                "CREATE TEMP TABLE given (id INTEGER PRIMARY KEY, cluster INTEGER, name TEXT, "
+                "confidence REAL, old_cluster INTEGER, old_name TEXT, old_confidence REAL)"
             )
-    _set_style(database, layer, style)
+            rows = zip(ids.tolist(), after.rows(ids), before.rows(ids), strict=True)
+            self.database.executemany(
+                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((segment, *new, *old) for segment, new, old in rows),
+            )
+            execute("CREATE TEMP TABLE own (row INTEGER PRIMARY KEY, id INTEGER NOT NULL)")
+            if not len(ids):
+                return Edits(0, "")
+            execute(
+                f"INSERT INTO own SELECT min(feature.rowid), given.id FROM {LAYER} feature, given "
+                "WHERE feature.segment_id = given.id GROUP BY given.id"
+            )
+            edited = f"FROM {LAYER} feature, own, given WHERE {_EDITED}"
+            count = execute(f"SELECT count(*) {edited}").fetchone()[0]
+            first = execute(
+                "SELECT given.id, feature.cluster, feature.cluster_name, feature.confidence, "
+                "given.old_cluster, given.old_name, given.old_confidence "
+                f"{edited} ORDER BY given.id LIMIT 1"
+            ).fetchone()
+        return Edits(count, _sentence(first) if first else "")
 
+    def count_own(self) -> int:
+        """Return how many of the segments that were compared have a feature."""
+        return int(self.database.execute("SELECT count(*) FROM own").fetchone()[0])
 
-def _set_style(database: sqlite3.Connection, layer: str, style: tuple[str, str]) -> None:
-    database.execute(
-        'UPDATE layer_styles SET "styleQML" = ?, "styleSLD" = ? '
-        'WHERE f_table_name = ? AND "styleName" = ?',
-        [*style, layer, STYLE],
-    )
+    def update(self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str]) -> None:
+        """Give the segments that were compared their clusters, and the layer its style.
 
+        Parameters
+        ----------
+        palette, names
+            As in `alps_geo.outputs.gpkg.write_segments_gpkg`.
 
-def _has_rows(database: sqlite3.Connection, layer: str) -> bool:
-    """Whether there are polygons; a layer without any has not all attributes either."""
-    return bool(database.execute(f'SELECT EXISTS (SELECT * FROM "{layer}")').fetchone()[0])
+        Raises
+        ------
+        RunError
+            If there is no room for it.
+        """
+        execute = self.database.execute
+        with database_errors(self.path):
+            # Written again, the file would have other bytes: SQLite counts changes in it.
+            stale = f"SELECT EXISTS (SELECT * FROM {LAYER}, own, given WHERE {_STALE})"
+            if self.count_own() and execute(stale).fetchone()[0]:
+                with _without_triggers(self.database):
+                    execute(
+                        f"UPDATE {LAYER} SET cluster = given.cluster, cluster_name = given.name, "
+                        f"confidence = given.confidence FROM own, given WHERE {_STALE}"
+                    )
+            self._set_style(
+                polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names)
+            )
+
+    def commit(self) -> None:
+        """Make the changes last, and unlock the file.
+
+        Raises
+        ------
+        RunError
+            If there is no room for it, or another program reads the file.
+        """
+        with database_errors(self.path):
+            self.database.execute("COMMIT")
+
+    def _set_style(self, qml: str, sld: str) -> None:
+        """Renew our style, where it still is: a person may have removed it."""
+        if self.database.execute("PRAGMA table_info(layer_styles)").fetchall():
+            self.database.execute(
+                'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2 '
+                'WHERE f_table_name = ?3 AND "styleName" = ?4 '
+                'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
+                [qml, sld, LAYER, STYLE],
+            )
 
 
 @contextmanager
-def _without_triggers(database: sqlite3.Connection, table: str) -> Iterator[None]:
-    """Take a table's triggers away for as long as no geometry changes.
+def locked_segments(path: Path, cache: int = 2**21) -> Iterator[LockedSegments]:
+    """Lock the segments of `alps_geo.outputs.gpkg.write_segments_gpkg` to change them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    cache : int
+        Bytes of its pages to hold in memory.
+
+    Raises
+    ------
+    RunError
+        As `exclusive`.
+    """
+    with exclusive(path) as database:
+        with database_errors(path):
+            database.execute(f"PRAGMA cache_size = {-(cache // 1024)}")
+        yield LockedSegments(path, database)
+
+
+def _sentence(row: Sequence[object]) -> str:
+    """Say by which attribute a feature differs from what the run gave it."""
+    segment, found, given = row[0], row[1:4], row[4:7]
+    for name, one, other in zip(WRITTEN, found, given, strict=True):
+        same = (one or "") == other if name == "cluster_name" else one == other
+        if not same:
+            return f"{name} of segment {segment} is {_shown(one)}, and the run gave {_shown(other)}"
+    raise ValueError(f"segment {segment} is not edited")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "NULL" if value is None else repr(value)
+
+
+@contextmanager
+def _without_triggers(database: sqlite3.Connection) -> Iterator[None]:
+    """Take the layer's triggers away for as long as no geometry changes.
 
     Those that keep the spatial index call functions that GDAL has and SQLite lacks.
     """
     triggers = database.execute(
         "SELECT name, sql FROM sqlite_master "
         "WHERE type = 'trigger' AND tbl_name = ? ORDER BY rowid",
-        [table],
+        [LAYER],
     ).fetchall()
     for name, _ in triggers:
-        database.execute(f'DROP TRIGGER "{name}"')
+        database.execute('DROP TRIGGER "{}"'.format(name.replace('"', '""')))
     yield
     for _, statement in triggers:
         database.execute(statement)
