@@ -1,23 +1,29 @@
 """Edits that a person made to the polygons of a run, found before a command would overwrite them.
 
-A run's cluster model and segments give every feature its cluster, name and confidence; a feature that
-says something else was edited.
+What a run wrote is known in two ways: from its cluster model and segments, which give every feature
+its cluster, name and confidence; and from a note of the contents of each file, for all the rest.
 """
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alps_geo.errors import RunError
-from alps_geo.files import allow_open_files
+from alps_geo.files import allow_open_files, write_bytes
+from alps_geo.finished import read_model
+from alps_geo.outputs.gpkg_contents import Contents, read_contents
+from alps_geo.outputs.gpkg_lock import DamagedError, is_database, settle
 from alps_geo.outputs.gpkg_update import WRITTEN, Edits, Given, locked_segments
 from alps_geo.outputs.results import AREA, POLYGONS
 from alps_geo.tables import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from alps_geo.clusters import ClusterModel
@@ -99,6 +105,70 @@ def changing_polygons(
                 raise
 
 
+def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits: bool) -> None:
+    """Make sure that results can be replaced: no program holds them, and they hold no edits.
+
+    The contents of those that may be replaced are noted: a run that is stopped, and that leaves
+    neither its record nor its segments behind, knows by the note that nobody has changed them
+    since.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run folder, held by this process.
+    files : iterable of str
+        The results, relative to the folder; all but GeoPackages are passed over.
+    discard_edits : bool
+        Whether the work of a person may be replaced.
+
+    Raises
+    ------
+    RunError
+        If another program holds a file, or a person has changed it.
+    """
+    noted, found, edited = _noted(folder), {}, {}
+    for name in sorted({name for name in files if name.endswith(POLYGONS)}):
+        path = folder.path / name
+        outside = not path.resolve().is_relative_to(folder.path.resolve())
+        if outside or not path.is_file() or not is_database(path):
+            continue
+        try:
+            settle(path)
+            found[name] = read_contents(path)
+            if not discard_edits and found[name] != noted.get(name):
+                edited[path] = _reasons(folder, path, noted.get(name), found[name])
+        except DamagedError:
+            continue  # Nobody can read what is in it, and only a new one helps.
+    if edited := {path: reasons for path, reasons in edited.items() if reasons}:
+        (path, reasons), *more = edited.items()
+        others = f" (and {len(more)} more files likewise)" if more else ""
+        raise RunError(
+            f"{path} was changed by hand and would be replaced: {', '.join(reasons)}{others}; "
+            + _KEEP.format("this")
+        )
+    if found:
+        _note(folder, noted | found)
+
+
+def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
+    """Note the contents of polygons that were just written.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The folder that they were written to.
+    files : iterable of str
+        The results, relative to the folder; all but GeoPackages are passed over.
+
+    Raises
+    ------
+    RunError
+        If the note cannot be written.
+    """
+    names = [name for name in files if name.endswith(POLYGONS) and (folder.path / name).is_file()]
+    _note(folder, {name: read_contents(folder.path / name) for name in names})
+
+
 def _given(model: ClusterModel, table: SegmentTable) -> Given:
     assigned = model.apply(table).by_id(table.rows)
     return Given(assigned.cluster, assigned.confidence, model.legend)
@@ -117,3 +187,81 @@ def _refuse(found: dict[Path, Edits], command: str) -> None:
         f"{path}: {edits.first}: alps-geo clusters {command} would overwrite {them}{where}; "
         + _KEEP.format("it" if count == 1 else "them")
     )
+
+
+def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Contents) -> list[str]:
+    """Say what a person has changed in the polygons of a scene."""
+    reasons = [f"{each} added" for each in found.extras]
+    if noted is not None:
+        reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
+        for which, one, other in (("added", found, noted), ("removed", noted, found)):
+            names = [name for name in one.columns if name not in other.columns]
+            reasons += [f"column {name} {which}" for name in names]
+    given = _run_gave(folder, path.parent.name)
+    if given is None:
+        if noted is not None and (noted.rows, noted.clusters) != (found.rows, found.clusters):
+            reasons.append("features edited")
+        return reasons
+    missing = {"segment_id", *WRITTEN} - set(found.columns)
+    features = [] if missing and len(given[0].cluster) else _features(path, given, found.features)
+    if noted is not None and noted.rows != found.rows and not reasons and not features:
+        features = ["shapes or attributes edited"]
+    return reasons + features
+
+
+def _features(path: Path, given: tuple[Given, Given], count: int) -> list[str]:
+    """Say which features a person has edited, added and deleted."""
+    ids = np.arange(1, len(given[0].cluster) + 1)
+    if not len(ids):
+        return [f"{count} features added"] if count else []
+    with locked_segments(path) as segments:
+        edits = segments.compare(*given, ids)
+        own = segments.count_own()
+    changes = (
+        (edits.count, f"edited ({edits.first})"),
+        (count - own, "added"),
+        (len(ids) - own, "deleted"),
+    )
+    return [
+        f"{number} feature{'s' if number > 1 else ''} {which}"
+        for number, which in changes
+        if number
+    ]
+
+
+def _run_gave(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
+    """Clusters before and after a change that was stopped, if any; None if they cannot be told."""
+    if not folder.record_path.exists():
+        return None
+    try:
+        record = folder.record()
+        of_a_fit = not isinstance(record["clusters"], list)
+        if of_a_fit or scene not in {known["name"] for known in record["scenes"]}:
+            return None
+        model = read_model(folder.model_path)
+        after = read_model(folder.changed_model_path) if folder.change_path.exists() else model
+        table = open_table(folder.segments_folder(scene))
+        listed = [cluster["cluster"] for cluster in record["clusters"]]
+        known = listed in (model.ids.tolist(), after.ids.tolist())
+        if not known or not set(model.names) <= set(table.names):
+            return None  # another model was put there
+        return _given(model, table), _given(after, table)
+    except RunError:
+        # A damaged run is about to be replaced; the note of its polygons has to do.
+        return None
+
+
+def _noted(folder: RunFolder) -> dict[str, Contents]:
+    try:
+        found = json.loads(folder.polygons_path.read_bytes())
+        return {
+            name: Contents(**known | {key: tuple(known[key]) for key in ("columns", "extras")})
+            for name, known in found.items()
+        }
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _note(folder: RunFolder, contents: dict[str, Contents]) -> None:
+    data = {name: asdict(each) for name, each in contents.items()}
+    write_bytes(folder.polygons_path, json.dumps(data, indent=1).encode())

@@ -14,6 +14,7 @@
     DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.tables`
     DIR/.tiles/change.json                    how the clusters are being changed, until they are
     DIR/.tiles/change.npz                     the cluster model that this leads to
+    DIR/.tiles/polygons.json                  the contents of the polygons, as they were written
 
 The files of the tiles are those of `alps_geo.tile_store`.
 """
@@ -30,11 +31,11 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
-from alps_geo.files import replacing, run_errors, write_bytes
+from alps_geo.files import DATABASE_SIDECARS, replacing, run_errors, write_bytes
 from alps_geo.tile_store import FailedTile, TileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 GALLERY, SUGGESTION = "gallery.html", "suggest.png"
@@ -133,6 +134,11 @@ class RunFolder:
         return self._tiles_path / "change.npz"
 
     @property
+    def polygons_path(self) -> Path:
+        """Where it is noted what the polygons of all scenes hold, as the run wrote them."""
+        return self._tiles_path / "polygons.json"
+
+    @property
     def _tiles_path(self) -> Path:
         return self.path / ".tiles"
 
@@ -183,7 +189,13 @@ class RunFolder:
 
     @contextmanager
     def claimed(
-        self, plan: Plan, *, overwrite: bool, force: bool = False, inputs: Sequence[str] = ()
+        self,
+        plan: Plan,
+        *,
+        overwrite: bool,
+        force: bool = False,
+        inputs: Sequence[str] = (),
+        check: Callable[[set[str]], None] = lambda _: None,
     ) -> Iterator[None]:
         """Hold the folder for a run, so that no other can use it, and ready it.
 
@@ -202,6 +214,9 @@ class RunFolder:
             Whether tiles that are done are to be done again, and such clusters be replaced.
         inputs : sequence of str
             Files that the run reads, and that must not be replaced in any case.
+        check : callable
+            Called with the results that may be replaced or removed, relative to the folder, before
+            anything is; it raises if that must not happen.
 
         Raises
         ------
@@ -212,14 +227,24 @@ class RunFolder:
         self._check_claim(plan, inputs, overwrite=overwrite, force=force)
         with self._locked("stop it, or choose another --out"):
             self._check_claim(plan, inputs, overwrite=overwrite, force=force)
+            check({*plan.files, *self._named_files()})
             with run_errors(self.path):
                 self._clear(plan, force=force)
             write_bytes(self._plan_path, json.dumps(asdict(plan)).encode())
             yield
 
     @contextmanager
-    def replaced(self, plan: Plan) -> Iterator[RunFolder]:
+    def replaced(
+        self, plan: Plan, check: Callable[[set[str]], None] = lambda _: None
+    ) -> Iterator[RunFolder]:
         """Write the results of a run, all of them or none.
+
+        Parameters
+        ----------
+        plan : Plan
+            The run.
+        check : callable
+            As in `claimed`, called when all results are written.
 
         Yields
         ------
@@ -234,6 +259,7 @@ class RunFolder:
         """
         with replacing(self.record_path) as part:
             yield RunFolder(part.parent)
+            check(set(plan.files))
             with run_errors(self.path):
                 self._remove_results(plan.files)
 
@@ -459,12 +485,11 @@ class RunFolder:
         The old plan goes after everything that it names, so that a clearing that is cut short is
         taken up again.
         """
-        old, record = self.plan(), self._record()
+        old, record, named = self.plan(), self._record(), self._named_files()
         # The record would describe results that are about to be replaced.
         self.record_path.unlink(missing_ok=True)
         self.end_change()
         if old is None or old.run != plan.run:
-            named = old.files if old is not None else (record or {}).get("files", ())
             stays = {self.model_path.name} & set(plan.files)
             self._remove_results([name for name in named if name not in stays])
         if old is not None or record is not None:
@@ -479,11 +504,24 @@ class RunFolder:
                 failure.unlink()
         self.sweep(plan)
 
+    def _named_files(self) -> Sequence[str]:
+        """List the results that the run here has, or is to have."""
+        plan = self.plan()
+        if plan is not None:
+            return plan.files
+        return tuple(map(str, (self._record() or {}).get("files", ())))
+
     def _remove_results(self, names: Sequence[str]) -> None:
         root = self.path.resolve()
         for name in names:
             path = (root / str(name)).resolve()
-            if path.is_relative_to(root) and path.is_file():
+            if not path.is_relative_to(root):
+                continue
+            if path.suffix == ".gpkg":
+                # First, for they would be taken for those of the next file of this name.
+                for ending in DATABASE_SIDECARS:
+                    path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+            if path.is_file():
                 path.unlink()
                 # Where GDAL keeps what a raster cannot hold, such as names of clusters.
                 path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)
