@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
@@ -26,7 +27,13 @@ GDAL_CACHE_BYTES = 128 * 2**20
 rasterio takes this option in bytes, where GDAL would take small numbers for megabytes.
 """
 
+DATABASE_SIDECARS = ("-wal", "-shm", "-journal")
+"""Endings of the files that SQLite keeps next to a database, after its whole name."""
+
 _PARTIAL = ".partial"
+
+_OPEN_FILES = 256
+"""Files that libraries have open, at most."""
 
 _LITTLE_ROOM = 4_000_000
 """Bytes: what a library writes at once may be as much, and fail where less is left."""
@@ -77,6 +84,25 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with replacing(path) as part, run_errors(path):
         part.write_bytes(data)
+
+
+def allow_open_files(count: int) -> None:
+    """Let this process have some more files open at once, as far as the system lets it.
+
+    Systems give a program 256 or 1024 of them, and more if it asks; Windows has no such limit.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OPEN_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Some systems allow less than they say; then opening one too many is an error.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager

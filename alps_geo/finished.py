@@ -55,20 +55,18 @@ def read_finished(folder: RunFolder) -> FinishedRun:
             "until it ends, or give that command again"
         )
     model = read_model(folder.model_path)
-    if [cluster["cluster"] for cluster in record["clusters"]] != list(model.palette):
+    tables = {
+        scene["name"]: open_table(folder.segments_folder(scene["name"]))
+        for scene in record["scenes"]
+    }
+    columns = {name for table in tables.values() for name in table.names}
+    listed = [cluster["cluster"] for cluster in record["clusters"]]
+    if listed != list(model.palette) or not columns >= set(model.names):
         raise RunError(
             f"{folder.model_path} has other clusters than {folder.record_path}: it is not the "
             "model of this run; put that back, or run again with --force"
         )
-    return FinishedRun(
-        folder,
-        record,
-        model,
-        {
-            scene["name"]: open_table(folder.segments_folder(scene["name"]))
-            for scene in record["scenes"]
-        },
-    )
+    return FinishedRun(folder, record, model, tables)
 
 
 def read_changed_model(folder: RunFolder, change: Change) -> ClusterModel:

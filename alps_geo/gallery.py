@@ -15,7 +15,7 @@ from shapely.affinity import affine_transform
 from alps_geo.errors import SceneError
 from alps_geo.finished import read_finished
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
-from alps_geo.outputs.gpkg import read_geometries
+from alps_geo.outputs.gpkg_read import read_geometries
 from alps_geo.outputs.preview import read_picture
 from alps_geo.outputs.results import PICTURE, PREVIEW_SIZE
 from alps_geo.scene import open_scene, read_overview, read_tile

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import rasterio
 
 from alps_geo.checks import check_model, check_segments, check_valid
+from alps_geo.edits import check_replaceable, note_polygons
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
@@ -57,6 +58,7 @@ def label_scenes(
     *,
     overwrite: bool = False,
     force: bool = False,
+    discard_edits: bool = False,
     strict: bool = False,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -76,6 +78,8 @@ def label_scenes(
         Whether results of another run may be replaced. Tiles that still fit are kept.
     force : bool
         Whether all is to be done again, tiles that are done included.
+    discard_edits : bool
+        Whether polygons that a person has changed since a run wrote them may be replaced.
     strict : bool
         Whether to stop at the first tile that fails. Else its pixels remain unlabelled, and
         ``failed`` in the record names it.
@@ -90,8 +94,8 @@ def label_scenes(
     Raises
     ------
     AlpsGeoError
-        If a scene, a model or the run folder cannot be used, if no tile can be labelled, or, if
-        `strict`, if one cannot.
+        If a scene, a model or the run folder cannot be used, if another program holds polygons that
+        are to be replaced, if no tile can be labelled, or, if `strict`, if one cannot.
     """
     settings = settings or LabelSettings()
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
@@ -103,12 +107,15 @@ def label_scenes(
         plan = _plan(run, given)
         if not force and (record := folder.finished_record(plan.run)):
             return record
-        with folder.claimed(plan, overwrite=overwrite, force=force, inputs=_inputs(run)):
+        check = partial(check_replaceable, folder, discard_edits=discard_edits)
+        with folder.claimed(
+            plan, overwrite=overwrite, force=force, inputs=_inputs(run), check=check
+        ):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = given or _fit(tables, run, failed)
             clock.lap("cluster")
-            with folder.replaced(plan) as target:
+            with folder.replaced(plan, check) as target:
                 write_bytes(target.model_path, model.to_bytes())
                 results = _write(run, folder, target, tables, model)
                 clock.lap("write")
@@ -117,6 +124,7 @@ def label_scenes(
                     scenes, settings, run.weights, model, results, failed, clock.laps
                 )
                 write_bytes(target.record_path, to_json(record))
+                note_polygons(target, plan.files)
             folder.sweep(plan)
             return record
 
@@ -129,6 +137,7 @@ def fit_scenes(
     *,
     overwrite: bool = False,
     force: bool = False,
+    discard_edits: bool = False,
     strict: bool = False,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -136,7 +145,7 @@ def fit_scenes(
 
     Parameters
     ----------
-    paths, settings, overwrite, force, strict, listen
+    paths, settings, overwrite, force, discard_edits, strict, listen
         As for `label_scenes`.
     out : pathlib.Path
         Where to write the model; one that is there is replaced, but another file only with
@@ -161,7 +170,8 @@ def fit_scenes(
         run = _open_run(paths, settings, folder, listen)
         plan = _plan(run, None, fit=True)
         _check_model_place(Path(out), run, overwrite=overwrite)
-        with folder.claimed(plan, overwrite=overwrite, force=force):
+        check = partial(check_replaceable, folder, discard_edits=discard_edits)
+        with folder.claimed(plan, overwrite=overwrite, force=force, check=check):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = _fit(tables, run, failed)

@@ -1,9 +1,10 @@
 """Clusters of a finished run, changed: from its segments, without SAM, tiles or scenes.
 
-A change is noted in the run folder first, with the cluster model that it leads to; then every
-result is written again from that model, then the model itself and the record; then the note goes. A
-change that is cut short is taken up from its note, whatever command comes next, so that results
-never stay half changed and no change is made twice.
+The polygons of all scenes are locked, checked and changed first, in place. Then the change is noted
+in the run folder, with the cluster model that it leads to, and the polygons are unlocked; then the
+other results are written again from that model, then the model itself and the record; then the note
+goes. A change that is cut short is taken up from its note, whatever command comes next, so that
+results never stay half changed and no change is made twice.
 
 Names and colours move no segment: they leave pixels, where they need no other colours, and
 everything that is counted as they are.
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ImageColor
 
+from alps_geo.edits import changing_polygons
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.finished import read_changed_model, read_finished
+from alps_geo.finished import read_changed_model, read_finished, read_model
 from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
 from alps_geo.plan import Change
 from alps_geo.record import area_records, legend_records, to_json
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from alps_geo.outputs.results import SceneResults
 
 
-def name_clusters(path: Path, names: Mapping[int, str], seen: str | None = None) -> dict[str, Any]:
+def name_clusters(
+    path: Path, names: Mapping[int, str], seen: str | None = None, *, discard_edits: bool = False
+) -> dict[str, Any]:
     """Give clusters of a finished run names, in all its results; an empty one takes a name away.
 
     Parameters
@@ -47,6 +51,9 @@ def name_clusters(path: Path, names: Mapping[int, str], seen: str | None = None)
         Name of each cluster id.
     seen : str, optional
         `ClusterModel.stamp` of the clusters that the names were thought out for.
+    discard_edits : bool
+        Whether features whose cluster, name or confidence a person has edited, and that change,
+        may be overwritten.
 
     Returns
     -------
@@ -58,7 +65,8 @@ def name_clusters(path: Path, names: Mapping[int, str], seen: str | None = None)
     RunError
         If there is no finished run or no such cluster, if the clusters are others than those that
         were seen, if a name is not one line of text, if another process is at work in the folder,
-        or if a result cannot be read or written.
+        if polygons are held by another program or edits would be overwritten, or if a result
+        cannot be read or written.
     """
     words = ["name", *(f"{cluster}={name}" for cluster, name in names.items())]
 
@@ -71,22 +79,28 @@ def name_clusters(path: Path, names: Mapping[int, str], seen: str | None = None)
             )
         return run.model.named(names)
 
-    return _change(path, words, alter)
+    return _change(path, words, alter, discard_edits=discard_edits)
 
 
-def merge_clusters(path: Path, clusters: Sequence[int], name: str | None = None) -> dict[str, Any]:
+def merge_clusters(
+    path: Path, clusters: Sequence[int], name: str | None = None, *, discard_edits: bool = False
+) -> dict[str, Any]:
     """Make one cluster of several, as `ClusterModel.merged`, in all results of a finished run.
 
-    Returns and raises as `name_clusters`.
+    Takes `discard_edits`, returns and raises as `name_clusters`.
     """
     words = ["merge", *map(str, clusters), *([] if name is None else ["--name", name])]
-    return _change(path, words, lambda run: run.model.merged(clusters, name))
+    return _change(
+        path, words, lambda run: run.model.merged(clusters, name), discard_edits=discard_edits
+    )
 
 
-def split_cluster(path: Path, cluster: int, parts: int, seed: int = 0) -> dict[str, Any]:
+def split_cluster(
+    path: Path, cluster: int, parts: int, seed: int = 0, *, discard_edits: bool = False
+) -> dict[str, Any]:
     """Make several clusters of one, as `ClusterModel.split`, in all results of a finished run.
 
-    Returns and raises as `name_clusters`.
+    Takes `discard_edits`, returns and raises as `name_clusters`.
     """
     words = ["split", str(cluster), "--into", str(parts), "--seed", str(seed)]
 
@@ -94,7 +108,7 @@ def split_cluster(path: Path, cluster: int, parts: int, seed: int = 0) -> dict[s
         tables = list(run.tables.values())
         return run.model.split(cluster, parts, tables, [table.area for table in tables], seed)
 
-    return _change(path, words, alter)
+    return _change(path, words, alter, discard_edits=discard_edits)
 
 
 def recolor_clusters(path: Path, colors: Mapping[int, str]) -> dict[str, Any]:
@@ -132,7 +146,11 @@ def parse_color(text: str) -> Color:
 
 
 def _change(
-    path: Path, words: Sequence[str], alter: Callable[[FinishedRun], ClusterModel]
+    path: Path,
+    words: Sequence[str],
+    alter: Callable[[FinishedRun], ClusterModel],
+    *,
+    discard_edits: bool = False,
 ) -> dict[str, Any]:
     """Alter the clusters of a run once, even if the command is given again after it was stopped."""
     folder, command = RunFolder(path), shlex.join(words)
@@ -140,7 +158,7 @@ def _change(
     with folder.held():
         stopped = folder.change()
         if stopped is not None:
-            record = _carry_out(folder, stopped)
+            record = _finish(folder, stopped, discard_edits=discard_edits)
             if stopped.command == command:
                 return record
         run = read_finished(folder)
@@ -151,12 +169,31 @@ def _change(
             (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
         )
         change = Change(command, run.record.get("changes", []), moves_segments)
-        folder.begin_change(change, changed.to_bytes())
+        with changing_polygons(
+            folder,
+            run.record,
+            run.model,
+            changed,
+            command,
+            discard_edits=discard_edits,
+            forget=folder.end_change,
+        ):
+            folder.begin_change(change, changed.to_bytes())
         return _carry_out(folder, change)
 
 
+def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> dict[str, Any]:
+    """Make the change that was stopped, from its note."""
+    before, after = read_model(folder.model_path), read_changed_model(folder, stopped)
+    with changing_polygons(
+        folder, folder.record(), before, after, stopped.command, discard_edits=discard_edits
+    ):
+        pass
+    return _carry_out(folder, stopped)
+
+
 def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
-    """Make the change that is noted."""
+    """Bring all but the polygons to the change that is noted."""
     record, model = folder.record(), read_changed_model(folder, change)
     scenes = [(scene["name"], scene["path"]) for scene in record["scenes"]]
     if change.moves_segments:

@@ -83,6 +83,11 @@ class RunFiles:
         return self.tiles_path / "change.npz"
 
     @property
+    def polygons_path(self) -> Path:
+        """Note of the contents of the polygons of all scenes, as the run wrote them."""
+        return self.tiles_path / "polygons.json"
+
+    @property
     def tiles_path(self) -> Path:
         """Folder of all that is no result."""
         return self.path / ".tiles"

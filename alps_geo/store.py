@@ -14,6 +14,7 @@
     DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.tables`
     DIR/.tiles/change.json                    how the clusters are being changed, until they are
     DIR/.tiles/change.npz                     the cluster model that this leads to
+    DIR/.tiles/polygons.json                  the contents of the polygons, as they were written
 
 The files of the tiles are those of `alps_geo.tile_store`.
 """
@@ -30,12 +31,12 @@ from filelock import FileLock, Timeout
 
 from alps_geo.claim import check_claim
 from alps_geo.errors import RunError
-from alps_geo.files import replacing, run_errors, write_bytes
+from alps_geo.files import DATABASE_SIDECARS, replacing, run_errors, write_bytes
 from alps_geo.run_files import RunFiles
 from alps_geo.stored_json import DamagedError, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.plan import Change, Plan
 
@@ -52,7 +53,13 @@ class RunFolder(RunFiles):
 
     @contextmanager
     def claimed(
-        self, plan: Plan, *, overwrite: bool, force: bool = False, inputs: Sequence[str] = ()
+        self,
+        plan: Plan,
+        *,
+        overwrite: bool,
+        force: bool = False,
+        inputs: Sequence[str] = (),
+        check: Callable[[set[str]], None] = lambda _: None,
     ) -> Iterator[None]:
         """Hold the folder for a run, so that no other can use it, and ready it.
 
@@ -71,6 +78,9 @@ class RunFolder(RunFiles):
             Whether tiles that are done are to be done again, and such clusters be replaced.
         inputs : sequence of str
             Files that the run reads, and that must not be replaced in any case.
+        check : callable
+            Called with the results that may be replaced or removed, relative to the folder, before
+            anything is; it raises if that must not happen.
 
         Raises
         ------
@@ -81,14 +91,24 @@ class RunFolder(RunFiles):
         check_claim(self, plan, inputs, overwrite=overwrite, force=force)
         with self._locked("stop it, or choose another --out"):
             check_claim(self, plan, inputs, overwrite=overwrite, force=force)
+            check({*plan.files, *self._named_files()})
             with run_errors(self.path):
                 self._clear(plan, force=force)
             write_bytes(self.plan_path, json.dumps(asdict(plan)).encode())
             yield
 
     @contextmanager
-    def replaced(self, plan: Plan) -> Iterator[RunFolder]:
+    def replaced(
+        self, plan: Plan, check: Callable[[set[str]], None] = lambda _: None
+    ) -> Iterator[RunFolder]:
         """Write the results of a run, all of them or none.
+
+        Parameters
+        ----------
+        plan : Plan
+            The run.
+        check : callable
+            As in `claimed`, called when all results are written.
 
         Yields
         ------
@@ -103,6 +123,7 @@ class RunFolder(RunFiles):
         """
         with replacing(self.record_path) as part:
             yield RunFolder(part.parent)
+            check(set(plan.files))
             with run_errors(self.path):
                 self._remove_results(plan.files)
 
@@ -170,8 +191,7 @@ class RunFolder(RunFiles):
         The old plan goes after everything that it names, so that a clearing that is cut short is
         taken up again.
         """
-        old, finished = self.plan(), self.record_path.exists()
-        named = self._recorded_files() if old is None else old.files
+        old, finished, named = self.plan(), self.record_path.exists(), self._named_files()
         # The record would describe results that are about to be replaced.
         self.record_path.unlink(missing_ok=True)
         self.end_change()
@@ -190,8 +210,11 @@ class RunFolder(RunFiles):
                 failure.unlink()
         self.sweep(plan)
 
-    def _recorded_files(self) -> Sequence[str]:
-        """List the results that the record names, for want of a plan."""
+    def _named_files(self) -> Sequence[str]:
+        """List the results that the run here has, or is to have."""
+        plan = self.plan()
+        if plan is not None:
+            return plan.files
         with suppress(DamagedError):
             found = read_json(self.record_path, {"files": [str]})
             return [] if found is None else list(found["files"])
@@ -201,7 +224,13 @@ class RunFolder(RunFiles):
         root = self.path.resolve()
         for name in names:
             path = (root / str(name)).resolve()
-            if path.is_relative_to(root) and path.is_file():
+            if not path.is_relative_to(root):
+                continue
+            if path.suffix == ".gpkg":
+                # First, for they would be taken for those of the next file of this name.
+                for ending in DATABASE_SIDECARS:
+                    path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+            if path.is_file():
                 path.unlink()
                 # Where GDAL keeps what a raster cannot hold, such as names of clusters.
                 path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from alps_geo_cli.label import run_label
 from alps_geo_cli.options import (
     OUTPUT,
     Config,
+    DiscardEdits,
     Force,
     Overwrite,
     Scenes,
@@ -37,6 +38,7 @@ def apply(
     ] = None,
     overwrite: Overwrite = False,
     force: Force = False,
+    discard_edits: DiscardEdits = False,
     strict: Strict = False,
     config: Config = None,  # noqa: ARG001 (its callback does the work)
     quiet: Quiet = False,
@@ -58,6 +60,7 @@ def apply(
         chosen,
         overwrite=overwrite,
         force=force,
+        discard_edits=discard_edits,
         strict=strict,
         quiet=quiet,
         as_json=as_json,

@@ -33,6 +33,15 @@ Run = Annotated[
     ),
 ]
 
+DiscardEdits = Annotated[
+    bool,
+    typer.Option(
+        "--discard-edits",
+        help="Overwrite what was edited by hand, as in QGIS, in cluster, cluster_name or "
+        "confidence of features that change. Other edits and features stay in any case.",
+    ),
+]
+
 
 @clusters.command()
 def name(
@@ -60,6 +69,7 @@ def name(
             "their stamp here.",
         ),
     ] = None,
+    discard_edits: DiscardEdits = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -77,7 +87,7 @@ def name(
         from alps_geo.relabel import name_clusters
 
         read = {} if file is None else read_class_names(file)
-        return name_clusters(run, read | given, seen)
+        return name_clusters(run, read | given, seen, discard_edits=discard_edits)
 
     _change(run, work, quiet=quiet, as_json=as_json, debug=debug)
 
@@ -94,6 +104,7 @@ def merge(
             show_default="the name of the first of them that has one",
         ),
     ] = None,
+    discard_edits: DiscardEdits = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -106,7 +117,7 @@ def merge(
     def work() -> dict[str, Any]:
         from alps_geo.relabel import merge_clusters
 
-        return merge_clusters(run, ids, name)
+        return merge_clusters(run, ids, name, discard_edits=discard_edits)
 
     _change(run, work, quiet=quiet, as_json=as_json, debug=debug)
 
@@ -117,6 +128,7 @@ def split(
     cluster: Annotated[int, typer.Argument(metavar="ID", help="The cluster.")],
     into: Annotated[int, typer.Option(metavar="N", min=2, help="What it becomes.")],
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the clustering.")] = 0,
+    discard_edits: DiscardEdits = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -130,7 +142,7 @@ def split(
     def work() -> dict[str, Any]:
         from alps_geo.relabel import split_cluster
 
-        return split_cluster(run, cluster, into, seed)
+        return split_cluster(run, cluster, into, seed, discard_edits=discard_edits)
 
     _change(run, work, quiet=quiet, as_json=as_json, debug=debug)
 

@@ -13,6 +13,7 @@ from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import (
     OUTPUT,
     Config,
+    DiscardEdits,
     Force,
     Overwrite,
     Preset,
@@ -54,6 +55,7 @@ def fit(
     ] = None,
     overwrite: Overwrite = False,
     force: Force = False,
+    discard_edits: DiscardEdits = False,
     strict: Strict = False,
     config: Config = None,  # noqa: ARG001 (its callback does the work)
     preset: Preset = None,  # noqa: ARG001 (likewise)
@@ -82,6 +84,7 @@ def fit(
         chosen,
         overwrite=overwrite,
         force=force,
+        discard_edits=discard_edits,
         strict=strict,
         quiet=quiet,
         debug=debug,

@@ -13,6 +13,7 @@ from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import (
     OUTPUT,
     Config,
+    DiscardEdits,
     Force,
     Overwrite,
     Preset,
@@ -43,6 +44,7 @@ def label(
     ] = None,
     overwrite: Overwrite = False,
     force: Force = False,
+    discard_edits: DiscardEdits = False,
     strict: Strict = False,
     config: Config = None,  # noqa: ARG001 (its callback does the work)
     preset: Preset = None,  # noqa: ARG001 (likewise)
@@ -64,6 +66,7 @@ def label(
         chosen,
         overwrite=overwrite,
         force=force,
+        discard_edits=discard_edits,
         strict=strict,
         quiet=quiet,
         as_json=as_json,
@@ -78,6 +81,7 @@ def run_label(
     *,
     overwrite: bool,
     force: bool,
+    discard_edits: bool,
     strict: bool,
     quiet: bool,
     as_json: bool,
@@ -98,6 +102,7 @@ def run_label(
         chosen,
         overwrite=overwrite,
         force=force,
+        discard_edits=discard_edits,
         strict=strict,
         quiet=quiet,
         debug=debug,

@@ -51,6 +51,14 @@ Force = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+DiscardEdits = Annotated[
+    bool,
+    typer.Option(
+        "--discard-edits",
+        help="Replace polygons that were changed by hand, as in QGIS, since a run wrote them.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

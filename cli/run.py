@@ -23,6 +23,7 @@ def run_scenes(
     *,
     overwrite: bool,
     force: bool,
+    discard_edits: bool,
     strict: bool,
     quiet: bool,
     debug: bool,
@@ -33,7 +34,7 @@ def run_scenes(
     ----------
     work : callable
         Given the paths of the scenes, `out` and the settings, and as keywords ``overwrite``,
-        ``force``, ``strict`` and ``listen``.
+        ``force``, ``discard_edits``, ``strict`` and ``listen``.
     scenes : list of str or None
         What the user typed for them.
     out : path or None
@@ -42,7 +43,7 @@ def run_scenes(
         What --out has to be, as "folder for the results".
     chosen : dict
         Values of the options of `settings_options`.
-    overwrite, force, strict, quiet, debug : bool
+    overwrite, force, discard_edits, strict, quiet, debug : bool
         What the user typed.
     """
     if not scenes:
@@ -63,6 +64,7 @@ def run_scenes(
                 settings,
                 overwrite=overwrite,
                 force=force,
+                discard_edits=discard_edits,
                 strict=strict,
                 listen=progress.show,
             )

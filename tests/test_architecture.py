@@ -48,6 +48,7 @@ LAYERS = [
     "outputs",
     "evaluate",
     "record",
+    "edits",
     "relabel",
     "suggest",
     "gallery",

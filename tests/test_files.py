@@ -1,13 +1,14 @@
-"""What is said when a result cannot be written."""
+"""Files of a run: what is said when one cannot be written, and how many may be open."""
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from alps_geo.errors import RunError
-from alps_geo.files import run_errors
+from alps_geo.files import allow_open_files, run_errors
 
 
 @pytest.mark.parametrize(("free", "is_full"), [(400_000, True), (9_000_000_000, False)])
@@ -19,3 +20,18 @@ def test_a_full_disk_is_said_whatever_the_library_says_of_it(
         raise ValueError("no such table: gpkg_contents")
     assert f"{free / 1e6:.1f} MB free in {tmp_path}" in str(error.value)
     assert ("the disk is as good as full" in str(error.value)) == is_full
+
+
+def test_more_files_may_be_open_than_the_system_gives_at_first(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="there is no such limit on Windows")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+    try:
+        allow_open_files(300)
+        with ExitStack() as stack:
+            files = [stack.enter_context((tmp_path / str(i)).open("w")) for i in range(300)]
+            assert len(files) == 300
+        allow_open_files(3)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 556
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -246,6 +246,50 @@ def test_results_take_their_places_together_or_not_at_all(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == [".tiles", "run.json", "scene"]
 
 
+def test_what_lies_next_to_a_database_goes_with_it(tmp_path: Path) -> None:
+    """Next to another of its name, SQLite would take it for a part of that."""
+    folder = RunFolder(tmp_path)
+    first = replace(PLAN, files=("scene/segments.gpkg", "gone/segments.gpkg"))
+    finish(folder, first)
+    (tmp_path / "gone" / "segments.gpkg").unlink()
+    left = [
+        tmp_path / scene / f"segments.gpkg{ending}"
+        for scene in ("scene", "gone")
+        for ending in ("-wal", "-shm", "-journal")
+    ]
+    for path in left:
+        path.write_text("of the old file")
+    with folder.replaced(first) as target:
+        for name in first.files:
+            target.path.joinpath(name).parent.mkdir()
+            target.path.joinpath(name).write_text("new")
+        target.record_path.write_text("{}")
+    assert not [path for path in left if path.exists()]
+    for path in left:
+        path.write_text("of the old file")
+    begin(folder, OTHER, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tiles"]
+
+
+def test_nothing_is_removed_before_it_was_checked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    asked = []
+
+    def check(files: set[str]) -> None:
+        asked.append(files)
+        raise RunError("held")
+
+    with (
+        pytest.raises(RunError, match="held"),
+        folder.claimed(OTHER, overwrite=True, check=check),
+    ):
+        pytest.fail("results may be lost")
+    assert asked == [{*PLAN.files, *OTHER.files}]
+    assert folder.record_path.exists()
+    assert (tmp_path / PLAN.files[0]).read_text() == "result"
+
+
 def test_force_forgets_the_tiles(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     store, _ = stored(folder)

@@ -13,13 +13,8 @@ import shapely
 from alps_geo.errors import RunError
 from alps_geo.ground import ground_measures
 from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
-from alps_geo.outputs.gpkg import (
-    check_closed,
-    read_attribute,
-    rename_segments_gpkg,
-    rewrite_segments_gpkg,
-    write_segments_gpkg,
-)
+from alps_geo.outputs.gpkg import write_segments_gpkg
+from alps_geo.outputs.gpkg_read import read_attribute
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import cluster_labels, write_raster_style
 from alps_geo.scene import read_overview
@@ -49,7 +44,12 @@ _BATCH = 50_000
 
 _NO_POLYGONS = Polygons(np.empty(0, np.int64), np.empty(0, object))
 
-FILES = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
+POLYGONS = "segments.gpkg"
+
+AREA = "area_m2"
+"""Attribute of the polygons of a scene with a CRS that their area on the ground is read from."""
+
+FILES = ("labels.tif", "labels.qml", "segments.tif", POLYGONS, "preview.png")
 
 PICTURE = "picture.png"
 """The scene as the preview shows it, beside the segments: to draw another preview without it."""
@@ -148,7 +148,9 @@ def rewrite_results(
     assigned: Assigned,
     model: ClusterModel,
 ) -> SceneResults:
-    """Write what depends on the clusters again, from what `write_results` wrote.
+    """Write labels and preview again, from what `write_results` wrote.
+
+    The polygons are changed in place before: see `alps_geo.outputs.gpkg_update`.
 
     Parameters
     ----------
@@ -163,21 +165,20 @@ def rewrite_results(
         If a file is absent, damaged or cannot be written; each of them is whole, old or new.
     """
     _write_labels(folder, assigned, model)
-    polygons = folder / "segments.gpkg"
-    rewrite_segments_gpkg(
-        polygons,
-        cluster=assigned.cluster,
-        confidence=assigned.confidence,
-        palette=model.palette,
-        names=cluster_labels(model),
-    )
     _write_preview(folder, tables, model, name)
-    ground = read_attribute(polygons, "area_m2", len(segments))
+    with opened(str(folder / "segments.tif")) as raster:
+        # As good as can be for segments whose polygons a person has deleted.
+        estimated = (segments.area * _pixel_area(raster)).astype(np.float64)
+        ground = None if raster.crs is None else estimated
+    if len(segments):  # a layer without features lacks the attribute
+        ground = read_attribute(folder / POLYGONS, AREA, estimated)
     return _count(folder, assigned, model, segments, ground)
 
 
 def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) -> None:
     """Write names and colours of clusters again, where every segment keeps its cluster.
+
+    The polygons are changed in place before: see `alps_geo.outputs.gpkg_update`.
 
     Parameters
     ----------
@@ -204,7 +205,6 @@ def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) 
     if not recolored:
         write_category_names(labels, shown)
     write_raster_style(labels, model.palette, model.legend)
-    rename_segments_gpkg(folder / "segments.gpkg", palette=model.palette, names=shown)
     _write_preview(folder, tables, model, name)
 
 
@@ -214,7 +214,7 @@ def check_rewritable(folder: Path, tables: Path) -> None:
     Raises
     ------
     RunError
-        If a file is absent, or being written by another program.
+        If a file is absent.
     """
     for path in (folder / "segments.tif", tables / PICTURE):
         if not path.is_file():
@@ -222,7 +222,6 @@ def check_rewritable(folder: Path, tables: Path) -> None:
                 f"{path} is absent, expected that of a finished run: "
                 "run alps-geo label there again with --force"
             )
-    check_closed(folder / "segments.gpkg")
 
 
 def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None:
@@ -291,7 +290,7 @@ def _write_polygons(
             yield _attributes(scene, attributes, assigned, polygons, measures, names)
 
     write_segments_gpkg(
-        folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette, names=names
+        folder / POLYGONS, batches(), crs=scene.crs, palette=model.palette, names=names
     )
     return area
 

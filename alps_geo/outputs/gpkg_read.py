@@ -1,0 +1,89 @@
+"""Segments in a GeoPackage, read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyogrio
+
+from alps_geo.errors import RunError
+from alps_geo.outputs.gpkg import ERRORS
+from alps_geo.outputs.gpkg_lock import (
+    check_columns,
+    connected,
+    database_errors,
+    layer_columns,
+    unreadable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import shapely
+    from numpy.typing import NDArray
+
+
+def read_attribute(
+    path: Path, name: str, default: NDArray[np.float64], layer: str = "segments"
+) -> NDArray[np.float64] | None:
+    """Read a number of each segment, by id; None if the layer has no such attribute.
+
+    Features that are not the run's, without the id of a segment or a copy of one that has it, are
+    left out.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        What `write_segments_gpkg` wrote.
+    name : str
+        Of the attribute.
+    default : array (n,), float64
+        Number of each segment that the layer lacks.
+    layer : str
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read.
+    """
+    values = default.copy()
+    with connected(path) as database, database_errors(path):
+        if name not in layer_columns(path, database, layer):
+            return None
+        # The first feature of an id is the run's, so it comes last here.
+        query = (
+            f'SELECT segment_id, "{name}" FROM "{layer}" '
+            "WHERE segment_id BETWEEN 1 AND ? AND typeof(segment_id) = 'integer' "
+            "ORDER BY rowid DESC"
+        )
+        for segment, value in database.execute(query, [len(values)]):
+            values[segment - 1] = value if isinstance(value, (int, float)) else float("nan")
+    return values
+
+
+def read_geometries(
+    path: Path, segments: Sequence[int], layer: str = "segments"
+) -> dict[int, shapely.Geometry]:
+    """Read the polygons of some segments, by id; those that the layer lacks are left out.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read.
+    """
+    listed = ", ".join(map(str, segments)) or "NULL"
+    with connected(path) as database:
+        # Opened to write, it is rid of what a killed process left; GDAL opens it to read.
+        check_columns(path, database, layer, ["segment_id"])
+    try:
+        found = pyogrio.read_dataframe(
+            path, layer=layer, columns=["segment_id"], where=f"segment_id IN ({listed})"
+        )
+    except ERRORS as error:
+        raise RunError(unreadable(path, " ".join(str(error).split()))) from error
+    # The first feature of an id is the run's; a copy comes after it.
+    first = found.drop_duplicates("segment_id")
+    drawn = first[~(first.geometry.isna() | first.geometry.is_empty)]
+    return dict(zip(drawn["segment_id"].tolist(), drawn.geometry, strict=True))

@@ -1,0 +1,276 @@
+"""Clusters of the segments in a GeoPackage, changed in place.
+
+All changes of a file are one transaction: other programs see all of it or nothing, and SQLite takes
+back what a killed process or a full disk left half done. Only features whose clusters, names or
+confidence the run itself changes are written. Geometries, further attributes, styles and features
+that a person added stay as they are.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alps_geo.outputs.gpkg import FIELD, STYLE
+from alps_geo.outputs.gpkg_lock import check_columns, database_errors, exclusive
+from alps_geo.outputs.style import polygons_qml, polygons_sld
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+WRITTEN = ("cluster", "cluster_name", "confidence")
+"""Attributes that depend on the clusters."""
+
+LAYER = "segments"
+"""Layer of the segments."""
+
+# Confidences that differ by less are the same number, computed on another machine.
+_TOLERANCE = 1e-4
+
+_EDITED = f"""
+    own.row = feature.rowid AND given.id = own.id AND (
+        feature.cluster IS NOT given.cluster AND feature.cluster IS NOT given.old_cluster
+        OR ifnull(feature.cluster_name, '') NOT IN (given.name, given.old_name)
+        OR feature.confidence IS NOT given.confidence
+        AND feature.confidence IS NOT given.old_confidence
+        AND ifnull(abs(feature.confidence - given.confidence), 9) > {_TOLERANCE}
+        AND ifnull(abs(feature.confidence - given.old_confidence), 9) > {_TOLERANCE}
+    )
+"""
+
+_STALE = f"""
+    {LAYER}.rowid = own.row AND given.id = own.id
+    AND ({LAYER}.cluster, {LAYER}.cluster_name, {LAYER}.confidence)
+    IS NOT (given.cluster, given.name, given.confidence)
+"""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Clusters that a model gives the segments of a scene.
+
+    Attributes
+    ----------
+    cluster : ndarray of int64, shape (n,)
+        Of each segment, by id.
+    confidence : ndarray of float32, shape (n,)
+        Likewise.
+    names : mapping of cluster to str
+        Names of the clusters that have one.
+    """
+
+    cluster: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    names: Mapping[int, str]
+
+    def differs(self, other: Given) -> NDArray[np.int64]:
+        """Ids of the segments that two models give other clusters, names or confidences."""
+        changed = (self.cluster != other.cluster) | (self.confidence != other.confidence)
+        for cluster in np.unique(self.cluster).tolist():
+            if self.names.get(cluster, "") != other.names.get(cluster, ""):
+                changed |= self.cluster == cluster
+        return np.flatnonzero(changed) + 1
+
+    def rows(self, ids: NDArray[np.int64]) -> Iterator[tuple[int, str, float]]:
+        """Cluster, its name and the confidence of some segments."""
+        clusters, confidences = self.cluster[ids - 1], self.confidence[ids - 1]
+        for cluster, confidence in zip(clusters.tolist(), confidences.tolist(), strict=True):
+            yield cluster, self.names.get(cluster, ""), confidence
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Features of a run whose clusters are not those that the run gave them.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    first : str
+        What the first of them says; empty if there is none.
+    """
+
+    count: int
+    first: str
+
+
+@dataclass(frozen=True)
+class LockedSegments:
+    """The segments in a GeoPackage, locked against all other programs.
+
+    A feature is the run's if its ``segment_id`` is that of a segment, and it is the first of those
+    that have this id: a copy comes after the original.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    database : sqlite3.Connection
+        In a transaction.
+    """
+
+    path: Path
+    database: sqlite3.Connection
+
+    def check_columns(self, needed: Sequence[str]) -> None:
+        """Make sure that there are the columns that a command reads or writes.
+
+        Raises
+        ------
+        RunError
+            If one was deleted or renamed, or the layer is absent.
+        """
+        check_columns(self.path, self.database, LAYER, needed)
+
+    def compare(self, before: Given, after: Given, ids: NDArray[np.int64]) -> Edits:
+        """Compare some segments with what the run gave them, and get ready to update them.
+
+        Parameters
+        ----------
+        before, after : Given
+            What they are given now, and what they are to be given. A feature that says either is
+            not edited: a change that was cut short may have come to it or not.
+        ids : ndarray of int64
+            Ids of the segments.
+        """
+        execute = self.database.execute
+        with database_errors(self.path):
+            execute(
+                "CREATE TEMP TABLE given (id INTEGER PRIMARY KEY, cluster INTEGER, name TEXT, "
+                "confidence REAL, old_cluster INTEGER, old_name TEXT, old_confidence REAL)"
+            )
+            rows = zip(ids.tolist(), after.rows(ids), before.rows(ids), strict=True)
+            self.database.executemany(
+                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((segment, *new, *old) for segment, new, old in rows),
+            )
+            execute("CREATE TEMP TABLE own (row INTEGER PRIMARY KEY, id INTEGER NOT NULL)")
+            if not len(ids):
+                return Edits(0, "")
+            execute(
+                f"INSERT INTO own SELECT min(feature.rowid), given.id FROM {LAYER} feature, given "
+                "WHERE feature.segment_id = given.id GROUP BY given.id"
+            )
+            edited = f"FROM {LAYER} feature, own, given WHERE {_EDITED}"
+            count = execute(f"SELECT count(*) {edited}").fetchone()[0]
+            first = execute(
+                "SELECT given.id, feature.cluster, feature.cluster_name, feature.confidence, "
+                "given.old_cluster, given.old_name, given.old_confidence "
+                f"{edited} ORDER BY given.id LIMIT 1"
+            ).fetchone()
+        return Edits(count, _sentence(first) if first else "")
+
+    def count_own(self) -> int:
+        """Return how many of the segments that were compared have a feature."""
+        return int(self.database.execute("SELECT count(*) FROM own").fetchone()[0])
+
+    def update(self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str]) -> None:
+        """Give the segments that were compared their clusters, and the layer its style.
+
+        Parameters
+        ----------
+        palette, names
+            As in `alps_geo.outputs.gpkg.write_segments_gpkg`.
+
+        Raises
+        ------
+        RunError
+            If there is no room for it.
+        """
+        execute = self.database.execute
+        with database_errors(self.path):
+            # Written again, the file would have other bytes: SQLite counts changes in it.
+            stale = f"SELECT EXISTS (SELECT * FROM {LAYER}, own, given WHERE {_STALE})"
+            if self.count_own() and execute(stale).fetchone()[0]:
+                with _without_triggers(self.database):
+                    execute(
+                        f"UPDATE {LAYER} SET cluster = given.cluster, cluster_name = given.name, "
+                        f"confidence = given.confidence FROM own, given WHERE {_STALE}"
+                    )
+            self._set_style(
+                polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names)
+            )
+
+    def commit(self) -> None:
+        """Make the changes last, and unlock the file.
+
+        Raises
+        ------
+        RunError
+            If there is no room for it, or another program reads the file.
+        """
+        with database_errors(self.path):
+            self.database.execute("COMMIT")
+
+    def _set_style(self, qml: str, sld: str) -> None:
+        """Renew our style, where it still is: a person may have removed it."""
+        if self.database.execute("PRAGMA table_info(layer_styles)").fetchall():
+            self.database.execute(
+                'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2 '
+                'WHERE f_table_name = ?3 AND "styleName" = ?4 '
+                'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
+                [qml, sld, LAYER, STYLE],
+            )
+
+
+@contextmanager
+def locked_segments(path: Path, cache: int = 2**21) -> Iterator[LockedSegments]:
+    """Lock the segments of `alps_geo.outputs.gpkg.write_segments_gpkg` to change them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    cache : int
+        Bytes of its pages to hold in memory.
+
+    Raises
+    ------
+    RunError
+        As `exclusive`.
+    """
+    with exclusive(path) as database:
+        with database_errors(path):
+            database.execute(f"PRAGMA cache_size = {-(cache // 1024)}")
+        yield LockedSegments(path, database)
+
+
+def _sentence(row: Sequence[object]) -> str:
+    """Say by which attribute a feature differs from what the run gave it."""
+    segment, found, given = row[0], row[1:4], row[4:7]
+    for name, one, other in zip(WRITTEN, found, given, strict=True):
+        same = (one or "") == other if name == "cluster_name" else one == other
+        if not same:
+            return f"{name} of segment {segment} is {_shown(one)}, and the run gave {_shown(other)}"
+    raise ValueError(f"segment {segment} is not edited")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "NULL" if value is None else repr(value)
+
+
+@contextmanager
+def _without_triggers(database: sqlite3.Connection) -> Iterator[None]:
+    """Take the layer's triggers away for as long as no geometry changes.
+
+    Those that keep the spatial index call functions that GDAL has and SQLite lacks.
+    """
+    triggers = database.execute(
+        "SELECT name, sql FROM sqlite_master "
+        "WHERE type = 'trigger' AND tbl_name = ? ORDER BY rowid",
+        [LAYER],
+    ).fetchall()
+    for name, _ in triggers:
+        database.execute('DROP TRIGGER "{}"'.format(name.replace('"', '""')))
+    yield
+    for _, statement in triggers:
+        database.execute(statement)
