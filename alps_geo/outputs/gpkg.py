@@ -18,6 +18,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors, unwritable
 from alps_geo.outputs.style import polygons_qml, polygons_sld
+from alps_geo.outputs.wkt2 import create_layer, needs_wkt2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -343,6 +344,10 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
     options = {} if exists else {"GEOMETRY_NAME": _GEOMETRY}
     if batch.crs is None and not exists:
         options["SRID"] = str(_UNDEFINED_CARTESIAN)
+    if needs_wkt2(batch.crs):
+        if not exists:
+            create_layer(path, batch, layer, options)
+        exists, options, batch = True, {}, batch.set_crs(None, allow_override=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         pyogrio.write_dataframe(
