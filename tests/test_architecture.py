@@ -27,6 +27,7 @@ LAYERS = [
     "stitch",
     "pooling",
     "tile_store",
+    "failures",
     "store",
     "status",
     "columns",

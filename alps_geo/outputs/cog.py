@@ -14,7 +14,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-from alps_geo.errors import RunError
+from alps_geo.errors import DiskError
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, unwritable, write_bytes
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def write_cog(
     Raises
     ------
     RunError
-        If the file cannot be written whole, as on a full disk.
+        If the file cannot be written whole; DiskError if that is the disk's fault.
     ValueError
         If a colour table is asked for ids that are neither uint8 nor uint16.
     """
@@ -136,7 +136,7 @@ def write_cog(
                 _sidecar(part).write_bytes(content)
             intact = _sum(part) == total
         if not intact:
-            raise RunError(unwritable(path, "what was written reads back different"))
+            raise DiskError(unwritable(path, "what was written reads back different"))
         with run_errors(path):
             if not _sidecar(part).exists():
                 _sidecar(path).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import pyogrio
 from pyogrio._err import CPLE_BaseError
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from alps_geo.errors import RunError
+from alps_geo.errors import DiskError, RunError
 from alps_geo.files import replacing, run_errors, unwritable
 from alps_geo.outputs.style import polygons_qml, polygons_sld
 from alps_geo.outputs.wkt2 import create_layer, needs_wkt2
@@ -81,7 +81,7 @@ def write_segments_gpkg(
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
             _add_style(database, layer, palette, names)
         if stored != count:
-            raise RunError(unwritable(path, f"{stored} of {count} polygons were stored"))
+            raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
 
 @dataclass(frozen=True)
