@@ -26,7 +26,7 @@ def test_a_full_disk_is_said_whatever_the_library_says_of_it(
 def test_a_library_that_refuses_is_told_from_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     with (
-        pytest.raises(RunError, match="cannot be written .*the disk has room") as refused,
+        pytest.raises(RunError, match=r"cannot be written .*the disk has room") as refused,
         run_errors(path),
     ):
         Image.new("F", (2, 2)).save(path, format="PNG")
