@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 import shapely
 
 from alps_geo.errors import RunError
@@ -23,6 +22,7 @@ from alps_geo.outputs.gpkg import (
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import write_raster_style
 from alps_geo.scene import read_overview
+from alps_geo.scene.placed import GroundControl, has_transform, north_up
 from alps_geo.scene.raster import opened, read_window
 from alps_geo.vectorize import Polygons, polygonize, simplify
 
@@ -125,7 +125,8 @@ def write_results(
         height=scene.height,
         width=scene.width,
         crs=scene.crs,
-        transform=scene.transform,
+        transform=scene.transform if scene.has_transform else None,
+        control=scene.control,
         dtype=np.uint32,
         description="segment id",
     )
@@ -238,19 +239,21 @@ def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None
 
 def _write_label_blocks(
     folder: Path,
-    like: rasterio.io.DatasetReader,
+    like: DatasetReader,
     blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
     dtype: DTypeLike,
     model: ClusterModel,
 ) -> None:
     """Write labels.tif on the grid of an open raster."""
+    placed = has_transform(like)
     write_cog(
         folder / "labels.tif",
         blocks,
         height=like.height,
         width=like.width,
         crs=like.crs,
-        transform=like.transform,
+        transform=like.transform if placed else None,
+        control=None if placed else GroundControl.of(like),
         dtype=dtype,
         description="cluster",
         colormap=model.palette,
@@ -272,7 +275,7 @@ def _write_polygons(
     names = model.legend
 
     def exact() -> Iterator[Polygons]:
-        with rasterio.open(folder / "segments.tif") as raster:
+        with opened(str(folder / "segments.tif")) as raster:
             read = row_reader(raster)
             for polygons in polygonize(read, scene.height, scene.width, scene.transform):
                 measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
@@ -361,11 +364,12 @@ def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) 
     image, valid = read_picture(tables / PICTURE)
     with opened(str(folder / "labels.tif")) as raster:
         labels = raster.read(1, out_shape=valid.shape)
+        order = north_up(raster.transform)
     write_preview(
         folder / "preview.png",
-        image,
-        labels,
-        valid,
+        image[order],
+        labels[order],
+        valid[order],
         palette=model.palette,
         names=model.legend,
         title=title,

@@ -12,10 +12,18 @@ import numpy as np
 from alps_geo.errors import SceneError
 from alps_geo.grid import TileGrid
 from alps_geo.scene.bands import RGB, BandChoice, choose_bands
-from alps_geo.scene.collar import Place, find_collar
+from alps_geo.scene.collar import MIN_COLLAR_SHARE, Place, find_collar
 from alps_geo.scene.kind import check_kind, file_facts, placement_notes, scene_name
 from alps_geo.scene.marks import mask_bands, nodata_notes, nodata_values, palette_of, true_alpha
-from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
+from alps_geo.scene.placed import (
+    GroundControl,
+    added_alpha,
+    has_transform,
+    map_transform,
+    opened_scene,
+    source_of,
+)
+from alps_geo.scene.raster import Layers, Palette, Pixels, read_layers, read_whole
 from alps_geo.scene.read import Scene, fit, in_own_units, rgb_positions
 from alps_geo.scene.stretch import AUTOMATIC, Limits, check_percentiles, stretch_limits
 from alps_geo.scene.validity import Validity
@@ -72,7 +80,7 @@ def open_scene(
     """
     if stretch is not None:
         check_percentiles(stretch)
-    with opened(path) as dataset:
+    with opened_scene(path) as dataset:
         check_kind(dataset, path)
         return _describe(dataset, path, bands, nodata, stretch)
 
@@ -86,8 +94,9 @@ def _describe(
 ) -> Scene:
     notes = [*placement_notes(dataset)]
     # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
-    tags = dataset.colorinterp
-    alpha = true_alpha(dataset, path, tags, bands or ())
+    added = added_alpha(dataset)
+    tags = dataset.colorinterp[: dataset.count - len(added)]
+    alpha = true_alpha(dataset, path, tags, bands or ()) + added
     palette = palette_of(dataset, tags, alpha, nodata) if bands is None else None
     if palette is None:
         choice = choose_bands(path, tags, dataset.descriptions, alpha, bands)
@@ -101,7 +110,8 @@ def _describe(
     survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
     notes += _damage_notes(survey)
     validity = Validity(values, alpha, layers.masks, collar=None)
-    if nodata is None and not _is_marked(validity, palette):
+    own = replace(validity, alpha=tuple(band for band in alpha if band not in added))
+    if nodata is None and not _is_marked(own, palette):
         validity, collar_notes = _with_collar(dataset, survey, validity)
         notes += collar_notes
 
@@ -117,7 +127,9 @@ def _describe(
         height=dataset.height,
         width=dataset.width,
         crs=dataset.crs,
-        transform=dataset.transform,
+        transform=map_transform(dataset),
+        has_transform=has_transform(dataset),
+        control=None if has_transform(dataset) else GroundControl.of(dataset),
         band_names=choice.names,
         data_bands=choice.data,
         rgb=choice.rgb,
@@ -148,6 +160,11 @@ def _with_collar(
     if found is None:
         return validity, ()
     collar, share = found
+    if validity.alpha:  # outside of a warped scene all is zero
+        inside = collar.covers(survey.bands, Place.of_whole((rows, cols))) & survey.alpha.all(0)
+        share = float(inside.mean())
+        if share < MIN_COLLAR_SHARE:
+            return validity, ()
     zeros = "near zeros (the file is compressed with loss)" if lossy else "zeros"
     note = (
         f"{share:.1%} of the scene, an area of {zeros} at its border without a nodata tag, "
@@ -159,7 +176,7 @@ def _with_collar(
 def _is_lossy(dataset: DatasetReader) -> bool:
     if set(dataset.dtypes) != {"uint8"}:
         return False
-    facts = dataset.tags(ns="IMAGE_STRUCTURE")
+    facts = source_of(dataset).tags(ns="IMAGE_STRUCTURE")
     reversible = facts.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSLESS")
     return not reversible and _LOSSY.search(facts.get("COMPRESSION", "")) is not None
 
