@@ -8,7 +8,7 @@ programs show a picture that way.
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,17 +115,19 @@ def _warped(dataset: DatasetReader) -> WarpedScene | None:
     options: dict[str, Any] = {} if has_alpha else {"add_alpha": True}
     if not dataset.gcps[0]:
         options["crs"] = _RPC_CRS
-    try:
-        return WarpedScene(
-            dataset,
-            src_nodata=_NO_NODATA,
-            nodata=None,
-            resampling=Resampling.nearest,
-            tolerance=_TOLERANCE,
-            **options,
-        )
-    except (RasterioError, CPLE_BaseError):
-        return None
+    # From six points on GDAL bends the scene, which it cannot if they lie on two lines.
+    for order in ({}, {"MAX_GCP_ORDER": 1}):
+        with suppress(RasterioError, CPLE_BaseError):
+            return WarpedScene(
+                dataset,
+                src_nodata=_NO_NODATA,
+                nodata=None,
+                resampling=Resampling.nearest,
+                tolerance=_TOLERANCE,
+                **options,
+                **order,
+            )
+    return None
 
 
 def source_of(dataset: DatasetReader) -> DatasetReader:
