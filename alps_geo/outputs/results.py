@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import geopandas as gpd
 import numpy as np
-import shapely
 
 from alps_geo.errors import RunError
-from alps_geo.ground import ground_measures
-from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
+from alps_geo.outputs.cog import write_category_names, write_cog
 from alps_geo.outputs.gpkg import (
     check_closed,
     read_attribute,
     rename_segments_gpkg,
     rewrite_segments_gpkg,
-    write_segments_gpkg,
 )
+from alps_geo.outputs.polygons import pixel_area, write_polygons
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import write_raster_style
 from alps_geo.scene import read_overview
 from alps_geo.scene.placed import GroundControl, has_transform, north_up
 from alps_geo.scene.raster import opened, read_window
-from alps_geo.vectorize import Polygons, polygonize, simplify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
@@ -35,16 +31,12 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.clusters import Assigned, ClusterModel
-    from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
     from alps_geo.tables import Attributes
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
-
-_BATCH = 50_000
-"""Polygons that are written at once, where all of them are at hand."""
 
 FILES = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
 
@@ -131,7 +123,7 @@ def write_results(
         description="segment id",
     )
     _write_labels(folder, assigned, model)
-    ground = _write_polygons(folder, scene, segments, attributes, assigned, model, simplify_by)
+    ground = write_polygons(folder, scene, segments, attributes, assigned, model, simplify_by)
     pixels = read_overview(scene, PREVIEW_SIZE)
     write_picture(tables / PICTURE, pixels.image, pixels.valid)
     _write_preview(folder, tables, model, scene.name)
@@ -261,105 +253,6 @@ def _write_label_blocks(
     )
 
 
-def _write_polygons(
-    folder: Path,
-    scene: Scene,
-    segments: Segments,
-    attributes: Attributes,
-    assigned: Assigned,
-    model: ClusterModel,
-    simplify_by: float,
-) -> NDArray[np.float64]:
-    """Write segments.gpkg; return the area of each segment, in m² or pixels."""
-    area = np.zeros(len(segments))
-    names = model.legend
-
-    def exact() -> Iterator[Polygons]:
-        with opened(str(folder / "segments.tif")) as raster:
-            read = row_reader(raster)
-            for polygons in polygonize(read, scene.height, scene.width, scene.transform):
-                measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
-                area[polygons.segment_id - 1] = measures.area
-                yield polygons
-
-    def batches() -> Iterator[gpd.GeoDataFrame]:
-        for polygons in _simplified(exact(), scene, simplify_by) if simplify_by else exact():
-            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
-            rows = polygons.segment_id - 1
-            measures = replace(measures, area=area[rows])
-            yield _attributes(scene, attributes, assigned, polygons, measures, names)
-
-    write_segments_gpkg(
-        folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette, names=names
-    )
-    return area
-
-
-def _simplified(
-    batches: Iterable[Polygons], scene: Scene, simplify_by: float
-) -> Iterator[Polygons]:
-    """Simplify polygons all at once, and give them in batches again."""
-    found = list(batches)
-    if not found:
-        return
-    whole = Polygons(
-        np.concatenate([polygons.segment_id for polygons in found]),
-        np.concatenate([polygons.geometry for polygons in found]),
-    )
-    found.clear()
-    tolerance = simplify_by / _unit_length(scene)
-    simple = simplify(whole, tolerance, scene.height, scene.width, scene.transform)
-    for start in range(0, len(simple.segment_id), _BATCH):
-        rows = slice(start, start + _BATCH)
-        yield Polygons(simple.segment_id[rows], simple.geometry[rows])
-
-
-def _unit_length(scene: Scene) -> float:
-    """Metres, or pixels without a CRS, per unit of the scene's coordinates, amid the scene."""
-    return float(np.sqrt(_pixel_area(scene) / abs(scene.transform.determinant)))
-
-
-def _pixel_area(raster: Scene | DatasetReader) -> float:
-    """Ground area in m², or pixels without a CRS, of the pixel amid a raster."""
-    row, col = raster.height // 2, raster.width // 2
-    corners = [raster.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
-    pixel = np.array([shapely.Polygon(corners)], dtype=object)
-    return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
-
-
-def _attributes(
-    scene: Scene,
-    attributes: Attributes,
-    assigned: Assigned,
-    polygons: Polygons,
-    measures: Measures,
-    cluster_names: Mapping[int, str],
-) -> gpd.GeoDataFrame:
-    rows = polygons.segment_id - 1
-    # Without a CRS there is no ground to measure: names say that these are pixels.
-    names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
-    bands = {
-        f"mean_{name}": attributes.band_means[rows, i] for i, name in enumerate(scene.band_names)
-    }
-    cluster = assigned.cluster[rows]
-    return gpd.GeoDataFrame(
-        {
-            "segment_id": polygons.segment_id,
-            "cluster": cluster,
-            "cluster_name": [cluster_names.get(each, "") for each in cluster.tolist()],
-            "confidence": assigned.confidence[rows],
-            "source": np.where(attributes.is_filled[rows], "fill", "sam"),
-            names[0]: measures.area,
-            names[1]: measures.perimeter,
-            "predicted_iou": attributes.predicted_iou[rows],
-            "stability_score": attributes.stability_score[rows],
-            **bands,
-        },
-        geometry=polygons.geometry,
-        crs=scene.crs,
-    )
-
-
 def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) -> None:
     image, valid = read_picture(tables / PICTURE)
     with opened(str(folder / "labels.tif")) as raster:
@@ -392,7 +285,7 @@ def _count(
     rest = 0.0
     if unlabelled := segments.valid_pixels - int(segments.area.sum()):
         with opened(str(folder / "segments.tif")) as raster:
-            rest = unlabelled * _pixel_area(raster)
+            rest = unlabelled * pixel_area(raster)
     known = ground is not None and bool(np.isfinite(ground.sum() + rest))
     return SceneResults(
         valid_pixels=segments.valid_pixels,

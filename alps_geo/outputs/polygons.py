@@ -1,0 +1,147 @@
+"""Segments of a scene as polygons with attributes, measured on the ground."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import geopandas as gpd
+import numpy as np
+import shapely
+
+from alps_geo.ground import ground_measures
+from alps_geo.outputs.cog import row_reader
+from alps_geo.outputs.gpkg import write_segments_gpkg
+from alps_geo.scene.raster import opened
+from alps_geo.vectorize import Polygons, polygonize, simplify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+    from alps_geo.clusters import Assigned, ClusterModel
+    from alps_geo.ground import Measures
+    from alps_geo.scene import Scene
+    from alps_geo.stitch import Segments
+    from alps_geo.tables import Attributes
+
+_BATCH = 50_000
+"""Polygons that are written at once, where all of them are at hand."""
+
+
+def write_polygons(
+    folder: Path,
+    scene: Scene,
+    segments: Segments,
+    attributes: Attributes,
+    assigned: Assigned,
+    model: ClusterModel,
+    simplify_by: float,
+) -> NDArray[np.float64]:
+    """Write segments.gpkg, from segments.tif.
+
+    Parameters
+    ----------
+    folder, scene, segments, attributes, assigned, model, simplify_by
+        As for `alps_geo.outputs.results.write_results`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Area of each segment as it is in the raster, in m², or pixels without a CRS.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    area = np.zeros(len(segments))
+    names = model.legend
+
+    def exact() -> Iterator[Polygons]:
+        with opened(str(folder / "segments.tif")) as raster:
+            read = row_reader(raster)
+            for polygons in polygonize(read, scene.height, scene.width, scene.transform):
+                measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
+                area[polygons.segment_id - 1] = measures.area
+                yield polygons
+
+    def batches() -> Iterator[gpd.GeoDataFrame]:
+        for polygons in _simplified(exact(), scene, simplify_by) if simplify_by else exact():
+            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
+            rows = polygons.segment_id - 1
+            measures = replace(measures, area=area[rows])
+            yield _attributes(scene, attributes, assigned, polygons, measures, names)
+
+    write_segments_gpkg(
+        folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette, names=names
+    )
+    return area
+
+
+def _simplified(
+    batches: Iterable[Polygons], scene: Scene, simplify_by: float
+) -> Iterator[Polygons]:
+    """Simplify polygons all at once, and give them in batches again."""
+    found = list(batches)
+    if not found:
+        return
+    whole = Polygons(
+        np.concatenate([polygons.segment_id for polygons in found]),
+        np.concatenate([polygons.geometry for polygons in found]),
+    )
+    found.clear()
+    tolerance = simplify_by / _unit_length(scene)
+    simple = simplify(whole, tolerance, scene.height, scene.width, scene.transform)
+    for start in range(0, len(simple.segment_id), _BATCH):
+        rows = slice(start, start + _BATCH)
+        yield Polygons(simple.segment_id[rows], simple.geometry[rows])
+
+
+def _unit_length(scene: Scene) -> float:
+    """Metres, or pixels without a CRS, per unit of the scene's coordinates, amid the scene."""
+    return float(np.sqrt(pixel_area(scene) / abs(scene.transform.determinant)))
+
+
+def pixel_area(raster: Scene | DatasetReader) -> float:
+    """Ground area in m², or pixels without a CRS, of the pixel amid a raster."""
+    row, col = raster.height // 2, raster.width // 2
+    corners = [raster.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    pixel = np.array([shapely.Polygon(corners)], dtype=object)
+    return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
+
+
+def _attributes(
+    scene: Scene,
+    attributes: Attributes,
+    assigned: Assigned,
+    polygons: Polygons,
+    measures: Measures,
+    cluster_names: Mapping[int, str],
+) -> gpd.GeoDataFrame:
+    rows = polygons.segment_id - 1
+    # Without a CRS there is no ground to measure: names say that these are pixels.
+    names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
+    bands = {
+        f"mean_{name}": attributes.band_means[rows, i] for i, name in enumerate(scene.band_names)
+    }
+    cluster = assigned.cluster[rows]
+    return gpd.GeoDataFrame(
+        {
+            "segment_id": polygons.segment_id,
+            "cluster": cluster,
+            "cluster_name": [cluster_names.get(each, "") for each in cluster.tolist()],
+            "confidence": assigned.confidence[rows],
+            "source": np.where(attributes.is_filled[rows], "fill", "sam"),
+            names[0]: measures.area,
+            names[1]: measures.perimeter,
+            "predicted_iou": attributes.predicted_iou[rows],
+            "stability_score": attributes.stability_score[rows],
+            **bands,
+        },
+        geometry=polygons.geometry,
+        crs=scene.crs,
+    )
