@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 import shapely
 
-from alps_geo.ground import ground_measures
+from alps_geo.ground import Measures, ground_measures
 from alps_geo.outputs.cog import row_reader
 from alps_geo.outputs.gpkg import write_segments_gpkg
 from alps_geo.scene.raster import opened
@@ -23,10 +22,12 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from alps_geo.clusters import Assigned, ClusterModel
-    from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
     from alps_geo.tables import Attributes
+
+RASTER = "raster_"
+"""Prefix of what is measured of a segment's pixels, where its polygon is simplified."""
 
 _BATCH = 50_000
 """Polygons that are written at once, where all of them are at hand."""
@@ -58,7 +59,7 @@ def write_polygons(
     RunError
         If the file cannot be written.
     """
-    area = np.zeros(len(segments))
+    whole = Measures(np.zeros(len(segments)), np.zeros(len(segments)))
     names = model.legend
 
     def exact() -> Iterator[Polygons]:
@@ -66,20 +67,24 @@ def write_polygons(
             read = row_reader(raster)
             for polygons in polygonize(read, scene.height, scene.width, scene.transform):
                 measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
-                area[polygons.segment_id - 1] = measures.area
+                whole.area[polygons.segment_id - 1] = measures.area
+                whole.perimeter[polygons.segment_id - 1] = measures.perimeter
                 yield polygons
 
     def batches() -> Iterator[gpd.GeoDataFrame]:
         for polygons in _simplified(exact(), scene, simplify_by) if simplify_by else exact():
-            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
             rows = polygons.segment_id - 1
-            measures = replace(measures, area=area[rows])
-            yield _attributes(scene, attributes, assigned, polygons, measures, names)
+            in_raster = Measures(whole.area[rows], whole.perimeter[rows])
+            columns = _measured(in_raster, scene)
+            if simplify_by:
+                drawn = ground_measures(polygons.geometry, scene.crs, scene.transform)
+                columns = _measured(drawn, scene) | _measured(in_raster, scene, RASTER)
+            yield _attributes(scene, attributes, assigned, polygons, columns, names)
 
     write_segments_gpkg(
         folder / "segments.gpkg", batches(), crs=scene.crs, palette=model.palette, names=names
     )
-    return area
+    return whole.area
 
 
 def _simplified(
@@ -114,17 +119,22 @@ def pixel_area(raster: Scene | DatasetReader) -> float:
     return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
 
 
+def _measured(measures: Measures, scene: Scene, prefix: str = "") -> dict[str, NDArray[np.float64]]:
+    """Name measures by their units: without a CRS there is no ground, and they are in pixels."""
+    names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
+    values = (measures.area, measures.perimeter)
+    return {prefix + name: value for name, value in zip(names, values, strict=True)}
+
+
 def _attributes(
     scene: Scene,
     attributes: Attributes,
     assigned: Assigned,
     polygons: Polygons,
-    measures: Measures,
+    measured: Mapping[str, NDArray[np.float64]],
     cluster_names: Mapping[int, str],
 ) -> gpd.GeoDataFrame:
     rows = polygons.segment_id - 1
-    # Without a CRS there is no ground to measure: names say that these are pixels.
-    names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
     bands = {
         f"mean_{name}": attributes.band_means[rows, i] for i, name in enumerate(scene.band_names)
     }
@@ -136,8 +146,7 @@ def _attributes(
             "cluster_name": [cluster_names.get(each, "") for each in cluster.tolist()],
             "confidence": assigned.confidence[rows],
             "source": np.where(attributes.is_filled[rows], "fill", "sam"),
-            names[0]: measures.area,
-            names[1]: measures.perimeter,
+            **measured,
             "predicted_iou": attributes.predicted_iou[rows],
             "stability_score": attributes.stability_score[rows],
             **bands,

@@ -15,7 +15,7 @@ from alps_geo.outputs.gpkg import (
     rename_segments_gpkg,
     rewrite_segments_gpkg,
 )
-from alps_geo.outputs.polygons import pixel_area, write_polygons
+from alps_geo.outputs.polygons import RASTER, pixel_area, write_polygons
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import write_raster_style
 from alps_geo.scene import read_overview
@@ -103,8 +103,8 @@ def write_results(
         The clusters there are, also those that this scene lacks.
     simplify_by : float
         Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS. The
-        rasters and the polygons' areas stay those of the pixels. If not 0, all polygons of the
-        scene are held at once.
+        rasters stay as they are, and what they measure is told apart from the polygons. If not 0,
+        all polygons of the scene are held at once.
 
     Raises
     ------
@@ -162,7 +162,9 @@ def rewrite_results(
         names=model.legend,
     )
     _write_preview(folder, tables, model, name)
-    ground = read_attribute(polygons, "area_m2", len(segments))
+    ground = read_attribute(polygons, f"{RASTER}area_m2", len(segments))
+    if ground is None:
+        ground = read_attribute(polygons, "area_m2", len(segments))
     return _count(folder, assigned, model, segments, ground)
 
 
