@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.failures import FailedScene
     from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
@@ -55,7 +56,7 @@ def check_model(
             yield f"the clusters were fitted with --{option} {before}, not {now[name]}"
 
 
-def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:
+def check_valid(valid_pixels: int, failed: Sequence[FailedTile | FailedScene]) -> None:
     """Raise SceneError if no pixel with data was worked on."""
     if valid_pixels:
         return
@@ -67,7 +68,7 @@ def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:
     )
 
 
-def check_segments(count: int, failed: Sequence[FailedTile]) -> None:
+def check_segments(count: int, failed: Sequence[FailedTile | FailedScene]) -> None:
     """Raise RunError if there is no segment to fit clusters to."""
     if count:
         return

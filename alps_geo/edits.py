@@ -19,7 +19,7 @@ from alps_geo.finished import read_model
 from alps_geo.outputs.gpkg_contents import Contents, read_contents
 from alps_geo.outputs.gpkg_lock import DamagedError, is_database, settle
 from alps_geo.outputs.gpkg_update import WRITTEN, Edits, Given, locked_segments
-from alps_geo.outputs.results import AREA, POLYGONS
+from alps_geo.outputs.polygons import AREA, POLYGONS
 from alps_geo.outputs.style import cluster_labels
 from alps_geo.tables import open_table
 

@@ -26,3 +26,7 @@ class SettingsError(AlpsGeoError):
 
 class RunError(AlpsGeoError):
     """A run folder that cannot be used or written."""
+
+
+class DiskError(RunError):
+    """A result that the disk does not take: it is full, read-only, or gone."""

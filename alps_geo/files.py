@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from alps_geo.errors import RunError
+from alps_geo.errors import DiskError, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,15 +119,25 @@ def run_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
 
     Raises
     ------
+    DiskError
+        In place of an OSError of the system, or of any other if the disk takes no more.
     RunError
-        In place of any of them.
+        In place of the others: a library refuses what it was given.
     """
     try:
         yield
     except Exception as error:
         if not isinstance(error, (OSError, *kinds)):
             raise
-        raise RunError(unwritable(path, _reason(error))) from error
+        # Libraries raise an OSError too, without a number, and hide that of the system.
+        of_system = isinstance(error, OSError) and error.errno is not None
+        if of_system or not _takes_more(path.parent):
+            raise DiskError(unwritable(path, _reason(error))) from error
+        place = _in_the_end(path)
+        raise RunError(
+            f"{place}: cannot be written ({_reason(error)}; {_free(path.parent, place.parent)}); "
+            "the disk has room, so mend what the reason names, and give the command again"
+        ) from error
 
 
 def unwritable(path: Path, reason: str) -> str:
@@ -181,6 +192,20 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _takes_more(folder: Path) -> bool:
+    """Return True if a file of the size that a library writes at once can be written."""
+    try:
+        if shutil.disk_usage(folder).free < _LITTLE_ROOM:
+            return False
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_LITTLE_ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return False
+    return True
 
 
 def _reason(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from alps_geo.outputs.gpkg_read import read_geometries
 from alps_geo.outputs.preview import read_picture
 from alps_geo.outputs.results import PICTURE, PREVIEW_SIZE
 from alps_geo.scene import open_scene, read_overview, read_tile
+from alps_geo.scene.placed import north_up
 from alps_geo.scene.raster import is_local, opened
 from alps_geo.store import RunFolder
 
@@ -236,7 +237,13 @@ def _crop(scene: Scene, pick: _Pick, geometry: shapely.Geometry) -> Crop:
     for color, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
         for ring in rings:
             draw.line(ring, color, width, joint="curve")
+    image = _turned(image, scene.transform)
     return Crop(scene.name, pick.segment, pick.confidence, image, _JPEG_QUALITY)
+
+
+def _turned(image: Image.Image, transform: Affine) -> Image.Image:
+    """Draw a part of a raster with north up."""
+    return Image.fromarray(np.asarray(image)[north_up(transform)])
 
 
 def _in_pixels(geometry: shapely.Geometry, transform: Affine) -> shapely.Geometry:
@@ -280,7 +287,8 @@ class _Maps:
             image, valid = read_picture(run.folder.segments_folder(name) / PICTURE)
             with opened(str(run.folder.scene_folder(name) / "labels.tif")) as raster:
                 labels = raster.read(1, out_shape=valid.shape)
-            self._scenes.append((image, labels))
+                order = north_up(raster.transform)
+            self._scenes.append((image[order], labels[order]))
 
     def draw(self, cluster: int) -> Image.Image:
         image, labels = max(self._scenes, key=lambda scene: float((scene[1] == cluster).mean()))

@@ -16,6 +16,7 @@ from alps_geo.checks import check_model, check_segments, check_valid
 from alps_geo.edits import check_replaceable, note_polygons
 from alps_geo.errors import RunError, SceneError
 from alps_geo.events import Event, Tally
+from alps_geo.failures import write_each
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
 from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.failures import FailedScene
     from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.tile_store import FailedTile
@@ -81,8 +83,8 @@ def label_scenes(
     discard_edits : bool
         Whether polygons that a person has changed since a run wrote them may be replaced.
     strict : bool
-        Whether to stop at the first tile that fails. Else its pixels remain unlabelled, and
-        ``failed`` in the record names it.
+        Whether to stop at the first tile, or scene, that fails. Else pixels of such a tile remain
+        unlabelled, such a scene has no results, and ``failed`` in the record names it.
     listen : callable
         Called with an `Event` whenever something has moved.
 
@@ -117,11 +119,11 @@ def label_scenes(
             clock.lap("cluster")
             with folder.replaced(plan, check) as target:
                 write_bytes(target.model_path, model.to_bytes())
-                results = _write(run, folder, target, tables, model)
+                results, unwritten = _write(run, folder, target, tables, model, strict=strict)
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
                 record = run_record(
-                    scenes, settings, run.weights, model, results, failed, clock.laps
+                    scenes, settings, run.weights, model, results, failed + unwritten, clock.laps
                 )
                 write_bytes(target.record_path, to_json(record))
                 note_polygons(target, plan.files)
@@ -227,9 +229,10 @@ def _open_run(
 
 def _find_segments(
     run: _Run, folder: RunFolder, clock: _Clock, *, strict: bool
-) -> tuple[list[FailedTile], list[SegmentTable]]:
+) -> tuple[list[FailedTile | FailedScene], list[SegmentTable]]:
     """Work on all tiles, stitch those of each scene, and keep its segments and their columns."""
-    failed = label_tiles(run.jobs, run.settings, run.tally, strict=strict)
+    failed: list[FailedTile | FailedScene] = []
+    failed += label_tiles(run.jobs, run.settings, run.tally, strict=strict)
     clock.lap("tiles")
     stored = StoredTiles(run.jobs, run.settings, run.tally)
     tables, valid_pixels = [], 0
@@ -256,7 +259,9 @@ def _find_segments(
     return failed, tables
 
 
-def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]) -> ClusterModel:
+def _fit(
+    tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile | FailedScene]
+) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
     run.tally.tell("cluster")
     settings, total = run.settings, sum(len(table) for table in tables)
@@ -317,27 +322,32 @@ def _write(
     target: RunFolder,
     tables: Sequence[SegmentTable],
     model: ClusterModel,
-) -> dict[str, SceneResults]:
+    *,
+    strict: bool,
+) -> tuple[dict[str, SceneResults], list[FailedTile | FailedScene]]:
     """Give every segment its cluster, and write the results of each scene into `target`."""
     stored = StoredTiles(run.jobs, run.settings, run.tally)
-    results = {}
-    for job, table in zip(run.jobs, tables, strict=True):
-        run.tally.tell("write", job.name)
-        segments, attributes = read_segments(folder.segments_folder(job.name))
-        assigned = model.apply(table).by_id(table.rows)
-        blocks = paint(job.grid, segments, stored.outlines(job))
-        results[job.name] = write_results(
-            target.scene_folder(job.name),
-            folder.segments_folder(job.name),
+    parts = {job.name: (job, table) for job, table in zip(run.jobs, tables, strict=True)}
+
+    def write(name: str) -> SceneResults:
+        job, table = parts[name]
+        segments, attributes = read_segments(folder.segments_folder(name))
+        return write_results(
+            target.scene_folder(name),
+            folder.segments_folder(name),
             job.scene,
-            blocks,
+            paint(job.grid, segments, stored.outlines(job)),
             segments,
             attributes,
-            assigned,
+            model.apply(table).by_id(table.rows),
             model,
             simplify_by=run.settings.simplify,
         )
-    return results
+
+    scenes = {job.name: job.scene for job in run.jobs}
+    announce = partial(run.tally.tell, "write")
+    results, failed = write_each(scenes, write, target.scene_folder, announce, strict=strict)
+    return results, [*failed]
 
 
 class _Clock:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters import ClusterModel
+    from alps_geo.failures import FailedScene
     from alps_geo.outputs.results import SceneResults
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
@@ -106,7 +107,7 @@ def run_record(
     weights: Weights,
     model: ClusterModel,
     results: Mapping[str, SceneResults],
-    failed: Sequence[FailedTile],
+    failed: Sequence[FailedTile | FailedScene],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Put together the content of ``run.json``.
@@ -122,9 +123,9 @@ def run_record(
     model : ClusterModel
         The clusters.
     results : mapping of str to SceneResults
-        What was written, by the same names.
-    failed : sequence of FailedTile
-        Tiles that could not be labelled.
+        What was written, by the same names; without scenes whose results could not be.
+    failed : sequence of FailedTile or FailedScene
+        Tiles that could not be labelled, and scenes whose results could not be written.
     seconds : mapping of str to float
         Time that each stage took.
     """
@@ -132,12 +133,12 @@ def run_record(
         "versions": _versions(),
         "settings": _settings_record(settings),
         **_models_record(settings, weights),
-        "scenes": [_scene_record(name, scenes[name], results[name]) for name in scenes],
+        "scenes": [_scene_record(name, scenes[name], results[name]) for name in results],
         "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
         **area_records(model, list(results.values())),
-        "failed": [tile.to_dict() for tile in failed],
+        "failed": [each.to_dict() for each in failed],
         "seconds": dict(seconds),
-        "files": result_files(list(scenes)),
+        "files": result_files(list(results)),
     }
 
 
@@ -148,7 +149,7 @@ def fit_record(
     out: Path,
     model: ClusterModel,
     segments: Mapping[str, int],
-    failed: Sequence[FailedTile],
+    failed: Sequence[FailedTile | FailedScene],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Put together the content of ``run.json`` of a fit: as `run_record`, but without results.
@@ -173,7 +174,7 @@ def fit_record(
         "segments": sum(segments.values()),
         "clusters": len(model),
         "fitted": str(out),
-        "failed": [tile.to_dict() for tile in failed],
+        "failed": [each.to_dict() for each in failed],
         "seconds": dict(seconds),
         "files": [],
     }

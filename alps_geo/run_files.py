@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
+from alps_geo.failures import FAILED_SCENE
 from alps_geo.plan import CHANGE, PLAN, Change, Plan
 from alps_geo.stored_json import DamagedError, Perhaps, read_json
 from alps_geo.tile_store import FAILED, FailedTile, TileStore
@@ -44,7 +45,7 @@ RECORD = {
         },
         ...,
     ],
-    "failed": [FAILED],
+    "failed": [(FAILED, FAILED_SCENE)],
     "changes": Perhaps([str]),
     "files": [str],
 }

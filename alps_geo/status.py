@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alps_geo.errors import RunError
+from alps_geo.failures import FailedScene, failures
 from alps_geo.store import RunFolder
 
 if TYPE_CHECKING:
@@ -52,15 +53,18 @@ class RunStatus:
         written, else "stopped".
     scenes : tuple of SceneStatus
         The scenes.
+    unwritten : tuple of FailedScene
+        Scenes of a finished run whose results could not be written.
     """
 
     state: str
     scenes: tuple[SceneStatus, ...]
+    unwritten: tuple[FailedScene, ...] = ()
 
     @property
-    def failed(self) -> tuple[FailedTile, ...]:
-        """The tiles of all scenes that failed."""
-        return tuple(tile for scene in self.scenes for tile in scene.failed)
+    def failed(self) -> tuple[FailedTile | FailedScene, ...]:
+        """The tiles of all scenes that failed, and the scenes that did."""
+        return (*(tile for scene in self.scenes for tile in scene.failed), *self.unwritten)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -69,7 +73,7 @@ class RunStatus:
             "tiles": sum(scene.tiles for scene in self.scenes),
             "done": sum(scene.done for scene in self.scenes),
             "left": sum(scene.left for scene in self.scenes),
-            "failed": [tile.to_dict() for tile in self.failed],
+            "failed": [each.to_dict() for each in self.failed],
             "scenes": [
                 {
                     "name": scene.name,
@@ -105,7 +109,10 @@ def run_status(path: Path) -> RunStatus:
         )
     running = folder.is_running()
     state = "running" if running else "finished" if folder.has_finished() else "stopped"
-    return RunStatus(state, tuple(_scene_status(folder, scene) for scene in plan.scenes))
+    failed = failures(folder.record()) if state == "finished" else []
+    unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
+    scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
+    return RunStatus(state, scenes, unwritten)
 
 
 def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:

@@ -63,7 +63,7 @@ Strict = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="Stop at the first tile that fails; else the rest is finished, with exit code 3.",
+        help="Stop at the first tile or scene that fails; else finish the rest, with exit code 3.",
         rich_help_panel=OUTPUT,
     ),
 ]

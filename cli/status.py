@@ -62,5 +62,5 @@ def _print_status(found: RunStatus) -> None:
     console.print(table)
     console.print(ADVICE[found.state], highlight=False)
     if found.failed:
-        console.print("The same command tries the tiles that failed again:", highlight=False)
+        console.print("The same command tries again what failed:", highlight=False)
         print_failures(found.failed, err=False)

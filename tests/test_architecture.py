@@ -29,6 +29,7 @@ LAYERS = [
     "stitch",
     "pooling",
     "tile_store",
+    "failures",
     "plan",
     "run_files",
     "claim",

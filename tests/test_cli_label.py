@@ -344,9 +344,25 @@ def test_simplified_polygons_leave_no_gap_and_rasters_are_the_same(
     assert shapely.coverage_is_valid(simple.geometry.to_numpy())
     vertices = [shapely.get_num_coordinates(f.geometry.to_numpy()).sum() for f in (exact, simple)]
     assert vertices[1] < vertices[0] / 2
-    # The area is the pixels', the outline is that which is drawn: no more stairs.
-    np.testing.assert_array_equal(simple["area_m2"], exact["area_m2"])
+    # Both measures are of what is drawn, and those of the pixels have names of their own.
+    geod = Geod(ellps="WGS84")
+    drawn = shapely.segmentize(simple.geometry.to_numpy(), 0.002)
+    measured = np.array([geod.geometry_area_perimeter(shape) for shape in drawn])
+    np.testing.assert_allclose(simple["area_m2"], abs(measured[:, 0]), rtol=1e-5)
+    np.testing.assert_allclose(simple["perimeter_m"], measured[:, 1], rtol=1e-5)
+    assert (abs(simple["area_m2"] / exact["area_m2"].to_numpy() - 1) > 0.01).mean() > 0.5
     assert simple["perimeter_m"].sum() < 0.95 * exact["perimeter_m"].sum()
+    for measure in ("area_m2", "perimeter_m"):
+        np.testing.assert_array_equal(simple[f"raster_{measure}"], exact[measure])
+        assert f"raster_{measure}" not in exact.columns
+    # Clusters are as large as their pixels, also when they are counted again from the polygons.
+    records = [json.loads((folder / "run.json").read_text()) for folder in (run, out)]
+    areas = [[each["area"] for each in record["clusters"]] for record in records]
+    assert areas[0] == areas[1]
+    merged = alps_geo("clusters", "merge", out, "1", "2")
+    assert merged.exit_code == 0, merged.stderr
+    after = [each["area"] for each in json.loads((out / "run.json").read_text())["clusters"]]
+    assert after == pytest.approx([areas[0][0] + areas[0][1], *areas[0][2:]], rel=1e-9)
     # 120 m are four pixels here, in a CRS whose unit is another than metres.
     assert simple.crs.is_geographic
     moved = shapely.hausdorff_distance(simple.geometry.to_numpy(), exact.geometry.to_numpy())

@@ -207,6 +207,33 @@ def test_the_crs_survives(crs: str, tmp_path: Path) -> None:
     assert gpd.read_file(path, layer="segments").crs == crs
 
 
+WKT2_ONLY = (
+    "EPSG:32633+4979",
+    "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 "
+    "+to_meter=0.0174532925199433 +R=6371229",
+)
+
+
+@pytest.mark.parametrize("crs", WKT2_ONLY, ids=["ellipsoidal height", "rotated pole"])
+def test_a_crs_that_needs_wkt2_survives_with_all_columns(crs: str, tmp_path: Path) -> None:
+    wanted, path = CRS.from_user_input(crs), tmp_path / "segments.gpkg"
+    write(path, batches(wanted), wanted)
+    found = gpd.read_file(path, layer="segments")
+    assert found.crs == wanted
+    write(tmp_path / "utm.gpkg", batches())
+    plain = gpd.read_file(tmp_path / "utm.gpkg", layer="segments")
+    assert found.drop(columns="geometry").equals(plain.drop(columns="geometry"))
+    assert found.dtypes.drop("geometry").equals(plain.dtypes.drop("geometry"))
+    with closing(sqlite3.connect(path)) as database:
+        extensions = database.execute("SELECT extension_name FROM gpkg_extensions").fetchall()
+        (first,) = database.execute("SELECT geom FROM segments LIMIT 1").fetchone()
+        (system,) = database.execute("SELECT srs_id FROM gpkg_geometry_columns").fetchone()
+    assert any(name.startswith("gpkg_crs_wkt") for (name,) in extensions)
+    assert int.from_bytes(first[4:8], "little", signed=True) == system
+    write(tmp_path / "empty.gpkg", [], wanted)
+    assert gpd.read_file(tmp_path / "empty.gpkg", layer="segments").crs == wanted
+
+
 def test_no_segment_at_all_is_an_empty_layer(tmp_path: Path) -> None:
     path = tmp_path / "segments.gpkg"
     write(path, [])

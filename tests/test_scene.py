@@ -555,22 +555,8 @@ def test_tiny_and_thin_scenes(tmp_path: Path, shape: tuple[int, int]) -> None:
 def test_scene_without_crs_works_and_says_so(tmp_path: Path) -> None:
     scene = open_scene(write(tmp_path / "a.tif", noise(3, 9, 9), crs=None, transform=None))
     assert scene.crs is None
+    assert (scene.transform, scene.has_transform) == (Affine.scale(1, -1), False)
     assert "no CRS" in note_about(scene, "areas are in pixels")
-
-
-def test_scene_placed_by_control_points_works_and_says_so(tmp_path: Path) -> None:
-    points = [
-        rasterio.control.GroundControlPoint(row, col, 10 + col, 50 - row)
-        for row, col in ((0, 0), (0, 9), (9, 0))
-    ]
-    path = tmp_path / "a.tif"
-    write(path, noise(3, 9, 9), crs=None, transform=None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with rasterio.open(path, "r+") as dataset:
-            dataset.gcps = (points, rasterio.CRS.from_epsg(4326))
-    scene = open_scene(str(path))
-    assert "gdalwarp" in note_about(scene, "control points")
 
 
 def test_window_without_data_is_all_invalid() -> None:

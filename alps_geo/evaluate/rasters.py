@@ -11,6 +11,7 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from alps_geo.errors import SceneError
+from alps_geo.scene.placed import map_transform
 from alps_geo.scene.raster import opened, read_window
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class IdRaster:
         """From (col, row) to coordinates of the CRS."""
         transform: Affine = self.dataset.transform
         return transform
+
+    @property
+    def map_transform(self) -> Affine:
+        """From (col, row) to coordinates of polygons: (col, -row) if nothing places the raster."""
+        return map_transform(self.dataset)
 
     def read(self, window: Window) -> NDArray[np.uint32]:
         """Read ids; 0 where the raster has none, by its value or by its nodata, alpha or mask.

@@ -24,7 +24,8 @@ from rasterio.warp import transform_bounds
 
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.rasters import check_one_band, crs_name
-from alps_geo.scene.raster import opened, read_window
+from alps_geo.scene.placed import opened_scene
+from alps_geo.scene.raster import read_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,9 @@ _WARP_TOLERANCE = 1e-6
 
 # When neither side has a CRS their coordinates are taken as they are: any CRS on both does that.
 _ANY_CRS = "EPSG:3857"
+
+# How GeoPackage names the CRS of a layer that has none.
+_UNDEFINED_CRS = '"Undefined Cartesian SRS"'
 
 # Reprojected edges of a window bulge a little: features are looked for this much farther out.
 _SEARCH_MARGIN = 0.05
@@ -110,7 +114,7 @@ def open_truth(
         if value is not None:
             raise SettingsError(f"{option} is {value!r}, but {path} is a raster: leave it out")
     ignored = frozenset(_number("--ignore", text, path) for text in ignore)
-    with opened(path) as dataset:
+    with opened_scene(path) as dataset:
         check_one_band(path, dataset)
         _check_crs(path, dataset.crs or None, labels)
         with _warped(path, dataset, labels) as warped:
@@ -221,6 +225,8 @@ def _open_vector(
     layer = _pick_layer(path, layer)
     info = pyogrio.read_info(path, layer=layer)
     crs: str | None = info["crs"]
+    if crs is not None and _UNDEFINED_CRS in crs:
+        crs = None
     _check_crs(path, crs, labels)
     field = _pick_field(path, list(info["fields"]), field)
     values = _distinct_values(path, layer, field)
@@ -344,7 +350,7 @@ class _VectorTruth:
         frame = frame[frame[self.field].notna() & frame.geometry.notna() & ~frame.is_empty]
         if self.labels.crs is not None and len(frame):
             frame = frame.to_crs(self.labels.crs.to_wkt())
-        into_pixels = ~self.labels.transform
+        into_pixels = ~self.labels.map_transform
         coefficients = [getattr(into_pixels, name) for name in "abdecf"]
         return frame.set_geometry(frame.geometry.affine_transform(coefficients))
 
@@ -352,7 +358,7 @@ class _VectorTruth:
         """Return the bounds of a window in the CRS of the file, or None where it has none there."""
         (top, bottom), (left, right) = window.toranges()
         rows, cols = (top, top, bottom, bottom), (left, right, left, right)
-        xs, ys = xy(self.labels.transform, rows, cols, offset="ul")
+        xs, ys = xy(self.labels.map_transform, rows, cols, offset="ul")
         box = (min(xs), min(ys), max(xs), max(ys))
         if self.labels.crs is not None:
             box = transform_bounds(self.labels.crs, self.crs, *box)

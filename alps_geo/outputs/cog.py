@@ -14,7 +14,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-from alps_geo.errors import RunError
+from alps_geo.errors import DiskError
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, unwritable, write_bytes
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import DTypeLike, NDArray
     from rasterio.crs import CRS
+
+    from alps_geo.scene.placed import GroundControl
 
 _BLOCK = 512
 _COLORMAP_TYPES = ("uint8", "uint16")
@@ -39,12 +41,13 @@ def write_cog(
     width: int,
     dtype: DTypeLike,
     crs: CRS | None,
-    transform: Affine,
+    transform: Affine | None,
     description: str,
     nodata: int = 0,
     colormap: Mapping[int, tuple[int, int, int]] | None = None,
     category_names: Mapping[int, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    control: GroundControl | None = None,
 ) -> None:
     """Write a one-band raster of ids as a valid cloud-optimised GeoTIFF.
 
@@ -66,7 +69,8 @@ def write_cog(
     dtype : numpy dtype
         uint8, uint16 or uint32.
     crs : rasterio.crs.CRS or None
-    transform : affine.Affine
+    transform : affine.Affine or None
+        None writes no geotransform.
     description : str
         Of the band, as GIS programs show it.
     nodata : int
@@ -78,11 +82,13 @@ def write_cog(
         in `<name>.aux.xml`; without them a sidecar of an earlier raster is removed.
     tags : mapping of str to str, optional
         Metadata of the file.
+    control : GroundControl, optional
+        Ground control points, in place of CRS and transform.
 
     Raises
     ------
     RunError
-        If the file cannot be written whole, as on a full disk.
+        If the file cannot be written whole; DiskError if that is the disk's fault.
     ValueError
         If a colour table is asked for ids that are neither uint8 nor uint16.
     """
@@ -96,7 +102,6 @@ def write_cog(
         "count": 1,
         "dtype": dtype.name,
         "crs": crs,
-        "transform": transform,
         "nodata": nodata,
         "tiled": True,
         "blockxsize": _BLOCK,
@@ -105,6 +110,7 @@ def write_cog(
         "zlevel": 1,
         "sparse_ok": True,
         "bigtiff": "if_safer",
+        **({} if transform is None else {"transform": transform}),
     }
     with (
         replacing(path) as part,
@@ -119,6 +125,8 @@ def write_cog(
         with target:
             target.set_band_description(1, description)
             target.update_tags(**(tags or {}))
+            if control is not None:
+                target.gcps = control.for_rasterio()
             if colormap is not None:
                 target.write_colormap(1, dict(colormap))
             total = _write_blocks(path, target, blocks)
@@ -136,7 +144,7 @@ def write_cog(
                 _sidecar(part).write_bytes(content)
             intact = _sum(part) == total
         if not intact:
-            raise RunError(unwritable(path, "what was written reads back different"))
+            raise DiskError(unwritable(path, "what was written reads back different"))
         with run_errors(path):
             if not _sidecar(part).exists():
                 _sidecar(path).unlink(missing_ok=True)

@@ -12,9 +12,10 @@ import pyogrio
 from pyogrio._err import CPLE_BaseError
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from alps_geo.errors import RunError
+from alps_geo.errors import DiskError
 from alps_geo.files import replacing, run_errors, unwritable
 from alps_geo.outputs.style import polygons_qml, polygons_sld
+from alps_geo.outputs.wkt2 import create_layer, needs_wkt2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -80,7 +81,7 @@ def write_segments_gpkg(
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
             _add_style(database, layer, palette, names)
         if stored != count:
-            raise RunError(unwritable(path, f"{stored} of {count} polygons were stored"))
+            raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
 
 def _at_least_one(batches: Iterable[gpd.GeoDataFrame]) -> Iterator[gpd.GeoDataFrame]:
@@ -98,6 +99,10 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
     options = {} if exists else {"GEOMETRY_NAME": _GEOMETRY}
     if batch.crs is None and not exists:
         options["SRID"] = str(_UNDEFINED_CARTESIAN)
+    if needs_wkt2(batch.crs):
+        if not exists:
+            create_layer(path, batch, layer, options)
+        exists, options, batch = True, {}, batch.set_crs(None, allow_override=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         pyogrio.write_dataframe(

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import geopandas as gpd
 import numpy as np
-import rasterio
-import shapely
 
 from alps_geo.errors import RunError
-from alps_geo.ground import ground_measures
-from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
-from alps_geo.outputs.gpkg import write_segments_gpkg
+from alps_geo.outputs.cog import write_category_names, write_cog
 from alps_geo.outputs.gpkg_read import read_attribute
+from alps_geo.outputs.polygons import AREA, POLYGONS, RASTER, pixel_area, write_polygons
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import cluster_labels, write_raster_style
 from alps_geo.scene import read_overview
+from alps_geo.scene.placed import GroundControl, has_transform, north_up
 from alps_geo.scene.raster import opened, read_window
-from alps_geo.vectorize import Polygons, polygonize, simplify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.clusters import ClusterModel
-    from alps_geo.ground import Measures
     from alps_geo.scene import Scene
     from alps_geo.stitch import Segments
     from alps_geo.tables import Attributes
@@ -38,16 +33,6 @@ if TYPE_CHECKING:
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""
-
-_BATCH = 50_000
-"""Polygons that are written at once, where all of them are at hand."""
-
-_NO_POLYGONS = Polygons(np.empty(0, np.int64), np.empty(0, object))
-
-POLYGONS = "segments.gpkg"
-
-AREA = "area_m2"
-"""Attribute of the polygons of a scene with a CRS that their area on the ground is read from."""
 
 FILES = ("labels.tif", "labels.qml", "segments.tif", POLYGONS, "preview.png")
 
@@ -114,8 +99,8 @@ def write_results(
         The clusters there are, also those that this scene lacks.
     simplify_by : float
         Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS. The
-        rasters and the polygons' areas stay those of the pixels. If not 0, all polygons of the
-        scene are held at once.
+        rasters stay as they are, and what they measure is told apart from the polygons. If not 0,
+        all polygons of the scene are held at once.
 
     Raises
     ------
@@ -128,12 +113,13 @@ def write_results(
         height=scene.height,
         width=scene.width,
         crs=scene.crs,
-        transform=scene.transform,
+        transform=scene.transform if scene.has_transform else None,
+        control=scene.control,
         dtype=np.uint32,
         description="segment id",
     )
     _write_labels(folder, assigned, model)
-    ground = _write_polygons(folder, scene, segments, attributes, assigned, model, simplify_by)
+    ground = write_polygons(folder, scene, segments, attributes, assigned, model, simplify_by)
     pixels = read_overview(scene, PREVIEW_SIZE)
     write_picture(tables / PICTURE, pixels.image, pixels.valid)
     _write_preview(folder, tables, model, scene.name)
@@ -168,10 +154,12 @@ def rewrite_results(
     _write_preview(folder, tables, model, name)
     with opened(str(folder / "segments.tif")) as raster:
         # As good as can be for segments whose polygons a person has deleted.
-        estimated = (segments.area * _pixel_area(raster)).astype(np.float64)
+        estimated = (segments.area * pixel_area(raster)).astype(np.float64)
         ground = None if raster.crs is None else estimated
-    if len(segments):  # a layer without features lacks the attribute
-        ground = read_attribute(folder / POLYGONS, AREA, estimated)
+    if len(segments):
+        ground = read_attribute(folder / POLYGONS, RASTER + AREA, estimated)
+        if ground is None:
+            ground = read_attribute(folder / POLYGONS, AREA, estimated)
     return _count(folder, assigned, model, segments, ground)
 
 
@@ -240,19 +228,21 @@ def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None
 
 def _write_label_blocks(
     folder: Path,
-    like: rasterio.io.DatasetReader,
+    like: DatasetReader,
     blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
     dtype: DTypeLike,
     model: ClusterModel,
 ) -> None:
     """Write labels.tif on the grid of an open raster."""
+    placed = has_transform(like)
     write_cog(
         folder / "labels.tif",
         blocks,
         height=like.height,
         width=like.width,
         crs=like.crs,
-        transform=like.transform,
+        transform=like.transform if placed else None,
+        control=None if placed else GroundControl.of(like),
         dtype=dtype,
         description="cluster",
         colormap=model.palette,
@@ -260,113 +250,16 @@ def _write_label_blocks(
     )
 
 
-def _write_polygons(
-    folder: Path,
-    scene: Scene,
-    segments: Segments,
-    attributes: Attributes,
-    assigned: Assigned,
-    model: ClusterModel,
-    simplify_by: float,
-) -> NDArray[np.float64]:
-    """Write segments.gpkg; return the area of each segment, in m² or pixels."""
-    area = np.zeros(len(segments))
-    names = cluster_labels(model)
-
-    def exact() -> Iterator[Polygons]:
-        with rasterio.open(folder / "segments.tif") as raster:
-            read = row_reader(raster)
-            for polygons in polygonize(read, scene.height, scene.width, scene.transform):
-                measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
-                area[polygons.segment_id - 1] = measures.area
-                yield polygons
-
-    def batches() -> Iterator[gpd.GeoDataFrame]:
-        found = _simplified(exact(), scene, simplify_by) if simplify_by else exact()
-        for polygons in found if len(segments) else [_NO_POLYGONS]:
-            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
-            rows = polygons.segment_id - 1
-            measures = replace(measures, area=area[rows])
-            yield _attributes(scene, attributes, assigned, polygons, measures, names)
-
-    write_segments_gpkg(
-        folder / POLYGONS, batches(), crs=scene.crs, palette=model.palette, names=names
-    )
-    return area
-
-
-def _simplified(
-    batches: Iterable[Polygons], scene: Scene, simplify_by: float
-) -> Iterator[Polygons]:
-    """Simplify polygons all at once, and give them in batches again."""
-    found = list(batches)
-    whole = Polygons(
-        np.concatenate([polygons.segment_id for polygons in found]),
-        np.concatenate([polygons.geometry for polygons in found]),
-    )
-    found.clear()
-    tolerance = simplify_by / _unit_length(scene)
-    simple = simplify(whole, tolerance, scene.height, scene.width, scene.transform)
-    for start in range(0, len(simple.segment_id), _BATCH):
-        rows = slice(start, start + _BATCH)
-        yield Polygons(simple.segment_id[rows], simple.geometry[rows])
-
-
-def _unit_length(scene: Scene) -> float:
-    """Metres, or pixels without a CRS, per unit of the scene's coordinates, amid the scene."""
-    return float(np.sqrt(_pixel_area(scene) / abs(scene.transform.determinant)))
-
-
-def _pixel_area(raster: Scene | DatasetReader) -> float:
-    """Ground area in m², or pixels without a CRS, of the pixel amid a raster."""
-    row, col = raster.height // 2, raster.width // 2
-    corners = [raster.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
-    pixel = np.array([shapely.Polygon(corners)], dtype=object)
-    return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
-
-
-def _attributes(
-    scene: Scene,
-    attributes: Attributes,
-    assigned: Assigned,
-    polygons: Polygons,
-    measures: Measures,
-    cluster_names: Mapping[int, str],
-) -> gpd.GeoDataFrame:
-    rows = polygons.segment_id - 1
-    # Without a CRS there is no ground to measure: names say that these are pixels.
-    names = ("area_px", "perimeter_px") if scene.crs is None else ("area_m2", "perimeter_m")
-    bands = {
-        f"mean_{name}": attributes.band_means[rows, i] for i, name in enumerate(scene.band_names)
-    }
-    cluster = assigned.cluster[rows]
-    return gpd.GeoDataFrame(
-        {
-            "segment_id": polygons.segment_id,
-            "cluster": cluster,
-            "cluster_name": np.array([cluster_names.get(i, "") for i in cluster.tolist()], object),
-            "confidence": assigned.confidence[rows],
-            "source": np.where(attributes.is_filled[rows], "fill", "sam"),
-            names[0]: measures.area,
-            names[1]: measures.perimeter,
-            "predicted_iou": attributes.predicted_iou[rows],
-            "stability_score": attributes.stability_score[rows],
-            **bands,
-        },
-        geometry=polygons.geometry,
-        crs=scene.crs,
-    )
-
-
 def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) -> None:
     image, valid = read_picture(tables / PICTURE)
     with opened(str(folder / "labels.tif")) as raster:
         labels = raster.read(1, out_shape=valid.shape)
+        order = north_up(raster.transform)
     write_preview(
         folder / "preview.png",
-        image,
-        labels,
-        valid,
+        image[order],
+        labels[order],
+        valid[order],
         palette=model.palette,
         names=model.legend,
         title=title,
@@ -389,7 +282,7 @@ def _count(
     rest = 0.0
     if unlabelled := segments.valid_pixels - int(segments.area.sum()):
         with opened(str(folder / "segments.tif")) as raster:
-            rest = unlabelled * _pixel_area(raster)
+            rest = unlabelled * pixel_area(raster)
     known = ground is not None and bool(np.isfinite(ground.sum() + rest))
     return SceneResults(
         valid_pixels=segments.valid_pixels,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # A collar is at least this share of the scene and this many pixels; less is a handful of zeros.
-_MIN_COLLAR_SHARE = 0.001
+MIN_COLLAR_SHARE = 0.001
 _MIN_COLLAR_PIXELS = 64
 # Share of a collar that survives an opening with 3 x 3 pixels. Collars are filled areas; noise in
 # dark water, even where most of it is zero, is not.
@@ -171,7 +171,7 @@ def _filled_from_border(black: NDArray[np.bool_]) -> NDArray[np.bool_]:
     core = ndimage.binary_erosion(black, square, border_value=1)
     filled = ndimage.binary_dilation(core, square, mask=black)
     solid = np.bincount(areas[filled], minlength=count + 1)
-    smallest = max(_MIN_COLLAR_PIXELS, _MIN_COLLAR_SHARE * black.size)
+    smallest = max(_MIN_COLLAR_PIXELS, MIN_COLLAR_SHARE * black.size)
     keep = np.zeros(count + 1, np.bool_)
     keep[at_border] = True
     keep &= (sizes >= smallest) & (solid >= _MIN_COLLAR_SOLID * sizes)

@@ -13,7 +13,7 @@ import numpy as np
 from alps_geo.errors import SceneError
 from alps_geo.grid import TileGrid
 from alps_geo.scene.bands import RGB, BandChoice, choose_bands
-from alps_geo.scene.collar import Place, find_collar
+from alps_geo.scene.collar import MIN_COLLAR_SHARE, Place, find_collar
 from alps_geo.scene.empty import check_not_chosen, empty_bands, empty_notes
 from alps_geo.scene.kind import check_kind, file_facts, placement_notes, scene_name
 from alps_geo.scene.marks import (
@@ -24,7 +24,15 @@ from alps_geo.scene.marks import (
     palette_of,
     true_alpha,
 )
-from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
+from alps_geo.scene.placed import (
+    GroundControl,
+    added_alpha,
+    has_transform,
+    map_transform,
+    opened_scene,
+    source_of,
+)
+from alps_geo.scene.raster import Layers, Palette, Pixels, read_layers, read_whole
 from alps_geo.scene.read import Scene, as_stored, fit, rgb_positions
 from alps_geo.scene.scaling import scaling_notes, scaling_of
 from alps_geo.scene.sources import SourceFiles, source_files
@@ -87,7 +95,7 @@ def open_scene(
     """
     if stretch is not None:
         check_percentiles(stretch)
-    with opened(path) as dataset:
+    with opened_scene(path) as dataset:
         check_kind(dataset, path)
         return _describe(dataset, path, bands, nodata, stretch, alpha)
 
@@ -103,9 +111,10 @@ def _describe(
 ) -> Scene:
     notes = [*placement_notes(dataset), *empty_notes(empty)]
     # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
-    tags = dataset.colorinterp
+    added = added_alpha(dataset)
+    tags = dataset.colorinterp[: dataset.count - len(added)]
     transparency = true_alpha(dataset, path, tags, bands or (), alpha_setting)
-    alpha, notes = transparency.bands, [*notes, *transparency.notes]
+    alpha, notes = transparency.bands + added, [*notes, *transparency.notes]
     palette = palette_of(dataset, tags, alpha, nodata) if bands is None else None
     if palette is None:
         unused = (*alpha, *empty)
@@ -126,7 +135,8 @@ def _describe(
     if found:
         check_not_chosen(path, found, bands or ())
         return _describe(dataset, path, bands, nodata, stretch, alpha_setting, (*empty, *found))
-    if nodata is None and not _is_marked(validity, palette):
+    own = replace(validity, alpha=tuple(band for band in alpha if band not in added))
+    if nodata is None and not _is_marked(own, palette):
         validity, collar_notes = _with_collar(dataset, survey, validity)
     else:
         validity, collar_notes = _with_tagged_collar(dataset, survey, validity)
@@ -146,7 +156,9 @@ def _describe(
         height=dataset.height,
         width=dataset.width,
         crs=dataset.crs,
-        transform=dataset.transform,
+        transform=map_transform(dataset),
+        has_transform=has_transform(dataset),
+        control=None if has_transform(dataset) else GroundControl.of(dataset),
         band_names=choice.names,
         data_bands=choice.data,
         scaling=scaling_of(dataset, choice),
@@ -197,6 +209,11 @@ def _with_collar(
     if found is None:
         return validity, ()
     collar, share = found
+    if validity.alpha:  # outside of a warped scene all is zero
+        inside = collar.covers(survey.bands, Place.of_whole((rows, cols))) & survey.alpha.all(0)
+        share = float(inside.mean())
+        if share < MIN_COLLAR_SHARE:
+            return validity, ()
     zeros = "near zeros (the file is compressed with loss)" if lossy else "zeros"
     note = (
         f"{share:.1%} of the scene, an area of {zeros} at its border without a nodata tag, "
@@ -231,7 +248,7 @@ def _with_tagged_collar(
 def _is_lossy(dataset: DatasetReader) -> bool:
     if set(dataset.dtypes) != {"uint8"}:
         return False
-    facts = dataset.tags(ns="IMAGE_STRUCTURE")
+    facts = source_of(dataset).tags(ns="IMAGE_STRUCTURE")
     reversible = facts.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSLESS")
     return not reversible and _LOSSY.search(facts.get("COMPRESSION", "")) is not None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import SceneError
+from alps_geo.scene.placed import source_of
 from alps_geo.scene.raster import is_local
 
 if TYPE_CHECKING:
@@ -58,18 +59,33 @@ def check_kind(dataset: DatasetReader, path: str) -> None:
 
 def placement_notes(dataset: DatasetReader) -> Iterator[str]:
     """Say what is assumed about where the scene lies."""
-    if dataset.subdatasets:
+    source = source_of(dataset)
+    if source.subdatasets:
         yield (
-            f"the file holds {len(dataset.subdatasets)} rasters, the first is used; "
-            f"others open as {dataset.subdatasets[-1]} and the like"
+            f"the file holds {len(source.subdatasets)} rasters, the first is used; "
+            f"others open as {source.subdatasets[-1]} and the like"
         )
-    if dataset.crs is not None:
+    if source is not dataset:
+        yield _warp_note(source, dataset)
+    elif dataset.crs is not None:
         if dataset.transform.is_identity:
             yield "the scene has a CRS but no transform: its coordinates are pixels"
     elif dataset.gcps[0] or dataset.rpcs is not None:
         yield (
-            "the scene is placed by control points or RPCs, not by a CRS and transform: "
-            "its coordinates are pixels, and so are areas (gdalwarp makes a map of it)"
+            "the scene has control points or RPCs that GDAL cannot warp it by: its coordinates "
+            "are pixels, and so are areas"
         )
     else:
         yield "the scene has no CRS: areas are in pixels"
+
+
+def _warp_note(source: DatasetReader, warped: DatasetReader) -> str:
+    points = len(source.gcps[0])
+    by = f"{points} control points" if points else "RPCs, at a height of 0 m"
+    crs = "coordinates without a CRS, so areas are in pixels"
+    if warped.crs is not None:
+        crs = warped.crs.to_string().split("[", maxsplit=1)[0]
+    return (
+        f"the scene is placed by {by}: it is read and labelled as GDAL warps it (nearest pixel) "
+        f"to {warped.height} x {warped.width} pixels in {crs}"
+    )

@@ -41,7 +41,7 @@ _GDAL_REMOTE_OPTIONS: dict[str, Any] = {**_GDAL_OPTIONS, "GDAL_DISABLE_READDIR_O
 _STRIP_ROWS = 512
 
 # Python's warning filters belong to the process, so two threads must not swap them at once.
-_WARNING_FILTERS = threading.Lock()
+WARNING_FILTERS = threading.Lock()
 
 # "s3://…", "/vsicurl/…", and GDAL's own names for a part of a file: "NETCDF:…", "GTIFF_DIR:…".
 # One letter before the colon is a drive of Windows.
@@ -98,7 +98,7 @@ def _check_file(path: str) -> None:
 
 
 def _open(path: str) -> DatasetReader:
-    with _WARNING_FILTERS, warnings.catch_warnings():
+    with WARNING_FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             return rasterio.open(path)

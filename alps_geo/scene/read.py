@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.scene.collar import Place
-from alps_geo.scene.raster import Layers, Palette, Pixels, opened, read_layers, read_whole
+from alps_geo.scene.placed import opened_scene
+from alps_geo.scene.raster import Layers, Palette, Pixels, read_layers, read_whole
 from alps_geo.scene.scaling import UNSCALED, Scaling, to_units, unit_of
 from alps_geo.scene.stretch import Limits, apply_stretch
 from alps_geo.scene.validity import Validity, valid_pixels
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.crs import CRS
     from rasterio.windows import Window
+
+    from alps_geo.scene.placed import GroundControl
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,12 @@ class Scene:
         Pixels.
     crs : rasterio.crs.CRS or None
     transform : affine.Affine
-        From (col, row) to coordinates; may be rotated or south-up.
+        From (col, row) to coordinates; may be rotated or south-up. (col, -row) where nothing
+        places the scene on a map.
+    has_transform : bool
+        False if nothing does.
+    control : GroundControl or None
+        Control points of such a scene, which GDAL cannot warp it by.
     band_names : tuple of str
         Names of the data bands: unique, letters, digits and underscores.
     data_bands : tuple of int
@@ -71,6 +79,8 @@ class Scene:
     width: int
     crs: CRS | None
     transform: Affine
+    has_transform: bool
+    control: GroundControl | None
     band_names: tuple[str, ...]
     data_bands: tuple[int, ...]
     scaling: Scaling
@@ -170,7 +180,7 @@ def read_tile(scene: Scene, window: Window) -> TilePixels:
     bottom, right = top + window.height, left + window.width
     if top < 0 or left < 0 or bottom > scene.height or right > scene.width:
         raise ValueError(f"{window} reaches outside a scene of {scene.shape} pixels")
-    with opened(scene.path) as dataset:
+    with opened_scene(scene.path) as dataset:
         stored = read_layers(dataset, scene.path, scene.layers, window)
     return _finish(scene, stored, Place.of_window(window, scene.shape))
 
@@ -187,7 +197,7 @@ def read_overview(scene: Scene, max_size: int) -> TilePixels:
         If nothing of the file can be read.
     """
     shape = fit(scene.shape, max_size)
-    with opened(scene.path) as dataset:
+    with opened_scene(scene.path) as dataset:
         stored = read_whole(dataset, scene.path, scene.layers, shape)
     return _finish(scene, stored, Place.of_whole(shape))
 

@@ -1,0 +1,60 @@
+"""Layers in a CRS that WKT 1 cannot say, such as one with ellipsoidal heights or a rotated pole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyogrio.raw
+from pyproj.enums import WktVersion
+from pyproj.exceptions import CRSError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import geopandas as gpd
+    from pyproj import CRS
+
+
+def needs_wkt2(crs: CRS | None) -> bool:
+    """Return True if a CRS can be named neither by an EPSG code nor in WKT 1."""
+    if crs is None or crs.to_epsg() is not None:
+        return False
+    try:
+        crs.to_wkt(WktVersion.WKT1_GDAL)
+    except CRSError:
+        return True
+    return False
+
+
+def create_layer(
+    path: Path, like: gpd.GeoDataFrame, layer: str, options: Mapping[str, str]
+) -> None:
+    """Create a GeoPackage layer of multipolygons without features, its CRS given in WKT 2.
+
+    `pyogrio.write_dataframe` hands the CRS on in WKT 1 alone; what it appends takes the layer's.
+    GDAL stores the CRS by GeoPackage's extension for WKT 2 (gpkg_crs_wkt).
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write; there is no file yet.
+    like : geopandas.GeoDataFrame
+        Has the columns and the CRS of the layer.
+    layer : str
+    options : mapping of str to str
+        Of the layer, as GDAL knows them.
+    """
+    columns = like.iloc[:0].drop(columns=like.geometry.name)
+    pyogrio.raw.write(
+        path,
+        geometry=np.empty(0, object),
+        field_data=[columns[name].to_numpy() for name in columns],
+        fields=list(columns),
+        layer=layer,
+        driver="GPKG",
+        geometry_type="MultiPolygon",
+        crs=like.crs.to_wkt(WktVersion.WKT2_2019),
+        layer_options=dict(options),
+    )
