@@ -248,7 +248,7 @@ def _find_segments(
         valid_pixels += segments.valid_pixels
         if not len(segments):
             run.tally.tell("stitch", job.name, "no segment was found in it")
-        source = Source(outlines, stored.embeddings(job), read, job.scale)
+        source = Source(outlines, stored.embeddings(job), read, job.scale, job.grid)
         features = run.settings.feature_names
         sums = sum_segments(job.grid, segments, source, features)
         place = folder.segments_folder(job.name)
