@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import rasterio
 
-from alps_geo.checks import check_model, check_segments, check_valid
+from alps_geo.checks import check_model, check_model_path, check_segments, check_valid
 from alps_geo.edits import check_replaceable, note_polygons
-from alps_geo.errors import RunError, SceneError
+from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.failures import write_each
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
@@ -171,7 +171,7 @@ def fit_scenes(
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = _open_run(paths, settings, folder, listen)
         plan = _plan(run, None, fit=True)
-        _check_model_place(Path(out), run, overwrite=overwrite)
+        check_model_path(Path(out), _inputs(run), overwrite=overwrite)
         check = partial(check_replaceable, folder, discard_edits=discard_edits)
         with folder.claimed(plan, overwrite=overwrite, force=force, check=check):
             clock.lap("open")
@@ -283,31 +283,6 @@ def _fit(
         raw=settings.compare == "raw",
         fitted_with=json.dumps({"settings": made_with, **run.weights.to_dict()}),
     )
-
-
-def _check_model_place(out: Path, run: _Run, *, overwrite: bool) -> None:
-    """See to it that a fitted model takes the place of a model alone, unless the user says so."""
-    if out.is_dir():
-        raise RunError(
-            f"{out} is a folder, expected a file for the cluster model, such as {out / 'model.npz'}"
-        )
-    if out.resolve() in {Path(given).resolve() for given in _inputs(run)}:
-        raise RunError(f"{out} is a scene of this fit; choose another --out for the cluster model")
-    place = RunFolder(out.parent)
-    if out.resolve() == place.model_path.resolve() and place.holds_run():
-        raise RunError(
-            f"{out} holds the clusters of the run in {out.parent}, which go with its results; "
-            "choose another --out for the cluster model"
-        )
-    if overwrite or not out.exists():
-        return
-    try:
-        read_model(out)
-    except RunError as error:
-        raise RunError(
-            f"{out} is there already, and is no cluster model of this version; "
-            "choose another --out, or replace it with --overwrite"
-        ) from error
 
 
 def _inputs(run: _Run) -> list[str]:
