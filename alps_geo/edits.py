@@ -77,9 +77,17 @@ def changing_polygons(
         If a file is absent, damaged or held by another program, if a column was deleted or
         renamed, or if edits would be overwritten; nothing is changed then.
     """
+    noted = _noted(folder)
+    names = [f"{scene['name']}/{POLYGONS}" for scene in record["scenes"]]
+    # Noted again in the end, so that changes of ours are not taken for those of a person.
+    untouched = [
+        name
+        for name in names
+        if (folder.path / name).is_file() and noted.get(name) == read_contents(folder.path / name)
+    ]
     needed = ["segment_id", *WRITTEN, *([AREA] if record["area_unit"] == "m2" else [])]
     with ExitStack() as stack:
-        paths = [folder.scene_folder(scene["name"]) / POLYGONS for scene in record["scenes"]]
+        paths = [folder.path / name for name in names]
         allow_open_files(len(paths) * _FILES_OF_ONE)
         cache = max(_LEAST_CACHE, _CACHE // len(paths))
         scenes = [stack.enter_context(locked_segments(path, cache)) for path in paths]
@@ -91,7 +99,7 @@ def changing_polygons(
             old = _given(before, table)
             same = before.stamp == after.stamp
             new = replace(old, names=cluster_labels(after)) if same else _given(after, table)
-            found[path] = scene.compare(old, new, new.differs(old))
+            found[path] = scene.compare(old, new, new.differs(old), spare=True)
         if not discard_edits:
             _refuse(found, command)
         for scene in scenes:
@@ -104,6 +112,8 @@ def changing_polygons(
                 if number == 0:
                     forget()
                 raise
+    if untouched:
+        _note(folder, noted | {name: read_contents(folder.path / name) for name in untouched})
 
 
 def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits: bool) -> None:

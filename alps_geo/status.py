@@ -109,7 +109,9 @@ def run_status(path: Path) -> RunStatus:
         )
     running = folder.is_running()
     state = "running" if running else "finished" if folder.has_finished() else "stopped"
-    failed = failures(folder.record()) if state == "finished" else []
+    # The scenes of a fit have no results that could fail.
+    has_results = state == "finished" and not plan.is_fit
+    failed = failures(folder.record()) if has_results else []
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
     return RunStatus(state, scenes, unwritten)

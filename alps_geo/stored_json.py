@@ -96,8 +96,10 @@ def _described(choices: tuple[Any, ...]) -> str:
             names.append(_TYPES[choice])
         elif isinstance(choice, re.Pattern):
             names.append(f"text such as {choice.pattern}")
+        elif isinstance(choice, list | dict):
+            names.append("a list" if isinstance(choice, list) else "an object")
         else:
-            names.append("a list" if isinstance(choice, list) else json.dumps(choice))
+            names.append(json.dumps(choice))
     return " or ".join(names)
 
 

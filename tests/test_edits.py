@@ -189,7 +189,11 @@ def assert_consistent(run: Path) -> None:
         by_id = np.zeros(segment.max() + 1, dtype=int)
         by_id[found.index] = found["cluster"]
         np.testing.assert_array_equal(by_id[segment], cluster)
-        assert (found["cluster_name"] == [names[each] for each in found["cluster"]]).all()
+        # As soon as one cluster has a name, numbers stand in for those of the others.
+        shown = {
+            each: name or (str(each) if any(names.values()) else "") for each, name in names.items()
+        }
+        assert (found["cluster_name"] == [shown[each] for each in found["cluster"]]).all()
         whole(polygons(run, scene))
 
 
@@ -384,7 +388,13 @@ def test_a_change_that_was_cut_short_between_two_files_is_finished(
     assert query(polygons(run), row, segment) == [("mine",)]
     shutil.copy(polygons(plain if commits else finished / "out"), polygons(run))
     done(alps_geo("clusters", "merge", run, "2", "3", "--quiet"))
-    assert contents(run) == contents(plain)
+    # The note of a file that the change had come to stays behind: edits of it cannot be told apart.
+    note = ".tiles/polygons.json"
+    finished_now, expected = (
+        {name: data for name, data in contents(folder).items() if name != note}
+        for folder in (run, plain)
+    )
+    assert finished_now == expected
     assert_consistent(run)
 
 

@@ -129,7 +129,9 @@ class LockedSegments:
         """
         check_columns(self.path, self.database, LAYER, needed)
 
-    def compare(self, before: Given, after: Given, ids: NDArray[np.int64]) -> Edits:
+    def compare(
+        self, before: Given, after: Given, ids: NDArray[np.int64], *, spare: bool = False
+    ) -> Edits:
         """Compare some segments with what the run gave them, and get ready to update them.
 
         Parameters
@@ -139,17 +141,21 @@ class LockedSegments:
             not edited: a change that was cut short may have come to it or not.
         ids : ndarray of int64
             Ids of the segments.
+        spare : bool
+            Whether edited features stay as they are, and count for nothing, where nothing changes
+            but that a number stands in for the name that their cluster lacks.
         """
         execute = self.database.execute
         with database_errors(self.path):
             execute(
                 "CREATE TEMP TABLE given (id INTEGER PRIMARY KEY, cluster INTEGER, name TEXT, "
-                "confidence REAL, old_cluster INTEGER, old_name TEXT, old_confidence REAL)"
+                "confidence REAL, old_cluster INTEGER, old_name TEXT, old_confidence REAL, "
+                "stands_in INTEGER)"
             )
             rows = zip(ids.tolist(), after.rows(ids), before.rows(ids), strict=True)
             self.database.executemany(
-                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?)",
-                ((segment, *new, *old) for segment, new, old in rows),
+                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((segment, *new, *old, _stands_in(new, old)) for segment, new, old in rows),
             )
             execute("CREATE TEMP TABLE own (row INTEGER PRIMARY KEY, id INTEGER NOT NULL)")
             if not len(ids):
@@ -159,6 +165,9 @@ class LockedSegments:
                 "WHERE feature.segment_id = given.id GROUP BY given.id"
             )
             edited = f"FROM {LAYER} feature, own, given WHERE {_EDITED}"
+            if spare:
+                spared = f"SELECT own.row {edited} AND given.stands_in"
+                execute(f"DELETE FROM own WHERE row IN ({spared})")
             count = execute(f"SELECT count(*) {edited}").fetchone()[0]
             first = execute(
                 "SELECT given.id, feature.cluster, feature.cluster_name, feature.confidence, "
@@ -240,6 +249,12 @@ def locked_segments(path: Path, cache: int = 2**21) -> Iterator[LockedSegments]:
         with database_errors(path):
             database.execute(f"PRAGMA cache_size = {-(cache // 1024)}")
         yield LockedSegments(path, database)
+
+
+def _stands_in(new: tuple[int, str, float], old: tuple[int, str, float]) -> bool:
+    """Return True if a number comes or goes as the name of a cluster, and all else is the same."""
+    same = (new[0], new[2]) == (old[0], old[2])
+    return same and {new[1], old[1]} == {"", str(new[0])}
 
 
 def _sentence(row: Sequence[object]) -> str:

@@ -71,17 +71,17 @@ def write_polygons(
     whole = Measures(np.zeros(len(segments)), np.zeros(len(segments)))
     names = cluster_labels(model)
 
-    def exact() -> Iterator[Polygons]:
-        with opened(str(folder / "segments.tif")) as raster:
-            read = row_reader(raster)
-            for polygons in polygonize(read, scene.height, scene.width, scene.transform):
-                measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
-                whole.area[polygons.segment_id - 1] = measures.area
-                whole.perimeter[polygons.segment_id - 1] = measures.perimeter
-                yield polygons
+    def exact(raster: DatasetReader) -> Iterator[Polygons]:
+        read = row_reader(raster)
+        for polygons in polygonize(read, scene.height, scene.width, scene.transform):
+            measures = ground_measures(polygons.geometry, scene.crs, scene.transform)
+            whole.area[polygons.segment_id - 1] = measures.area
+            whole.perimeter[polygons.segment_id - 1] = measures.perimeter
+            yield polygons
 
-    def batches() -> Iterator[gpd.GeoDataFrame]:
-        found = _simplified(exact(), scene, simplify_by) if simplify_by else exact()
+    def batches(raster: DatasetReader) -> Iterator[gpd.GeoDataFrame]:
+        found = exact(raster)
+        found = _simplified(found, scene, simplify_by) if simplify_by else found
         for polygons in found if len(segments) else [_NO_POLYGONS]:
             rows = polygons.segment_id - 1
             in_raster = Measures(whole.area[rows], whole.perimeter[rows])
@@ -91,9 +91,11 @@ def write_polygons(
                 columns = _measured(drawn, scene) | _measured(in_raster, scene, RASTER)
             yield _attributes(scene, attributes, assigned, polygons, columns, names)
 
-    write_segments_gpkg(
-        folder / POLYGONS, batches(), crs=scene.crs, palette=model.palette, names=names
-    )
+    # Opened out here: a generator that is given up would close it at any time, in any environment.
+    with opened(str(folder / "segments.tif")) as raster:
+        write_segments_gpkg(
+            folder / POLYGONS, batches(raster), crs=scene.crs, palette=model.palette, names=names
+        )
     return whole.area
 
 
