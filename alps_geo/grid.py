@@ -6,6 +6,7 @@ Cores are cut at the middle of each overlap, so that they cover every pixel exac
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
@@ -62,17 +63,22 @@ class TileGrid:
     overlap : int
         Pixels that neighbouring windows share at least. There are as few windows as that allows,
         spread evenly from edge to edge of the scene, so most share more.
+    offset : (int, int)
+        Rows and columns by which windows are moved down and to the right. None is moved beyond the
+        scene: the last one stays, and so does one at the first row or column.
 
     Raises
     ------
     SettingsError
-        If a size is not positive, or the overlap is negative or more than half a tile.
+        If a size is not positive, the overlap is negative or more than half a tile, or the offset
+        is negative or not less than the distance between two windows.
     """
 
     height: int
     width: int
     tile_size: int
     overlap: int
+    offset: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -84,6 +90,23 @@ class TileGrid:
                 f"overlap is {self.overlap} pixels, expected 0 to {self.tile_size // 2}: "
                 f"at most half of the tile size {self.tile_size}"
             )
+        for axis, offset, step in zip(("rows", "columns"), self.offset, self.steps, strict=True):
+            if not 0 <= offset < max(step, 1):
+                raise SettingsError(
+                    f"offset is {offset} {axis}, expected 0 to {max(step, 1) - 1}: "
+                    "less than the distance between two windows"
+                )
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Distance between the first two windows of an unmoved grid, in rows and columns.
+
+        0 where there is one window only. Others are as far apart, or one pixel more.
+        """
+        rows, cols = (
+            _starts(length, self.tile_size, self.overlap) for length in (self.height, self.width)
+        )
+        return (rows[1] if len(rows) > 1 else 0, cols[1] if len(cols) > 1 else 0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -171,18 +194,29 @@ class TileGrid:
 
     def around(self, tile: Tile) -> list[Tile]:
         """Return the tile, then all others whose windows reach into its core, row by row."""
-        rows = _touching(self._rows, tile.row)
-        cols = _touching(self._cols, tile.col)
-        others = (self[row, col] for row, col in product(rows, cols))
-        return [tile, *(other for other in others if other != tile)]
+        return self.seeing(tile.core)
+
+    def seeing(self, window: Window) -> list[Tile]:
+        """Return the tiles whose windows reach into a window of the scene, row by row.
+
+        The one whose core holds the first pixel comes before all others.
+        """
+        first = np.array([[window.row_off, window.col_off]]) + 0.5
+        owner = divmod(int(self.owners(first)[0]), len(self._cols))
+        rows, cols = (
+            _reaching(spans, (extent.start, extent.stop))
+            for spans, extent in zip((self._rows, self._cols), window.toslices(), strict=True)
+        )
+        others = (place for place in product(rows, cols) if place != owner)
+        return [self[owner], *(self[place] for place in others)]
 
     @cached_property
     def _rows(self) -> tuple[_Span, ...]:
-        return _spans(self.height, self.tile_size, self.overlap)
+        return _spans(self.height, self.tile_size, self.overlap, self.offset[0])
 
     @cached_property
     def _cols(self) -> tuple[_Span, ...]:
-        return _spans(self.width, self.tile_size, self.overlap)
+        return _spans(self.width, self.tile_size, self.overlap, self.offset[1])
 
 
 @dataclass(frozen=True)
@@ -196,7 +230,7 @@ class _Span:
 def _ramp(spans: tuple[_Span, ...], position: int) -> NDArray[np.float64]:
     """Weights of one tile along one axis: its share in the tents of all tiles that see a pixel."""
     centres = np.arange(*spans[position].window, dtype=np.float64) + np.float64(0.5)
-    nearby = range(max(0, position - 2), min(len(spans), position + 3))
+    nearby = _reaching(spans, spans[position].window)
     tents = {other: _tent(spans, other, centres) for other in nearby}
     return np.asarray(tents[position] / sum(tents.values()))
 
@@ -212,22 +246,27 @@ def _tent(
     return np.clip(np.minimum(before, after), 0, None)
 
 
-def _touching(spans: tuple[_Span, ...], position: int) -> list[int]:
-    """Tiles along one axis whose windows share a pixel with the core of one of them."""
-    start, stop = spans[position].core
-    return [
-        other
-        for other in range(max(0, position - 2), min(len(spans), position + 3))
-        if spans[other].window[0] < stop and spans[other].window[1] > start
-    ]
+def _reaching(spans: tuple[_Span, ...], extent: tuple[int, int]) -> range:
+    """Tiles along one axis whose windows share a pixel with some half-open extent."""
+    return range(
+        bisect_right(spans, extent[0], key=lambda span: span.window[1]),
+        bisect_left(spans, extent[1], key=lambda span: span.window[0]),
+    )
 
 
-def _spans(length: int, tile_size: int, overlap: int) -> tuple[_Span, ...]:
-    size = min(tile_size, length)
-    last = length - size
+def _starts(length: int, tile_size: int, overlap: int) -> list[int]:
+    """First pixel of each window along one axis of an unmoved grid."""
+    last = length - min(tile_size, length)
     steps = -(-last // (tile_size - overlap))
-    starts = [last * step // max(steps, 1) for step in range(steps + 1)]
-    windows = [(start, start + size) for start in starts]
+    return [last * step // max(steps, 1) for step in range(steps + 1)]
+
+
+def _spans(length: int, tile_size: int, overlap: int, offset: int) -> tuple[_Span, ...]:
+    starts = _starts(length, tile_size, overlap)
+    if offset:
+        inner = (start + offset for start in starts[:-1])
+        starts = [0, *(start for start in inner if start < starts[-1]), starts[-1]]
+    windows = [(start, start + min(tile_size, length)) for start in starts]
     midlines = [(after[0] + before[1]) // 2 for before, after in pairwise(windows)]
     edges = [0, *midlines, length]
     return tuple(_Span(window, core) for window, core in zip(windows, pairwise(edges), strict=True))

@@ -1,11 +1,13 @@
 """The tile grid, for any scene, tile size and overlap."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.windows import Window
 
 from alps_geo.errors import SettingsError
 from alps_geo.grid import TileGrid
@@ -157,3 +159,71 @@ def test_tiles_come_row_by_row_and_know_their_place(grid: TileGrid) -> None:
 def test_impossible_sizes_are_refused(sizes: tuple[int, int, int, int], found: str) -> None:
     with pytest.raises(SettingsError, match=found):
         TileGrid(*sizes)
+
+
+@st.composite
+def moved_grids(draw: st.DrawFn) -> TileGrid:
+    grid = draw(grids())
+    rows, cols = (draw(st.integers(0, max(step - 1, 0))) for step in grid.steps)
+    return replace(grid, offset=(rows, cols))
+
+
+def starts(grid: TileGrid) -> tuple[list[int], list[int]]:
+    rows, cols = grid.shape
+    return (
+        [int(grid[row, 0].window.row_off) for row in range(rows)],
+        [int(grid[0, col].window.col_off) for col in range(cols)],
+    )
+
+
+@patiently
+@given(moved_grids())
+def test_a_moved_grid_covers_each_pixel_once_with_windows_inside_the_scene(grid: TileGrid) -> None:
+    painted, weights = np.zeros((2, grid.height, grid.width))
+    for tile in grid:
+        rows, cols = tile.window.toslices()
+        assert 0 <= rows.start < rows.stop <= grid.height
+        assert 0 <= cols.start < cols.stop <= grid.width
+        assert rows.stop - rows.start == min(grid.tile_size, grid.height)
+        assert cols.stop - cols.start == min(grid.tile_size, grid.width)
+        painted[tile.core.toslices()] += 1
+        weights[tile.window.toslices()] += grid.weights(tile)
+        assert grid.owners(np.array([[tile.core.row_off, tile.core.col_off]])) == grid.index(tile)
+    assert (painted == 1).all()
+    np.testing.assert_allclose(weights, 1)
+
+
+@patiently
+@given(moved_grids())
+def test_an_offset_moves_all_windows_but_those_at_the_edges(grid: TileGrid) -> None:
+    before = starts(replace(grid, offset=(0, 0)))
+    for old, new, offset in zip(before, starts(grid), grid.offset, strict=True):
+        inner = {start + offset for start in old if start + offset < old[-1]}
+        assert new == sorted({old[0], *inner, old[-1]})
+        assert max(map(int, np.diff(new)), default=0) <= max(map(int, np.diff(old)), default=0)
+
+
+@patiently
+@given(moved_grids(), st.data())
+def test_tiles_that_see_a_window_are_those_that_share_a_pixel_with_it(
+    grid: TileGrid, data: st.DataObject
+) -> None:
+    spans = []
+    for length in (grid.height, grid.width):
+        first = data.draw(st.integers(0, length - 1))
+        spans.append((first, data.draw(st.integers(first + 1, length))))
+    inside = np.zeros((grid.height, grid.width), bool)
+    inside[slice(*spans[0]), slice(*spans[1])] = True
+    nearest, *others = grid.seeing(Window.from_slices(*spans))
+    assert grid.index(nearest) == grid.owners(np.array([[spans[0][0] + 0.5, spans[1][0] + 0.5]]))
+    sharing = [tile for tile in grid if inside[tile.window.toslices()].any()]
+    assert others == [tile for tile in sharing if tile != nearest]
+    assert nearest in sharing
+
+
+@pytest.mark.parametrize("offset", [(-1, 0), (0, 3), (1, 0)])
+def test_an_offset_of_a_whole_distance_is_refused(offset: tuple[int, int]) -> None:
+    grid = TileGrid(4, 10, 4, 1)
+    assert grid.steps == (0, 3)
+    with pytest.raises(SettingsError, match="less than the distance between two windows"):
+        replace(grid, offset=offset)
