@@ -242,7 +242,7 @@ def _find_segments(
             min_area=run.settings.min_area,
             keep_specks=run.settings.fill != "none",
         )
-        source = Source(outlines, stored.embeddings(job), read, job.scale)
+        source = Source(outlines, stored.embeddings(job), read, job.scale, job.grid)
         features = run.settings.feature_names
         sums = sum_segments(job.grid, segments, source, features)
         place = folder.segments_folder(job.name)

@@ -52,12 +52,15 @@ class Source:
         Gives the pixels of a window.
     scale : BandScale
         Level and spread of the scene's bands.
+    views : TileGrid
+        The tiles that have embeddings: those of the outlines, or others.
     """
 
     outlines: Callable[[Tile], Outlines]
     embeddings: Callable[[Tile], Embeddings]
     read: Callable[[Window], TilePixels]
     scale: BandScale
+    views: TileGrid
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def _core_sums(
     core = within(tile.core, window)
     bands = pixels.bands[:, *core].astype(np.float64)
     texture, context = _surroundings(pixels, core, source.scale, wanted)
-    weight, features, dense = _blended(grid, tile, rows, count, source, wanted)
+    weight, features, dense = _blended(tile.core, rows, count, source, wanted)
     origin = int(tile.core.row_off), int(tile.core.col_off)
     return RegionSums(
         area=pixel_counts(rows, count).astype(np.float64),
@@ -206,8 +209,7 @@ def _surroundings(
 
 
 def _blended(
-    grid: TileGrid,
-    tile: Tile,
+    core: Window,
     rows: NDArray[np.int64],
     count: int,
     source: Source,
@@ -217,14 +219,14 @@ def _blended(
     weight = np.zeros(count)
     features: list[NDArray[np.float64]] = []
     dense: list[NDArray[np.float64]] = []
-    for other in grid.around(tile):
+    for other in source.views.seeing(core):
         embeddings = source.embeddings(other)
         if not embeddings.sam.size:
             continue
-        shared = intersection(tile.core, other.window)
+        shared = intersection(core, other.window)
         there = within(shared, other.window)
-        part = rows[within(shared, tile.core)]
-        weights = grid.weights(other)
+        part = rows[within(shared, core)]
+        weights = source.views.weights(other)
         weight += pixel_sums(part, count, weights[None, *there])[:, 0]
         if "sam" in wanted:
             cell_size = Frame(*weights.shape).cell_size

@@ -58,6 +58,7 @@ def sums_by_id(
         embeddings=lambda tile: tiles[tile].embeddings,
         read=read,
         scale=BandScale(np.zeros(bands), np.ones(bands)),
+        views=grid,
     )
     batches = list(sum_segments(grid, found, source, features))
     ids = np.concatenate([np.empty(0, int), *(batch.ids for batch in batches)])
