@@ -3,17 +3,24 @@
     python benchmarks/bench_seams.py                          # the NAIP scene in tests/data
     python benchmarks/bench_seams.py scene.tif other.tif --tile-size 512 --out build/seams
 
-Each scene is labelled with all settings but the tile size at their defaults. Printed are the seam
-excess of labels and segments with its standard error (see `alps-geo evaluate seams`), then the same
-for the scene without a margin of half the distance between two tiles, so that tiles lie halfway
-between those before. That is labelled by the same cluster model; `same` is the share of pixels that
-keep their label.
+Each scene is labelled with all settings but the tile size at their defaults, on the usual tile grid
+and on one that is moved by a share of the distance between two tiles. All else is the same: pixels,
+stretch, level and spread of the bands, the lattice of superpixels. The cluster model is fitted on
+the usual grid and applied to both.
 
-Two columns compare the two runs where they differ in tiles, which leaves out what the scene itself
-has there. `where none is`: how much oftener ids change along each line where tiles meet than along
-the same line of the other run, in which none meet. `in overlaps`: how many more borders there are
-where tiles overlap than on the same pixels of the other run, which one tile alone sees. Their
-errors are a jackknife over the lines, and over the tiles.
+Two tables are printed. The first is of borders: the seam excess of labels and segments with its
+standard error (see `alps-geo evaluate seams`), and what the two runs say of each other where they
+differ in tiles, which leaves out what the scene itself has there. `where none is`: how much more
+often ids change along each line where tiles meet than along the same line of the other run, in
+which none meet. `in overlaps`: how many more borders there are where tiles overlap than on the same
+pixels of the other run, which one tile alone sees. Their errors are a jackknife over the lines, and
+over the tiles.
+
+The second is of labels that stay: when all is moved; when only the segments come from moved tiles
+and their embedding from unmoved ones; and when the segments are those of the unmoved run and only
+the embedding is moved. They are shares of the pixels that another tile decides in the moved run;
+`everywhere` is that of all pixels when all is moved. Last come the segments that stay: the pixels
+whose segments in the two runs have an IoU above one half.
 
 Figures are means over several seeds of k-means, errors too; segments are the same for all.
 
@@ -24,35 +31,53 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
-from rasterio.enums import MaskFlags
-from rasterio.windows import Window
+from rasterio.transform import from_origin
 from rich.console import Console
 from rich.table import Table
 
-from alps_geo.evaluate import SeamExcess, evaluate_agreement, evaluate_seams
+from alps_geo.evaluate import evaluate_seams
+from alps_geo.events import Tally
 from alps_geo.grid import TileGrid
-from alps_geo.pipeline import label_scenes
-from alps_geo.scene import open_scene
-from alps_geo.settings import LabelSettings
+from alps_geo.kmeans import fit_clusters
+from alps_geo.matching import match_labels
+from alps_geo.pooling import Source, sum_segments
+from alps_geo.sam.weights import checkpoint_sha256
+from alps_geo.scene import open_scene, read_tile
+from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
+from alps_geo.stitch import paint, stitch
+from alps_geo.tables import open_table, write_tables
+from alps_geo.tile_store import TileStore
+from alps_geo.tiles import Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from alps_geo.clusters import ClusterModel
+    from alps_geo.scene import Scene
+    from alps_geo.stitch import Stitched
+    from alps_geo.tables import SegmentTable
+
+    Ids = NDArray[np.integer]
+
 DATA = Path(__file__).parent.parent / "tests" / "data"
+BORDERS = ("as it is", "where none is", "in overlaps")
+MOVED = ("all moved", "segments moved", "embedding moved")
+STAY = (*MOVED, "everywhere", "segments that stay")
 
 
 def main() -> None:
     options = _options()
     rows = []
-    for scene in options.scenes:
-        rows.append(_measure(scene, options))
-        print(f"{scene}: done", flush=True)
+    for path in options.scenes:
+        rows.append(_measure(open_scene(path), options))
+        print(f"{path}: done", flush=True)
     _print(rows)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
@@ -69,6 +94,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--overlap", type=int, help="in pixels (default: an eighth of the tile size)"
     )
+    parser.add_argument(
+        "--points-per-side", type=int, default=LabelSettings().points_per_side, metavar="N"
+    )
+    parser.add_argument(
+        "--parts",
+        type=int,
+        default=2,
+        metavar="N",
+        help="the grid moves by one Nth of the distance between tiles (default: %(default)s)",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="of k-means (default: %(default)s)")
     parser.add_argument("--precision", default=LabelSettings().precision)
     parser.add_argument(
@@ -78,112 +113,192 @@ def _options() -> argparse.Namespace:
         metavar="DIR",
         help="where to label (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables as JSON too")
     return parser.parse_args()
 
 
-def _measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure a scene: means over the seeds."""
+@dataclass(frozen=True)
+class _Run:
+    """Stored tiles of a scene over one grid, and the segments made of them.
+
+    Attributes
+    ----------
+    job : Job
+        The scene and its grid.
+    settings : LabelSettings
+        What the tiles are made with.
+    """
+
+    job: Job
+    settings: LabelSettings
+
+    @classmethod
+    def of(cls, scene: Scene, grid: TileGrid, settings: LabelSettings, folder: Path) -> _Run:
+        """Work on those tiles of a grid that are not stored yet."""
+        sha256 = checkpoint_sha256(settings.model, settings.checkpoint)
+        key = tile_key(scene, grid, settings, sha256)
+        job = Job(scene.name, scene, grid, TileStore(folder / f"{scene.name}.{key[:16]}", key))
+        label_tiles([job], settings, Tally(len(grid), lambda _: None), strict=True)
+        return cls(job, settings)
+
+    @cached_property
+    def stored(self) -> StoredTiles:
+        """The tiles."""
+        return StoredTiles([self.job], self.settings, Tally(0, lambda _: None))
+
+    @cached_property
+    def segments(self) -> Stitched:
+        """The segments."""
+        outlines = self.stored.outlines(self.job)
+        return stitch(self.job.grid, outlines, min_area=self.settings.min_area, keep_specks=True)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Segment of each pixel."""
+        grid = self.job.grid
+        ids = np.zeros((grid.height, grid.width), np.uint32)
+        for window, block in paint(grid, self.segments, self.stored.outlines(self.job)):
+            ids[window.toslices()] = block
+        return ids
+
+    def table(self, embedded: _Run) -> SegmentTable:
+        """Describe the segments by the embeddings of this run's tiles or another's."""
+        scene = self.job.scene
+        source = Source(
+            self.stored.outlines(self.job),
+            embedded.stored.embeddings(embedded.job),
+            partial(read_tile, scene),
+            self.job.scale,
+            embedded.job.grid,
+        )
+        features = self.settings.feature_names
+        sums = sum_segments(self.job.grid, self.segments, source, features)
+        folder = self.job.store.folder / f"by_{embedded.job.store.key[:16]}"
+        write_tables(folder, self.segments, sums, scene.band_names, scene.dtype, features)
+        return open_table(folder)
+
+    def labels(self, table: SegmentTable, model: ClusterModel) -> Ids:
+        """Cluster of each pixel, by a table of the segments."""
+        clusters = model.apply(table).by_id(table.rows).cluster
+        return np.append(0, clusters)[self.ids]
+
+
+def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
+    """Label a scene on two grids, with one model for each seed: means over the seeds."""
     settings = LabelSettings(
-        tile_size=options.tile_size, overlap=options.overlap, precision=options.precision
+        tile_size=options.tile_size,
+        overlap=options.overlap,
+        precision=options.precision,
+        points_per_side=options.points_per_side,
     )
-    found = [
-        _measure_once(path, replace(settings, seed=seed), options.out)
-        for seed in range(options.seeds)
-    ]
-    means: dict[str, Any] = {"scene": open_scene(path).name, "seeds": options.seeds}
-    for name in found[0]:
-        pairs = np.array([row[name] for row in found], dtype=float)
-        means[name] = pairs.mean(axis=0).tolist()
-    means["whole_labels_by_seed"] = [row["whole_labels"][0] for row in found]
-    return means
+    grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
+    rows, cols = (step // options.parts for step in grid.steps)
+    whole = _Run.of(scene, grid, settings, options.out)
+    moved = _Run.of(scene, replace(grid, offset=(rows, cols)), settings, options.out)
+    found = _borders_between(whole.ids, moved.ids, whole, moved, "segments", options.out)
+    found["segments that stay"] = [_matching(whole, moved)]
+    tables = {
+        "whole": (whole, whole.table(whole)),
+        "all moved": (moved, moved.table(moved)),
+        "segments moved": (moved, moved.table(whole)),
+        "embedding moved": (whole, whole.table(moved)),
+    }
+    by_seed = [_of_labels(tables, seed, options.out) for seed in range(options.seeds)]
+    for name in by_seed[0]:
+        found[name] = np.mean([row[name] for row in by_seed], axis=0).tolist()
+    return {
+        "scene": scene.name,
+        "moved by": [rows, cols],
+        **found,
+        "labels as it is, by seed": [row["labels as it is"][0] for row in by_seed],
+    }
 
 
-def _measure_once(path: str, settings: LabelSettings, folder: Path) -> dict[str, Any]:
-    """Label a scene, and once more with the grid moved by half the distance between two tiles.
-
-    All that is measured is an excess with its standard error, but for the share of same labels.
-    """
-    scene = open_scene(path)
-    grid = TileGrid(*scene.shape, settings.tile_size, settings.tile_overlap)
-    margin = _margin(grid)
-    out = folder / scene.name
-    whole, moved = out / "whole", out / "moved"
-    label_scenes([path], whole, settings, overwrite=True)
-    cropped = _crop(path, out / f"{scene.name}.tif", margin)
-    again = replace(settings, clusters_from=str(whole / "clusters.npz"))
-    label_scenes([str(cropped)], moved, again, overwrite=True)
-    row: dict[str, Any] = {}
-    for kind in ("labels", "segments"):
-        results = [run / scene.name / f"{kind}.tif" for run in (whole, moved)]
-        row[f"whole_{kind}"], row[f"moved_{kind}"] = (_seams(path, settings) for path in results)
-        before = _crop(str(results[0]), out / f"{kind}.tif", margin)
-        pair = _read(before), _read(results[1])
-        row[f"lines_{kind}"] = _along_lines(*pair, margin, settings)
-        row[f"overlaps_{kind}"] = _in_overlaps(*pair, grid, margin)
-        if kind == "labels":
-            row["same"] = evaluate_agreement(str(before), str(results[1])).share
-    return row
+def _of_labels(
+    tables: dict[str, tuple[_Run, SegmentTable]], seed: int, out: Path
+) -> dict[str, list[float]]:
+    """Fit a model to the first table, and compare its labels with those of the others."""
+    whole, table = tables["whole"]
+    model = fit_clusters([table], [table.area], min(DEFAULT_CLUSTERS, len(table)), seed)
+    labels = {name: run.labels(its, model) for name, (run, its) in tables.items()}
+    moved, _ = tables["all moved"]
+    found = _borders_between(labels["whole"], labels["all moved"], whole, moved, "labels", out)
+    there = _deciders(whole.job.grid, moved.job.grid) & (whole.ids > 0)
+    for name in MOVED:
+        found[name] = [float((labels[name] == labels["whole"])[there].mean())]
+    same = labels["all moved"] == labels["whole"]
+    found["everywhere"] = [float(same[whole.ids > 0].mean())]
+    return found
 
 
-def _read(path: Path) -> NDArray[np.integer]:
-    with rasterio.open(path) as raster:
-        ids: NDArray[np.integer] = raster.read(1)
-    return ids
+def _deciders(grid: TileGrid, moved: TileGrid) -> NDArray[np.bool_]:
+    """Mark the pixels that have another tile in one grid than in the other."""
+    offsets = []
+    for each in (grid, moved):
+        start = np.zeros((2, grid.height, grid.width), np.int64)
+        for tile in each:
+            rows, cols = tile.core.toslices()
+            start[:, rows, cols] = [[[tile.window.row_off]], [[tile.window.col_off]]]
+        offsets.append(start)
+    another: NDArray[np.bool_] = (offsets[0] != offsets[1]).any(axis=0)
+    return another
 
 
-def _margin(grid: TileGrid) -> tuple[int, int]:
-    """Half the distance between two tiles, in rows and columns; 0 where there is only one."""
-    rows, cols = grid.shape
-    after = grid[min(1, rows - 1), min(1, cols - 1)].window
-    return int(after.row_off) // 2, int(after.col_off) // 2
+def _matching(whole: _Run, moved: _Run) -> float:
+    """Share of the pixels whose segments in the two runs have an IoU above one half."""
+    pairs = match_labels(whole.ids, moved.ids)
+    partner = np.zeros(len(whole.segments) + 1, np.int64)
+    partner[pairs[:, 0]] = pairs[:, 1]
+    there = _deciders(whole.job.grid, moved.job.grid) & (whole.ids > 0)
+    return float((partner[whole.ids] == moved.ids)[there].mean())
 
 
-def _along_lines(
-    whole: NDArray[np.integer],
-    moved: NDArray[np.integer],
-    margin: tuple[int, int],
-    settings: LabelSettings,
-) -> tuple[float, float]:
-    """Compare lines where tiles meet in one of two rasters with the same lines of the other.
+def _borders_between(
+    one: Ids, other: Ids, whole: _Run, moved: _Run, kind: str, out: Path
+) -> dict[str, list[float]]:
+    """Measure the borders of labels or segments; each figure with its standard error."""
+    grid = whole.job.grid
+    path = out / f"{whole.job.name}.{kind}.tif"
+    measured = (
+        _seams(one, path, grid),
+        _along_lines(one, other, grid, moved.job.grid),
+        _in_overlaps(one, other, grid, moved.job.grid),
+    )
+    return {f"{kind} {name}": list(pair) for name, pair in zip(BORDERS, measured, strict=True)}
 
-    `whole` lies without the margin, so that both cover the same pixels.
-    """
+
+def _seams(ids: Ids, path: Path, grid: TileGrid) -> tuple[float, float]:
+    """Seam excess as `alps-geo evaluate seams` gives it, of ids that are written to a file."""
+    height, width = ids.shape
+    # Any transform will do; rasterio warns of files without one.
+    profile = {"height": height, "width": width, "transform": from_origin(0, height, 1, 1)}
+    with rasterio.open(path, "w", driver="GTiff", count=1, dtype="uint32", **profile) as raster:
+        raster.write(ids.astype(np.uint32), 1)
+    found = evaluate_seams(str(path), grid.tile_size, grid.overlap)
+    return found.excess, np.nan if found.standard_error is None else found.standard_error
+
+
+def _along_lines(one: Ids, other: Ids, grid: TileGrid, moved: TileGrid) -> tuple[float, float]:
+    """Compare lines where tiles meet in one of two rasters with the same lines of the other."""
     counts: list[tuple[int, int]] = []
-    for ids, skipped_once in (((whole, moved), margin[0]), ((whole.T, moved.T), margin[1])):
-        for meeting, skipped in ((0, skipped_once), (1, 0)):
-            length = len(ids[0]) + 2 * skipped
-            grid = TileGrid(length, 1, settings.tile_size, settings.tile_overlap)
-            for line in (int(tile.core.row_off) - skipped for tile in grid):
-                if 0 < line < len(ids[0]):
-                    differing = [np.count_nonzero(part[line] != part[line - 1]) for part in ids]
-                    counts.append((int(differing[meeting]), int(differing[1 - meeting])))
+    for axis in (0, 1):
+        pair = [np.moveaxis(ids, axis, 0) for ids in (one, other)]
+        lines = [
+            {tile.core.toslices()[axis].start for tile in each} - {0} for each in (grid, moved)
+        ]
+        for meeting, line in [(i, line) for i in (0, 1) for line in lines[i] - lines[1 - i]]:
+            differing = [int((ids[line] != ids[line - 1]).sum()) for ids in pair]
+            counts.append((differing[meeting], differing[1 - meeting]))
     return _ratio_excess(np.array(counts))
 
 
-def _in_overlaps(
-    whole: NDArray[np.integer],
-    moved: NDArray[np.integer],
-    grid: TileGrid,
-    margin: tuple[int, int],
-) -> tuple[float, float]:
+def _in_overlaps(one: Ids, other: Ids, grid: TileGrid, moved: TileGrid) -> tuple[float, float]:
     """Compare how many borders there are on pixels that several tiles see in one run only."""
-    inside = tuple(
-        slice(skipped, skipped + size) for skipped, size in zip(margin, moved.shape, strict=True)
-    )
-    height, width = moved.shape
-    first = _tiles_over(grid)[inside] == 1
-    second = _tiles_over(TileGrid(height, width, grid.tile_size, grid.overlap)) == 1
-    one, other = _borders(whole), _borders(moved)
-    several = np.where(first, 0, one) * second + np.where(second, 0, other) * first
-    alone = np.where(second, 0, one) * first + np.where(first, 0, other) * second
-    counts = []
-    for tile in grid:
-        rows, cols = (
-            slice(max(0, core.start - skipped), max(0, core.stop - skipped))
-            for core, skipped in zip(tile.core.toslices(), margin, strict=True)
-        )
-        counts.append([part[rows, cols].sum() for part in (several, alone)])
+    first, second = _tiles_over(grid) == 1, _tiles_over(moved) == 1
+    before, after = _borders(one), _borders(other)
+    several = np.where(first, 0, before) * second + np.where(second, 0, after) * first
+    alone = np.where(second, 0, before) * first + np.where(first, 0, after) * second
+    counts = [[part[tile.core.toslices()].sum() for part in (several, alone)] for tile in grid]
     return _ratio_excess(np.array(counts))
 
 
@@ -195,7 +310,7 @@ def _tiles_over(grid: TileGrid) -> NDArray[np.int64]:
     return count
 
 
-def _borders(ids: NDArray[np.integer]) -> NDArray[np.int64]:
+def _borders(ids: Ids) -> NDArray[np.int64]:
     """Count for each pixel from how many of those below and on the right it differs."""
     count = np.zeros(ids.shape, dtype=np.int64)
     count[:-1] += ids[:-1] != ids[1:]
@@ -212,67 +327,29 @@ def _ratio_excess(counts: NDArray[np.integer]) -> tuple[float, float]:
     return float(here.sum() / there.sum() - 1), float(error)
 
 
-def _seams(raster: Path, settings: LabelSettings) -> tuple[float, float | None]:
-    found: SeamExcess = evaluate_seams(str(raster), settings.tile_size, settings.tile_overlap)
-    return found.excess, found.standard_error
-
-
-def _crop(path: str, out: Path, margin: tuple[int, int]) -> Path:
-    """Write a raster without its margin, tags of its bands and mask included.
-
-    A file of that shape, younger than its source, stays: with a new time it would be another scene.
-    """
-    with rasterio.open(path) as source:
-        rows, cols = margin
-        window = Window(cols, rows, source.width - 2 * cols, source.height - 2 * rows)
-        profile = {
-            "driver": "GTiff",
-            "dtype": source.dtypes[0],
-            "count": source.count,
-            "height": window.height,
-            "width": window.width,
-            "crs": source.crs,
-            "nodata": source.nodata,
-            "transform": source.window_transform(window),
-        }
-        if _is_fresh(out, path, (window.height, window.width)):
-            return out
-        with (
-            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-            rasterio.open(out, "w", **profile) as target,
-        ):
-            target.write(source.read(window=window))
-            target.colorinterp = source.colorinterp
-            target.descriptions = source.descriptions
-            if MaskFlags.per_dataset in source.mask_flag_enums[0]:
-                target.write_mask(source.dataset_mask(window=window))
-    return out
-
-
-def _is_fresh(out: Path, path: str, shape: tuple[int, int]) -> bool:
-    if not out.exists() or out.stat().st_mtime < Path(path).stat().st_mtime:
-        return False
-    with rasterio.open(out) as written:
-        return bool(written.shape == shape)
-
-
 def _print(rows: list[dict[str, Any]]) -> None:
-    table = Table(title=f"seam excess (standard error), means over {rows[0]['seeds']} seeds")
-    for title in ("scene", "of", "as it is", "moved", "where none is", "in overlaps", "same"):
-        table.add_column(title, justify="left" if title in ("scene", "of") else "right")
+    borders = _table("seam excess (standard error)", ("scene", "of", *BORDERS))
+    stay = _table("what stays when the grid moves", ("scene", "moved by", *STAY))
     for row in rows:
         for kind in ("labels", "segments"):
-            measured = [row[f"{what}_{kind}"] for what in ("whole", "moved", "lines", "overlaps")]
-            same = f"{row['same']:.1%}" if kind == "labels" else ""
-            table.add_row(row["scene"], kind, *map(_excess_text, measured), same)
-    Console().print(table)
+            measured = (_excess_text(*row[f"{kind} {name}"]) for name in BORDERS)
+            borders.add_row(row["scene"], kind, *measured)
+        by = " x ".join(map(str, row["moved by"]))
+        stay.add_row(row["scene"], by, *(f"{row[name][0]:.1%}" for name in STAY))
+    Console().print(borders, stay)
     for row in rows:
-        by_seed = ", ".join(f"{excess:+.3f}" for excess in row["whole_labels_by_seed"])
+        by_seed = ", ".join(f"{excess:+.3f}" for excess in row["labels as it is, by seed"])
         Console().print(f"{row['scene']}: labels as they are, seed by seed: {by_seed}")
 
 
-def _excess_text(measured: tuple[float, float]) -> str:
-    excess, error = measured
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < 2 else "right")
+    return table
+
+
+def _excess_text(excess: float, error: float) -> str:
     return f"{excess:+.3f}" + (f" ({error:.3f})" if np.isfinite(error) else "")
 
 
