@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
@@ -177,6 +177,7 @@ def starts(grid: TileGrid) -> tuple[list[int], list[int]]:
 
 
 @patiently
+@example(TileGrid(49, 24, 24, 12, (4, 0)))  # its first window reaches into the fourth
 @given(moved_grids())
 def test_a_moved_grid_covers_each_pixel_once_with_windows_inside_the_scene(grid: TileGrid) -> None:
     painted, weights = np.zeros((2, grid.height, grid.width))
