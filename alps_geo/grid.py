@@ -201,14 +201,14 @@ class TileGrid:
 
         The one whose core holds the first pixel comes before all others.
         """
-        first = np.array([[window.row_off, window.col_off]])
-        owner = divmod(int(self.owners(first + 0.5)[0]), len(self._cols))
+        first = np.array([[window.row_off, window.col_off]]) + 0.5
+        owner = divmod(int(self.owners(first)[0]), len(self._cols))
         rows, cols = (
             _reaching(spans, (extent.start, extent.stop))
             for spans, extent in zip((self._rows, self._cols), window.toslices(), strict=True)
         )
-        places = product(rows, cols)
-        return [self[owner], *(self[place] for place in places if place != owner)]
+        others = (place for place in product(rows, cols) if place != owner)
+        return [self[owner], *(self[place] for place in others)]
 
     @cached_property
     def _rows(self) -> tuple[_Span, ...]:

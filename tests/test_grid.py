@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
@@ -28,19 +28,8 @@ def grids(draw: st.DrawFn) -> TileGrid:
     )
 
 
-@st.composite
-def moved_grids(draw: st.DrawFn) -> TileGrid:
-    """Grids whose windows are moved down and to the right."""
-    grid = draw(grids())
-    rows, cols = (draw(st.integers(0, max(step, 1) - 1)) for step in grid.steps)
-    return replace(grid, offset=(rows, cols))
-
-
-any_grids = st.one_of(grids(), moved_grids())
-
-
 @patiently
-@given(any_grids)
+@given(grids())
 def test_cores_cover_each_pixel_exactly_once(grid: TileGrid) -> None:
     painted = np.zeros((grid.height, grid.width), int)
     for tile in grid:
@@ -49,7 +38,7 @@ def test_cores_cover_each_pixel_exactly_once(grid: TileGrid) -> None:
 
 
 @patiently
-@given(any_grids)
+@given(grids())
 def test_windows_are_inside_the_scene_and_as_large_as_it_allows(grid: TileGrid) -> None:
     for tile in grid:
         rows, cols = tile.window.toslices()
@@ -62,7 +51,7 @@ def test_windows_are_inside_the_scene_and_as_large_as_it_allows(grid: TileGrid) 
 
 
 @patiently
-@given(any_grids)
+@given(grids())
 def test_neighbours_share_the_overlap_and_their_cores_meet_in_the_middle_of_it(
     grid: TileGrid,
 ) -> None:
@@ -96,7 +85,7 @@ def test_no_more_windows_than_needed_spread_evenly(grid: TileGrid) -> None:
 
 
 @patiently
-@given(any_grids)
+@given(grids())
 def test_each_pixel_has_the_tile_whose_core_holds_it_for_owner(grid: TileGrid) -> None:
     points = np.argwhere(np.ones((grid.height, grid.width), bool))
     owners = grid.owners(points + 0.5).reshape(grid.height, grid.width)
@@ -105,7 +94,7 @@ def test_each_pixel_has_the_tile_whose_core_holds_it_for_owner(grid: TileGrid) -
 
 
 @patiently
-@given(st.data(), any_grids)
+@given(st.data(), grids())
 def test_a_tile_sees_whole_what_touches_no_edge_beyond_which_the_scene_goes_on(
     data: st.DataObject, grid: TileGrid
 ) -> None:
@@ -128,7 +117,7 @@ def test_a_tile_sees_whole_what_touches_no_edge_beyond_which_the_scene_goes_on(
 
 
 @patiently
-@given(any_grids)
+@given(grids())
 def test_core_slices_cut_the_core_out_of_the_window(grid: TileGrid) -> None:
     where = np.indices((grid.height, grid.width))
     for tile in grid:
@@ -139,7 +128,7 @@ def test_core_slices_cut_the_core_out_of_the_window(grid: TileGrid) -> None:
 
 
 @patiently
-@given(any_grids)
+@given(grids())
 def test_every_object_as_large_as_the_overlap_is_whole_in_a_window(grid: TileGrid) -> None:
     """A stretch of `overlap` pixels, wherever it lies, is inside at least one window."""
     rows = {(tile.window.row_off, tile.window.row_off + tile.window.height) for tile in grid}
@@ -149,59 +138,12 @@ def test_every_object_as_large_as_the_overlap_is_whole_in_a_window(grid: TileGri
 
 
 @patiently
-@given(any_grids)
+@given(grids())
 def test_tiles_come_row_by_row_and_know_their_place(grid: TileGrid) -> None:
     rows, cols = grid.shape
     places = [(tile.row, tile.col) for tile in grid]
     assert places == [(row, col) for row in range(rows) for col in range(cols)]
     assert len(grid) == len(places)
-
-
-@patiently
-@given(moved_grids())
-def test_a_moved_grid_has_all_but_its_outermost_windows_moved(grid: TileGrid) -> None:
-    for axis, offset in enumerate(grid.offset):
-        usual, moved = (
-            sorted({tile.window.toslices()[axis].start for tile in each})
-            for each in (replace(grid, offset=(0, 0)), grid)
-        )
-        inner = [start + offset for start in usual[:-1]]
-        assert moved == sorted({0, *(start for start in inner if start < usual[-1]), usual[-1]})
-
-
-@patiently
-@given(any_grids)
-def test_weights_of_all_tiles_that_see_a_pixel_add_up_to_1(grid: TileGrid) -> None:
-    total = np.zeros((grid.height, grid.width))
-    for tile in grid:
-        weights = grid.weights(tile)
-        assert (weights >= 0).all()
-        total[tile.window.toslices()] += weights
-    np.testing.assert_allclose(total, 1)
-
-
-@patiently
-@given(st.data(), any_grids)
-def test_the_tiles_that_see_a_window_are_those_that_share_a_pixel_with_it(
-    data: st.DataObject, grid: TileGrid
-) -> None:
-    row, col = (data.draw(st.integers(0, n - 1)) for n in (grid.height, grid.width))
-    rows, cols = (
-        data.draw(st.integers(1, n - first)) for n, first in ((grid.height, row), (grid.width, col))
-    )
-    window = Window(col, row, cols, rows)
-    seen = np.zeros((grid.height, grid.width), bool)
-    seen[window.toslices()] = True
-    found = grid.seeing(window)
-    assert grid.index(found[0]) == grid.owners(np.array([[row + 0.5, col + 0.5]]))[0]
-    wanted = [tile for tile in grid if seen[tile.window.toslices()].any()]
-    assert sorted(map(grid.index, found)) == list(map(grid.index, wanted))
-
-
-@pytest.mark.parametrize("offset", [(-1, 0), (0, 7), (7, 0)])
-def test_an_impossible_offset_is_refused(offset: tuple[int, int]) -> None:
-    with pytest.raises(SettingsError, match="expected 0 to 6"):
-        TileGrid(15, 15, 8, 1, offset)
 
 
 @pytest.mark.parametrize(
@@ -217,3 +159,72 @@ def test_an_impossible_offset_is_refused(offset: tuple[int, int]) -> None:
 def test_impossible_sizes_are_refused(sizes: tuple[int, int, int, int], found: str) -> None:
     with pytest.raises(SettingsError, match=found):
         TileGrid(*sizes)
+
+
+@st.composite
+def moved_grids(draw: st.DrawFn) -> TileGrid:
+    grid = draw(grids())
+    rows, cols = (draw(st.integers(0, max(step - 1, 0))) for step in grid.steps)
+    return replace(grid, offset=(rows, cols))
+
+
+def starts(grid: TileGrid) -> tuple[list[int], list[int]]:
+    rows, cols = grid.shape
+    return (
+        [int(grid[row, 0].window.row_off) for row in range(rows)],
+        [int(grid[0, col].window.col_off) for col in range(cols)],
+    )
+
+
+@patiently
+@example(TileGrid(49, 24, 24, 12, (4, 0)))  # its first window reaches into the fourth
+@given(moved_grids())
+def test_a_moved_grid_covers_each_pixel_once_with_windows_inside_the_scene(grid: TileGrid) -> None:
+    painted, weights = np.zeros((2, grid.height, grid.width))
+    for tile in grid:
+        rows, cols = tile.window.toslices()
+        assert 0 <= rows.start < rows.stop <= grid.height
+        assert 0 <= cols.start < cols.stop <= grid.width
+        assert rows.stop - rows.start == min(grid.tile_size, grid.height)
+        assert cols.stop - cols.start == min(grid.tile_size, grid.width)
+        painted[tile.core.toslices()] += 1
+        weights[tile.window.toslices()] += grid.weights(tile)
+        assert grid.owners(np.array([[tile.core.row_off, tile.core.col_off]])) == grid.index(tile)
+    assert (painted == 1).all()
+    np.testing.assert_allclose(weights, 1)
+
+
+@patiently
+@given(moved_grids())
+def test_an_offset_moves_all_windows_but_those_at_the_edges(grid: TileGrid) -> None:
+    before = starts(replace(grid, offset=(0, 0)))
+    for old, new, offset in zip(before, starts(grid), grid.offset, strict=True):
+        inner = {start + offset for start in old if start + offset < old[-1]}
+        assert new == sorted({old[0], *inner, old[-1]})
+        assert max(map(int, np.diff(new)), default=0) <= max(map(int, np.diff(old)), default=0)
+
+
+@patiently
+@given(moved_grids(), st.data())
+def test_tiles_that_see_a_window_are_those_that_share_a_pixel_with_it(
+    grid: TileGrid, data: st.DataObject
+) -> None:
+    spans = []
+    for length in (grid.height, grid.width):
+        first = data.draw(st.integers(0, length - 1))
+        spans.append((first, data.draw(st.integers(first + 1, length))))
+    inside = np.zeros((grid.height, grid.width), bool)
+    inside[slice(*spans[0]), slice(*spans[1])] = True
+    nearest, *others = grid.seeing(Window.from_slices(*spans))
+    assert grid.index(nearest) == grid.owners(np.array([[spans[0][0] + 0.5, spans[1][0] + 0.5]]))
+    sharing = [tile for tile in grid if inside[tile.window.toslices()].any()]
+    assert others == [tile for tile in sharing if tile != nearest]
+    assert nearest in sharing
+
+
+@pytest.mark.parametrize("offset", [(-1, 0), (0, 3), (1, 0)])
+def test_an_offset_of_a_whole_distance_is_refused(offset: tuple[int, int]) -> None:
+    grid = TileGrid(4, 10, 4, 1)
+    assert grid.steps == (0, 3)
+    with pytest.raises(SettingsError, match="less than the distance between two windows"):
+        replace(grid, offset=offset)

@@ -11,6 +11,7 @@ from alps_geo.descriptors import band_scale
 from alps_geo.features import Embeddings
 from alps_geo.fragments import Fragments, cut_fragments, failed_fragments
 from alps_geo.grid import Tile, TileGrid
+from alps_geo.pooling import Source, sum_segments
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.stitch import stitch
@@ -106,3 +107,22 @@ def test_a_failed_tile_has_no_say() -> None:
     in_first = sums.moments[:, 0] < first.core.height
     assert set(np.unique(sums.features[in_first])) == {0}
     np.testing.assert_allclose(sums.features[~in_first], 2)
+
+
+def test_embeddings_may_come_from_other_tiles_than_the_outlines() -> None:
+    grid, views = TileGrid(SIDE, SIDE, 180, 40), TileGrid(SIDE, SIDE, 180, 40, (60, 30))
+    assert len(views) > len(grid)
+    tiles, others = told_apart(grid), told_apart(views)
+    found = stitch(grid, tiles.__getitem__)
+    source = Source(
+        tiles.__getitem__,
+        lambda tile: others[tile].embeddings,
+        read,
+        band_scale(read(Window(0, 0, SIDE, SIDE))),
+        views,
+    )
+    for batch in sum_segments(grid, found, source, ("sam",)):
+        np.testing.assert_allclose(batch.sums.weight, batch.sums.area)
+        where = batch.sums.moments[:, :2].astype(int)
+        expected = expected_features(views, SCENE[where[:, 0], where[:, 1]])
+        np.testing.assert_allclose(batch.sums.features[:, 0], expected)
