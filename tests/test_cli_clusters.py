@@ -275,7 +275,9 @@ def test_clusters_changed_by_hand_are_not_replaced_unasked(
     """A tile that failed would be tried again, and the clusters be fitted anew."""
     clusters(change[0], run, *change[1:])
     found = json.loads((run / "run.json").read_text())
-    found["failed"] = [{"row": 0}]
+    size = {"row_off": 0, "col_off": 0, "height": 8, "width": 8}
+    tile = {"scene": SCENES[0], "row": 0, "col": 0, **size, "reason": "unreadable"}
+    found["failed"] = [tile]
     (run / "run.json").write_text(json.dumps(found))
     before = contents(run)
     for more in ((), ("--seed", "5")):
