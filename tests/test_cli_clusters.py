@@ -162,7 +162,8 @@ def test_names_are_everywhere_and_no_pixel_changes(run: Path, finished: Path) ->
         assert "/".join((name, "preview.png")) in differing(run, finished)
     unchanged = contents(finished).keys() - differing(run, finished)
     assert {f"{name}/segments.tif" for name in SCENES} < unchanged
-    assert all(file in unchanged for file in contents(finished) if file.startswith(".tiles"))
+    kept = {file for file in contents(finished) if file.startswith(".tiles")} - {NOTE}
+    assert kept <= unchanged
 
 
 def test_names_come_from_a_file_too_and_what_is_typed_wins(run: Path, tmp_path: Path) -> None:
@@ -360,8 +361,11 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arm
 
 
-# The note; labels, style and preview of two scenes; model and record.
-MOVES = 1 + 3 * 2 + 2
+# What the polygons hold, as the run wrote them.
+NOTE = ".tiles/polygons.json"
+
+# The note and that of the polygons; labels, style and preview of two scenes; model and record.
+MOVES = 2 + 3 * 2 + 2
 MERGE = ("merge", 2, 5)
 
 
@@ -387,7 +391,8 @@ def test_a_killed_change_is_finished_once_by_the_same_command(
             assert "merge 2 5" in outcome.stderr
             assert outcome.stderr.count("\n") == 1
     clusters(MERGE[0], run, *MERGE[1:])
-    assert differing(run, undisturbed) == set()
+    # The note of polygons that the change had come to may stay behind.
+    assert differing(run, undisturbed) <= {NOTE}
     assert list(run.rglob("*.partial")) == []
     assert json.loads(alps_geo("status", run, "--json").stdout)["state"] == "finished"
     # It was made, so now there is no 5 any more.

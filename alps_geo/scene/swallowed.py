@@ -50,8 +50,9 @@ def heard_errors() -> Iterator[list[str]]:
     if not _LOG.isEnabledFor(logging.INFO):
         _LOG.setLevel(logging.INFO)
     messages: list[str] = []
+    outer = getattr(_heard, "messages", None)
     _heard.messages = messages
     try:
         yield messages
     finally:
-        _heard.messages = None
+        _heard.messages = outer
