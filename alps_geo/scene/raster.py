@@ -7,7 +7,6 @@ georeferencing never reaches the caller, who learns of it from `Scene.notes`.
 from __future__ import annotations
 
 import os
-import re
 import threading
 import warnings
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.windows import Window
 
 from alps_geo.errors import SceneError
+from alps_geo.scene.absent import NOT_A_FILE, absent_files
 from alps_geo.scene.swallowed import heard_errors
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ _STRIP_ROWS = 512
 # Python's warning filters belong to the process, so two threads must not swap them at once.
 WARNING_FILTERS = threading.Lock()
 
-# "s3://…", "/vsicurl/…", and GDAL's own names for a part of a file: "NETCDF:…", "GTIFF_DIR:…".
-# One letter before the colon is a drive of Windows.
-_NOT_A_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/vsi|[A-Za-z][A-Za-z0-9_]+:")
-
 # Rasters that are made of others; GDAL reads a tile index as if a missing file of it were empty.
 _MOSAICS = {"GTI", "VRT"}
 
@@ -60,7 +56,7 @@ Piece = TypeVar("Piece")
 
 def is_local(path: str) -> bool:
     """Whether `path` names a local file or folder, not a URL or a GDAL dataset name."""
-    return _NOT_A_FILE.match(path) is None or Path(path).exists()
+    return NOT_A_FILE.match(path) is None or Path(path).exists()
 
 
 def real_path(path: str) -> str:
@@ -147,6 +143,11 @@ def read_window(
         If a block cannot be read.
     """
     size = shape or (round(window.height), round(window.width))
+    if dataset.driver in _MOSAICS and indexes:
+        for absent in absent_files(dataset, path):
+            if absent.reaches(window):
+                reason = f"{absent.name}: No such file or directory"
+                raise _unreadable(dataset, path, window, reason)
     if not indexes:
         return np.zeros((0, *size), np.uint8)
     # One band a time where they differ in dtype, as in some VRTs: rasterio reads only like bands.

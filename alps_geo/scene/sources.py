@@ -28,6 +28,7 @@ from xml.etree import ElementTree as ET
 
 from alps_geo.errors import SceneError
 from alps_geo.scene.raster import is_local, opened
+from alps_geo.scene.tile_index import index_file, next_to, read_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,6 @@ _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)(?P<rest>.*)", re.S)
 
 # Rasters that are one file, so that a mosaic of very many need not be opened one by one.
 _PLAIN = (".tif", ".tiff", ".jp2", ".jpg", ".jpeg", ".png")
-_INDEX = (".gpkg", ".fgb", ".shp", ".geojson", ".parquet")
 
 _AUX = ".aux.xml"
 _STATISTICS = "STATISTICS_"
@@ -115,31 +115,17 @@ def _listed(dataset: DatasetReader, path: str, seen: set[str]) -> Iterator[str]:
 
 
 def _indexed(name: str) -> Iterator[str]:
-    """List the rasters of a tile index: all text in its table that names a file."""
-    from pyogrio import read_dataframe
-    from pyogrio.errors import DataSourceError
-
-    index = name.removeprefix("GTI:")
-    if not index.endswith(_INDEX):
-        try:
-            found = ET.parse(index).findtext("IndexDataset")
-        except (ET.ParseError, OSError):
-            return
-        index = _next_to(index, found or "")
-        yield index
-    try:
-        table = read_dataframe(index, read_geometry=False)
-    except DataSourceError:
+    """List the table of a tile index, and its rasters: all text in it that may name a file."""
+    index = index_file(name)
+    if index is None:
         return
-    for column in table.select_dtypes(exclude="number"):
+    yield index
+    table = read_index(index)
+    if table is None:
+        return
+    for column in table.drop(columns=table.geometry.name).select_dtypes(exclude="number"):
         for value in table[column].dropna().astype(str):
-            yield _next_to(index, value)
-
-
-def _next_to(file: str, name: str) -> str:
-    """Resolve a name in a file, which may be relative to the folder of the file."""
-    beside = str(Path(file).parent / name)
-    return beside if _exists(beside) else name
+            yield next_to(index, value)
 
 
 def _beside(name: str) -> Iterator[str]:
