@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from alps_geo.descriptors import BandScale
@@ -15,7 +17,7 @@ from alps_geo.pooling import Source, sum_segments
 from alps_geo_cli.main import app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rasterio.windows import Window
 
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
     from alps_geo.stitch import Stitched
 
 DATA = Path(__file__).parent / "data"
+
+FULL_DISK = """
+import resource, signal, sys
+from alps_geo_cli.main import run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+run()
+"""
+"""Program that runs ours where no file can grow beyond a number of bytes, its first argument."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +76,15 @@ def sums_by_id(
     np.testing.assert_array_equal(np.sort(ids), np.arange(1, len(found) + 1))
     sums = [RegionSums.empty(bands), *(batch.sums for batch in batches)]
     return RegionSums.concatenate(sums).take(np.argsort(ids))
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """Let no file grow beyond some bytes: writing fails as it does on a full disk."""
+    resource = pytest.importorskip("resource", reason="limits on files are POSIX only")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

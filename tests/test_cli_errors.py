@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from helpers import DATA, alps_geo
+from helpers import DATA, FULL_DISK, alps_geo
 
 from alps_geo.sam.weights import MODELS
 
@@ -181,15 +181,6 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert outcome.returncode == 1
     assert "Traceback" in outcome.stderr
     assert "SceneError" in outcome.stderr
-
-
-FULL_DISK = """
-import resource, signal, sys
-from alps_geo_cli.main import run
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
-run()
-"""
 
 
 def label_on_a_full_disk(limit: int, out: Path) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from helpers import DATA, alps_geo
+from helpers import DATA, alps_geo, disk_of
 from rasterio.windows import Window
 
 from alps_geo import files, pipeline
@@ -424,18 +424,6 @@ def test_a_transaction_that_a_kill_left_half_done_is_taken_back(
         done(alps_geo("clusters", command, run, *given, "--quiet"))
     assert_consistent(run)
     assert not list(run.rglob("*.gpkg-journal"))
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes: writing fails as it does on a full disk."""
-    resource = pytest.importorskip("resource", reason="limits on files are POSIX only")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_leaves_the_polygons_as_they_were(run: Path) -> None:

@@ -11,7 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
-from helpers import DATA, alps_geo
+from helpers import DATA, FULL_DISK, alps_geo
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
@@ -131,15 +131,6 @@ def test_an_unforeseen_failure_of_all_scenes_is_one_line(tmp_path: Path) -> None
 
     with pytest.raises(RunError, match=r"a\.tif: .*ZeroDivisionError: division by zero"):
         write_each(scenes, step, tmp_path.joinpath, print, strict=False)
-
-
-FULL_DISK = """
-import resource, signal, sys
-from alps_geo_cli.main import run
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
-run()
-"""
 
 
 def test_a_full_disk_leaves_results_of_no_scene(tmp_path: Path) -> None:

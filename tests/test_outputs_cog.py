@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from helpers import disk_of
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.env import get_gdal_config
@@ -71,18 +71,6 @@ def random_labels(rows: int, cols: int, dtype: str = "uint8", top: int = 4) -> R
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, top, (rows // 7 + 1, cols // 7 + 1), dtype=dtype)
     return coarse.repeat(7, axis=0).repeat(7, axis=1)[:rows, :cols]
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes: writing fails as it does on a full disk."""
-    resource = pytest.importorskip("resource", reason="limits on files are POSIX only")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda path: path.stem)

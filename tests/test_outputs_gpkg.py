@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -15,6 +15,7 @@ import pyogrio
 import pytest
 import rasterio.features
 import shapely
+from helpers import disk_of
 from rasterio.crs import CRS
 from scipy import ndimage
 
@@ -71,18 +72,6 @@ def style_of(path: Path) -> sqlite3.Row:
     assert len(rows) == 1
     style: sqlite3.Row = rows[0]
     return style
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes: writing fails as it does on a full disk."""
-    resource = pytest.importorskip("resource", reason="limits on files are POSIX only")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_every_segment_of_every_batch_is_there(tmp_path: Path) -> None:
