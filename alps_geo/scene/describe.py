@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -97,59 +97,75 @@ def open_scene(
         check_percentiles(stretch)
     with opened_scene(path) as dataset:
         check_kind(dataset, path)
-        return _describe(dataset, path, bands, nodata, stretch, alpha)
+        return _describe(dataset, path, _Wishes(bands, nodata, stretch, alpha))
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """Choices of the user, as `open_scene` takes them."""
+
+    bands: tuple[int, ...] | None
+    nodata: float | None
+    stretch: tuple[float, float] | None
+    alpha: str
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Bands of a scene, and the marks of missing pixels that the file has.
+
+    Attributes
+    ----------
+    choice : BandChoice
+        Bands of data.
+    nodata : tuple of (float or None)
+        One per data band.
+    alpha : tuple of int
+        Bands of transparency, counted from 1.
+    added : tuple of int
+        Those of them that warping has added.
+    palette : tuple of (red, green, blue, alpha), or None
+        Colours of a paletted scene.
+    notes : tuple of str
+        Assumptions about all these.
+    """
+
+    choice: BandChoice
+    nodata: tuple[float | None, ...]
+    alpha: tuple[int, ...]
+    added: tuple[int, ...]
+    palette: Palette | None
+    notes: tuple[str, ...]
 
 
 def _describe(
-    dataset: DatasetReader,
-    path: str,
-    bands: tuple[int, ...] | None,
-    nodata: float | None,
-    stretch: tuple[float, float] | None,
-    alpha_setting: str,
-    empty: tuple[int, ...] = (),
+    dataset: DatasetReader, path: str, wishes: _Wishes, empty: tuple[int, ...] = ()
 ) -> Scene:
-    notes = [*placement_notes(dataset), *empty_notes(empty)]
-    # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
-    added = added_alpha(dataset)
-    tags = dataset.colorinterp[: dataset.count - len(added)]
-    transparency = true_alpha(dataset, path, tags, bands or (), alpha_setting)
-    alpha, notes = transparency.bands + added, [*notes, *transparency.notes]
-    palette = palette_of(dataset, tags, alpha, nodata) if bands is None else None
-    if palette is None:
-        unused = (*alpha, *empty)
-        choice = choose_bands(path, tags, dataset.descriptions, unused, bands, alpha_setting)
-        values = nodata_values(dataset, path, choice.data, nodata)
-        notes += [] if nodata is not None else nodata_notes(dataset, choice.data, values)
-        notes += palette_notes(tags, choice.data) if bands is None else []
-    else:
-        choice, values = _PALETTED, (None, None, None)
-    notes += [*choice.notes, *scaling_notes(dataset, choice)]
+    layout = _layout(dataset, path, wishes, empty)
+    choice, palette = layout.choice, layout.palette
+    notes = [*placement_notes(dataset), *empty_notes(empty), *layout.notes]
 
-    layers = Layers(choice.data, alpha, mask_bands(dataset, alpha), palette)
+    layers = Layers(choice.data, layout.alpha, mask_bands(dataset, layout.alpha), palette)
     survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
     notes += _damage_notes(survey)
-    notes += huge_notes(survey.bands, values)
-    validity = Validity(values, alpha, layers.masks, collar=None)
+    notes += huge_notes(survey.bands, layout.nodata)
+    validity = Validity(layout.nodata, layout.alpha, layers.masks, collar=None)
     found = empty_bands(dataset, path, choice.data, survey, validity) if palette is None else ()
     if found:
-        check_not_chosen(path, found, bands or ())
-        return _describe(dataset, path, bands, nodata, stretch, alpha_setting, (*empty, *found))
-    own = replace(validity, alpha=tuple(band for band in alpha if band not in added))
-    if nodata is None and not _is_marked(own, palette):
-        validity, collar_notes = _with_collar(dataset, survey, validity)
-    else:
-        validity, collar_notes = _with_tagged_collar(dataset, survey, validity)
+        check_not_chosen(path, found, wishes.bands or ())
+        return _describe(dataset, path, wishes, (*empty, *found))
+    validity, collar_notes = _with_any_collar(dataset, survey, validity, layout, wishes)
     notes += collar_notes
 
     samples = _valid_samples(dataset, path, layers, survey, validity)
     seen = samples[list(rgb_positions(choice.data, choice.rgb, palette))]
-    limits = _limits(seen, survey.bands.dtype, stretch)
+    limits = _limits(seen, survey.bands.dtype, wishes.stretch)
     notes += _stretch_notes(seen, limits)
 
     files = source_files(dataset, path)
     notes += _unknown_notes(files)
     size, mtime = file_facts(path)
+    is_placed = has_transform(dataset)
     return Scene(
         path=path,
         name=scene_name(path),
@@ -157,8 +173,8 @@ def _describe(
         width=dataset.width,
         crs=dataset.crs,
         transform=map_transform(dataset),
-        has_transform=has_transform(dataset),
-        control=None if has_transform(dataset) else GroundControl.of(dataset),
+        has_transform=is_placed,
+        control=None if is_placed else GroundControl.of(dataset),
         band_names=choice.names,
         data_bands=choice.data,
         scaling=scaling_of(dataset, choice),
@@ -172,6 +188,37 @@ def _describe(
         files_sha256=_files_digest(files, survey),
         notes=tuple(notes),
     )
+
+
+def _layout(dataset: DatasetReader, path: str, wishes: _Wishes, empty: tuple[int, ...]) -> _Layout:
+    """Tell bands of data from those of transparency, leaving the `empty` ones out."""
+    # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
+    added = added_alpha(dataset)
+    tags = dataset.colorinterp[: dataset.count - len(added)]
+    bands, nodata = wishes.bands, wishes.nodata
+    transparency = true_alpha(dataset, path, tags, bands or (), wishes.alpha)
+    alpha, notes = transparency.bands + added, [*transparency.notes]
+    palette = palette_of(dataset, tags, alpha, nodata) if bands is None else None
+    if palette is None:
+        unused = (*alpha, *empty)
+        choice = choose_bands(path, tags, dataset.descriptions, unused, bands, wishes.alpha)
+        values = nodata_values(dataset, path, choice.data, nodata)
+        notes += [] if nodata is not None else nodata_notes(dataset, choice.data, values)
+        notes += palette_notes(tags, choice.data) if bands is None else []
+    else:
+        choice, values = _PALETTED, (None, None, None)
+    notes += [*choice.notes, *scaling_notes(dataset, choice)]
+    return _Layout(choice, values, alpha, added, palette, tuple(notes))
+
+
+def _with_any_collar(
+    dataset: DatasetReader, survey: Pixels, validity: Validity, layout: _Layout, wishes: _Wishes
+) -> tuple[Validity, tuple[str, ...]]:
+    """Add an untagged collar where the file marks no pixels, else the edge of a tagged one."""
+    of_file = tuple(band for band in layout.alpha if band not in layout.added)
+    if wishes.nodata is None and not _is_marked(replace(validity, alpha=of_file), layout.palette):
+        return _with_collar(dataset, survey, validity)
+    return _with_tagged_collar(dataset, survey, validity)
 
 
 def _files_digest(files: SourceFiles, survey: Pixels) -> str:
