@@ -113,7 +113,7 @@ def _has_results(files: RunFiles, found: Plan) -> bool:
 
 
 def _stale_tiles(files: RunFiles, found: Plan, plan: Plan) -> bool:
-    """Whether tiles are done that the run of `plan` has no use for."""
+    """Return True if tiles are done that the run of `plan` has no use for."""
     used = {scene.tiles_folder for scene in plan.scenes}
     stale = [scene for scene in found.scenes if scene.tiles_folder not in used]
     return any(files.done_and_failed(scene)[0] for scene in stale)

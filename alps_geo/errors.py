@@ -1,4 +1,4 @@
-"""What a user can get wrong.
+"""Errors that a user can cause and mend.
 
 Every message is one line that says what was found and where, what was expected, and what to do.
 """

@@ -150,7 +150,7 @@ def unwritable(path: Path, reason: str) -> str:
 
 
 def _in_the_end(path: Path) -> Path:
-    """Where a file is moved to in the end, however deep in hidden folders it is written."""
+    """Find the place that a file is moved to, however deep in hidden folders it is written."""
     hidden = [part.startswith(".") and part.endswith(_PARTIAL) for part in path.parts]
     return type(path)(*(part for part, is_ in zip(path.parts, hidden, strict=True) if not is_))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What has come of a run.
+    """A finished run: its record, clusters and segments.
 
     Attributes
     ----------

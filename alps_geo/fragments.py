@@ -45,7 +45,7 @@ COARSE_VARIANCE = 0.1
 
 @dataclass(frozen=True)
 class Objects:
-    """What SAM's masks say of one tile's fragments: which are one object, and what it is like.
+    """Objects that SAM's masks make of one tile's fragments.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Outlines:
-    """Where the fragments of one tile lie: all that deciding about pixels takes.
+    """Label image and per-fragment table of one tile, without embeddings.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class Outlines:
 
 @dataclass(frozen=True, kw_only=True)
 class Fragments(Outlines):
-    """What one tile contributes to the segments of its scene.
+    """Outlines and embeddings of one tile.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What clusters look like: crops of segments that are typical of each, and of doubtful ones."""
+"""Pictures of clusters: crops of segments that are typical of each, and of doubtful ones."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def crop_window(pixels: shapely.Geometry, shape: tuple[int, int]) -> Window:
 
 
 class _Maps:
-    """Where clusters lie: each in the scene that it covers most of."""
+    """Maps of clusters, each in the scene that it covers most of."""
 
     def __init__(self, run: FinishedRun) -> None:
         self._palette = run.model.palette

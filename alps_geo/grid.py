@@ -185,7 +185,7 @@ class TileGrid:
         return whole
 
     def weights(self, tile: Tile) -> NDArray[np.float64]:
-        """How much each pixel of a tile's window counts, shape of the window.
+        """Weight of each pixel of a tile's window, shape of the window.
 
         Falls from 1 to 0 across each overlap, so that what several tiles say of one pixel blends
         without a seam: the weights of all tiles that see it add up to 1.

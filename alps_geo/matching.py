@@ -1,4 +1,4 @@
-"""Which fragments of neighbouring tiles are one object.
+"""Matching of fragments of neighbouring tiles that are one object.
 
 Five rules decide, whatever the order in which tiles are looked at:
 
@@ -62,7 +62,7 @@ _NO_PAIR = np.empty((0, 2), dtype=np.int64)
 
 @dataclass(frozen=True)
 class Joined:
-    """Which fragments of all tiles are one object.
+    """Fragments of all tiles, grouped into objects.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ def within(inner: Window, outer: Window) -> tuple[slice, slice]:
 
 @dataclass(frozen=True)
 class _View:
-    """What the fragments of a tile are taken for.
+    """The objects of one tile and the mean band values of each.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ def _masks(outlines: Outlines) -> _View:
 
 @dataclass(frozen=True)
 class _Known:
-    """What `Outlines` say of the fragments of a tile, one by one."""
+    """Per-fragment rank, owner and mask flag of one tile."""
 
     rank: NDArray[np.uint8]
     owner: NDArray[np.int32]
@@ -306,7 +306,7 @@ def _components(links: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
 
 
 def _apart(first: Window, second: Window) -> bool:
-    """Whether two windows of one grid share no pixel (an overlap of 0)."""
+    """Return True if two windows of one grid share no pixel (an overlap of 0)."""
     return bool(
         first.row_off + first.height <= second.row_off
         or first.col_off + first.width <= second.col_off

@@ -194,7 +194,7 @@ def fit_scenes(
 
 @dataclass(frozen=True)
 class _Run:
-    """What all stages work on."""
+    """Scenes, settings and weights that all stages work on."""
 
     jobs: list[Job]
     settings: LabelSettings

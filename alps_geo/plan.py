@@ -23,7 +23,7 @@ CHANGE = {"command": str, "earlier": [str], "moves_segments": Perhaps(bool)}
 
 @dataclass(frozen=True)
 class PlannedScene:
-    """What a run folder knows about a scene from the first moment on.
+    """One scene of a plan: its name, path and tiles.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class PlannedScene:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is being run in a folder.
+    """Scenes and results of the run in a folder.
 
     Attributes
     ----------
@@ -72,13 +72,13 @@ class Plan:
 
     @property
     def is_fit(self) -> bool:
-        """Whether this is a fit, whose cluster model lies elsewhere and which has no results."""
+        """True for a fit, whose cluster model lies elsewhere and which has no results."""
         return not self.files
 
 
 @dataclass(frozen=True)
 class Change:
-    """How the clusters of a finished run are being changed.
+    """A change of the clusters of a finished run, from its begin to its end.
 
     Attributes
     ----------

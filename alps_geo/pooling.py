@@ -1,4 +1,4 @@
-"""What describes the segments of a scene: sums over the pixels that they were given.
+"""Sums that describe the segments of a scene, over the pixels that they were given.
 
 Each pixel counts once, whatever tiles were made of it: its bands, and texture and context around
 it, are the scene's. Only embeddings come from tiles. Where several see a pixel, their features
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Where what describes a scene comes from.
+    """Loaders of a scene's outlines, embeddings and pixels.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Source:
 
 @dataclass(frozen=True)
 class SegmentSums:
-    """What describes some segments.
+    """Sums of some segments, with their ids.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What was run on what: the identity of a run before it, and its record after it."""
+"""Identity of a run before it, and its record after it."""
 
 from __future__ import annotations
 

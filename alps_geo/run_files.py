@@ -65,22 +65,22 @@ class RunFiles:
 
     @property
     def record_path(self) -> Path:
-        """Where the record of a finished run lies."""
+        """Path of the record of a finished run."""
         return self.path / "run.json"
 
     @property
     def model_path(self) -> Path:
-        """Where the cluster model lies."""
+        """Path of the cluster model."""
         return self.path / "clusters.npz"
 
     @property
     def change_path(self) -> Path:
-        """What is noted while the clusters of a finished run are being changed."""
+        """Path of the note of a change of the clusters, until it is made."""
         return self.tiles_path / "change.json"
 
     @property
     def changed_model_path(self) -> Path:
-        """Where the cluster model that a change leads to lies, until it is in its place."""
+        """Path of the cluster model that a change leads to, until it is in its place."""
         return self.tiles_path / "change.npz"
 
     @property
@@ -104,15 +104,15 @@ class RunFiles:
         return self.tiles_path / "lock"
 
     def scene_folder(self, scene: str) -> Path:
-        """Where the results of a scene lie."""
+        """Return the folder of the results of a scene."""
         return self.path / scene
 
     def segments_folder(self, scene: str) -> Path:
-        """Where the segments of a scene lie, by the name of the folder of its results."""
+        """Return the folder of the segments of a scene, by the name of that of its results."""
         return self.tiles_path / f"{scene}.segments"
 
     def tile_store(self, scene: str, key: str) -> TileStore:
-        """Where the tiles of a scene lie that depend on what `key` stands for."""
+        """Return the tile store of a scene for one fingerprint of settings."""
         return TileStore(self.tiles_path / f"{scene}.{key[:_KEY_DIGITS]}", key)
 
     def plan(self) -> Plan | None:
@@ -226,7 +226,7 @@ class RunFiles:
         return None if found is None else Change.from_dict(found)
 
     def is_running(self) -> bool:
-        """Whether a process is running here now.
+        """Return True if a process is running here now.
 
         Raises
         ------
@@ -247,12 +247,12 @@ class RunFiles:
             ) from error
 
     def holds_run(self) -> bool:
-        """Whether a run has begun here whose results lie here, too, finished or not."""
+        """Return True if a run with results has begun here, finished or not."""
         plan = self.plan()
         return self.record_path.exists() if plan is None else not plan.is_fit
 
     def has_finished(self) -> bool:
-        """Whether the run here has written all its results, and no change of them was stopped.
+        """Return True if the run has written all its results, and no change of them was stopped.
 
         Raises
         ------

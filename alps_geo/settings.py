@@ -224,7 +224,7 @@ class LabelSettings:
 
     @property
     def mask_settings(self) -> MaskSettings:
-        """What of this concerns the masks of one tile."""
+        """Settings of the masks of one tile."""
         return MaskSettings(
             points_per_side=self.points_per_side,
             pred_iou_thresh=self.pred_iou_thresh,

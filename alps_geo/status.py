@@ -1,4 +1,4 @@
-"""What is done in a run folder, what is left and what failed: told from a listing."""
+"""Status of a run folder, from a listing: tiles done, left and failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SceneStatus:
-    """How far one scene is.
+    """Progress of one scene.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class SceneStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------

@@ -94,7 +94,7 @@ class Stitched(Segments):
 
 @dataclass(frozen=True)
 class Claims:
-    """Which fragment each pixel of a core goes to.
+    """Fragment of each pixel of a core.
 
     Attributes
     ----------
@@ -237,7 +237,7 @@ def _strength(
 
 @dataclass(frozen=True)
 class _Extents:
-    """How far segments reach; what lies in tiles is of `Joined`, from 0.
+    """Area, last tile and neighbours of each group in `Joined`; row i is group i + 1.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How many clusters: what the stored segments of a run say for each number of them."""
+"""Numbers of clusters, compared on the stored segments of a run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NO_INERTIA = 1e-9
 
 @dataclass(frozen=True)
 class Tried:
-    """What speaks for a number of clusters.
+    """Figures of one number of clusters.
 
     Attributes
     ----------

@@ -40,7 +40,7 @@ _OF_TILES = ("ids", "ranks")
 
 @dataclass(frozen=True)
 class Attributes:
-    """What users are told of the segments of a scene; row i is that of segment id i + 1.
+    """Attributes of the segments of a scene for users; row i is that of segment id i + 1.
 
     Attributes
     ----------

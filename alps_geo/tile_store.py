@@ -141,7 +141,7 @@ class TileStore:
     key: str
 
     def holds(self, tile: Tile) -> bool:
-        """Whether a tile's fragments are stored, and undamaged."""
+        """Return True if a tile's fragments are stored, and undamaged."""
         return self._arrays(tile) is not None
 
     def load_outlines(self, tile: Tile) -> Outlines | None:
@@ -181,7 +181,7 @@ class TileStore:
         write_bytes(self._path(tile, "json"), json.dumps(failed.to_dict()).encode())
 
     def has_failed(self, tile: Tile) -> bool:
-        """Whether a failure of the tile was noted."""
+        """Return True if a failure of the tile was noted."""
         return self._path(tile, "json").exists()
 
     def _load(self, tile: Tile, build: Callable[[Mapping[str, NDArray[Any]]], Part]) -> Part | None:

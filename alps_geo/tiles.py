@@ -214,7 +214,7 @@ def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile],
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of a tile.
+    """Outcome of the work on a tile.
 
     Attributes
     ----------
@@ -233,7 +233,7 @@ class _TileError(Exception):
 
 
 class _TileWork:
-    """What does the work on tiles; each process has its own, with its own model."""
+    """Worker on tiles; each process has its own, with its own model."""
 
     def __init__(self, jobs: Sequence[Job], settings: LabelSettings, tally: Tally | None) -> None:
         self._jobs = jobs

@@ -22,7 +22,7 @@ SPLIT = 0
 
 @dataclass(frozen=True)
 class Assigned:
-    """What clusters some segments were given.
+    """Clusters of some segments.
 
     Attributes
     ----------

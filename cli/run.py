@@ -1,4 +1,4 @@
-"""How `label`, `fit` and `apply` run: with a progress bar, and an end that says how to go on."""
+"""Running of `label`, `fit` and `apply`: a progress bar, and an end that says how to go on."""
 
 from __future__ import annotations
 

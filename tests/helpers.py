@@ -1,4 +1,4 @@
-"""What several test files call."""
+"""Functions that several test files call."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ run()
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command gave back."""
+    """Exit code and output of a command."""
 
     exit_code: int
     stdout: str
@@ -62,7 +62,7 @@ def sums_by_id(
     read: Callable[[Window], TilePixels],
     features: tuple[str, ...] = ("sam",),
 ) -> RegionSums:
-    """What describes all segments, put in the order of their ids."""
+    """Sum what describes all segments, in the order of their ids."""
     bands = len(read(grid[0, 0].core).bands)
     source = Source(
         outlines=tiles.__getitem__,

@@ -338,7 +338,7 @@ def test_another_run_in_the_folder_leaves_nothing_of_the_names(run: Path) -> Non
 
 
 class Killed(BaseException):
-    """What ends a process at once."""
+    """The end of a process at once."""
 
 
 @pytest.fixture
@@ -551,7 +551,7 @@ def test_a_range_beyond_the_segments_is_an_error(run: Path, finished: Path) -> N
 
 
 class Page(HTMLParser):
-    """What a person sees on the page: per cluster its name and its crops; and the command."""
+    """Content of the page: per cluster its name and its crops; and the command."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What bad input gets: one line that says what to do, the right exit code, nothing half-written."""
+"""Bad input: one line that says what to do, the right exit code, nothing half-written."""
 
 import shutil
 import subprocess

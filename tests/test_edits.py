@@ -357,7 +357,7 @@ def test_a_name_that_was_emptied_where_there_was_none_is_no_edit(run: Path) -> N
 
 
 class Killed(BaseException):
-    """What ends a process at once."""
+    """The end of a process at once."""
 
 
 @pytest.mark.parametrize("commits", [0, 1])

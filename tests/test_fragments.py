@@ -57,7 +57,7 @@ def cut(
 
 
 def is_filled(fragments: Fragments) -> NDArray[np.bool_]:
-    """Whether each fragment is a superpixel, or a part of one."""
+    """Mark the fragments that are superpixels, or parts of one."""
     objects = fragments.objects
     return np.append(True, objects.in_parts)[objects.of]
 
@@ -143,7 +143,7 @@ def test_a_mirrored_scene_has_mirrored_owners(length: tuple[int, int], data: st.
 
 
 def owned(grid: TileGrid, tile: Tile, mask: NDArray[np.bool_]) -> bool:
-    """Whether a tile owns a mask of the scene that it sees whole."""
+    """Return True if a tile owns a mask of the scene that it sees whole."""
     inside = mask[tile.window.toslices()]
     scores = np.ones(1, np.float32)
     masks = TileMasks.from_dense(inside[None], scores, scores, np.ones((256, 1, 1), np.float32))

@@ -1,4 +1,4 @@
-"""What describes segments: the scene's own pixels, and the blended embeddings of all tiles."""
+"""Description of segments by the scene's own pixels, and the blended embeddings of all tiles."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def read(window: Window) -> TilePixels:
 
 
 def perfect(grid: TileGrid, tile: Tile) -> Fragments:
-    """What a perfect SAM finds in a tile."""
+    """Find what a perfect SAM finds in a tile."""
     labels = SCENE[tile.window.toslices()]
     dense = np.stack([labels == i for i in np.unique(labels)])
     scores = np.full(len(dense), 0.9, np.float32)

@@ -176,7 +176,7 @@ def test_a_truncated_checkpoint_is_refused(name: str, tmp_path: Path) -> None:
 
 
 class Harmful:
-    """What unpickling must never call."""
+    """Trap that unpickling must never call."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return pytest.fail, ("the checkpoint was unpickled",)

@@ -122,7 +122,7 @@ def open_truth(
 
 
 def _is_vector(path: str) -> bool:
-    """Whether a file holds layers of features; one that holds pixels as well counts as a raster."""
+    """Return True if a file holds layers of features, and no pixels as well."""
     try:
         layers = pyogrio.list_layers(path)
     except DataSourceError:

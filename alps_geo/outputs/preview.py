@@ -257,7 +257,7 @@ def _compose(
 
 @dataclass(frozen=True)
 class _Columns:
-    """How a legend is laid out: lines in a column, and where things lie in it."""
+    """Layout of a legend: lines in a column, and positions in it."""
 
     lines: int
     pitch: int

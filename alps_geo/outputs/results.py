@@ -42,7 +42,7 @@ PICTURE = "picture.png"
 
 @dataclass(frozen=True)
 class SceneResults:
-    """What was written for one scene, in numbers.
+    """Counts and areas of the results of one scene.
 
     Attributes
     ----------

@@ -63,12 +63,12 @@ class SamModel:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """What `dtype` is called in torch."""
+        """The precision as a torch dtype."""
         return _DTYPES[self.dtype]
 
     @property
     def images_at_once(self) -> int:
-        """How many images to give to `encode_many`: one but on a GPU."""
+        """Images to give to `encode_many` at once: one, more on a GPU."""
         return images_at_once(self)
 
     def encode(self, image: NDArray[np.uint8]) -> Tensor:

@@ -1,4 +1,4 @@
-"""How many points at once, on how many threads, and what to make of a lack of memory."""
+"""Points at once, threads, and the handling of a lack of memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def wants_large_batches(tensor: torch.Tensor) -> bool:
 
 @dataclass(frozen=True)
 class AtOnce:
-    """How many points a GPU takes at once.
+    """Points that a GPU takes at once.
 
     Attributes
     ----------

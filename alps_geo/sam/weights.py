@@ -1,4 +1,4 @@
-"""Which models there are, where their weights lie, and how they are read.
+"""The models, their weights on disk, and reading them.
 
 Importing this module costs nothing: torch and pooch are imported when weights are read or fetched.
 """
@@ -51,19 +51,19 @@ class ModelSpec:
 
     @property
     def path(self) -> Path:
-        """Where the weights file is, or would be after a download."""
+        """Path of the weights file, also before a download."""
         if self.url is None:
             return Path(str(files("alps_geo.sam.data") / self.filename))
         return cache_folder() / self.filename
 
     @property
     def is_present(self) -> bool:
-        """Whether the weights file is on disk, by its size: hashing some takes half a minute."""
+        """Return True if the weights file is on disk, by its size: hashing takes half a minute."""
         return self.path.is_file() and self.path.stat().st_size == self.size
 
     @property
     def is_damaged(self) -> bool:
-        """Whether a file of another size lies where the weights file should be."""
+        """Return True if a file of another size lies in the place of the weights file."""
         return self.path.exists() and not self.is_present
 
 
@@ -212,7 +212,7 @@ def download(name: str, progress: Progress | None = None) -> Path:
 
 
 class _ProgressBar:
-    """What pooch expects of a progress bar, passed on to a callback."""
+    """Progress bar for pooch that passes its steps on to a callback."""
 
     def __init__(self, progress: Progress) -> None:
         self.total = 0

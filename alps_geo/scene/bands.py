@@ -1,4 +1,4 @@
-"""Which band is red, green and blue, and what every band is called."""
+"""Choice of the red, green and blue bands, and names of all bands."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def choose_bands(
 
 
 def _is_orthophoto(roles: Mapping[int, str], description: str | None) -> bool:
-    """Whether a band that is wrongly tagged as alpha is the usual fourth one: near infrared."""
+    """Return True if a band wrongly tagged as alpha is the usual fourth one: near infrared."""
     return _has_rgb(roles) and "nir" not in roles.values() and not description
 
 

@@ -32,7 +32,7 @@ _LOSSY_CEILING = 15
 
 @dataclass(frozen=True)
 class Place:
-    """Where pixels lie: the centres of rows and columns, from 0 to 1 across the scene."""
+    """Centres of rows and columns of pixels, from 0 to 1 across the scene."""
 
     rows: NDArray[np.float64]
     cols: NDArray[np.float64]
@@ -55,7 +55,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Collar:
-    """Where a collar is, on a map that may be coarser than the scene.
+    """Map of a collar, which may be coarser than the scene.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Collar:
         return bits[:, cols].astype(np.bool_)
 
     def covers(self, bands: NDArray[Any], place: Place) -> NDArray[np.bool_]:
-        """Which pixels belong to the collar; depends on a pixel's place and values alone.
+        """Mask the pixels of the collar, by the position and values of each alone.
 
         Parameters
         ----------

@@ -240,7 +240,7 @@ def _unknown_notes(files: SourceFiles) -> Iterator[str]:
 
 
 def _is_marked(validity: Validity, palette: Palette | None) -> bool:
-    """Whether the file itself says which pixels are missing."""
+    """Return True if the file itself marks missing pixels."""
     transparent = palette is not None and any(colour[3] == 0 for colour in palette)
     tagged = any(value is not None for value in validity.nodata)
     return tagged or transparent or bool(validity.alpha or validity.masks)

@@ -1,4 +1,4 @@
-"""What kind of raster a file is: its name, what it cannot be, and how it lies on the map."""
+"""Kinds of rasters: names, those that are refused, and notes on their placement."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ Piece = TypeVar("Piece")
 
 
 def is_local(path: str) -> bool:
-    """Whether `path` names a local file or folder, not a URL or a GDAL dataset name."""
+    """Return True if `path` names a local file or folder, not a URL or a GDAL dataset name."""
     return NOT_A_FILE.match(path) is None or Path(path).exists()
 
 
@@ -223,7 +223,7 @@ Palette = tuple[tuple[int, int, int, int], ...]
 
 @dataclass(frozen=True)
 class Layers:
-    """What is read of a raster: bands counted from 1.
+    """Layers to read of a raster: bands counted from 1.
 
     Attributes
     ----------

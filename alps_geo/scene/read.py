@@ -106,7 +106,7 @@ class Scene:
 
     @property
     def unit(self) -> str:
-        """What the values of the data bands are: their data type, or scaled by tags."""
+        """Unit of the data bands: their data type, or scaled by tags."""
         return unit_of(self.dtype, self.band_names, self.scaling)
 
     def in_order(self, names: Sequence[str]) -> Scene:
@@ -131,12 +131,12 @@ class Scene:
 
     @property
     def layers(self) -> Layers:
-        """What is read of the file for each window."""
+        """Layers to read of the file for each window."""
         return Layers(self.data_bands, self.validity.alpha, self.validity.masks, self.palette)
 
     @property
     def rgb_positions(self) -> tuple[int, ...]:
-        """Where the three bands that SAM sees are among the data bands, from 0."""
+        """Positions of the three bands that SAM sees among the data bands, from 0."""
         return rgb_positions(self.data_bands, self.rgb, self.palette)
 
 

@@ -1,4 +1,4 @@
-"""Which pixels of a scene are data: nodata, alpha, .msk, NaN, and collars that carry no tag.
+"""Valid pixels of a scene: nodata, alpha, .msk, NaN, and collars that carry no tag.
 
 `dataset_mask` of rasterio is not used: it takes a near infrared band that is tagged as alpha for
 transparency, and lets only one of several signs count.
@@ -27,7 +27,7 @@ LOWEST_INT64 = int(np.iinfo(np.int64).min)
 
 @dataclass(frozen=True)
 class Validity:
-    """How it is decided which pixels of a scene are valid.
+    """Rule by which pixels of a scene are valid.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ def _is_nodata(bands: NDArray[Any], nodata: tuple[float | None, ...]) -> NDArray
 
 
 def _never_measured(band: NDArray[Any], value: float) -> bool:
-    """Whether a nodata value is one that no sensor writes: negative, or huge."""
+    """Return True if a nodata value is one that no sensor writes: negative, or huge."""
     return band.dtype.kind != "u" and (value < 0 or value >= np.iinfo(np.int16).max)
 
 
