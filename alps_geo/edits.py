@@ -17,7 +17,7 @@ from alps_geo.errors import RunError
 from alps_geo.files import allow_open_files, write_bytes
 from alps_geo.finished import read_model
 from alps_geo.outputs.gpkg_contents import Contents, read_contents
-from alps_geo.outputs.gpkg_lock import DamagedError, is_database, settle
+from alps_geo.outputs.gpkg_lock import DamagedDatabaseError, is_database, settle
 from alps_geo.outputs.gpkg_update import WRITTEN, Edits, Given, locked_segments
 from alps_geo.outputs.polygons import AREA, POLYGONS
 from alps_geo.outputs.style import cluster_labels
@@ -94,7 +94,7 @@ def changing_polygons(
         found = {}
         for scene, path in zip(scenes, paths, strict=True):
             table = open_table(folder.segments_folder(path.parent.name))
-            # A layer without features has not all columns either.
+            # Earlier versions wrote a layer without features with few of its columns.
             scene.check_columns(needed if len(table) else [])
             old = _given(before, table)
             same = before.stamp == after.stamp
@@ -148,7 +148,7 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
             found[name] = read_contents(path)
             if not discard_edits and found[name] != noted.get(name):
                 edited[path] = _reasons(folder, path, noted.get(name), found[name])
-        except DamagedError:
+        except DamagedDatabaseError:
             continue  # Nobody can read what is in it, and only a new one helps.
     if edited := {path: reasons for path, reasons in edited.items() if reasons}:
         (path, reasons), *more = edited.items()

@@ -45,7 +45,7 @@ def read_contents(path: Path) -> Contents:
 
     Raises
     ------
-    DamagedError
+    DamagedDatabaseError
         If the file is damaged.
     RunError
         If it is absent, or another program holds it.

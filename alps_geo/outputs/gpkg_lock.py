@@ -22,7 +22,7 @@ _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
-class DamagedError(RunError):
+class DamagedDatabaseError(RunError):
     """A file that is no database of SQLite, or a damaged one."""
 
 
@@ -85,7 +85,7 @@ def settle(path: Path) -> None:
 
     Raises
     ------
-    DamagedError
+    DamagedDatabaseError
         If the file is a damaged database.
     RunError
         If another program holds it, or if it cannot be written.
@@ -120,7 +120,7 @@ def database_errors(path: Path) -> Iterator[None]:
 
     Raises
     ------
-    DamagedError
+    DamagedDatabaseError
         If the file is damaged.
     RunError
         In place of any other.
@@ -136,7 +136,7 @@ def database_errors(path: Path) -> Iterator[None]:
                 "save or close it there, and give the command again"
             ) from error
         if code in _DAMAGED:
-            raise DamagedError(unreadable(path, str(error))) from error
+            raise DamagedDatabaseError(unreadable(path, str(error))) from error
         if code == sqlite3.SQLITE_ERROR:
             raise RunError(unreadable(path, str(error))) from error
         with run_errors(path, sqlite3.Error):
