@@ -121,9 +121,9 @@ for line in sys.stdin:
 class OtherProgram:
     """A process that has a file open, and does what it is told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, code: str = OTHER_PROGRAM) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", OTHER_PROGRAM, str(path)],
+            [sys.executable, "-c", code, str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -147,8 +147,10 @@ class OtherProgram:
 
 
 @contextmanager
-def other_program(path: Path, *statements: str) -> Iterator[OtherProgram]:
-    program = OtherProgram(path)
+def other_program(
+    path: Path, *statements: str, code: str = OTHER_PROGRAM
+) -> Iterator[OtherProgram]:
+    program = OtherProgram(path, code)
     try:
         for statement in statements:
             program.do(statement)
@@ -195,6 +197,38 @@ def assert_consistent(run: Path) -> None:
         }
         assert (found["cluster_name"] == [shown[each] for each in found["cluster"]]).all()
         whole(polygons(run, scene))
+
+
+HEEDLESS = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA journal_mode = wal")
+database.execute("SELECT count(*) FROM segments").fetchall()
+open(sys.argv[1], "rb").close()  # all locks that this process has on the file go with it
+for line in sys.stdin:
+    print(database.execute(line).fetchall(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("command", ["name", "gallery", "label"])
+def test_a_program_that_lost_its_lock_loses_nothing_else(
+    run: Path, finished: Path, command: str
+) -> None:
+    path = polygons(run)
+    given = {
+        "name": ("clusters", "name", run, "2=water"),
+        "gallery": ("clusters", "gallery", run),
+        "label": ("label", *scenes(finished), "--out", run, *QUICK, "--force"),
+    }
+    with other_program(path, code=HEEDLESS) as program:
+        assert "[(" in program.do("SELECT count(*) FROM segments")
+        before = contents(run)
+        refused(alps_geo(*given[command]), "first/segments.gpkg", "holds it")
+        assert contents(run) == before
+        assert path.with_name("segments.gpkg-wal").exists()
+        program.edit("UPDATE segments SET source = 'mine' WHERE segment_id = 1")
+    whole(path)
+    assert query(path, "SELECT source FROM segments WHERE segment_id = 1") == [("mine",)]
 
 
 @pytest.mark.usefixtures("impatient")

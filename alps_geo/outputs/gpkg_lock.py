@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows, where closing a file drops no lock of another handle
+    fcntl = None  # type: ignore[assignment]
+
 _MAGIC = b"SQLite format 3\0"
 
 # A program that draws the polygons holds a lock for a moment; that must not turn a command away.
 _LOCK_SECONDS = 5.0
+
+# SQLite's locks: bytes of the database that everyone shares who has it open in WAL mode, and the
+# byte of its -shm that tells whether anybody has (os_unix.c: SHARED_FIRST, UNIX_SHM_DMS).
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+_SHM_OPEN = 128
 
 _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
@@ -60,10 +70,12 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
     Raises
     ------
     RunError
-        If the file is absent.
+        If the file is absent, or open elsewhere without the lock that goes with it.
     """
     if not path.is_file():
         raise RunError(unreadable(path, "it is absent"))
+    if _has_lost_its_lock(path):
+        raise RunError(_held(path))
     # An address with a mode, for a plain path would be made if it went away in between.
     address = f"{path.absolute().as_uri()}?mode=rw"
     with database_errors(path):
@@ -131,10 +143,7 @@ def database_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = _code(error)
         if code in _HELD:
-            raise RunError(
-                f"{path}: another program holds it, such as QGIS with changes that are not saved; "
-                "save or close it there, and give the command again"
-            ) from error
+            raise RunError(_held(path)) from error
         if code in _DAMAGED:
             raise DamagedDatabaseError(unreadable(path, str(error))) from error
         if code == sqlite3.SQLITE_ERROR:
@@ -175,6 +184,38 @@ def check_columns(
             "if it was renamed, give it that name again; if it was deleted, alps-geo label "
             "with --force --discard-edits writes the file again"
         )
+
+
+def _has_lost_its_lock(path: Path) -> bool:
+    """Return True if another program has a database open in WAL mode, but holds no lock of it.
+
+    POSIX drops all locks that a program has on a file once it closes any handle of it, as it does
+    when it looks at the first bytes. SQLite then takes the file for closed and, at the end of our
+    work, removes the ``-wal`` that the program goes on with.
+    """
+    shared_memory = path.with_name(f"{path.name}-shm")
+    if fcntl is None or not shared_memory.exists():
+        return False
+    return _is_locked(shared_memory, _SHM_OPEN, 1) and not _is_locked(
+        path, _SHARED_FIRST, _SHARED_SIZE
+    )
+
+
+def _is_locked(path: Path, start: int, size: int) -> bool:
+    """Return True if another program has locked some bytes of a file."""
+    with run_errors(path), path.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, size, start)
+        except (BlockingIOError, PermissionError):
+            return True
+    return False
+
+
+def _held(path: Path) -> str:
+    return (
+        f"{path}: another program holds it, such as QGIS with changes that are not saved; "
+        "save or close it there, and give the command again"
+    )
 
 
 def unreadable(path: Path, reason: str) -> str:
