@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import rasterio
 
-from alps_geo.checks import check_model, check_model_path, check_segments, check_valid
-from alps_geo.edits import check_replaceable, note_polygons
+from alps_geo.clusters.fit import fit_clusters
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
-from alps_geo.failures import write_each
+from alps_geo.features.kinds import in_one_order, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
-from alps_geo.finished import read_model
 from alps_geo.grid import TileGrid
-from alps_geo.kinds import in_one_order, with_kind_notes
-from alps_geo.kmeans import fit_clusters
 from alps_geo.outputs.results import SceneResults, write_results
-from alps_geo.plan import Plan, PlannedScene
-from alps_geo.pooling import Source, sum_segments
-from alps_geo.record import (
+from alps_geo.review.edits import check_replaceable, note_polygons
+from alps_geo.runs.checks import check_model, check_model_path, check_segments, check_valid
+from alps_geo.runs.failures import write_each
+from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.plan import Plan, PlannedScene
+from alps_geo.runs.record import (
     fit_record,
     folder_names,
     result_files,
@@ -34,23 +33,24 @@ from alps_geo.record import (
     to_json,
     weights_of,
 )
+from alps_geo.runs.run import read_model
+from alps_geo.runs.tile_store import fingerprint
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
+from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.stitch import paint, stitch
+from alps_geo.segments.table import SegmentTable, open_table, read_segments, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
-from alps_geo.stitch import paint, stitch
-from alps_geo.store import RunFolder
-from alps_geo.tables import SegmentTable, open_table, read_segments, write_tables
-from alps_geo.tile_store import fingerprint
-from alps_geo.tiles import Job, StoredTiles, label_tiles, tile_key
+from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alps_geo.clusters import ClusterModel
-    from alps_geo.failures import FailedScene
+    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.runs.failures import FailedScene
+    from alps_geo.runs.tile_store import FailedTile
     from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
-    from alps_geo.tile_store import FailedTile
 
 
 def label_scenes(

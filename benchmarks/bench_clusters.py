@@ -30,19 +30,19 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from alps_geo.columns import segment_columns
-from alps_geo.features import RegionSums
-from alps_geo.kmeans import fit_clusters
+from alps_geo.clusters.fit import fit_clusters
+from alps_geo.features.groups import segment_columns
+from alps_geo.features.sums import RegionSums
+from alps_geo.segments.table import open_table
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.tables import open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from alps_geo.columns import Columns
-    from alps_geo.tables import SegmentTable
+    from alps_geo.features.groups import Columns
+    from alps_geo.segments.table import SegmentTable
 
 BANDS = ("red", "green", "blue", "nir")
 SIZES = (100_000, 1_000_000, 10_000_000)
@@ -62,17 +62,17 @@ class Counted:
 
     @property
     def kind(self) -> str:
-        """As in `alps_geo.columns.Table`."""
+        """As in `alps_geo.features.groups.Table`."""
         return self.table.kind
 
     @property
     def features(self) -> tuple[str, ...]:
-        """As in `alps_geo.columns.Table`."""
+        """As in `alps_geo.features.groups.Table`."""
         return self.table.features
 
     @property
     def names(self) -> tuple[str, ...]:
-        """As in `alps_geo.columns.Table`."""
+        """As in `alps_geo.features.groups.Table`."""
         return self.table.names
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ def _options() -> argparse.Namespace:
 
 
 def write_table(folder: Path, segments: int) -> None:
-    """Write what `alps_geo.tables.open_table` reads, a few rows at a time."""
+    """Write what `alps_geo.segments.table.open_table` reads, a few rows at a time."""
     rng = np.random.default_rng(0)
     features = LabelSettings().feature_names
     columns = segment_columns(RegionSums.empty(len(BANDS)), BANDS, "uint8", features)

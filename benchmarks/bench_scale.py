@@ -103,10 +103,13 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
         else:
             with (
                 patch(
-                    "alps_geo.tiles.sam.load_model", lambda *_: SimpleNamespace(images_at_once=1)
+                    "alps_geo.tiles.work.sam.load_model",
+                    lambda *_: SimpleNamespace(images_at_once=1),
                 ),
-                patch("alps_geo.tiles.sam.generate_masks", _stand_in),
-                patch("alps_geo.tiles.sam.place_directions", lambda _: np.empty((0, CHANNELS))),
+                patch("alps_geo.tiles.work.sam.generate_masks", _stand_in),
+                patch(
+                    "alps_geo.tiles.work.sam.place_directions", lambda _: np.empty((0, CHANNELS))
+                ),
             ):
                 record = label_scenes([str(scene)], out)
         seconds, cpu = perf_counter() - begin, _cpu_seconds() - cpu

@@ -42,27 +42,27 @@ from rasterio.transform import from_origin
 from rich.console import Console
 from rich.table import Table
 
+from alps_geo.clusters.fit import fit_clusters
 from alps_geo.evaluate import evaluate_seams
 from alps_geo.events import Tally
 from alps_geo.grid import TileGrid
-from alps_geo.kmeans import fit_clusters
-from alps_geo.matching import match_labels
-from alps_geo.pooling import Source, sum_segments
-from alps_geo.record import weights_of
+from alps_geo.runs.record import weights_of
+from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
+from alps_geo.segments.matching import match_labels
+from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.stitch import paint, stitch
+from alps_geo.segments.table import open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.stitch import paint, stitch
-from alps_geo.tables import open_table, write_tables
-from alps_geo.tile_store import TileStore
-from alps_geo.tiles import Job, StoredTiles, label_tiles, tile_key
+from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from alps_geo.clusters import ClusterModel
+    from alps_geo.clusters.model import ClusterModel
     from alps_geo.scene import Scene
-    from alps_geo.stitch import Stitched
-    from alps_geo.tables import SegmentTable
+    from alps_geo.segments.stitch import Stitched
+    from alps_geo.segments.table import SegmentTable
 
     Ids = NDArray[np.integer]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from alps_geo.descriptors import BandScale
-from alps_geo.features import RegionSums
-from alps_geo.pooling import Source, sum_segments
+from alps_geo.features.images import BandScale
+from alps_geo.features.sums import RegionSums
+from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo_cli.main import app
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from rasterio.windows import Window
 
-    from alps_geo.fragments import Fragments
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import TilePixels
-    from alps_geo.stitch import Stitched
+    from alps_geo.segments.fragments import Fragments
+    from alps_geo.segments.stitch import Stitched
 
 DATA = Path(__file__).parent / "data"
 

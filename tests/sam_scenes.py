@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
+from helpers import DATA
 from scipy.optimize import linear_sum_assignment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-DATA = Path(__file__).parent / "data"
 
 
 def rgb(name: str, height: int | None = None, width: int | None = None) -> NDArray[np.uint8]:

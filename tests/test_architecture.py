@@ -1,73 +1,93 @@
-"""The rules between the rooms of the house, as DESIGN has them."""
+"""The rules between the rooms of the house, as docs/architecture.md has them.
+
+A room is a module or a package directly inside `alps_geo`. Imports for type checkers count too.
+"""
+
+from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "alps_geo").rglob("*.py"))
-# Downwards: a module may import those above it only.
-LAYERS = [
+# Downwards: a room may import those above it only.
+ROOMS = [
     "errors",
     "events",
     "files",
-    "stored_json",
-    "workers",
     "grid",
     "scene",
+    "datasets",
     "sam",
     "settings",
-    "descriptors",
-    "superpixels",
     "features",
-    "regions",
-    "fragments",
-    "matching",
-    "stitch",
-    "pooling",
-    "tile_store",
-    "failures",
-    "plan",
-    "run_files",
-    "claim",
-    "store",
-    "status",
-    "kinds",
-    "columns",
-    "tables",
-    "threads",
-    "tree",
-    "colors",
+    "segments",
     "clusters",
-    "kmeans",
-    "finished",
-    "vectorize",
-    "ground",
     "outputs",
     "evaluate",
-    "record",
-    "edits",
-    "relabel",
-    "suggest",
-    "gallery",
+    "runs",
+    "review",
     "tiles",
-    "checks",
     "pipeline",
 ]
+# Rooms that never import those of the set, whatever their floor.
+FORBIDDEN = {
+    "tiles": {"outputs", "review"},
+    "segments": {"outputs", "review"},
+    "features": {"outputs", "review"},
+    "clusters": {"outputs", "review"},
+}
 
 
-def imported(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in PACKAGE}
+
+
+def room(name: str) -> str:
+    """Return the room of a module, "" for the package's own face."""
+    return name.split(".")[1] if "." in name else ""
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Return the dotted names that a file imports, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
+
+
+def used(path: Path) -> set[str]:
+    """Return the modules of `alps_geo` that a file imports."""
+    return {name for name in imported(path) if name in MODULES} - {module_name(path)}
+
+
+def longest_chain(graph: dict[str, set[str]]) -> int:
+    lengths: dict[str, int] = {}
+    for name in TopologicalSorter(graph).static_order():
+        lengths[name] = 1 + max((lengths[other] for other in graph.get(name, ())), default=0)
+    return max(lengths.values())
+
+
+def room_graph() -> dict[str, set[str]]:
+    graph: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        reached = {room(other) for other in used(path)}
+        graph.setdefault(room(name), set()).update(reached - {room(name), ""})
+    return graph
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
@@ -76,14 +96,29 @@ def test_the_library_knows_no_command_line(path: Path) -> None:
     assert not roots & {"typer", "rich", "click", "alps_geo_cli", "cli"}
 
 
+def test_every_room_has_its_floor() -> None:
+    assert {room(name) for name in MODULES} - {""} == set(ROOMS)
+    assert len(ROOMS) <= 24
+
+
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_one_way(path: Path) -> None:
-    parts = path.relative_to(ROOT / "alps_geo").with_suffix("").parts
-    if parts[0] == "__init__":
+    name = room(module_name(path))
+    if not name:
         return
-    allowed = set(LAYERS[: LAYERS.index(parts[0]) + 1])
-    used = {name.split(".")[1] for name in imported(path) if name.startswith("alps_geo.")}
-    assert used <= allowed
+    reached = {room(other) for other in used(path)} - {""}
+    assert reached <= set(ROOMS[: ROOMS.index(name) + 1])
+    assert not reached & FORBIDDEN.get(name, set())
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    # The face of a package only hands on what its modules have; those import it as well.
+    graph = {name: used(path) for name, path in MODULES.items() if path.name != "__init__.py"}
+    tuple(TopologicalSorter(graph).static_order())
+
+
+def test_no_chain_of_rooms_is_longer_than_ten() -> None:
+    assert longest_chain(room_graph()) <= 10
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))

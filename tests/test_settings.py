@@ -1,7 +1,7 @@
 import pytest
 
-from alps_geo import columns
 from alps_geo.errors import SettingsError
+from alps_geo.features import groups as columns
 from alps_geo.settings import FEATURES, LabelSettings
 
 

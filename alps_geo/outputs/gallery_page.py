@@ -30,7 +30,7 @@ class Crop:
     segment : int
         Its id.
     confidence : float
-        See `alps_geo.clusters.Assigned`.
+        See `alps_geo.clusters.model.Assigned`.
     image : PIL.Image.Image
         RGB, with the segment outlined.
     quality : int
@@ -91,7 +91,7 @@ def write_gallery_page(
     run : str
         The run folder, as the command names it.
     stamp : str
-        `alps_geo.clusters.ClusterModel.stamp`, so that the command gives names to no others.
+        `alps_geo.clusters.model.ClusterModel.stamp`, so that the command gives names to no others.
     scenes : sequence of str
         Names of the scenes.
     clusters : sequence of ClusterCrops

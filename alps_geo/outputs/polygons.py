@@ -8,12 +8,12 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from alps_geo.ground import Measures, ground_measures
 from alps_geo.outputs.cog import row_reader
 from alps_geo.outputs.gpkg import write_segments_gpkg
+from alps_geo.outputs.ground import Measures, ground_measures
 from alps_geo.outputs.style import cluster_labels
+from alps_geo.outputs.vectorize import Polygons, polygonize, simplify
 from alps_geo.scene.raster import opened
-from alps_geo.vectorize import Polygons, polygonize, simplify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
 
-    from alps_geo.clusters import ClusterModel
+    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.clusters.tree import Assigned
     from alps_geo.scene import Scene
-    from alps_geo.stitch import Segments
-    from alps_geo.tables import Attributes
-    from alps_geo.tree import Assigned
+    from alps_geo.segments.stitch import Segments
+    from alps_geo.segments.table import Attributes
 
 POLYGONS = "segments.gpkg"
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
-    from alps_geo.clusters import ClusterModel
+    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.clusters.tree import Assigned
     from alps_geo.scene import Scene
-    from alps_geo.stitch import Segments
-    from alps_geo.tables import Attributes
-    from alps_geo.tree import Assigned
+    from alps_geo.segments.stitch import Segments
+    from alps_geo.segments.table import Attributes
 
 PREVIEW_SIZE = 1024
 """Longest side of each picture in the preview, in pixels."""

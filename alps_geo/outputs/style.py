@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from alps_geo.clusters import ClusterModel
+    from alps_geo.clusters.model import ClusterModel
 
     Color = tuple[int, int, int]
 

@@ -69,7 +69,7 @@ class SamModel:
     @property
     def images_at_once(self) -> int:
         """Images to give to `encode_many` at once: one, more on a GPU."""
-        return images_at_once(self)
+        return images_at_once(self.device)
 
     def encode(self, image: NDArray[np.uint8]) -> Tensor:
         """Encode an (H, W, 3) uint8 image to (1, 256, 64, 64) float32, padding included.

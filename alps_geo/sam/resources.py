@@ -16,8 +16,6 @@ from alps_geo.errors import ModelMemoryError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence, Sized
 
-    from alps_geo.sam.model import SamModel
-
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -67,13 +65,23 @@ class AtOnce:
     kept: int
 
     @classmethod
-    def on(cls, model: SamModel, asked: int | None) -> AtOnce:
-        """Take so many, or what half of the memory can hold; a quarter more for what is kept."""
-        if model.device != "cuda":
+    def on(cls, device: str, itemsize: int, asked: int | None) -> AtOnce:
+        """Take so many, or as many as half of the memory holds; a quarter more for those kept.
+
+        Parameters
+        ----------
+        device : str
+            The model's, as torch names it.
+        itemsize : int
+            Bytes of a number in the model's precision.
+        asked : int or None
+            Points at once that the user asks for.
+        """
+        if device != "cuda":
             return cls(asked or _WITHOUT_CUDA, asked or _WITHOUT_CUDA, _AT_MOST)
-        free, size = _free_memory(), model.torch_dtype.itemsize
+        free = _free_memory()
         tokens, pixels = (
-            min(_AT_MOST, max(1, free // 2 // (numbers * size)))
+            min(_AT_MOST, max(1, free // 2 // (numbers * itemsize)))
             for numbers in (_NUMBERS_OF_TOKENS, _NUMBERS_OF_PIXELS)
         )
         kept = max(1, free // 4 // (_NUMBERS_KEPT * torch.float32.itemsize))
@@ -86,12 +94,12 @@ def _free_memory() -> int:
     return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
-def images_at_once(model: SamModel) -> int:
-    """Choose how many images to encode at once: one but on a GPU, there what half of it can hold.
+def images_at_once(device: str) -> int:
+    """Choose the images to encode at once: one, and on a GPU as many as half of it holds.
 
     On a CPU several images take as long together as one by one.
     """
-    if model.device != "cuda":
+    if device != "cuda":
         return 1
     return min(_MOST_IMAGES, max(1, _free_memory() // 2 // _BYTES_PER_IMAGE))
 

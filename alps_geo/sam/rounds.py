@@ -58,7 +58,7 @@ def candidates(
     """
     if not len(points):
         return join([])
-    at_once = AtOnce.on(model, settings.points_per_batch)
+    at_once = AtOnce.on(model.device, model.torch_dtype.itemsize, settings.points_per_batch)
     work = partial(_round, model, keys, frame, settings=settings, at_once=at_once)
     rounds = torch.split(torch.from_numpy(points).to(model.device), at_once.kept)
     halves = (in_halves(work, some, model=str(model), kind="point") for some in rounds)

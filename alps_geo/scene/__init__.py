@@ -6,7 +6,6 @@ whole raster, so that every tile is read by the same rules. Files are opened ane
 """
 
 from alps_geo.scene.describe import open_scene
-from alps_geo.scene.find import find_scenes
 from alps_geo.scene.read import Scene, TilePixels, read_overview, read_tile
 from alps_geo.scene.validity import fill_invalid
 
@@ -14,7 +13,6 @@ __all__ = [
     "Scene",
     "TilePixels",
     "fill_invalid",
-    "find_scenes",
     "open_scene",
     "read_overview",
     "read_tile",

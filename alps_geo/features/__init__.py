@@ -1,0 +1,1 @@
+"""Features: the columns of numbers that describe a segment, in groups."""

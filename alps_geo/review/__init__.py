@@ -1,0 +1,1 @@
+"""Review: commands on a finished run, such as names, merges, the gallery and numbers to try."""

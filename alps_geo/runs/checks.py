@@ -1,0 +1,112 @@
+"""Checks of a run: that a fitted model goes with its scenes, and that it has found anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import RunError, SceneError
+from alps_geo.features.kinds import check_known, scene_kind
+from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.run import read_model
+from alps_geo.settings import SEGMENT_SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.runs.failures import FailedScene
+    from alps_geo.runs.tile_store import FailedTile
+    from alps_geo.sam.weights import Weights
+    from alps_geo.scene import Scene
+    from alps_geo.settings import LabelSettings
+
+
+def check_model(
+    model: ClusterModel, scenes: Sequence[Scene], settings: LabelSettings, weights: Weights
+) -> Iterator[str]:
+    """Check that scenes and settings go with a fitted model; yield a note for each difference.
+
+    Raises
+    ------
+    RunError
+        If the model knows no such scenes, or features of other weights.
+    """
+    for scene in scenes:
+        check_known(scene_kind(scene), model.kinds)
+    fitted = json.loads(model.fitted_with)
+    same_sam = fitted.get("sam_sha256", weights.sam) == weights.sam
+    if "sam" in model.features and not same_sam:
+        raise RunError(
+            f"{settings.clusters_from}: the clusters were fitted with features of "
+            f"{fitted['settings']['model']}, and this run uses {settings.model} with other "
+            "weights; expected the same: give that --model and --checkpoint"
+        )
+    if fitted.get("timm_sha256", weights.backbone) != weights.backbone:
+        raise RunError(
+            f"{settings.clusters_from}: the clusters were fitted with features of "
+            f"timm:{settings.backbone}, and this run uses other weights of it; expected the "
+            "same: give that --timm-checkpoint"
+        )
+    now = settings.to_dict()
+    # The content of weights files counts, and not their names.
+    told = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
+    for name in (name for name in SEGMENT_SETTINGS if name not in told):
+        before = fitted.get("settings", {}).get(name, now[name])
+        if before != now[name]:
+            option = name.replace("_", "-")
+            yield f"the clusters were fitted with --{option} {before}, not {now[name]}"
+
+
+def check_valid(valid_pixels: int, failed: Sequence[FailedTile | FailedScene]) -> None:
+    """Raise SceneError if no pixel with data was worked on."""
+    if valid_pixels:
+        return
+    if failed:
+        raise SceneError(f"{failed[0].reason} (and so with all tiles that hold data)")
+    raise SceneError(
+        "no pixel of the scenes has data that can be used, expected some: check their nodata, "
+        "scale and offset tags"
+    )
+
+
+def check_segments(count: int, failed: Sequence[FailedTile | FailedScene]) -> None:
+    """Raise RunError if there is no segment to fit clusters to."""
+    if count:
+        return
+    tiles = f", and {len(failed)} tiles failed ({failed[0].reason})" if failed else ""
+    raise RunError(
+        f"there is no segment to fit clusters to: SAM found no mask{tiles}, and --fill none makes "
+        "no segments of the rest; give --fill superpixels, lower --pred-iou-thresh and "
+        "--stability-score-thresh, more --points-per-side or a smaller --tile-size"
+    )
+
+
+def check_model_path(out: Path, inputs: Sequence[str], *, overwrite: bool) -> None:
+    """Raise RunError unless a fitted model can be written to a path.
+
+    It replaces another model, and any other file only with `overwrite`; never one of the `inputs`,
+    nor the model of a run, which goes with its results.
+    """
+    if out.is_dir():
+        raise RunError(
+            f"{out} is a folder, expected a file for the cluster model, such as {out / 'model.npz'}"
+        )
+    if out.resolve() in {Path(given).resolve() for given in inputs}:
+        raise RunError(f"{out} is a scene of this fit; choose another --out for the cluster model")
+    folder = RunFolder(out.parent)
+    if out.resolve() == folder.model_path.resolve() and folder.holds_run():
+        raise RunError(
+            f"{out} holds the clusters of the run in {out.parent}, which go with its results; "
+            "choose another --out for the cluster model"
+        )
+    if overwrite or not out.exists():
+        return
+    try:
+        read_model(out)
+    except RunError as error:
+        raise RunError(
+            f"{out} is there already, and is no cluster model of this version; "
+            "choose another --out, or replace it with --overwrite"
+        ) from error

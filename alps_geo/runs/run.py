@@ -1,0 +1,104 @@
+"""A run that has finished, as it is read again: its record, its clusters and its segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alps_geo.clusters.model import ClusterModel
+from alps_geo.errors import RunError
+from alps_geo.segments.table import open_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.plan import Change
+    from alps_geo.segments.table import SegmentTable
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run: its record, clusters and segments.
+
+    Attributes
+    ----------
+    folder : RunFolder
+        Where it lies.
+    record : dict
+        The content of ``run.json``.
+    model : ClusterModel
+        The clusters.
+    tables : dict of str to SegmentTable
+        The segments of each scene, by the name of its folder.
+    """
+
+    folder: RunFolder
+    record: dict[str, Any]
+    model: ClusterModel
+    tables: dict[str, SegmentTable]
+
+
+def read_finished(folder: RunFolder) -> FinishedRun:
+    """Read a finished run.
+
+    Raises
+    ------
+    RunError
+        If there is none, if a change of its clusters was stopped, if a file cannot be read, or if
+        the cluster model is of something else.
+    """
+    record = folder.record()
+    if (change := folder.stopped_change()) is not None:
+        raise RunError(
+            f"{folder.path}: alps-geo clusters {change} is at work here, or was stopped; wait "
+            "until it ends, or give that command again"
+        )
+    model = read_model(folder.model_path)
+    tables = {
+        scene["name"]: open_table(folder.segments_folder(scene["name"]))
+        for scene in record["scenes"]
+    }
+    columns = {name for table in tables.values() for name in table.names}
+    listed = [cluster["cluster"] for cluster in record["clusters"]]
+    if listed != list(model.palette) or not columns >= set(model.names):
+        raise RunError(
+            f"{folder.model_path} has other clusters than {folder.record_path}: it is not the "
+            "model of this run; put that back, or run again with --force"
+        )
+    return FinishedRun(folder, record, model, tables)
+
+
+def read_changed_model(folder: RunFolder, change: Change) -> ClusterModel:
+    """Read the cluster model that a change leads to.
+
+    Raises
+    ------
+    RunError
+        If it is absent or damaged.
+    """
+    try:
+        return read_model(folder.changed_model_path)
+    except RunError as error:
+        raise RunError(
+            f"{folder.changed_model_path} is gone or damaged, so that alps-geo clusters "
+            f"{change.command}, which was stopped here, cannot be finished; {folder.rewriting()}"
+        ) from error
+
+
+def read_model(path: Path) -> ClusterModel:
+    """Read a cluster model.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read, or is no cluster model of this version.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{path}: the cluster model cannot be read ({error.strerror}); "
+            "expected a file that alps-geo fit wrote, or the clusters.npz of a finished run"
+        ) from error
+    return ClusterModel.from_bytes(data, str(path))

@@ -1,0 +1,122 @@
+"""Status of a run folder, from a listing: tiles done, left and failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alps_geo.errors import RunError
+from alps_geo.runs.failures import FailedScene, failures
+from alps_geo.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.runs.plan import PlannedScene
+    from alps_geo.runs.tile_store import FailedTile
+
+
+@dataclass(frozen=True)
+class SceneStatus:
+    """Progress of one scene.
+
+    Attributes
+    ----------
+    name, path : str
+        Name of its folder in the run folder, and the scene.
+    tiles, done : int
+        Tiles there are, and tiles that are done.
+    failed : tuple of FailedTile
+        Tiles that failed; running again tries them again.
+    """
+
+    name: str
+    path: str
+    tiles: int
+    done: int
+    failed: tuple[FailedTile, ...]
+
+    @property
+    def left(self) -> int:
+        """Tiles that have been neither done nor tried in vain."""
+        return self.tiles - self.done - len(self.failed)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Progress of a run.
+
+    Attributes
+    ----------
+    state : str
+        "running" while a process is at work in the folder, "finished" when all results are
+        written, else "stopped".
+    scenes : tuple of SceneStatus
+        The scenes.
+    unwritten : tuple of FailedScene
+        Scenes of a finished run whose results could not be written.
+    """
+
+    state: str
+    scenes: tuple[SceneStatus, ...]
+    unwritten: tuple[FailedScene, ...] = ()
+
+    @property
+    def failed(self) -> tuple[FailedTile | FailedScene, ...]:
+        """The tiles of all scenes that failed, and the scenes that did."""
+        return (*(tile for scene in self.scenes for tile in scene.failed), *self.unwritten)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "state": self.state,
+            "tiles": sum(scene.tiles for scene in self.scenes),
+            "done": sum(scene.done for scene in self.scenes),
+            "left": sum(scene.left for scene in self.scenes),
+            "failed": [each.to_dict() for each in self.failed],
+            "scenes": [
+                {
+                    "name": scene.name,
+                    "path": scene.path,
+                    "tiles": scene.tiles,
+                    "done": scene.done,
+                    "left": scene.left,
+                    "failed": len(scene.failed),
+                }
+                for scene in self.scenes
+            ],
+        }
+
+
+def run_status(path: Path) -> RunStatus:
+    """Say how far the run in a folder is, without opening a scene or a tile.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run, may not be read or is damaged.
+    """
+    folder = RunFolder(path)
+    plan = folder.plan()
+    if (damage := folder.plan_damage()) is not None:
+        raise RunError(
+            f"{damage}; give the command of that run again, with --overwrite if it has finished: "
+            "tiles that are done are kept"
+        )
+    if plan is None:
+        raise RunError(
+            f"{path} holds no run of alps-geo; give the folder that was the --out of a run"
+        )
+    running = folder.is_running()
+    state = "running" if running else "finished" if folder.has_finished() else "stopped"
+    # The scenes of a fit have no results that could fail.
+    has_results = state == "finished" and not plan.is_fit
+    failed = failures(folder.record()) if has_results else []
+    unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
+    scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
+    return RunStatus(state, scenes, unwritten)
+
+
+def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:
+    done, failed = folder.done_and_failed(scene)
+    return SceneStatus(scene.name, scene.path, scene.tiles, done, tuple(failed))

@@ -1,0 +1,1 @@
+"""Segments: the objects of a scene, cut in tiles and stitched without seams."""

@@ -1,0 +1,119 @@
+"""Superpixels: small even patches of a tile, from all of its bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from skimage.segmentation import slic
+
+from alps_geo.features.images import CLIP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIDE = 16
+"""Pixels from one seed to the next: a superpixel has about this squared."""
+
+COLOR_WEIGHT = 1.0
+"""Difference in standard deviations, over the bands a root mean square, that counts as much as
+`SIDE` pixels of distance."""
+
+_ITERATIONS = 5
+
+_PERIOD = 8 * SIDE
+
+
+def superpixels(
+    standard: NDArray[np.float32], valid: NDArray[np.bool_], origin: tuple[int, int]
+) -> NDArray[np.int32]:
+    """Cut a tile into superpixels by SLIC (Achanta et al. 2012, doi 10.1109/TPAMI.2012.120).
+
+    Seeds lie on a lattice of scene pixels, so that tiles that overlap cut what they share alike,
+    but for the surroundings of their edges.
+
+    Parameters
+    ----------
+    standard : ndarray of float32, shape (B, H, W)
+        Standardised bands, within `CLIP` of 0.
+    valid : ndarray of bool, shape (H, W)
+    origin : (int, int)
+        Scene row and column of pixel (0, 0).
+
+    Returns
+    -------
+    ndarray of int32, shape (H, W)
+        Superpixel of every pixel, from 1; 0 where invalid. Every valid pixel has one.
+    """
+    # Invalid pixels are given a colour that no valid one has, so that few superpixels straddle.
+    image = np.moveaxis(np.where(valid, standard, np.float32(-2 * CLIP)), 0, -1)
+    lattice = _Lattice.over(origin, valid.shape)
+    rows, cols = lattice.pixels()
+    bent = image[rows.clip(0, valid.shape[0] - 1), cols.clip(0, valid.shape[1] - 1)]
+    count = bent.shape[2]
+    # slic stretches what it is given to 0..1 first: this undoes it, so that all tiles weigh alike.
+    spread = float(bent.max() - bent.min()) or 1.0
+    labels = slic(
+        bent,
+        n_segments=bent.shape[0] // SIDE * (bent.shape[1] // SIDE),
+        compactness=COLOR_WEIGHT * np.sqrt(count) / spread,
+        max_num_iter=_ITERATIONS,
+        convert2lab=False,
+        start_label=1,
+        channel_axis=-1,
+    )
+    cut: NDArray[np.int32] = labels[lattice.places(valid.shape)].astype(np.int32)
+    cut[~valid] = 0
+    return cut
+
+
+@dataclass(frozen=True)
+class _Lattice:
+    """A lattice of seeds whose lines zigzag over the scene.
+
+    Where there is little to see, superpixels are the cells of the lattice. Straight lines would
+    show in the labels, most of all where they meet the straight borders of tiles. So columns are
+    shifted by row, then rows by column, by whole pixels: one to one, and the same in every tile.
+
+    Attributes
+    ----------
+    origin : (int, int)
+        Row and column of the scene at pixel (0, 0) of the tile.
+    start, shape : (int, int)
+        First row and column of the lattice, in multiples of `SIDE`, and its extent, in pixels.
+    """
+
+    origin: tuple[int, int]
+    start: tuple[int, int]
+    shape: tuple[int, int]
+
+    @classmethod
+    def over(cls, origin: tuple[int, int], shape: tuple[int, int]) -> _Lattice:
+        """Lay the lattice over a tile."""
+        start = tuple((first - SIDE // 2) // SIDE * SIDE for first in origin)
+        stop = tuple(
+            -(-(first + size + SIDE // 2) // SIDE) * SIDE
+            for first, size in zip(origin, shape, strict=True)
+        )
+        return cls(origin, (start[0], start[1]), (stop[0] - start[0], stop[1] - start[1]))
+
+    def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and column of the tile at each place of the lattice, also beyond the tile's edges."""
+        rows, cols = (np.arange(n) + first for n, first in zip(self.shape, self.start, strict=True))
+        row = rows[:, None] - _zigzag(cols)[None]
+        col = cols[None] - _zigzag(row)
+        return row - self.origin[0], col - self.origin[1]
+
+    def places(self, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and column of the lattice at each pixel of the tile."""
+        rows, cols = (np.arange(n) + first for n, first in zip(shape, self.origin, strict=True))
+        col = cols[None] + _zigzag(rows)[:, None]
+        row = rows[:, None] + _zigzag(col)
+        return row - self.start[0], col - self.start[1]
+
+
+def _zigzag(place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Shift of the lattice, in whole pixels: up and down by one cell in `_PERIOD` pixels."""
+    along = place % _PERIOD
+    return np.minimum(along, _PERIOD - along) * 2 * SIDE // _PERIOD - SIDE // 2

@@ -1,0 +1,1 @@
+"""Tiles: read, masked and cut into fragments, one by one or in several processes."""

@@ -1,0 +1,111 @@
+"""Options from a file: a TOML file, or the run.json of an earlier run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from alps_geo.errors import SettingsError
+from alps_geo.settings import PRESETS
+from alps_geo_cli.console import reported_errors
+
+
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the file's values the defaults of the command's options; what the user types wins.
+
+    A callback of an eager option, so that it comes before all others.
+    """
+    if path is not None:
+        with reported_errors(debug=False):
+            known = {name for p in context.command.params if (name := p.name) is not None}
+            found = load_defaults(path, known - {"config", "preset", "debug"})
+        # Whatever comes first: a config says more than how the clusters were fitted.
+        context.default_map = {**(context.default_map or {}), **found}
+    return path
+
+
+def read_model_settings(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the way in which a cluster model's segments were made the default.
+
+    A callback of an eager option, so that it comes before all others.
+    """
+    if path is not None:
+        from alps_geo.runs.run import read_model
+
+        with reported_errors(debug=False):
+            fitted = json.loads(read_model(path).fitted_with).get("settings", {})
+        found = {key: _as_typed(key, value) for key, value in fitted.items() if value is not None}
+        context.default_map = {**found, **(context.default_map or {})}
+    return path
+
+
+def read_preset(context: typer.Context, name: str | None) -> str | None:
+    """Make the values of a preset the defaults; a config and what the user types win."""
+    if name is not None:
+        context.default_map = {**PRESETS[name], **(context.default_map or {})}
+    return name
+
+
+def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:
+    """Read option values, in the form in which they would be typed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        TOML with options as keys (``tile-size`` or ``tile_size``), or a run.json.
+    known : set of str
+        Names of the options there are, with underscores.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or holds an option that does not exist.
+    """
+    values = {key.replace("-", "_"): value for key, value in _read(path).items()}
+    if path.suffix == ".json":
+        # The settings of a run, some of which another command may not have.
+        values = {key: value for key, value in values.items() if key in known}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise SettingsError(f"{path}: there is no option {key!r}; {hint}")
+    return {key: _as_typed(key, value) for key, value in values.items() if value is not None}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            return tomllib.loads(text)
+        record = json.loads(text)
+        return {**record["settings"], "scenes": _scenes(record)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: the config cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise SettingsError(
+            f"{path}: not a config ({reason}); expected TOML with options as keys, "
+            "such as tile_size = 512, or the run.json of an earlier run"
+        ) from error
+
+
+def _scenes(record: dict[str, Any]) -> list[str]:
+    """List the scenes of a run in their order, those without results too."""
+    scenes = [scene["path"] for scene in record["scenes"]]
+    for failed in record.get("failed", []):
+        if "position" in failed:
+            scenes.insert(failed["position"], failed["path"])
+    return scenes
+
+
+def _as_typed(key: str, value: Any) -> Any:
+    """Turn a list of numbers, such as bands = [4, 3, 2], into what the user would type: 4,3,2."""
+    if isinstance(value, list) and key != "scenes":
+        return ",".join(str(item) for item in value)
+    return value

@@ -1,0 +1,55 @@
+"""Tiles and scenes that failed, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from alps_geo_cli.console import PARTLY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alps_geo.runs.failures import FailedScene
+    from alps_geo.runs.tile_store import FailedTile
+
+SHOWN = 20
+
+
+def print_failures(failed: Sequence[FailedTile | FailedScene], *, err: bool) -> None:
+    """Print where and why tiles and scenes failed, of very many only the first.
+
+    `err` is to standard error.
+    """
+    for each in failed[:SHOWN]:
+        typer.echo(f"failed: {each}", err=err)
+    if len(failed) > SHOWN:
+        typer.echo(f"and {len(failed) - SHOWN} more; --json lists them all", err=err)
+
+
+def end_with_failures(record: dict[str, Any], consequence: str) -> None:
+    """Say which tiles and scenes of a run failed, if any did, and end with the exit code for that.
+
+    `consequence` is that of tiles.
+    """
+    from alps_geo.runs.failures import FailedScene, failures
+
+    if not (failed := failures(record)):
+        return
+    print_failures(failed, err=True)
+    scenes = sum(isinstance(each, FailedScene) for each in failed)
+    what = [_counted(len(failed) - scenes, "tile", consequence)] if len(failed) > scenes else []
+    if scenes:
+        what.append(_counted(scenes, "scene", "without results"))
+    them = "it" if len(failed) == 1 else "them"
+    typer.echo(
+        f"alps-geo: {' and '.join(what)}; the same command tries {them} again, "
+        "with --overwrite after a file was replaced",
+        err=True,
+    )
+    raise typer.Exit(PARTLY)
+
+
+def _counted(count: int, noun: str, consequence: str) -> str:
+    return f"{count} {noun}{'s' * (count > 1)} failed, {consequence}"

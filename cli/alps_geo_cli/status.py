@@ -1,0 +1,66 @@
+"""``alps-geo status``: what is done in a run folder, what is left and what failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alps_geo_cli.console import Debug, Json, reported_errors
+from alps_geo_cli.paths import typed_path
+
+if TYPE_CHECKING:
+    from alps_geo.runs.status import RunStatus
+
+ADVICE = {
+    "running": "A run is at work here.",
+    "stopped": "The run has stopped; its command, given again, goes on where it stopped.",
+    "finished": "The run has finished.",
+}
+
+
+def status(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            parser=typed_path, metavar="DIR", help="Folder that was the --out of a run."
+        ),
+    ],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how far a run is: what is done, what is left and what failed.
+
+    Looks at names of files only, so it may be asked at any time, also while the run is at work.
+    """
+    with reported_errors(debug=debug):
+        from alps_geo.runs.status import run_status
+
+        found = run_status(folder)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+    else:
+        _print_status(found)
+
+
+def _print_status(found: RunStatus) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from alps_geo_cli.failures import print_failures
+
+    table = Table()
+    table.add_column("scene")
+    for title in ("tiles", "done", "left", "failed"):
+        table.add_column(title, justify="right")
+    for scene in found.scenes:
+        numbers = (scene.tiles, scene.done, scene.left, len(scene.failed))
+        table.add_row(scene.name, *map(str, numbers))
+    console = Console()
+    console.print(table)
+    console.print(ADVICE[found.state], highlight=False)
+    if found.failed:
+        console.print("The same command tries again what failed:", highlight=False)
+        print_failures(found.failed, err=False)

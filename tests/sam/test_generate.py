@@ -1,0 +1,351 @@
+"""The masks are segment_anything's, whatever the scene, the settings and the hardware."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from hashlib import sha256
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import DATA
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sam_scenes import best_iou, matched_iou, rgb
+from scipy import ndimage
+from segment_anything import SamAutomaticMaskGenerator
+from torchvision.ops import nms
+
+from alps_geo.errors import ModelMemoryError, SettingsError
+from alps_geo.sam import MaskSettings, TileMasks, generate, generate_masks, load_model, resources
+from alps_geo.sam.decoder import Decoder
+from alps_geo.sam.model import quick_dtypes
+from alps_geo.sam.reference import load_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from numpy.typing import NDArray
+
+    from alps_geo.sam import SamModel
+
+UNEVEN = np.array([[x, y] for x in (0.05, 0.4, 0.7) for y in (0.1, 0.35, 0.55, 0.6, 0.9)])
+"""Points, (x, y) as shares of the image."""
+
+SOME = MaskSettings(points_per_side=5, pred_iou_thresh=0.7, stability_score_thresh=0.8)
+
+
+class Remembering(torch.nn.Module):
+    """An encoder that encodes an image once only, since each takes a second."""
+
+    def __init__(self, encoder: torch.nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.known: dict[bytes, torch.Tensor] = {}
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        key = sha256(pixels.contiguous().numpy().tobytes()).digest()
+        if key not in self.known:
+            self.known[key] = self.encoder(pixels)
+        return self.known[key]
+
+
+@pytest.fixture(scope="module")
+def model(mobile_sam: SamModel) -> SamModel:
+    return replace(mobile_sam, encoder=Remembering(mobile_sam.encoder))
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    """Load the shipped weights as segment_anything's own class."""
+    return load_reference("mobile_sam")
+
+
+@pytest.fixture(scope="module")
+def small() -> NDArray[np.uint8]:
+    return rgb("neon_osbs_10cm.tif", 300, 200)
+
+
+def same(masks: TileMasks, others: TileMasks) -> bool:
+    return all(
+        np.array_equal(getattr(masks, name), getattr(others, name))
+        for name in ("bbox", "bits", "offsets", "area", "predicted_iou", "stability_score")
+    )
+
+
+def test_settings_are_segment_anythings() -> None:
+    theirs = {
+        name: parameter.default
+        for name, parameter in signature(SamAutomaticMaskGenerator).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    ours = {field.name: field.default for field in fields(MaskSettings)}
+    # How masks are given back is not a setting here, and how many points go together depends on
+    # the device.
+    assert theirs.keys() - ours.keys() == {"output_mode"}
+    assert {name for name in ours if ours[name] != theirs[name]} == {"points_per_batch"}
+
+
+def test_the_decoder_answers_as_the_original_does(model: SamModel) -> None:
+    reference = np.load(DATA / "mobile_sam_reference.npz")
+    with torch.inference_mode():
+        keys = model.decoder.prepare(model.encode(rgb("naip_md_1m.tif")))
+        prompts = model.decoder.prompt(keys, torch.from_numpy(reference["point_coords"]))
+        iou = model.decoder.predicted_iou(keys, prompts).numpy()
+        everything = torch.arange(iou.size)
+        logits = model.decoder.logits(keys, prompts, everything).numpy()
+    expected = reference["low_res_logits_every_2nd_pixel"].astype(np.float32)
+    found = logits.reshape(-1, 3, 256, 256)[:, :, ::2, ::2]
+    assert np.abs(iou - reference["iou_predictions"]).max() < 1e-3
+    assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("large_batches", [False, True])
+def test_the_decoder_is_segment_anythings(
+    network: Any, model: SamModel, large_batches: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "wants_large_batches", lambda _: large_batches)
+    points = torch.tensor([[100.0, 880.0], [512.0, 512.0], [930.0, 60.0]])
+    with torch.inference_mode():
+        embedding = torch.randn(1, 256, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.1
+        sparse, dense = network.prompt_encoder(
+            points=(points[:, None], torch.ones(3, 1)), boxes=None, masks=None
+        )
+        logits, iou = network.mask_decoder(
+            embedding, network.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output=True
+        )
+        decoder = model.decoder
+        keys = decoder.prepare(embedding)
+        prompts = decoder.prompt(keys, points)
+        which = torch.tensor([0, 2, 4, 6, 7, 8])
+        found = decoder.logits(keys, prompts, which)
+        torch.testing.assert_close(decoder.predicted_iou(keys, prompts), iou, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, logits.flatten(0, 1)[which], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scene", "height", "width", "changes"),
+    [
+        ("naip_md_1m.tif", None, None, {"points_per_side": None, "point_grids": [UNEVEN]}),
+        ("neon_osbs_10cm.tif", None, 250, {}),
+        ("sentinel2_uint16_4band.tif", None, None, {"pred_iou_thresh": 0.0}),
+        ("neon_osbs_10cm.tif", None, None, {"points_per_side": 2, "crop_n_layers": 1}),
+    ],
+    ids=["square and points of one's own", "padded and resized", "every predicted IoU", "crops"],
+)
+def test_masks_are_segment_anythings(
+    scene: str,
+    height: int | None,
+    width: int | None,
+    changes: dict[str, Any],
+    network: Any,
+    model: SamModel,
+) -> None:
+    image = rgb(scene, height, width)
+    parameters: dict[str, Any] = {
+        "points_per_side": 4,
+        "pred_iou_thresh": 0.7,
+        "stability_score_thresh": 0.8,
+        **changes,
+    }
+    records = SamAutomaticMaskGenerator(network, **parameters).generate(image)
+    masks = generate_masks(model, image, MaskSettings(**parameters))
+    expected = np.array([record["segmentation"] for record in records])
+    assert len(masks) == len(expected) > 1
+    assert matched_iou(masks.to_dense(), expected).min() >= 0.99
+    for name in ("predicted_iou", "stability_score"):
+        scores = [record[name] for record in records]
+        np.testing.assert_allclose(np.sort(getattr(masks, name)), np.sort(scores), atol=1e-3)
+
+
+@given(
+    arrays(np.int64, st.tuples(st.integers(0, 12), st.just(4)), elements=st.integers(0, 6)),
+    st.sampled_from([0.0, 0.25, 0.5, 0.7, 1.0]),
+    st.randoms(use_true_random=False),
+)
+def test_duplicates_are_those_of_torchvision(
+    corners: NDArray[np.int64], threshold: float, random: Random
+) -> None:
+    bbox = np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:] + 1], axis=1)
+    scores = np.array([random.choice([0.1, 0.5, 0.9]) for _ in bbox], dtype=np.float32)
+    inclusive = torch.from_numpy(bbox - [0, 0, 1, 1]).float()
+    expected = nms(inclusive, torch.from_numpy(scores), threshold).numpy()
+    np.testing.assert_array_equal(generate._keep(bbox, scores, threshold), expected)
+
+
+def test_the_same_input_gives_the_same_masks_in_the_same_order(
+    model: SamModel, small: NDArray[np.uint8]
+) -> None:
+    masks = generate_masks(model, small, SOME)
+    assert len(masks) > 3
+    assert same(masks, generate_masks(model, small, SOME))
+    assert (np.diff(masks.predicted_iou) <= 0).all()
+
+
+def test_the_embedding_comes_without_padding(model: SamModel, small: NDArray[np.uint8]) -> None:
+    masks = generate_masks(model, small, MaskSettings(points_per_side=1))
+    assert masks.embedding.shape == (256, 64, 43)
+    assert masks.frame.cell_size == pytest.approx((300 / 64, 300 / 64), rel=1e-3)
+    whole = model.encode(small)[0].numpy()
+    np.testing.assert_array_equal(masks.embedding, whole[:, :64, :43])
+
+
+def test_points_on_nodata_never_reach_the_decoder(
+    model: SamModel, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[NDArray[np.float32]] = []
+    prompt = Decoder.prompt
+
+    def watched(self: Decoder, keys: Any, points: torch.Tensor) -> Any:
+        asked.extend(points.numpy())
+        return prompt(self, keys, points)
+
+    monkeypatch.setattr(Decoder, "prompt", watched)
+    valid = np.zeros(small.shape[:2], dtype=bool)
+    assert len(generate_masks(model, small, SOME, valid)) == 0
+    assert not asked
+    valid[:, 100:] = True
+    assert len(generate_masks(model, small, SOME, valid)) > 0
+    assert len(asked) == 15
+    assert min(x for x, _ in asked) >= 100 * 1024 / 300
+
+
+def gpu_without_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA ran full.")
+
+
+@pytest.mark.parametrize(
+    "lack_memory",
+    [gpu_without_memory, lambda: torch.empty(2**60), lambda: np.empty(2**58)],
+    ids=["GPU", "CPU", "numpy"],
+)
+def test_batches_are_halved_when_memory_runs_out(
+    lack_memory: Callable[[], object],
+    model: SamModel,
+    small: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = replace(SOME, points_per_side=3)
+    expected = generate_masks(model, small, settings)
+    prompt = Decoder.prompt
+
+    def scarce(self: Decoder, keys: Any, points: torch.Tensor) -> Any:
+        if len(points) > 1:
+            lack_memory()
+        return prompt(self, keys, points)
+
+    monkeypatch.setattr(Decoder, "prompt", scarce)
+    masks = generate_masks(model, small, settings)
+    assert len(masks) == len(expected) > 0
+    assert best_iou(masks.to_dense(), expected.to_dense()).min() > 0.99
+
+
+def test_memory_too_small_for_one_point_is_an_error(
+    model: SamModel, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hopeless(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Decoder, "prompt", hopeless)
+    with pytest.raises(ModelMemoryError, match="on cpu runs out of memory with a single"):
+        generate_masks(model, small, SOME)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    model: SamModel, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(Decoder, "prompt", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        generate_masks(model, small, SOME)
+
+
+def test_the_number_of_points_at_once_changes_no_mask(
+    model: SamModel, small: NDArray[np.uint8]
+) -> None:
+    few, many = (
+        generate_masks(model, small, replace(SOME, points_per_side=3, points_per_batch=count))
+        for count in (2, 9)
+    )
+    assert len(few) == len(many) > 0
+    assert best_iou(few.to_dense(), many.to_dense()).min() > 0.99
+
+
+def test_a_model_that_memory_does_not_suffice_for_is_an_error_of_that_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("alps_geo.sam.model._load_network", lambda *_: torch.empty(2**60))
+    with pytest.raises(ModelMemoryError, match="allocate memory"):
+        load_model(device="cpu")
+
+
+def test_small_holes_and_islands_can_be_removed(model: SamModel, small: NDArray[np.uint8]) -> None:
+    least = 50
+    settings = replace(SOME, pred_iou_thresh=0.6, stability_score_thresh=0.5)
+    repaired = replace(settings, min_mask_region_area=least)
+
+    def small_regions(masks: TileMasks) -> int:
+        count = 0
+        for mask in masks.to_dense():
+            for inside in (mask, ~mask):
+                labels, number = ndimage.label(inside, np.ones((3, 3)))
+                sizes = np.bincount(labels.ravel())[1:]
+                count += (sizes < least).sum() if number > 1 else 0
+        return count
+
+    assert small_regions(generate_masks(model, small, settings)) > 0
+    masks = generate_masks(model, small, repaired)
+    assert small_regions(masks) == 0
+    np.testing.assert_array_equal(masks.area, masks.to_dense().sum(axis=(1, 2)))
+
+
+def test_repaired_masks_are_segment_anythings(
+    model: SamModel, network: Any, small: NDArray[np.uint8]
+) -> None:
+    pytest.importorskip("cv2", reason="segment_anything repairs masks with OpenCV")
+    parameters: dict[str, Any] = {
+        "points_per_side": 5,
+        "pred_iou_thresh": 0.6,
+        "stability_score_thresh": 0.5,
+        "min_mask_region_area": 50,
+    }
+    records = SamAutomaticMaskGenerator(network, **parameters).generate(small)
+    masks = generate_masks(model, small, MaskSettings(**parameters))
+    unrepaired = generate_masks(
+        model, small, MaskSettings(**parameters | {"min_mask_region_area": 0})
+    )
+    expected = np.array([record["segmentation"] for record in records])
+    assert len(masks) == len(expected) > 1
+    assert matched_iou(masks.to_dense(), expected).min() >= 0.99
+    assert not same(masks, unrepaired)
+
+
+@pytest.mark.skipif("bf16" not in quick_dtypes("cpu"), reason="the processor has no bf16")
+def test_half_precision_finds_most_of_the_masks(model: SamModel, small: NDArray[np.uint8]) -> None:
+    settings = replace(SOME, points_per_side=3)
+    half = load_model(device="cpu", dtype="bf16")
+    expected = generate_masks(model, small, settings).to_dense()
+    found = generate_masks(half, small, settings).to_dense()
+    assert (best_iou(expected, found) > 0.9).mean() > 0.7
+
+
+def test_a_tile_of_one_pixel_has_masks_or_none_but_no_error(model: SamModel) -> None:
+    masks = generate_masks(
+        model, np.zeros((1, 1, 3), dtype=np.uint8), MaskSettings(points_per_side=1)
+    )
+    assert masks.shape == (1, 1)
+    assert masks.to_dense().shape[1:] == (1, 1)
+
+
+def test_an_image_of_another_kind_is_an_error(model: SamModel) -> None:
+    with pytest.raises(SettingsError, match=r"is float64 of shape \(4, 4, 3\), expected uint8"):
+        generate_masks(model, np.zeros((4, 4, 3)))  # type: ignore[arg-type]
+    image = np.zeros((4, 4, 3), dtype=np.uint8)
+    with pytest.raises(SettingsError, match=r"valid mask is bool of shape \(3, 4\), expected bool"):
+        generate_masks(model, image, valid=np.ones((3, 4), dtype=bool))

@@ -1,0 +1,128 @@
+"""Description of segments by the scene's own pixels, and the blended embeddings of all tiles."""
+
+from dataclasses import replace
+
+import numpy as np
+from helpers import sums_by_id
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from alps_geo.features.images import band_scale
+from alps_geo.features.sums import Embeddings
+from alps_geo.grid import Tile, TileGrid
+from alps_geo.sam import TileMasks
+from alps_geo.scene import TilePixels
+from alps_geo.segments.fragments import Fragments, cut_fragments, failed_fragments
+from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.stitch import stitch
+
+SIDE = 300
+BANDS = np.random.default_rng(0).normal(2, 1, (2, SIDE, SIDE)).astype(np.float32)
+SCENE = (np.indices((SIDE, SIDE)) // 25 * [[[12]], [[1]]]).sum(axis=0) + 1
+
+
+def read(window: Window) -> TilePixels:
+    bands = BANDS[:, *window.toslices()]
+    shape = bands.shape[1:]
+    return TilePixels(np.zeros((*shape, 3), np.uint8), bands, np.ones(shape, bool))
+
+
+def perfect(grid: TileGrid, tile: Tile) -> Fragments:
+    """Find what a perfect SAM finds in a tile."""
+    labels = SCENE[tile.window.toslices()]
+    dense = np.stack([labels == i for i in np.unique(labels)])
+    scores = np.full(len(dense), 0.9, np.float32)
+    masks = TileMasks.from_dense(dense, scores, scores, np.zeros((256, 8, 8), np.float32))
+    pixels = read(tile.window)
+    scale = band_scale(pixels)
+    return cut_fragments(grid, tile, pixels, masks, scale, max_mask_area=1.0, fill=False)
+
+
+def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None:
+    one, several = TileGrid(SIDE, SIDE, SIDE, 0), TileGrid(SIDE, SIDE, 180, 90)
+    assert len(several) > 4
+    sums = []
+    for grid in (one, several):
+        tiles = {tile: perfect(grid, tile) for tile in grid}
+        found = stitch(grid, tiles.__getitem__)
+        sums.append(sums_by_id(grid, found, tiles, read, ("spectral", "texture", "context")))
+    # Ids follow the grid, and each segment has a place of its own.
+    first, second = (each.take(np.lexsort(each.moments.T)) for each in sums)
+    np.testing.assert_array_equal(first.area, second.area)
+    np.testing.assert_allclose(first.band_stds, second.band_stds, rtol=1e-6)
+    np.testing.assert_allclose(first.texture, second.texture, rtol=1e-4)
+    np.testing.assert_allclose(first.context, second.context, rtol=1e-4)
+    assert np.abs(first.context - 2).max() < 0.2
+
+
+def test_what_is_not_asked_for_is_not_measured() -> None:
+    grid = TileGrid(SIDE, SIDE, SIDE, 0)
+    tiles = {tile: perfect(grid, tile) for tile in grid}
+    sums = sums_by_id(grid, stitch(grid, tiles.__getitem__), tiles, read, ("spectral",))
+    columns = {name: array.shape[1] for name, array in sums.arrays().items() if array.ndim > 1}
+    assert columns["texture_sums"] == columns["context_sums"] == columns["feature_sums"] == 0
+
+
+def told_apart(grid: TileGrid, failed: tuple[Tile, ...] = ()) -> dict[Tile, Fragments]:
+    """Tiles whose embeddings, of SAM and another backbone, say which tile it is."""
+    tiles = {}
+    for number, tile in enumerate(grid):
+        embeddings = Embeddings(
+            np.full((256, 8, 8), number, np.float16), np.full((3, 5, 5), -number, np.float32)
+        )
+        tiles[tile] = replace(perfect(grid, tile), embeddings=embeddings)
+        if tile in failed:
+            tiles[tile] = failed_fragments(tile, len(BANDS))
+    return tiles
+
+
+def expected_features(grid: TileGrid, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Blend the numbers of the tiles pixel by pixel, then average under each segment."""
+    blend = np.zeros((SIDE, SIDE))
+    for number, tile in enumerate(grid):
+        blend[tile.window.toslices()] += number * grid.weights(tile)
+    return np.array([blend[i == SCENE].mean() for i in ids])
+
+
+def test_features_blend_the_embeddings_of_all_tiles_that_see_a_pixel() -> None:
+    grid = TileGrid(SIDE, SIDE, 180, 40)
+    tiles = told_apart(grid)
+    sums = sums_by_id(grid, stitch(grid, tiles.__getitem__), tiles, read, ("sam", "timm"))
+    np.testing.assert_allclose(sums.weight, sums.area)
+    where = sums.moments[:, :2].astype(int)
+    expected = expected_features(grid, SCENE[where[:, 0], where[:, 1]])
+    np.testing.assert_allclose(sums.features[:, 0], expected)
+    np.testing.assert_allclose(sums.dense_features[:, 2], -expected)
+
+
+def test_a_failed_tile_has_no_say() -> None:
+    grid = TileGrid(SIDE, 150, 180, 80)
+    first, failed, _ = grid
+    tiles = told_apart(grid, failed=(failed,))
+    found = stitch(grid, tiles.__getitem__)
+    sums = sums_by_id(grid, found, tiles, read)
+    assert found.valid_pixels == 150 * (SIDE - failed.core.height) == found.area.sum()
+    # Some of the first tile's pixels would have blended with those of the one that failed.
+    assert (sums.weight < sums.area).any()
+    in_first = sums.moments[:, 0] < first.core.height
+    assert set(np.unique(sums.features[in_first])) == {0}
+    np.testing.assert_allclose(sums.features[~in_first], 2)
+
+
+def test_embeddings_may_come_from_other_tiles_than_the_outlines() -> None:
+    grid, views = TileGrid(SIDE, SIDE, 180, 40), TileGrid(SIDE, SIDE, 180, 40, (60, 30))
+    assert len(views) > len(grid)
+    tiles, others = told_apart(grid), told_apart(views)
+    found = stitch(grid, tiles.__getitem__)
+    source = Source(
+        tiles.__getitem__,
+        lambda tile: others[tile].embeddings,
+        read,
+        band_scale(read(Window(0, 0, SIDE, SIDE))),
+        views,
+    )
+    for batch in sum_segments(grid, found, source, ("sam",)):
+        np.testing.assert_allclose(batch.sums.weight, batch.sums.area)
+        where = batch.sums.moments[:, :2].astype(int)
+        expected = expected_features(views, SCENE[where[:, 0], where[:, 1]])
+        np.testing.assert_allclose(batch.sums.features[:, 0], expected)
