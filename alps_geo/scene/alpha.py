@@ -108,9 +108,7 @@ def is_ramp(alpha: NDArray[Any], readable: NDArray[np.bool_]) -> bool:
         return False
     if _reaching(between, zero) < _LEAST_REACHING * between.sum():
         return False
-    solid = ndimage.binary_erosion(zero, np.ones((3, 3)), border_value=1)
-    opened = ndimage.binary_dilation(solid, np.ones((3, 3)), mask=zero)
-    return bool(opened.sum() >= _LEAST_SOLID * zero.sum())
+    return bool(_solid(zero).sum() >= _LEAST_SOLID * zero.sum())
 
 
 def is_blank_below(alpha: NDArray[Any], others: NDArray[Any]) -> bool:
@@ -139,6 +137,16 @@ def _opaque(pixels: NDArray[Any]) -> float | None:
     levels = [*_OPAQUE, _largest(pixels.dtype)]
     level = min((level for level in levels if level >= largest), default=None)
     return None if level is None or largest < _NEARLY_FULL * level else float(level)
+
+
+def _solid(zero: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find areas at least three pixels wide; those at the scene's border go on beyond it.
+
+    So a collar of a single pixel counts, and single pixels at the border, as of dark water, do not.
+    """
+    beyond = np.pad(zero, 2, mode="edge")
+    opened = ndimage.binary_opening(beyond, np.ones((3, 3)))
+    return np.asarray(opened[2:-2, 2:-2])
 
 
 def _reaching(between: NDArray[np.bool_], zero: NDArray[np.bool_]) -> int:

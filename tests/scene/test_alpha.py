@@ -121,6 +121,22 @@ def test_holes_with_soft_edges_are_transparent_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(valid(scene), pixels[3] > 0)
 
 
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("sides", ["all", "two"])
+def test_a_thin_collar_with_soft_edges_is_transparent(
+    tmp_path: Path, width: int, sides: str
+) -> None:
+    inside = np.zeros((200, 200), np.bool_)
+    inside[width:-width, width : -width if sides == "all" else None] = True
+    inside[:, :width] |= sides == "two"
+    distance = ndimage.distance_transform_edt(np.pad(inside, 6, mode="edge"))[6:-6, 6:-6]
+    pixels = naip(200, 200)
+    pixels[3] = np.rint(255 * np.clip(distance / 6, 0, 1))
+    pixels[:3, pixels[3] == 0] = 0
+    scene = open_scene(write(tmp_path / "a.tif", pixels))
+    np.testing.assert_array_equal(valid(scene), pixels[3] > 0)
+
+
 def test_grey_and_16_bit_alpha_may_have_ramps(tmp_path: Path) -> None:
     for dtype in ("uint8", "uint16"):
         alpha = blended(disk()).astype(dtype) * (257 if dtype == "uint16" else 1)
