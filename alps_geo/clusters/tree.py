@@ -105,7 +105,8 @@ class CentreTree:
 
     def apply(self, rows: NDArray[np.float64]) -> Assigned:
         """Find the cluster of each projected row, shape (m, P)."""
-        cluster, confidence, distance = self._descend(rows, TOP)
+        with one_thread():
+            cluster, confidence, distance = self._descend(rows, TOP)
         return Assigned(cluster, confidence.astype(np.float32), distance.astype(np.float32))
 
     def merged(self, clusters: Sequence[int]) -> CentreTree:
@@ -141,8 +142,7 @@ class CentreTree:
         """Follow the nearest centres below one; cluster, confidence and distance in the end."""
         below = np.flatnonzero(self.parents == parent)
         # Measured apart from all others, so that these distances have the same bits after a split.
-        with one_thread():
-            near = pairwise_distances(rows, self.centers[below])
+        near = pairwise_distances(rows, self.centers[below])
         nearest = near.argmin(axis=1)
         own = np.take_along_axis(near, nearest[:, None], axis=1)[:, 0]
         surest, end = np.ones(len(rows)), own.copy()

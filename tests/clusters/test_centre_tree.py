@@ -73,7 +73,7 @@ def test_the_smallest_margin_on_the_way_down_counts() -> None:
 
 
 @given(trees(), st.integers(0, 99), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_merging_before_and_after_applying_is_the_same(
     tree: CentreTree, seed: int, data: st.DataObject
 ) -> None:
@@ -90,7 +90,7 @@ def test_merging_before_and_after_applying_is_the_same(
 
 
 @given(trees(), st.integers(0, 99), st.integers(2, 4), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_split_touches_its_cluster_alone(
     tree: CentreTree, seed: int, parts: int, data: st.DataObject
 ) -> None:
@@ -109,11 +109,11 @@ def test_a_split_touches_its_cluster_alone(
 
 
 @given(trees(), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_rows_are_applied_one_by_one_as_together(tree: CentreTree, seed: int) -> None:
     rows = rows_for(seed)
     whole = tree.apply(rows)
-    parts = [tree.apply(part) for part in np.array_split(rows, 7)]
+    parts = [tree.apply(part) for part in np.array_split(rows, 3)]
     for field in fields(Assigned):
         joined = np.concatenate([getattr(part, field.name) for part in parts])
         np.testing.assert_array_equal(joined, getattr(whole, field.name))
