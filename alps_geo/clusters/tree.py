@@ -110,7 +110,7 @@ class CentreTree:
         return Assigned(cluster, confidence.astype(np.float32), distance.astype(np.float32))
 
     def merged(self, clusters: Sequence[int]) -> CentreTree:
-        """Lead all centres of some clusters to the one of the lowest id."""
+        """Lead all centres of some clusters, by their ids, to the one of the lowest id."""
         together = np.isin(self.clusters, clusters)
         return replace(self, clusters=np.where(together, min(clusters), self.clusters))
 
