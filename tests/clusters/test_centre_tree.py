@@ -72,6 +72,13 @@ def test_the_smallest_margin_on_the_way_down_counts() -> None:
     assert assigned.distance.tolist() == [0, 0.5, 3, 1]
 
 
+def test_there_is_no_border_between_merged_clusters() -> None:
+    merged = line(0, 4, 9).merged([2, 1])
+    assert merged.clusters.tolist() == [1, 1, 3]
+    np.testing.assert_allclose(merged.apply(rows_of(2, 4)).confidence, [1 - 2 / 7, 1])
+    assert merged.merged([1, 3]).apply(rows_of(2, 4, 7)).confidence.tolist() == [1, 1, 1]
+
+
 @given(trees(), st.integers(0, 99), st.data())
 @settings(max_examples=40, deadline=None)
 def test_merging_before_and_after_applying_is_the_same(
