@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import rasterio
 
-from alps_geo.clusters.fit import fit_clusters
+from alps_geo.clusters.fit import Recipe, fit_clusters
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.features.kinds import in_one_order, with_kind_notes
@@ -209,7 +209,7 @@ def _open_run(
     listen: Callable[[Event], None],
     given: ClusterModel | None = None,
 ) -> _Run:
-    known = () if given is None else given.kinds
+    known = () if given is None else given.projection.kinds
     scenes = in_one_order(_open_scenes(paths, settings), known)
     scenes = with_kind_notes(scenes, settings, known)
     weights = weights_of(settings)
@@ -278,9 +278,7 @@ def _fit(
         [table.area for table in tables],
         clusters,
         settings.seed,
-        batch_size=settings.batch_size,
-        passes=settings.passes,
-        raw=settings.compare == "raw",
+        recipe=Recipe(settings.batch_size, settings.passes, settings.compare == "raw"),
         fitted_with=json.dumps({"settings": made_with, **run.weights.to_dict()}),
     )
 

@@ -126,7 +126,7 @@ def _options() -> argparse.Namespace:
 
 
 def write_table(folder: Path, segments: int) -> None:
-    """Write what `alps_geo.segments.table.open_table` reads, a few rows at a time."""
+    """Write a table for `alps_geo.segments.table.open_table`, a few rows at a time."""
     rng = np.random.default_rng(0)
     features = LabelSettings().feature_names
     columns = segment_columns(RegionSums.empty(len(BANDS)), BANDS, "uint8", features)

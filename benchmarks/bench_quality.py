@@ -1,4 +1,4 @@
-"""Label quality on scenes with ground truth: runs of alps-geo beside k-means on pixels.
+"""Label quality on scenes with ground truth: runs of alps-geo next to k-means on pixels.
 
     python benchmarks/bench_quality.py
     python benchmarks/bench_quality.py --pair scene.tif truth.tif --ignore 0,255 --run out/

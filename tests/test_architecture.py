@@ -41,7 +41,7 @@ FORBIDDEN = {
     "tiles": {"outputs", "review"},
     "segments": {"outputs", "review"},
     "features": {"outputs", "review"},
-    "clusters": {"outputs", "review"},
+    "clusters": {"segments", "outputs", "review"},
 }
 
 

@@ -1,1 +1,1 @@
-"""Clusters: groups of alike segments, their model and how it is fitted and changed."""
+"""Clusters of segments: their model, its fit and its changes."""

@@ -28,9 +28,9 @@ _CHOSEN, _CANDIDATES = 768, 4096
 def default_colors(count: int) -> NDArray[np.uint8]:
     """Colours that are easy to tell apart, shape (count, 3): Glasbey's sequence as in colorcet.
 
-    Glasbey et al. 2007, doi 10.1002/col.20327, grown from the ten colours of D3's category10. The
-    sequence has 256 colours. It goes on by its own rule, each colour as far from all before as can
-    be, and after 1024 with colours all over the cube of red, green and blue. No colour comes twice.
+    Glasbey et al. 2007, doi 10.1002/col.20327, grown from the ten colours of D3's category10. After
+    the 256 of the sequence its own rule goes on, each colour as far as possible from all before,
+    and after 1024 colours from all over the cube of red, green and blue. No colour comes twice.
     """
     glasbey: NDArray[np.uint8] = np.rint(255 * np.array(colorcet.glasbey_category10)).astype(
         np.uint8
@@ -45,10 +45,10 @@ def default_colors(count: int) -> NDArray[np.uint8]:
 
 
 def _spread_colors(count: int) -> NDArray[np.uint8]:
-    """Spread some of so many points evenly over the cube of colours: the R3 sequence.
+    """Spread up to so many colours evenly over the cube of red, green and blue, without pale ones.
 
-    Roberts 2018, the unreasonable effectiveness of quasirandom sequences: however many there are,
-    later points fall between those before.
+    The R3 sequence of Roberts 2018, "The unreasonable effectiveness of quasirandom sequences": each
+    point falls between those before it.
     """
     points = (0.5 + np.arange(1, count + 1)[:, None] * _STEPS) % 1
     colors: NDArray[np.uint8] = np.rint(_DARKEST + points * (_LIGHTEST - _DARKEST)).astype(np.uint8)
@@ -56,7 +56,7 @@ def _spread_colors(count: int) -> NDArray[np.uint8]:
 
 
 def _farthest(known: NDArray[np.uint8], candidates: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Choose colours one by one, each the farthest in CIELAB from all that there are by then."""
+    """Choose candidates one by one, each the farthest in CIELAB from all known and chosen ones."""
     lab, known_lab = (rgb2lab(each[None])[0] for each in (candidates, known))
     distance, _ = KDTree(known_lab).query(lab)
     chosen = np.empty(_CHOSEN, dtype=np.int64)
@@ -67,12 +67,12 @@ def _farthest(known: NDArray[np.uint8], candidates: NDArray[np.uint8]) -> NDArra
 
 
 def unused_colors(used: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """Take the next default colours that no cluster has, shape (count, 3)."""
+    """Take the next default colours that are not among the used ones, shape (count, 3)."""
     candidates = default_colors(len(used) + count)
     fresh = ~np.isin(_codes(candidates), _codes(used))
     return candidates[fresh][:count]
 
 
 def _codes(colors: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Give each colour, shape (n, 3), a number of its own, shape (n,)."""
+    """Encode each colour, shape (n, 3), as one number, shape (n,)."""
     return np.asarray(colors.astype(np.int64) @ np.array([65536, 256, 1]))

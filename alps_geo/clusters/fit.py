@@ -1,25 +1,23 @@
-"""Fitting a cluster model: columns standardised and weighed, mini-batch k-means over all rows."""
+"""k-means: the fit of a cluster model, and the split of one of its clusters."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
 
-from alps_geo.clusters.colors import default_colors
-from alps_geo.clusters.model import (
-    FIT_ROWS,
-    ClusterModel,
-    covered_area,
-    picked_rows,
-)
+from alps_geo.clusters.legend import Legend
+from alps_geo.clusters.model import ClusterModel
+from alps_geo.clusters.projection import Projection
+from alps_geo.clusters.sampling import picked_rows, sample_rows, shuffled_batches
 from alps_geo.clusters.threads import one_thread
-from alps_geo.clusters.tree import TOP
+from alps_geo.clusters.tree import CentreTree
 from alps_geo.errors import RunError
 from alps_geo.features.groups import BATCH_ROWS, batches, group_of
+from alps_geo.settings import MAX_CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,10 +37,13 @@ WEIGHTS = {
     "sam": 0.8,
     "timm": 0.8,
 }
-"""How much each group of columns counts, however many columns it has."""
+"""Weight of each group of columns, however many columns it has."""
 
 COMPONENTS = 16
 """Principal components that stand for the embedding of SAM, or of another backbone."""
+
+FIT_ROWS = 50_000
+"""Segments in the sample that k-means begins with, at most; its mini-batches go over all."""
 
 MAX_PASSES = 20
 """Passes of mini-batches over all segments, at most."""
@@ -50,11 +51,31 @@ MAX_PASSES = 20
 _SETTLED = 1e-3
 """Passes end when one lowers the inertia by a smaller share than this."""
 
-_RUN_ROWS = 256
-"""Rows that a shuffled batch takes in one piece."""
-
 _NO_SPREAD = 1e-7
 """Standard deviations below this are nothing but rounding."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of k-means: mini-batches, their passes, raw or weighted columns.
+
+    Attributes
+    ----------
+    batch_size : int
+        Segments in a mini-batch.
+    passes : int, optional
+        Passes over all segments, from k-means++ on the first batch. If not given, mini-batches
+        begin where k-means on a sample has settled, and pass until they settle too.
+    raw : bool
+        Whether the columns are compared as they are, neither standardised nor weighted.
+    """
+
+    batch_size: int = BATCH_ROWS
+    passes: int | None = None
+    raw: bool = False
+
+
+DEFAULT_RECIPE = Recipe()
 
 
 def fit_clusters(
@@ -63,9 +84,7 @@ def fit_clusters(
     clusters: int,
     seed: int,
     *,
-    batch_size: int = BATCH_ROWS,
-    passes: int | None = None,
-    raw: bool = False,
+    recipe: Recipe = DEFAULT_RECIPE,
     fitted_with: str = "{}",
 ) -> ClusterModel:
     """Fit k-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) to weighted columns.
@@ -88,13 +107,8 @@ def fit_clusters(
     seed : int
         Seed of the initialisation, of the sample of `FIT_ROWS` where there are more segments, and
         of the order of the batches.
-    batch_size : int
-        Segments in a mini-batch.
-    passes : int, optional
-        Passes over all segments, from k-means++ on the first batch. If not given, mini-batches
-        begin where k-means on a sample has settled, and pass until they settle too.
-    raw : bool
-        Whether the columns are compared as they are, neither standardised nor weighed.
+    recipe : Recipe
+        Mini-batches, their passes, and raw or weighted columns.
     fitted_with : str
         Kept in the model as it is.
 
@@ -112,44 +126,113 @@ def fit_clusters(
         )
     # A scene without segments has no level or spread, and may lack columns that others have.
     filled = [table for table in tables if len(table)]
-    names = tuple(name for name in filled[0].names if all(name in t.names for t in filled))
+    with one_thread():
+        projection = _fit_projection(filled, raw=recipe.raw)
+        centers = _fit_centers(projection, tables, clusters, seed, recipe)
+        fitted = ClusterModel(
+            features=tuple(filled[0].features),
+            projection=projection,
+            tree=CentreTree.flat(centers),
+            legend=Legend.default(clusters),
+            fitted_with=fitted_with,
+        )
+    order = np.argsort(-fitted.covered_area(tables, areas), kind="stable")
+    return replace(fitted, tree=CentreTree.flat(centers[order]))
+
+
+def fit_split(
+    model: ClusterModel,
+    cluster: int,
+    parts: int,
+    tables: Sequence[Table],
+    areas: Sequence[NDArray[np.integer]],
+    seed: int,
+) -> ClusterModel:
+    """Split a cluster by k-means over its segments alone.
+
+    The part of the largest area keeps id, name and colour; the others follow the highest id, by
+    area, without names.
+
+    Parameters
+    ----------
+    model : ClusterModel
+        The model with the cluster.
+    cluster : int
+        Its id.
+    parts : int
+        Number of parts, two at least.
+    tables, areas, seed
+        As in `fit_clusters`.
+
+    Raises
+    ------
+    RunError
+        If there is no such cluster, or it has not as many different segments as parts.
+    """
+    model.legend.check([cluster])
+    if parts < 2:
+        raise RunError(f"cluster {cluster} is to be split into {parts}, expected 2 at least")
+    highest = int(model.legend.ids[-1]) + parts - 1
+    if highest > MAX_CLUSTERS:
+        raise RunError(
+            f"cluster ids would go up to {highest}, expected {MAX_CLUSTERS} at most: "
+            "ask for fewer parts"
+        )
+    rows, count = _members(model, cluster, tables, np.random.default_rng(seed))
+    different = len(np.unique(rows, axis=0))
+    if different < parts:
+        found = f"{count} segments" if different == count else f"{different} different segments"
+        raise RunError(
+            f"cluster {cluster} has only {found}, and so it cannot be split into {parts}; "
+            "ask for fewer parts"
+        )
+    with one_thread():
+        kmeans = KMeans(n_clusters=parts, random_state=seed, n_init=10).fit(rows)
+    centers = np.asarray(kmeans.cluster_centers_, dtype=np.float64)
+    legend = model.legend.extended(parts - 1)
+    ids = [cluster, *legend.ids[len(model) :].tolist()]
+    split = replace(model, tree=model.tree.split(cluster, centers, ids), legend=legend)
+    covered = split.covered_area(tables, areas)[np.searchsorted(legend.ids, ids)]
+    order = np.argsort(-covered, kind="stable")
+    return replace(split, tree=model.tree.split(cluster, centers[order], ids))
+
+
+def _members(
+    model: ClusterModel, cluster: int, tables: Sequence[Table], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], int]:
+    """Project the segments of a cluster, a sample of very many; and count them."""
+    inside = [model.apply(table).cluster == cluster for table in tables]
+    members = np.flatnonzero(np.concatenate(inside))
+    picked = members
+    if len(members) > FIT_ROWS:
+        picked = np.sort(rng.choice(members, FIT_ROWS, replace=False))
+    return picked_rows(model.projection, tables, picked), len(members)
+
+
+def _fit_projection(tables: Sequence[Table], *, raw: bool) -> Projection:
+    """Fit the standardisation of the columns that all tables have, and weight their groups.
+
+    Raises
+    ------
+    RunError
+        If there is no such column.
+    """
+    names = tuple(name for name in tables[0].names if all(name in t.names for t in tables))
     if not names:
         raise RunError(
             "the scenes have no feature in common (they have other bands); "
             "expected at least one: add sam or texture to --features"
         )
-    kinds = tuple(dict.fromkeys(table.kind for table in filled))
-    with one_thread():
-        mean, scale = np.zeros((len(kinds), len(names))), np.ones((len(kinds), len(names)))
-        if not raw:
-            scalers = [_scaler([t for t in filled if t.kind == kind], names) for kind in kinds]
-            mean = np.stack([scaler.mean_ for scaler in scalers])
-            scale = np.stack([scaler.scale_ for scaler in scalers])
-        standard = ClusterModel(
-            features=tuple(filled[0].features),
-            names=names,
-            kinds=kinds,
-            mean=mean,
-            scale=scale,
-            projection=np.eye(len(names)),
-            centers=np.empty((0, len(names))),
-            parents=np.full(clusters, TOP, dtype=np.int64),
-            leads_to=np.arange(1, clusters + 1),
-            ids=np.arange(1, clusters + 1),
-            cluster_names=("",) * clusters,
-            colors=default_colors(clusters),
-            fitted_with=fitted_with,
-        )
-        projected = standard
-        if not raw:
-            projection = group_projection(names, _covariance(standard, tables))
-            projected = replace(standard, projection=projection)
-        size = max(batch_size, clusters)
-        fitted = replace(
-            projected, centers=_centers(projected, tables, clusters, seed, size, passes)
-        )
-    order = np.argsort(-covered_area(fitted, tables, areas)[1:], kind="stable")
-    return replace(fitted, centers=fitted.centers[order])
+    kinds = tuple(dict.fromkeys(table.kind for table in tables))
+    shape = (len(kinds), len(names))
+    identity = np.eye(len(names))
+    if raw:
+        return Projection(names, kinds, np.zeros(shape), np.ones(shape), identity)
+    scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
+    mean = np.stack([scaler.mean_ for scaler in scalers])
+    scale = np.stack([scaler.scale_ for scaler in scalers])
+    standard = Projection(names, kinds, mean, scale, identity)
+    return replace(standard, matrix=group_projection(names, _covariance(standard, tables)))
 
 
 def _scaler(tables: Sequence[Table], names: Sequence[str]) -> StandardScaler:
@@ -161,9 +244,9 @@ def _scaler(tables: Sequence[Table], names: Sequence[str]) -> StandardScaler:
     return scaler
 
 
-def _covariance(standard: ClusterModel, tables: Sequence[Table]) -> NDArray[np.float64]:
+def _covariance(standard: Projection, tables: Sequence[Table]) -> NDArray[np.float64]:
     """Measure the covariance of the standardised columns: their mean is 0."""
-    total, count = np.zeros((len(standard.names),) * 2), 0
+    total, count = np.zeros((len(standard.column_names),) * 2), 0
     for table in tables:
         for columns in batches(table):
             rows = standard.standardize(columns)
@@ -172,13 +255,8 @@ def _covariance(standard: ClusterModel, tables: Sequence[Table]) -> NDArray[np.f
     return total / count
 
 
-def _centers(
-    model: ClusterModel,
-    tables: Sequence[Table],
-    clusters: int,
-    seed: int,
-    batch_size: int,
-    passes: int | None,
+def _fit_centers(
+    projection: Projection, tables: Sequence[Table], clusters: int, seed: int, recipe: Recipe
 ) -> NDArray[np.float64]:
     """Find the centres of mini-batch k-means, shape (clusters, P).
 
@@ -189,80 +267,30 @@ def _centers(
     """
     rng = np.random.default_rng(seed)
     begin: str | NDArray[np.float64] = "k-means++"
-    if passes is None:
-        sample = sample_rows(model, tables, max(FIT_ROWS, clusters), rng)
+    if recipe.passes is None:
+        sample = sample_rows(projection, tables, max(FIT_ROWS, clusters), rng)
         begin = KMeans(clusters, random_state=seed, n_init=10).fit(sample).cluster_centers_
     kmeans = MiniBatchKMeans(
         clusters, init=begin, n_init=1, reassignment_ratio=0, random_state=seed
     )
-    before = np.inf
-    for _ in range(passes or MAX_PASSES):
+    size, before = max(recipe.batch_size, clusters), np.inf
+    for _ in range(recipe.passes or MAX_PASSES):
         inertia = 0.0
-        for rows in _shuffled_batches(model, tables, batch_size, rng):
+        for rows in shuffled_batches(projection, tables, size, rng):
             inertia += float(kmeans.partial_fit(rows).inertia_)
-        if passes is None and inertia >= (1 - _SETTLED) * before:
+        if recipe.passes is None and inertia >= (1 - _SETTLED) * before:
             break
         before = inertia
     return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
 
 
-def sample_rows(
-    model: ClusterModel, tables: Sequence[Table], size: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Draw up to `size` of the projected rows of all tables, in their order; shape (n, P)."""
-    total = sum(len(table) for table in tables)
-    picked = np.sort(rng.choice(total, size, replace=False)) if total > size else np.arange(total)
-    return picked_rows(model, tables, picked)
-
-
-def _shuffled_batches(
-    model: ClusterModel, tables: Sequence[Table], size: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
-    """Give the projected rows of all tables once, in batches of `size` or a little more.
-
-    Each batch is made of many short runs of rows from anywhere, which a disk reads well. The last
-    batch takes what is left, so that none is small.
-    """
-    runs = [
-        (place, start, min(start + _RUN_ROWS, len(table)))
-        for place, table in enumerate(tables)
-        for start in range(0, len(table), _RUN_ROWS)
-    ]
-    left = sum(len(table) for table in tables)
-    batch: list[tuple[int, int, int]] = []
-    rows = 0
-    for index in rng.permutation(len(runs)):
-        _, start, stop = runs[index]
-        batch.append(runs[index])
-        rows += stop - start
-        left -= stop - start
-        if (rows >= size and left >= size) or not left:
-            yield _project_runs(model, tables, batch)
-            batch, rows = [], 0
-
-
-def _project_runs(
-    model: ClusterModel, tables: Sequence[Table], runs: Sequence[tuple[int, int, int]]
-) -> NDArray[np.float64]:
-    """Project runs of rows: (place of their table, start, stop).
-
-    All runs of a table at once, for by themselves they are too short to be quick.
-    """
-    projected = []
-    for place in sorted({place for place, _, _ in runs}):
-        parts = [tables[place].read(start, stop) for of, start, stop in runs if of == place]
-        values = np.concatenate([part.values for part in parts])
-        projected.append(model.project(replace(parts[0], values=values)))
-    return np.concatenate(projected)
-
-
 def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weigh groups of columns against each other.
+    """Weight groups of columns against each other.
 
-    Each group is scaled to its weight in `WEIGHTS`: the sum of the variances of what comes of it is
-    the weight squared, however many columns there are. Means of the bands yield themselves and
-    their contrast, the differences to the mean of all bands, which hold what colour says apart from
-    brightness. Embeddings yield their principal components.
+    Each group is scaled to its weight in `WEIGHTS`: the sum of the variances of its projected
+    columns is the weight squared, however many columns there are. Means of the bands yield
+    themselves and their contrast, the differences to the mean of all bands, which hold the colour
+    apart from brightness. Embeddings yield their principal components.
 
     Parameters
     ----------
@@ -278,13 +306,13 @@ def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> N
     groups = np.array([group_of(name) for name in names])
     parts = []
     for group in dict.fromkeys(groups.tolist()):
-        place = np.flatnonzero(groups == group)
-        inside = covariance[np.ix_(place, place)]
+        members = np.flatnonzero(groups == group)
+        inside = covariance[np.ix_(members, members)]
         for weight, matrix in _group_matrices(group, inside):
             spread = np.sqrt(np.maximum(_variances(matrix, inside).sum(), 0))
             if spread > _NO_SPREAD:
                 part = np.zeros((len(names), matrix.shape[1]))
-                part[place] = matrix * (weight / spread)
+                part[members] = matrix * (weight / spread)
                 parts.append(part)
     return np.hstack(parts) if parts else np.eye(len(names))
 

@@ -69,7 +69,7 @@ def write_polygons(
         If the file cannot be written.
     """
     whole = Measures(np.zeros(len(segments)), np.zeros(len(segments)))
-    names = cluster_labels(model)
+    palette, names = model.legend.palette, cluster_labels(model)
 
     def exact(raster: DatasetReader) -> Iterator[Polygons]:
         read = row_reader(raster)
@@ -94,7 +94,7 @@ def write_polygons(
     # Opened out here: a generator that is given up would close it at any time, in any environment.
     with opened(str(folder / "segments.tif")) as raster:
         write_segments_gpkg(
-            folder / POLYGONS, batches(raster), crs=scene.crs, palette=model.palette, names=names
+            folder / POLYGONS, batches(raster), crs=scene.crs, palette=palette, names=names
         )
     return whole.area
 

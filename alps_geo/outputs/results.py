@@ -183,7 +183,7 @@ def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) 
     labels, shown = folder / "labels.tif", cluster_labels(model)
     with opened(str(labels)) as raster:
         colors = raster.colormap(1)
-        recolored = any(colors[i][:3] != color for i, color in model.palette.items())
+        recolored = any(colors[i][:3] != color for i, color in model.legend.palette.items())
         if recolored:
             blocks = (
                 (window, read_window(raster, str(labels), (1,), window)[0])
@@ -192,7 +192,7 @@ def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) 
             _write_label_blocks(folder, raster, blocks, raster.dtypes[0], model)
     if not recolored:
         write_category_names(labels, shown)
-    write_raster_style(labels, model.palette, model.legend)
+    write_raster_style(labels, model.legend.palette, model.legend.names)
     _write_preview(folder, tables, model, name)
 
 
@@ -215,7 +215,7 @@ def check_rewritable(folder: Path, tables: Path) -> None:
 def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None:
     """Write labels.tif and its style, from segments.tif."""
     cluster_of_id = np.concatenate([[0], assigned.cluster])
-    dtype = np.uint8 if model.ids[-1] <= 255 else np.uint16
+    dtype = np.uint8 if model.legend.ids[-1] <= 255 else np.uint16
     path = str(folder / "segments.tif")
     with opened(path) as ids:
         blocks = (
@@ -223,7 +223,7 @@ def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None
             for _, window in ids.block_windows(1)
         )
         _write_label_blocks(folder, ids, blocks, dtype, model)
-    write_raster_style(folder / "labels.tif", model.palette, model.legend)
+    write_raster_style(folder / "labels.tif", model.legend.palette, model.legend.names)
 
 
 def _write_label_blocks(
@@ -245,7 +245,7 @@ def _write_label_blocks(
         control=None if placed else GroundControl.of(like),
         dtype=dtype,
         description="cluster",
-        colormap=model.palette,
+        colormap=model.legend.palette,
         category_names=cluster_labels(model),
     )
 
@@ -260,8 +260,8 @@ def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) 
         image[order],
         labels[order],
         valid[order],
-        palette=model.palette,
-        names=model.legend,
+        palette=model.legend.palette,
+        names=model.legend.names,
         title=title,
     )
 
@@ -273,11 +273,11 @@ def _count(
     segments: Segments,
     ground: NDArray[np.float64] | None,
 ) -> SceneResults:
-    length = int(model.ids[-1]) + 1
+    length = int(model.legend.ids[-1]) + 1
 
     def total(weights: NDArray[np.number] | None) -> NDArray[np.float64]:
         sums = np.bincount(assigned.cluster, weights=weights, minlength=length)
-        return sums[model.ids].astype(np.float64)
+        return sums[model.legend.ids].astype(np.float64)
 
     rest = 0.0
     if unlabelled := segments.valid_pixels - int(segments.area.sum()):

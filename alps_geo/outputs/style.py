@@ -37,8 +37,8 @@ def cluster_labels(model: ClusterModel) -> dict[int, str]:
 
     So no cluster is blank in a legend, a map tip or a table where others have names.
     """
-    names = model.legend
-    return {cluster: cluster_label(cluster, names) for cluster in model.palette} if names else {}
+    legend = model.legend
+    return {i: cluster_label(i, legend.names) for i in legend.palette} if legend.names else {}
 
 
 def polygons_qml(

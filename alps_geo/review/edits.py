@@ -103,7 +103,7 @@ def changing_polygons(
         if not discard_edits:
             _refuse(found, command)
         for scene in scenes:
-            scene.update(after.palette, cluster_labels(after))
+            scene.update(after.legend.palette, cluster_labels(after))
         yield
         for number, scene in enumerate(scenes):
             try:
@@ -253,8 +253,8 @@ def _run_gave(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
         after = read_model(folder.changed_model_path) if folder.change_path.exists() else model
         table = open_table(folder.segments_folder(scene))
         listed = [cluster["cluster"] for cluster in record["clusters"]]
-        known = listed in (model.ids.tolist(), after.ids.tolist())
-        if not known or not set(model.names) <= set(table.names):
+        known = listed in (list(model.legend.palette), list(after.legend.palette))
+        if not known or not set(model.projection.column_names) <= set(table.names):
             return None  # another model was put there
         return _given(model, table), _given(after, table)
     except RunError:

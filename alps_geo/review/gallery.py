@@ -92,7 +92,7 @@ def make_gallery(
         name: run.model.apply(table).by_id(table.rows) for name, table in run.tables.items()
     }
     areas = {name: _by_id(table.rows, table.area) for name, table in run.tables.items()}
-    chosen = {int(cluster): _choose(int(cluster), assigned, areas) for cluster in run.model.ids}
+    chosen = {i: _choose(i, assigned, areas) for i in run.model.legend.palette}
     picks = [pick for both in chosen.values() for some in both for pick in some]
     crops: dict[_Pick, Crop] = {}
     for name, scene in scenes.items():
@@ -281,7 +281,7 @@ class _Maps:
     """Maps of clusters, each in the scene that it covers most of."""
 
     def __init__(self, run: FinishedRun) -> None:
-        self._palette = run.model.palette
+        self._palette = run.model.legend.palette
         self._scenes = []
         for name in run.tables:
             image, valid = read_picture(run.folder.segments_folder(name) / PICTURE)

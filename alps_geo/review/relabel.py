@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ImageColor
 
+from alps_geo.clusters.fit import fit_split
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
@@ -98,7 +99,7 @@ def merge_clusters(
 def split_cluster(
     path: Path, cluster: int, parts: int, seed: int = 0, *, discard_edits: bool = False
 ) -> dict[str, Any]:
-    """Make several clusters of one, as `ClusterModel.split`, in all results of a finished run.
+    """Make several clusters of one, as `fit_split`, in all results of a finished run.
 
     Takes `discard_edits`, returns and raises as `name_clusters`.
     """
@@ -106,7 +107,8 @@ def split_cluster(
 
     def alter(run: FinishedRun) -> ClusterModel:
         tables = list(run.tables.values())
-        return run.model.split(cluster, parts, tables, [table.area for table in tables], seed)
+        areas = [table.area for table in tables]
+        return fit_split(run.model, cluster, parts, tables, areas, seed)
 
     return _change(path, words, alter, discard_edits=discard_edits)
 

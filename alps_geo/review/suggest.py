@@ -1,109 +1,19 @@
-"""Numbers of clusters, compared on the stored segments of a run."""
+"""Numbers of clusters, compared on the stored segments of a run, with a picture of the curves."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score, silhouette_score
-
-from alps_geo.clusters.fit import sample_rows
-from alps_geo.clusters.threads import one_thread
-from alps_geo.errors import RunError
+from alps_geo.clusters.suggest import Span, suggest_number
 from alps_geo.outputs.curves import Curve, write_curves
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-SAMPLE_ROWS = 6000
-"""Segments that are clustered, at most."""
-
-SILHOUETTE_ROWS = 2000
-"""Segments whose silhouette is measured: each is compared with each."""
-
-RESAMPLES = 5
-"""Pairs of halves of the sample."""
-
-NUMBERS = 16
-"""Numbers of clusters that are tried where no step is given, about."""
-
-DEFAULT_RANGE = (4, 60)
-
-_BEND = 0.9
-"""The bend goes on where the curve lies at least this share as deep as at its deepest."""
-
-_NO_STRUCTURE = 0.25
-"""Silhouettes up to this mean no substantial structure (Kaufman and Rousseeuw 1990, doi
-10.1002/9780470316801)."""
-
-_NO_INERTIA = 1e-9
-
-
-@dataclass(frozen=True)
-class Tried:
-    """Figures of one number of clusters.
-
-    Attributes
-    ----------
-    clusters : int
-        The number.
-    inertia : float
-        Mean squared distance of a segment to its centre.
-    silhouette : float
-        How much nearer segments are to their own cluster than to the next: -1 to 1 (Rousseeuw
-        1987, doi 10.1016/0377-0427(87)90125-7).
-    stability : float
-        Adjusted Rand index of clusters that were found on two halves of the segments, both applied
-        to all: 1 where they are the same, 0 where they agree by chance (Lange et al. 2004, doi
-        10.1162/089976604773717621; von Luxburg 2010, doi 10.1561/2200000008).
-    stability_error : float
-        Standard error of that over `RESAMPLES` pairs of halves.
-    """
-
-    clusters: int
-    inertia: float
-    silhouette: float
-    stability: float
-    stability_error: float
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A number of clusters, and what it was chosen from.
-
-    Attributes
-    ----------
-    clusters : int
-        The number.
-    reason : str
-        One sentence.
-    caveat : str
-        What the number cannot say; sentences.
-    segments, sample : int
-        Segments in the run, and how many of them were looked at.
-    tried : tuple of Tried
-        By ascending number.
-    """
-
-    clusters: int
-    reason: str
-    caveat: str
-    segments: int
-    sample: int
-    tried: tuple[Tried, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
+    from alps_geo.clusters.suggest import Suggestion
 
 
 def suggest_clusters(
@@ -118,25 +28,21 @@ def suggest_clusters(
 ) -> Suggestion:
     """Try numbers of clusters on the segments of a finished run, and recommend one.
 
-    Segments are compared as the run's own clusters compare them. Of the numbers at the bend of the
-    inertia, where more clusters begin to explain little more, the most stable is recommended. All
-    three curves say how segments lie among each other; none knows the classes of a map, in which
-    more clusters are never less pure.
+    Segments are compared as the run's own clusters compare them: see
+    `alps_geo.clusters.suggest.suggest_number`.
 
     Parameters
     ----------
     path : pathlib.Path
         The run folder.
-    low, high : int, optional
-        Numbers to try, both included; else `DEFAULT_RANGE`, as far as there are segments.
-    step : int, optional
-        From one number to the next; else steps grow with the number, to about `NUMBERS` of them.
+    low, high, step : int, optional
+        Numbers to try: see `alps_geo.clusters.suggest.Span`.
     seed : int
         Of sample and clusters.
     picture : pathlib.Path, optional
-        Where to draw the three curves.
+        File for a picture of the three curves.
     listen : callable
-        Called with how many numbers have been tried, and of how many.
+        Called with the count of numbers that have been tried, and of all.
 
     Raises
     ------
@@ -144,129 +50,11 @@ def suggest_clusters(
         If there is no finished run, or it has too few segments for the range.
     """
     run = read_finished(RunFolder(path))
-    rng = np.random.default_rng(seed)
-    tables = list(run.tables.values())
-    rows = rng.permutation(sample_rows(run.model, tables, SAMPLE_ROWS, rng))
-    numbers = _numbers(path, len(np.unique(rows, axis=0)), low, high, step)
-    tried = []
-    for done, number in enumerate(numbers):
-        listen(done, len(numbers))
-        tried.append(try_number(rows, number, seed))
-    listen(len(numbers), len(numbers))
-    clusters, reason = recommend(tried)
-    total = sum(len(table) for table in tables)
-    chosen = next(each for each in tried if each.clusters == clusters)
-    suggestion = Suggestion(clusters, reason, caveat(chosen), total, len(rows), tuple(tried))
+    tables, span = list(run.tables.values()), Span(low, high, step)
+    suggestion = suggest_number(run.model, tables, span, seed, str(path), listen)
     if picture is not None:
-        write_curves(picture, _curves(suggestion), mark=clusters, across="clusters")
+        write_curves(picture, _curves(suggestion), mark=suggestion.clusters, across="clusters")
     return suggestion
-
-
-def try_number(rows: NDArray[np.float64], clusters: int, seed: int) -> Tried:
-    """Cluster rows and halves of them.
-
-    Parameters
-    ----------
-    rows : ndarray of float64, shape (n, P)
-        In random order.
-    clusters : int
-        From 2 to half of the number of different rows.
-    seed : int
-        Of the clusters, and of the halves.
-    """
-    half = len(rows) // 2
-    rng = np.random.default_rng(seed)
-    # With one thread, the same run gives the same figures. Rows that are all alike make fewer
-    # clusters in a half than were asked for: that shows in the stability.
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = KMeans(clusters, n_init=3, random_state=seed).fit(rows)
-        agreed = []
-        for pair in range(RESAMPLES):
-            order = rng.permutation(len(rows))
-            halves = (
-                KMeans(clusters, n_init=3, random_state=seed + pair).fit(rows[part]).predict(rows)
-                for part in (order[:half], order[half:])
-            )
-            agreed.append(adjusted_rand_score(*halves))
-        return Tried(
-            clusters=clusters,
-            inertia=float(fitted.inertia_) / len(rows),
-            silhouette=_silhouette(rows, fitted.labels_),
-            stability=float(np.mean(agreed)),
-            stability_error=float(np.std(agreed, ddof=1) / np.sqrt(RESAMPLES)),
-        )
-
-
-def recommend(tried: Sequence[Tried]) -> tuple[int, str]:
-    """Choose the most stable of the numbers at the bend of the inertia, and say why.
-
-    The depth of the curve, on a logarithmic scale, is measured below the line between its ends
-    (Satopää et al. 2011, doi 10.1109/ICDCSW.2011.20). It has a broad bend and no sharp one where
-    clusters are no islands, and stability alone would favour very few clusters.
-    """
-    if len(tried) < 3:
-        best = max(tried, key=lambda each: each.stability)
-        return best.clusters, (
-            f"of the {len(tried)} numbers tried, {best.clusters} gives the most similar clusters "
-            f"on two halves of the segments (adjusted Rand {best.stability:.2f})"
-        )
-    number = np.array([each.clusters for each in tried], dtype=np.float64)
-    inertia = np.array([each.inertia for each in tried])
-    logarithm = np.log(np.maximum(inertia, _NO_INERTIA * inertia[0]))
-    across = (number - number[0]) / (number[-1] - number[0])
-    down = (logarithm[0] - logarithm) / max(logarithm[0] - logarithm[-1], _NO_INERTIA)
-    depth = down - across
-    bend = [each for each, deep in zip(tried, depth, strict=True) if deep >= _BEND * depth.max()]
-    best = max(bend, key=lambda each: each.stability)
-    if len(bend) == 1:
-        return best.clusters, (
-            f"{best.clusters} lies at the bend of the inertia, where more clusters begin to "
-            "explain little more (adjusted Rand on two halves of the segments: "
-            f"{best.stability:.2f})"
-        )
-    return best.clusters, (
-        f"of the numbers at the bend of the inertia ({bend[0].clusters} to {bend[-1].clusters}), "
-        f"where more clusters begin to explain little more, {best.clusters} gives the most similar "
-        f"clusters on two halves of the segments (adjusted Rand {best.stability:.2f})"
-    )
-
-
-def caveat(chosen: Tried) -> str:
-    """Say what the recommended number cannot, and whether there is a right one at all."""
-    blurred = (
-        f"No number stands out, for segments form no clear groups (silhouette "
-        f"{chosen.silhouette:.2f}; {_NO_STRUCTURE} and less is no structure to speak of). "
-    )
-    return (blurred if chosen.silhouette <= _NO_STRUCTURE else "") + (
-        "This is about how segments lie and not about your classes: a map of more clusters "
-        "usually fits them better, with more to name and to merge."
-    )
-
-
-def _numbers(
-    path: Path, different: int, low: int | None, high: int | None, step: int | None
-) -> list[int]:
-    """List the numbers to try: each half of the segments must be able to make as many clusters."""
-    most = different // 2
-    first = DEFAULT_RANGE[0] if low is None else low
-    last = min(DEFAULT_RANGE[1], most) if high is None else high
-    if first < 2 or last < first or last > most:
-        raise RunError(
-            f"{path} has {different} different segments, and so from 2 to {most} clusters can be "
-            f"compared on halves of them; {first} to {last} were asked for: give another --range"
-        )
-    if step is not None:
-        return list(range(first, last + 1, step))
-    spread = np.geomspace(first, last, min(NUMBERS, last - first + 1))
-    return sorted({round(number) for number in spread})
-
-
-def _silhouette(rows: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
-    """Measure the silhouette on the first rows, which are in random order, and one per cluster."""
-    _, one_each = np.unique(labels, return_index=True)
-    picked = np.union1d(np.arange(min(SILHOUETTE_ROWS, len(rows))), one_each)
-    return float(silhouette_score(rows[picked], labels[picked]))
 
 
 def _curves(suggestion: Suggestion) -> list[Curve]:

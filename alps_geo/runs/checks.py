@@ -34,7 +34,7 @@ def check_model(
         If the model knows no such scenes, or features of other weights.
     """
     for scene in scenes:
-        check_known(scene_kind(scene), model.kinds)
+        check_known(scene_kind(scene), model.projection.kinds)
     fitted = json.loads(model.fitted_with)
     same_sam = fitted.get("sam_sha256", weights.sam) == weights.sam
     if "sam" in model.features and not same_sam:

@@ -302,13 +302,13 @@ def area_records(model: ClusterModel, results: Sequence[SceneResults]) -> dict[s
         "clusters": [
             {
                 "cluster": cluster,
-                "name": model.legend.get(cluster, ""),
+                "name": model.legend.names.get(cluster, ""),
                 "color": _css(color),
                 "segments": int(segments[place]),
                 "area": float(area[place]),
                 "share": float(area[place] / valid),
             }
-            for place, (cluster, color) in enumerate(model.palette.items())
+            for place, (cluster, color) in enumerate(model.legend.palette.items())
         ],
     }
 
@@ -318,8 +318,8 @@ def legend_records(
 ) -> list[dict[str, Any]]:
     """Give what `area_records` made the names and colours of a model with the same clusters."""
     return [
-        {**record, "name": model.legend.get(cluster, ""), "color": _css(color)}
-        for record, (cluster, color) in zip(records, model.palette.items(), strict=True)
+        {**record, "name": model.legend.names.get(cluster, ""), "color": _css(color)}
+        for record, (cluster, color) in zip(records, model.legend.palette.items(), strict=True)
     ]
 
 

@@ -61,7 +61,7 @@ def read_finished(folder: RunFolder) -> FinishedRun:
     }
     columns = {name for table in tables.values() for name in table.names}
     listed = [cluster["cluster"] for cluster in record["clusters"]]
-    if listed != list(model.palette) or not columns >= set(model.names):
+    if listed != list(model.legend.palette) or not columns >= set(model.projection.column_names):
         raise RunError(
             f"{folder.model_path} has other clusters than {folder.record_path}: it is not the "
             "model of this run; put that back, or run again with --force"

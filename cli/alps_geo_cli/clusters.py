@@ -15,7 +15,7 @@ from alps_geo_cli.paths import typed_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from alps_geo.review.suggest import Suggestion
+    from alps_geo.clusters.suggest import Suggestion
 
 clusters = typer.Typer(
     name="clusters",

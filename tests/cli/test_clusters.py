@@ -97,11 +97,11 @@ def assert_consistent(run: Path) -> None:
     """All that a run says of its clusters is the same everywhere."""
     model = read_model(run / "clusters.npz")
     known = record(run)
-    assert list(known) == model.ids.tolist()
-    assert {i: each["name"] for i, each in known.items() if each["name"]} == model.legend
+    assert list(known) == model.legend.ids.tolist()
+    assert {i: each["name"] for i, each in known.items() if each["name"]} == model.legend.names
     counted = dict.fromkeys(known, 0)
     # Where some have names, the others show their numbers: nothing is blank.
-    shown = {i: model.legend.get(i, str(i)) for i in known} if model.legend else {}
+    shown = {i: model.legend.names.get(i, str(i)) for i in known} if model.legend.names else {}
     for name in SCENES:
         shapes = polygons(run, name)
         with rasterio.open(run / name / "segments.tif") as raster:
@@ -116,18 +116,18 @@ def assert_consistent(run: Path) -> None:
         assert valid, errors
         with rasterio.open(run / name / "labels.tif") as raster:
             colors = raster.colormap(1)
-        assert {i: colors[i][:3] for i in known} == model.palette
+        assert {i: colors[i][:3] for i in known} == model.legend.palette
         style = ET.parse(run / name / "labels.qml").getroot()
         assert {
             int(entry.attrib["value"]): entry.attrib["label"]
             for entry in style.iter("paletteEntry")
-        } == {i: model.legend.get(i, str(i)) for i in known}
+        } == {i: model.legend.names.get(i, str(i)) for i in known}
         (qml, sld), *others = table(
             run / name / "segments.gpkg", "SELECT styleQML, styleSLD FROM layer_styles"
         )
         assert others == []
         listed = [entry.attrib["label"] for entry in ET.fromstring(qml).iter("category")]
-        assert listed == [model.legend.get(i, str(i)) for i in known]
+        assert listed == [model.legend.names.get(i, str(i)) for i in known]
         assert all(f">{escape(text)}<" in sld for text in listed)
         assert categories(run, name) == shown
     assert {i: each["segments"] for i, each in known.items()} == counted
@@ -153,7 +153,11 @@ def test_names_are_everywhere_and_no_pixel_changes(run: Path, finished: Path) ->
     assert outcome.exit_code == 0
     assert "bare soil <&>" in outcome.stdout
     assert_consistent(run)
-    assert read_model(run / "clusters.npz").legend == {1: "water", 3: "water", 5: "bare soil <&>"}
+    assert read_model(run / "clusters.npz").legend.names == {
+        1: "water",
+        3: "water",
+        5: "bare soil <&>",
+    }
     for name in SCENES:
         np.testing.assert_array_equal(labels(run, name), labels(finished, name))
         before, after = polygons(finished, name), polygons(run, name)
@@ -170,7 +174,7 @@ def test_names_come_from_a_file_too_and_what_is_typed_wins(run: Path, tmp_path: 
     names = tmp_path / "names.csv"
     names.write_text("id,name\n2,Wäldchen\n3,road\n", encoding="utf-8")
     clusters("name", run, "3=path", "--from", names)
-    assert read_model(run / "clusters.npz").legend == {2: "Wäldchen", 3: "path"}
+    assert read_model(run / "clusters.npz").legend.names == {2: "Wäldchen", 3: "path"}
     assert_consistent(run)
 
 
@@ -333,7 +337,7 @@ def test_another_run_in_the_folder_leaves_nothing_of_the_names(run: Path) -> Non
     replaced = alps_geo(*LABEL, "--clusters", "4", "--out", run, "--overwrite")
     assert replaced.exit_code == 0
     assert_consistent(run)
-    assert read_model(run / "clusters.npz").legend == {}
+    assert read_model(run / "clusters.npz").legend.names == {}
     assert not list(run.rglob("*.aux.xml"))
 
 
@@ -411,7 +415,7 @@ def test_killed_colours_are_finished_by_the_next_command(
     clusters("name", run, "3=path")
     assert_consistent(run)
     assert record(run)[2]["color"] == "#008080"
-    assert read_model(run / "clusters.npz").legend == {2: "water", 3: "path"}
+    assert read_model(run / "clusters.npz").legend.names == {2: "water", 3: "path"}
     for name in SCENES:
         np.testing.assert_array_equal(labels(run, name), labels(finished, name))
 
@@ -616,7 +620,7 @@ def test_the_command_on_the_page_gives_the_names_that_stand_there(run: Path) -> 
     program, *arguments = shlex.split(page.command)
     assert program == "alps-geo"
     assert alps_geo(*arguments).exit_code == 0
-    assert read_model(run / "clusters.npz").legend == names
+    assert read_model(run / "clusters.npz").legend.names == names
     clusters("recolor", run, "2=teal")
     assert alps_geo(*arguments).exit_code == 0
     # They were thought out for clusters that are no more, though all their numbers are there.

@@ -182,9 +182,9 @@ def test_the_preset_is_the_published_recipe_and_typed_options_win(tmp_path: Path
     assert (settings["passes"], settings["batch_size"], settings["compare"]) == (1, 512, "raw")
     model = read_model(out / "clusters.npz")
     # Means of the encoder's own features, which are about a tenth wide: not standardised ones.
-    assert model.centers.shape == (2, 256)
-    assert (model.mean == 0).all()
-    assert (model.scale == 1).all()
+    assert model.tree.centers.shape == (2, 256)
+    assert (model.projection.mean == 0).all()
+    assert (model.projection.scale == 1).all()
     assert (settings["clusters"], settings["stability_score_thresh"]) == (2, 0.8)
     assert 0 < record["labelled_share"] < 1
     assert set(np.unique(labels(out, NEON))) == {0, 1, 2}

@@ -155,7 +155,7 @@ def test_without_a_fill_gaps_stay_and_the_features_are_those_asked_for(tmp_path:
     segments = gpd.read_file(tmp_path / "neon_osbs_10cm" / "segments.gpkg", layer="segments")
     assert set(segments["source"]) == {"sam"}
     with np.load(tmp_path / "clusters.npz", allow_pickle=False) as arrays:
-        groups = {name.split(".")[0] for name in arrays["names"]}
+        groups = {name.split(".")[0] for name in arrays["projection.column_names"]}
     assert groups == {"mean", "context", "shape"}
 
 
@@ -209,10 +209,13 @@ def test_the_record_says_what_was_run_on_what(run: Path) -> None:
 
 def test_the_cluster_model_holds_plain_arrays(run: Path) -> None:
     with np.load(run / "clusters.npz", allow_pickle=False) as arrays:
-        assert len(arrays["centers"]) == 6
+        assert len(arrays["tree.centers"]) == 6
         # Of scenes with other bands, only what has no band is compared.
-        assert {name.split(".")[0] for name in arrays["names"]} == {"sam", "texture"}
-        assert len(arrays["kinds"]) == 3
+        assert {name.split(".")[0] for name in arrays["projection.column_names"]} == {
+            "sam",
+            "texture",
+        }
+        assert len(arrays["projection.kinds"]) == 3
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -213,6 +213,7 @@ def test_a_table_without_rows_takes_no_columns_from_the_others() -> None:
     empty = Columns("uint16: red", full.features, names[2:], np.empty((0, 1)))
     for tables in ((full, empty), (empty, full)):
         model = fitted(*tables)
-        assert (model.names, model.kinds) == (names, ("uint8: red",))
+        compared = model.projection
+        assert (compared.column_names, compared.kinds) == (names, ("uint8: red",))
         assert model.to_bytes() == fitted(full).to_bytes()
         assert len(model.apply(empty).cluster) == 0

@@ -620,7 +620,8 @@ def test_a_model_of_other_features_is_not_that_of_the_run(
     run: Path, change: tuple[str, ...]
 ) -> None:
     model = read_model(run / "clusters.npz")
-    other = replace(model, names=tuple(f"other {name}" for name in model.names))
+    names = tuple(f"other {name}" for name in model.projection.column_names)
+    other = replace(model, projection=replace(model.projection, column_names=names))
     (run / "clusters.npz").write_bytes(other.to_bytes())
     before = contents(run)
     refused(alps_geo("clusters", change[0], run, *change[1:]), "is not the model of this run")

@@ -90,7 +90,7 @@ def keep_the_clusters(scene: Path, run: Path) -> None:
         "--points-per-side", "2",
     )  # fmt: skip
     assert outcome.exit_code == 0, outcome.stderr
-    assert read_model(run / "clusters.npz").legend == {2: "water"}
+    assert read_model(run / "clusters.npz").legend.names == {2: "water"}
     assert alps_geo("clusters", "name", run, "1=wood").exit_code == 0
 
 
@@ -138,7 +138,7 @@ def test_a_damaged_note_of_a_change(
     advice = alps_geo("status", run).stderr.partition("alps-geo apply ")[2]
     arguments = advice.partition(" writes all results")[0].split()
     assert alps_geo("apply", *arguments, "--quiet").exit_code == 0
-    assert read_model(folder.model_path).legend == {2: "water"}
+    assert read_model(folder.model_path).legend.names == {2: "water"}
     assert not folder.change_path.exists()
     assert alps_geo("clusters", "name", run, "1=wood").exit_code == 0
 
@@ -167,7 +167,7 @@ def test_a_change_noted_by_an_earlier_version_is_finished(run: Path) -> None:
     known = {"command": "name 2=lake", "earlier": ["name 2=water"]}
     folder.change_path.write_text(json.dumps(known))
     assert alps_geo("clusters", "name", run, "2=lake").exit_code == 0
-    assert read_model(folder.model_path).legend == {2: "lake"}
+    assert read_model(folder.model_path).legend.names == {2: "lake"}
 
 
 @damaged

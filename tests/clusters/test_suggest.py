@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
+from cluster_tables import blobs, fit
 
-from alps_geo.review.suggest import Tried, caveat, recommend, try_number
+from alps_geo.clusters.suggest import (
+    Span,
+    Tried,
+    caveat,
+    recommend,
+    suggest_number,
+    try_number,
+)
+from alps_geo.errors import RunError
 
 
 def tried(clusters: int, inertia: float, stability: float) -> Tried:
@@ -56,3 +65,52 @@ def test_without_a_bend_to_measure_the_most_stable_number_is_recommended() -> No
     assert recommend([tried(5, 0.4, 0.6)])[0] == 5
     assert recommend([tried(5, 0.4, 0.6), tried(9, 0.3, 0.7)])[0] == 9
     assert recommend([tried(n, 0.3, n / 10) for n in (3, 4, 5)])[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        (Span(3, 9, 2), [3, 5, 7, 9]),
+        (Span(3, 4), [3, 4]),
+        (Span(high=6), [4, 5, 6]),
+        (Span(10, 10), [10]),
+    ],
+)
+def test_numbers_to_try_lie_in_the_span_and_below_half_of_the_segments(
+    span: Span, expected: list[int]
+) -> None:
+    assert span.numbers(21, "results") == expected
+    assert Span().numbers(21, "results")[-1] == 10
+
+
+def test_steps_between_numbers_to_try_grow() -> None:
+    numbers = Span().numbers(10_000, "results")
+    assert (numbers[0], numbers[-1]) == (4, 60)
+    steps = np.diff(numbers)
+    assert len(numbers) <= 16
+    assert steps[0] == 1
+    assert steps[-1] == steps.max() > 5
+
+
+@pytest.mark.parametrize("span", [Span(1, 5), Span(8, 7), Span(4, 11), Span(11)])
+def test_numbers_that_halves_of_the_segments_cannot_make_are_an_error(span: Span) -> None:
+    with pytest.raises(RunError, match="results has 21 different segments, and so from 2 to 10"):
+        span.numbers(21, "results")
+
+
+def test_a_number_is_suggested_for_the_rows_that_the_model_compares() -> None:
+    columns, _ = blobs(per_cluster=20)
+    heard: list[tuple[int, int]] = []
+    found = suggest_number(
+        fit(columns, 3),
+        [columns, columns],
+        Span(2, 9, 1),
+        0,
+        "results",
+        lambda *at: heard.append(at),
+    )
+    assert found.clusters == 5
+    assert (found.segments, found.sample) == (200, 200)
+    assert [each.clusters for each in found.tried] == list(range(2, 10))
+    assert heard == [(done, 8) for done in range(9)]
+    assert found.to_dict()["tried"][0]["clusters"] == 2

@@ -1,0 +1,89 @@
+"""Projected rows of many tables: a sample of them, chosen ones, and all in shuffled batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from alps_geo.features.groups import batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from alps_geo.clusters.projection import Projection
+    from alps_geo.features.groups import Table
+
+_RUN_ROWS = 256
+"""Rows that a shuffled batch takes in one piece."""
+
+
+class _Run(NamedTuple):
+    """Rows of one table that are read in one piece, half-open."""
+
+    table: int
+    start: int
+    stop: int
+
+
+def sample_rows(
+    projection: Projection, tables: Sequence[Table], size: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw up to `size` of the projected rows of all tables, in their order; shape (n, P)."""
+    total = sum(len(table) for table in tables)
+    picked = np.sort(rng.choice(total, size, replace=False)) if total > size else np.arange(total)
+    return picked_rows(projection, tables, picked)
+
+
+def picked_rows(
+    projection: Projection, tables: Sequence[Table], picked: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Project some rows, by their ascending indexes in all tables one after the other."""
+    parts, begin = [], 0
+    for table in tables:
+        for columns in batches(table):
+            within = picked[slice(*np.searchsorted(picked, [begin, begin + len(columns)]))] - begin
+            parts.append(projection.project(replace(columns, values=columns.values[within])))
+            begin += len(columns)
+    return np.concatenate(parts)
+
+
+def shuffled_batches(
+    projection: Projection, tables: Sequence[Table], size: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the projected rows of all tables once, in batches of `size` or a little more.
+
+    Each batch is made of many short runs of rows from anywhere, which a disk reads well. The last
+    batch takes the rest, so that none is small.
+    """
+    runs = [
+        _Run(index, start, min(start + _RUN_ROWS, len(table)))
+        for index, table in enumerate(tables)
+        for start in range(0, len(table), _RUN_ROWS)
+    ]
+    left = sum(len(table) for table in tables)
+    batch: list[_Run] = []
+    rows = 0
+    for position in rng.permutation(len(runs)):
+        run = runs[position]
+        batch.append(run)
+        rows += run.stop - run.start
+        left -= run.stop - run.start
+        if (rows >= size and left >= size) or not left:
+            yield _project_runs(projection, tables, batch)
+            batch, rows = [], 0
+
+
+def _project_runs(
+    projection: Projection, tables: Sequence[Table], runs: Sequence[_Run]
+) -> NDArray[np.float64]:
+    """Project all runs of a table at once, for they are too short to be quick one by one."""
+    projected = []
+    for index in sorted({run.table for run in runs}):
+        parts = [tables[index].read(run.start, run.stop) for run in runs if run.table == index]
+        values = np.concatenate([part.values for part in parts])
+        projected.append(projection.project(replace(parts[0], values=values)))
+    return np.concatenate(projected)
