@@ -23,7 +23,6 @@ ROOMS = [
     "files",
     "grid",
     "scene",
-    "datasets",
     "sam",
     "settings",
     "features",
@@ -32,6 +31,7 @@ ROOMS = [
     "outputs",
     "evaluate",
     "runs",
+    "datasets",
     "review",
     "tiles",
     "pipeline",
@@ -143,3 +143,13 @@ def test_help_loads_neither_torch_nor_the_geospatial_stack() -> None:
 
 def test_the_pipeline_imports_without_torch() -> None:
     assert "torch" not in loaded_by("import alps_geo.pipeline")
+
+
+def test_a_worker_imports_neither_tables_nor_pictures_nor_clustering() -> None:
+    heavy = {"geopandas", "pandas", "pyogrio", "pyproj", "PIL", "sklearn", "torch", "typer"}
+    assert not loaded_by("import alps_geo.tiles.work") & heavy
+
+
+def test_status_imports_neither_arrays_nor_rasters() -> None:
+    heavy = {"numpy", "rasterio", "scipy", "geopandas", "torch"}
+    assert not loaded_by("import alps_geo.runs.status") & heavy

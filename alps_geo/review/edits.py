@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from alps_geo.outputs.gpkg_lock import DamagedDatabaseError, is_database, settle
 from alps_geo.outputs.gpkg_update import WRITTEN, Edits, Given, locked_segments
 from alps_geo.outputs.polygons import AREA, POLYGONS
 from alps_geo.outputs.style import cluster_labels
+from alps_geo.runs.reading import read_record
 from alps_geo.runs.run import read_model
 from alps_geo.segments.table import open_table
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
 
 # A database, its two files in WAL mode or its journal, and tables for the time being.
@@ -43,7 +45,7 @@ _KEEP = "copy the file to keep {}, and give the command again with --discard-edi
 @contextmanager
 def changing_polygons(
     folder: RunFolder,
-    record: dict[str, Any],
+    record: RunRecord,
     before: ClusterModel,
     after: ClusterModel,
     command: str,
@@ -60,7 +62,7 @@ def changing_polygons(
     ----------
     folder : RunFolder
         The run folder.
-    record : dict
+    record : RunRecord
         Its record.
     before, after : ClusterModel
         The clusters as they were and as they are to be.
@@ -78,14 +80,14 @@ def changing_polygons(
         renamed, or if edits would be overwritten; nothing is changed then.
     """
     noted = _noted(folder)
-    names = [f"{scene['name']}/{POLYGONS}" for scene in record["scenes"]]
+    names = [f"{scene.name}/{POLYGONS}" for scene in record.scenes]
     # Noted again in the end, so that changes of ours are not taken for those of a person.
     untouched = [
         name
         for name in names
         if (folder.path / name).is_file() and noted.get(name) == read_contents(folder.path / name)
     ]
-    needed = ["segment_id", *WRITTEN, *([AREA] if record["area_unit"] == "m2" else [])]
+    needed = ["segment_id", *WRITTEN, *([AREA] if record.area_unit == "m2" else [])]
     with ExitStack() as stack:
         paths = [folder.path / name for name in names]
         allow_open_files(len(paths) * _FILES_OF_ONE)
@@ -245,14 +247,13 @@ def _run_gave(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
     if not folder.record_path.exists():
         return None
     try:
-        record = folder.record()
-        of_a_fit = not isinstance(record["clusters"], list)
-        if of_a_fit or scene not in {known["name"] for known in record["scenes"]}:
+        record = read_record(folder)
+        if scene not in {known.name for known in record.scenes}:
             return None
         model = read_model(folder.model_path)
         after = read_model(folder.changed_model_path) if folder.change_path.exists() else model
         table = open_table(folder.segments_folder(scene))
-        listed = [cluster["cluster"] for cluster in record["clusters"]]
+        listed = [cluster.cluster for cluster in record.clusters]
         known = listed in (model.ids.tolist(), after.ids.tolist())
         if not known or not set(model.names) <= set(table.names):
             return None  # another model was put there

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.tree import Assigned
+    from alps_geo.runs.record import SceneRecord
     from alps_geo.runs.run import FinishedRun
     from alps_geo.scene import Scene
 
@@ -87,7 +88,7 @@ def make_gallery(
         If a scene is gone, or is not the file any more that it was.
     """
     run = read_finished(RunFolder(path))
-    scenes = {record["name"]: _open(record, run) for record in _scenes(run)}
+    scenes = {record.name: _open(record, run) for record in run.record.scenes}
     assigned = {
         name: run.model.apply(table).by_id(table.rows) for name, table in run.tables.items()
     }
@@ -107,28 +108,25 @@ def make_gallery(
     maps = _Maps(run)
     clusters = [
         ClusterCrops(
-            cluster=record["cluster"],
-            name=record["name"],
-            color=record["color"],
-            share=record["share"],
-            segments=record["segments"],
-            map=maps.draw(record["cluster"]),
+            cluster=record.cluster,
+            name=record.name,
+            color=record.color,
+            share=record.share,
+            segments=record.segments,
+            map=maps.draw(record.cluster),
             typical=tuple(crops[pick] for pick in typical if pick in crops),
             doubtful=tuple(crops[pick] for pick in doubtful if pick in crops),
         )
-        for record in run.record["clusters"]
-        for typical, doubtful in [chosen[record["cluster"]]]
+        for record in run.record.clusters
+        for typical, doubtful in [chosen[record.cluster]]
     ]
     names = [scene.name for scene in scenes.values()]
     write_gallery_page(page, str(path), run.model.stamp, names, clusters)
 
 
-def _scenes(run: FinishedRun) -> list[dict[str, Any]]:
-    return list(run.record["scenes"])
-
-
-def _open(record: Mapping[str, Any], run: FinishedRun) -> Scene:
-    path, settings = record["path"], run.record["settings"]
+def _open(record: SceneRecord, run: FinishedRun) -> Scene:
+    """Open a scene as the run has opened it, and check that it is unchanged."""
+    path, reading = record.path, run.record.origin.reading
     if is_local(path) and not Path(path).exists():
         here = "" if Path(path).is_absolute() else " from the folder in which alps-geo label ran"
         raise SceneError(
@@ -137,23 +135,23 @@ def _open(record: Mapping[str, Any], run: FinishedRun) -> Scene:
         )
     scene = open_scene(
         path,
-        bands=_tuple(settings["bands"]),
-        nodata=None if settings["nodata"] is None else float(settings["nodata"]),
-        stretch=_tuple(settings["stretch"]),
-        alpha=settings.get("alpha", "auto"),  # records of before have none
+        bands=reading.bands,
+        nodata=reading.nodata,
+        stretch=reading.stretch,
+        alpha=reading.alpha,
     )
     found = (scene.height, scene.width, scene.size_bytes)
-    expected = (record["height"], record["width"], record["size_bytes"])
+    expected = (record.height, record.width, record.size_bytes)
     if found != expected:
         raise SceneError(
             f"{path} has changed since it was labelled ({_facts(found)}; expected "
             f"{_facts(expected)}); put back the file, or run alps-geo label again"
         )
-    _check_same(record, scene, run.folder.segments_folder(record["name"]) / PICTURE)
+    _check_same(record, scene, run.folder.segments_folder(record.name) / PICTURE)
     return scene
 
 
-def _check_same(record: Mapping[str, Any], scene: Scene, picture: Path) -> None:
+def _check_same(record: SceneRecord, scene: Scene, picture: Path) -> None:
     """Check that outlines lie on the pixels that they were drawn on.
 
     Raises
@@ -161,11 +159,11 @@ def _check_same(record: Mapping[str, Any], scene: Scene, picture: Path) -> None:
     SceneError
         If a file of the scene has changed, and its place or its pixels with it.
     """
-    if record.get("files_sha256") == scene.files_sha256:
+    if record.files_sha256 == scene.files_sha256:
         return
     crs = None if scene.crs is None else scene.crs.to_string()
-    transform = list(scene.transform)[:6]
-    placed = (record.get("crs"), record.get("transform", transform)) == (crs, transform)
+    transform = tuple(scene.transform)[:6]
+    placed = (record.crs, record.transform or transform) == (crs, transform)
     now, (image, valid) = read_overview(scene, PREVIEW_SIZE), read_picture(picture)
     if placed and np.array_equal(now.image, image) and np.array_equal(now.valid, valid):
         return  # as after the files were copied
@@ -174,10 +172,6 @@ def _check_same(record: Mapping[str, Any], scene: Scene, picture: Path) -> None:
         f"{scene.path} has changed since it was labelled ({what}), it or a file that it refers to; "
         "put back the files, or run alps-geo label again"
     )
-
-
-def _tuple(values: list[Any] | None) -> Any:
-    return None if values is None else tuple(values)
 
 
 def _facts(facts: tuple[int, int, int | None]) -> str:

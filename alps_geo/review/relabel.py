@@ -13,7 +13,9 @@ everything that is counted as they are.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from PIL import ImageColor
 
@@ -21,10 +23,14 @@ from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
 from alps_geo.review.edits import changing_polygons
+from alps_geo.runs.describe import with_clusters, with_legend
 from alps_geo.runs.folder import GALLERY, RunFolder
-from alps_geo.runs.plan import Change
-from alps_geo.runs.record import area_records, legend_records, to_json
+from alps_geo.runs.journal import Change, begin_change, end_change
+from alps_geo.runs.lock import held
+from alps_geo.runs.reading import read_change, read_plan, read_record
+from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_changed_model, read_finished, read_model
+from alps_geo.runs.writing import sweep
 from alps_geo.scene.kind import scene_name
 from alps_geo.segments.table import open_table, read_segments
 
@@ -35,12 +41,13 @@ if TYPE_CHECKING:
     from alps_geo.clusters.colors import Color
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.results import SceneResults
+    from alps_geo.runs.record import RunRecord, SceneRecord
     from alps_geo.runs.run import FinishedRun
 
 
 def name_clusters(
     path: Path, names: Mapping[int, str], seen: str | None = None, *, discard_edits: bool = False
-) -> dict[str, Any]:
+) -> RunRecord:
     """Give clusters of a finished run names, in all its results; an empty one takes a name away.
 
     Parameters
@@ -57,7 +64,7 @@ def name_clusters(
 
     Returns
     -------
-    dict
+    RunRecord
         The record of the run, as written to ``run.json``.
 
     Raises
@@ -84,7 +91,7 @@ def name_clusters(
 
 def merge_clusters(
     path: Path, clusters: Sequence[int], name: str | None = None, *, discard_edits: bool = False
-) -> dict[str, Any]:
+) -> RunRecord:
     """Make one cluster of several, as `ClusterModel.merged`, in all results of a finished run.
 
     Takes `discard_edits`, returns and raises as `name_clusters`.
@@ -97,7 +104,7 @@ def merge_clusters(
 
 def split_cluster(
     path: Path, cluster: int, parts: int, seed: int = 0, *, discard_edits: bool = False
-) -> dict[str, Any]:
+) -> RunRecord:
     """Make several clusters of one, as `ClusterModel.split`, in all results of a finished run.
 
     Takes `discard_edits`, returns and raises as `name_clusters`.
@@ -111,7 +118,7 @@ def split_cluster(
     return _change(path, words, alter, discard_edits=discard_edits)
 
 
-def recolor_clusters(path: Path, colors: Mapping[int, str]) -> dict[str, Any]:
+def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
     """Give clusters of a finished run other colours, in all its results.
 
     Parameters
@@ -151,76 +158,86 @@ def _change(
     alter: Callable[[FinishedRun], ClusterModel],
     *,
     discard_edits: bool = False,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Alter the clusters of a run once, even if the command is given again after it was stopped."""
     folder, command = RunFolder(path), shlex.join(words)
-    folder.record()  # holding the folder would make it
-    with folder.held():
-        stopped = folder.change()
+    read_record(folder)  # holding the folder would make it
+    with held(folder):
+        stopped = read_change(folder)
         if stopped is not None:
             record = _finish(folder, stopped, discard_edits=discard_edits)
             if stopped.command == command:
                 return record
-        run = read_finished(folder)
-        changed = alter(run)
-        for scene in run.tables:
-            check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
-        moves_segments = changed.stamp != run.model.stamp or not all(
-            (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
-        )
-        change = Change(command, run.record.get("changes", []), moves_segments)
-        with changing_polygons(
-            folder,
-            run.record,
-            run.model,
-            changed,
-            command,
-            discard_edits=discard_edits,
-            forget=folder.end_change,
-        ):
-            folder.begin_change(change, changed.to_bytes())
-        return _carry_out(folder, change)
+        return _begin(read_finished(folder), command, alter, discard_edits=discard_edits)
 
 
-def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> dict[str, Any]:
+def _begin(
+    run: FinishedRun,
+    command: str,
+    alter: Callable[[FinishedRun], ClusterModel],
+    *,
+    discard_edits: bool,
+) -> RunRecord:
+    """Change the polygons, note the change, and make it in all other results."""
+    folder, changed = run.folder, alter(run)
+    for scene in run.tables:
+        check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
+    moves_segments = changed.stamp != run.model.stamp or not all(
+        (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
+    )
+    change = Change(command, run.record.changes or (), moves_segments)
+    with changing_polygons(
+        folder,
+        run.record,
+        run.model,
+        changed,
+        command,
+        discard_edits=discard_edits,
+        forget=partial(end_change, folder),
+    ):
+        begin_change(folder, change, changed.to_bytes())
+    return _carry_out(folder, change)
+
+
+def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRecord:
     """Make the change that was stopped, from its note."""
     before, after = read_model(folder.model_path), read_changed_model(folder, stopped)
     with changing_polygons(
-        folder, folder.record(), before, after, stopped.command, discard_edits=discard_edits
+        folder, read_record(folder), before, after, stopped.command, discard_edits=discard_edits
     ):
         pass
     return _carry_out(folder, stopped)
 
 
-def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
-    """Bring all but the polygons to the change that is noted."""
-    record, model = folder.record(), read_changed_model(folder, change)
-    scenes = [(scene["name"], scene["path"]) for scene in record["scenes"]]
+def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
+    """Make the change that is noted in all results other than the polygons."""
+    record, model = read_record(folder), read_changed_model(folder, change)
     if change.moves_segments:
-        results = [_rewrite(folder, name, path, model) for name, path in scenes]
-        record |= area_records(model, results)
+        results = [_rewrite(folder, scene, model) for scene in record.scenes]
+        record = with_clusters(record, model, results)
     else:
-        for name, path in scenes:
-            kept = folder.segments_folder(name)
-            rewrite_legends(folder.scene_folder(name), kept, scene_name(path), model)
-        record["clusters"] = legend_records(model, record["clusters"])
+        for scene in record.scenes:
+            tables = folder.segments_folder(scene.name)
+            rewrite_legends(folder.scene_folder(scene.name), tables, scene_name(scene.path), model)
+        record = with_legend(record, model)
     write_bytes(folder.model_path, model.to_bytes())
-    record["changes"] = [*change.earlier, change.command]
-    write_bytes(folder.record_path, to_json(record))
+    record = replace(record, changes=(*change.earlier, change.command))
+    write_record(folder.record_path, record)
     with run_errors(folder.change_path):
         # It shows clusters as they are no more.
         (folder.path / GALLERY).unlink(missing_ok=True)
-        if (plan := folder.plan()) is not None:
-            folder.sweep(plan)
-        folder.end_change()
+        if (plan := read_plan(folder)) is not None:
+            sweep(folder, plan)
+        end_change(folder)
     return record
 
 
-def _rewrite(folder: RunFolder, name: str, path: str, model: ClusterModel) -> SceneResults:
-    kept = folder.segments_folder(name)
+def _rewrite(folder: RunFolder, scene: SceneRecord, model: ClusterModel) -> SceneResults:
+    """Write labels and preview of a scene again."""
+    kept = folder.segments_folder(scene.name)
     table = open_table(kept)
     segments, _ = read_segments(kept)
     assigned = model.apply(table).by_id(table.rows)
     return rewrite_results(
-        folder.scene_folder(name), kept, scene_name(path), segments, assigned, model
+        folder.scene_folder(scene.name), kept, scene_name(scene.path), segments, assigned, model
     )

@@ -1,24 +1,93 @@
-"""Scenes whose results cannot be written, next to tiles that cannot be labelled."""
+"""Tiles that could not be labelled, and scenes whose results could not be written."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from alps_geo.errors import AlpsGeoError, DiskError, RunError
-from alps_geo.runs.tile_store import FailedTile
+from alps_geo.runs.stored_json import check_shape, json_object, known_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from alps_geo.grid import Tile
     from alps_geo.scene import Scene
 
 Result = TypeVar("Result")
 
+FAILED_TILE = {
+    "scene": str,
+    "row": int,
+    "col": int,
+    "row_off": int,
+    "col_off": int,
+    "height": int,
+    "width": int,
+    "reason": str,
+}
+"""Shape of a `FailedTile` as JSON; see `alps_geo.runs.stored_json`."""
+
 FAILED_SCENE = {"scene": str, "path": str, "position": int, "reason": str}
-"""Shape of a scene that failed, in JSON; see `alps_geo.runs.stored_json`."""
+"""Shape of a `FailedScene` as JSON."""
+
+
+@dataclass(frozen=True)
+class FailedTile:
+    """A tile that could not be labelled.
+
+    Attributes
+    ----------
+    scene : str
+        Name of the scene's folder.
+    row, col : int
+        Position in the grid.
+    row_off, col_off, height, width : int
+        The tile's window, in scene pixels.
+    reason : str
+        One line for the user.
+    """
+
+    scene: str
+    row: int
+    col: int
+    row_off: int
+    col_off: int
+    height: int
+    width: int
+    reason: str
+
+    @classmethod
+    def of(cls, scene: str, tile: Tile, reason: str) -> FailedTile:
+        """Describe the failure of `tile`."""
+        window = tile.window
+        return cls(
+            scene,
+            tile.row,
+            tile.col,
+            int(window.row_off),
+            int(window.col_off),
+            int(window.height),
+            int(window.width),
+            reason,
+        )
+
+    @classmethod
+    def from_json(cls, found: object) -> FailedTile:
+        """Build a tile from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, FAILED_TILE))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.scene}, rows {self.row_off} to {self.row_off + self.height}, "
+            f"columns {self.col_off} to {self.col_off + self.width}: {self.reason}"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the tile as a JSON object."""
+        return json_object(self, FAILED_TILE)
 
 
 @dataclass(frozen=True)
@@ -43,24 +112,22 @@ class FailedScene:
     reason: str
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> FailedScene:
-        """Build a scene from JSON of the shape `FAILED_SCENE`."""
-        return cls(**{name: found[name] for name in FAILED_SCENE})
+    def from_json(cls, found: object) -> FailedScene:
+        """Build a scene from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, FAILED_SCENE))
 
     def __str__(self) -> str:
         return f"{self.scene}, all results: {self.reason}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
+    def to_json(self) -> dict[str, object]:
+        """Return the scene as a JSON object."""
+        return json_object(self, FAILED_SCENE)
 
 
-def failures(record: Mapping[str, Any]) -> list[FailedTile | FailedScene]:
-    """Read what failed in a run from its record."""
-    return [
-        FailedTile.from_dict(failed) if "row" in failed else FailedScene.from_dict(failed)
-        for failed in record.get("failed", [])
-    ]
+def failure_from_json(found: object) -> FailedTile | FailedScene:
+    """Build a failed tile or scene from JSON; raise ValueError for JSON of another shape."""
+    is_tile = "row" in check_shape(found, {})
+    return FailedTile.from_json(found) if is_tile else FailedScene.from_json(found)
 
 
 def write_each(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.grid import Tile
+    from alps_geo.runs.failures import FailedTile
 
 Inner = TypeVar("Inner", bound=Objects | Embeddings)
 Part = TypeVar("Part")
@@ -49,80 +50,6 @@ ARRAYS = tuple(
 """What the file of a tile holds: every field of `Fragments`, and of what is in it."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
-
-
-def fingerprint(value: Any) -> str:
-    """SHA-256 of a value of plain types: equal for equal values, on every machine."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-FAILED = {
-    "scene": str,
-    "row": int,
-    "col": int,
-    "row_off": int,
-    "col_off": int,
-    "height": int,
-    "width": int,
-    "reason": str,
-}
-"""Shape of a `FailedTile` as JSON, for `alps_geo.runs.stored_json`."""
-
-
-@dataclass(frozen=True)
-class FailedTile:
-    """A tile that could not be labelled.
-
-    Attributes
-    ----------
-    scene : str
-        Name of the scene's folder.
-    row, col : int
-        Position in the grid.
-    row_off, col_off, height, width : int
-        The tile's window, in scene pixels.
-    reason : str
-        One line for the user.
-    """
-
-    scene: str
-    row: int
-    col: int
-    row_off: int
-    col_off: int
-    height: int
-    width: int
-    reason: str
-
-    @classmethod
-    def of(cls, scene: str, tile: Tile, reason: str) -> FailedTile:
-        """Say that `tile` failed."""
-        window = tile.window
-        return cls(
-            scene,
-            tile.row,
-            tile.col,
-            int(window.row_off),
-            int(window.col_off),
-            int(window.height),
-            int(window.width),
-            reason,
-        )
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> FailedTile:
-        """Build a tile from JSON of the shape `FAILED`."""
-        return cls(**{name: found[name] for name in FAILED})
-
-    def __str__(self) -> str:
-        return (
-            f"{self.scene}, rows {self.row_off} to {self.row_off + self.height}, "
-            f"columns {self.col_off} to {self.col_off + self.width}: {self.reason}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as in ``run.json``."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -178,7 +105,7 @@ class TileStore:
         RunError
             If the folder cannot be written.
         """
-        write_bytes(self._path(tile, "json"), json.dumps(failed.to_dict()).encode())
+        write_bytes(self._path(tile, "json"), json.dumps(failed.to_json()).encode())
 
     def has_failed(self, tile: Tile) -> bool:
         """Return True if a failure of the tile was noted."""

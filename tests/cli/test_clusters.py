@@ -31,6 +31,7 @@ from shapely.affinity import affine_transform
 from alps_geo import files
 from alps_geo.review.gallery import crop_window
 from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.lock import held
 from alps_geo.runs.run import read_model
 from alps_geo.scene import open_scene
 
@@ -505,7 +506,7 @@ def test_a_folder_without_a_finished_run_is_an_error_and_stays_as_it_is(
 
 
 def test_a_folder_in_which_a_run_is_at_work_is_left_alone(run: Path, finished: Path) -> None:
-    with RunFolder(run).held():
+    with held(RunFolder(run)):
         outcome = alps_geo("clusters", "name", run, "2=water")
     assert outcome.exit_code == 1
     assert "another run is at work" in outcome.stderr
