@@ -1,25 +1,25 @@
 """Edits that a person made to the polygons of a run, found before a command would overwrite them.
 
-What a run wrote is known in two ways: from its cluster model and segments, which give every feature
-its cluster, name and confidence; and from a note of the contents of each file, for all the rest.
+The values that a run wrote are known from two sources: cluster model and segments give every
+feature its cluster, name and confidence; a note of the contents of each file tells of all else.
 """
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.files import allow_open_files, write_bytes
-from alps_geo.outputs.gpkg_contents import Contents, read_contents
+from alps_geo.files import allow_open_files
+from alps_geo.outputs.gpkg_contents import read_contents
 from alps_geo.outputs.gpkg_lock import DamagedDatabaseError, is_database, settle
 from alps_geo.outputs.gpkg_update import WRITTEN, Edits, Given, locked_segments
 from alps_geo.outputs.polygons import AREA, POLYGONS
 from alps_geo.outputs.style import cluster_labels
+from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.reading import read_record
 from alps_geo.runs.run import read_model
 from alps_geo.segments.table import open_table
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.outputs.gpkg_contents import Contents
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
@@ -65,9 +66,9 @@ def changing_polygons(
     record : RunRecord
         Its record.
     before, after : ClusterModel
-        The clusters as they were and as they are to be.
+        The clusters now and after the change.
     command : str
-        What the user typed after ``alps-geo clusters``.
+        The command, as typed after ``alps-geo clusters``.
     discard_edits : bool
         Whether features that a person edited, and that change, may be overwritten.
     forget : callable
@@ -79,7 +80,7 @@ def changing_polygons(
         If a file is absent, damaged or held by another program, if a column was deleted or
         renamed, or if edits would be overwritten; nothing is changed then.
     """
-    noted = _noted(folder)
+    noted = read_note(folder)
     names = [f"{scene.name}/{POLYGONS}" for scene in record.scenes]
     # Noted again in the end, so that changes of ours are not taken for those of a person.
     untouched = [
@@ -115,15 +116,14 @@ def changing_polygons(
                     forget()
                 raise
     if untouched:
-        _note(folder, noted | {name: read_contents(folder.path / name) for name in untouched})
+        write_note(folder, noted | {name: read_contents(folder.path / name) for name in untouched})
 
 
 def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits: bool) -> None:
-    """Make sure that results can be replaced: no program holds them, and they hold no edits.
+    """Check that results can be replaced: no program holds them, and they hold no edits.
 
-    The contents of those that may be replaced are noted: a run that is stopped, and that leaves
-    neither its record nor its segments behind, knows by the note that nobody has changed them
-    since.
+    The contents of files that may be replaced are noted. A run that is stopped leaves neither its
+    record nor its segments behind, and knows by the note that nobody has changed them since.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
     RunError
         If another program holds a file, or a person has changed it.
     """
-    noted, found, edited = _noted(folder), {}, {}
+    noted, found, edited = read_note(folder), {}, {}
     for name in sorted({name for name in files if name.endswith(POLYGONS)}):
         path = folder.path / name
         outside = not path.resolve().is_relative_to(folder.path.resolve())
@@ -154,13 +154,13 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
             continue  # Nobody can read what is in it, and only a new one helps.
     if edited := {path: reasons for path, reasons in edited.items() if reasons}:
         (path, reasons), *more = edited.items()
-        others = f" (and {len(more)} more files likewise)" if more else ""
+        others = f" (and {len(more)} more files too)" if more else ""
         raise RunError(
             f"{path} was changed by hand and would be replaced: {', '.join(reasons)}{others}; "
             + _KEEP.format("this")
         )
     if found:
-        _note(folder, noted | found)
+        write_note(folder, noted | found)
 
 
 def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
@@ -179,16 +179,17 @@ def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
         If the note cannot be written.
     """
     names = [name for name in files if name.endswith(POLYGONS) and (folder.path / name).is_file()]
-    _note(folder, {name: read_contents(folder.path / name) for name in names})
+    write_note(folder, {name: read_contents(folder.path / name) for name in names})
 
 
 def _given(model: ClusterModel, table: SegmentTable) -> Given:
+    """Return the clusters and confidences that a model gives to segments, by their ids."""
     assigned = model.apply(table).by_id(table.rows)
     return Given(assigned.cluster, assigned.confidence, cluster_labels(model))
 
 
 def _refuse(found: dict[Path, Edits], command: str) -> None:
-    """Stop if features that were edited would be overwritten."""
+    """Raise RunError if features that a person edited would be overwritten."""
     edited = [(path, edits) for path, edits in found.items() if edits.count]
     if not edited:
         return
@@ -203,14 +204,14 @@ def _refuse(found: dict[Path, Edits], command: str) -> None:
 
 
 def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Contents) -> list[str]:
-    """Say what a person has changed in the polygons of a scene."""
+    """List the changes that a person has made in the polygons of a scene."""
     reasons = [f"{each} added" for each in found.extras]
     if noted is not None:
         reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
         for which, one, other in (("added", found, noted), ("removed", noted, found)):
             names = [name for name in one.columns if name not in other.columns]
             reasons += [f"column {name} {which}" for name in names]
-    given = _run_gave(folder, path.parent.name)
+    given = _values_of_run(folder, path.parent.name)
     if given is None:
         if noted is not None and (noted.rows, noted.clusters) != (found.rows, found.clusters):
             reasons.append("features edited")
@@ -223,7 +224,7 @@ def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Conte
 
 
 def _features(path: Path, given: tuple[Given, Given], count: int) -> list[str]:
-    """Say which features a person has edited, added and deleted."""
+    """Count the features that a person has edited, added and deleted."""
     ids = np.arange(1, len(given[0].cluster) + 1)
     if not len(ids):
         return [f"{count} features added"] if count else []
@@ -242,8 +243,8 @@ def _features(path: Path, given: tuple[Given, Given], count: int) -> list[str]:
     ]
 
 
-def _run_gave(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
-    """Clusters before and after a change that was stopped, if any; None if they cannot be told."""
+def _values_of_run(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
+    """Return clusters before and after a stopped change, if there is one; None if unknown."""
     if not folder.record_path.exists():
         return None
     try:
@@ -261,19 +262,3 @@ def _run_gave(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
     except RunError:
         # A damaged run is about to be replaced; the note of its polygons has to do.
         return None
-
-
-def _noted(folder: RunFolder) -> dict[str, Contents]:
-    try:
-        found = json.loads(folder.polygons_path.read_bytes())
-        return {
-            name: Contents(**known | {key: tuple(known[key]) for key in ("columns", "extras")})
-            for name, known in found.items()
-        }
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _note(folder: RunFolder, contents: dict[str, Contents]) -> None:
-    data = {name: asdict(each) for name, each in contents.items()}
-    write_bytes(folder.polygons_path, json.dumps(data, indent=1).encode())

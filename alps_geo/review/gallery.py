@@ -1,4 +1,4 @@
-"""Pictures of clusters: crops of segments that are typical of each, and of doubtful ones."""
+"""Gallery of the clusters of a run: crops of segments that are typical of each, and doubtful."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _FAINT = 0.45
 
 @dataclass(frozen=True)
 class _Pick:
-    """A segment that is shown, and how it lies in its cluster."""
+    """A segment that is shown, its distance to the centre of its cluster and its confidence."""
 
     scene: str
     segment: int
@@ -76,16 +76,16 @@ def make_gallery(
     path : pathlib.Path
         The run folder.
     page : pathlib.Path
-        Where to write.
+        File to write.
     listen : callable
-        Called with how many crops have been made, and of how many.
+        Called with the number of crops that are made, and of all crops.
 
     Raises
     ------
     RunError
         If there is no finished run, or a file cannot be read or written.
     SceneError
-        If a scene is gone, or is not the file any more that it was.
+        If a scene is gone or has changed.
     """
     run = read_finished(RunFolder(path))
     scenes = {record.name: _open(record, run) for record in run.record.scenes}
@@ -157,7 +157,7 @@ def _check_same(record: SceneRecord, scene: Scene, picture: Path) -> None:
     Raises
     ------
     SceneError
-        If a file of the scene has changed, and its place or its pixels with it.
+        If a file of the scene has changed, and its position or its pixels with it.
     """
     if record.files_sha256 == scene.files_sha256:
         return
@@ -167,10 +167,10 @@ def _check_same(record: SceneRecord, scene: Scene, picture: Path) -> None:
     now, (image, valid) = read_overview(scene, PREVIEW_SIZE), read_picture(picture)
     if placed and np.array_equal(now.image, image) and np.array_equal(now.valid, valid):
         return  # as after the files were copied
-    what = "its pixels are others" if placed else "it lies elsewhere"
+    change = "its pixels are others" if placed else "it lies elsewhere"
     raise SceneError(
-        f"{scene.path} has changed since it was labelled ({what}), it or a file that it refers to; "
-        "put back the files, or run alps-geo label again"
+        f"{scene.path} has changed since it was labelled ({change}), it or a file that it "
+        "refers to; put back the files, or run alps-geo label again"
     )
 
 
@@ -186,7 +186,7 @@ def _by_id(rows: NDArray[np.uint32], values: NDArray[np.int64]) -> NDArray[np.in
 def _choose(
     cluster: int, assigned: Mapping[str, Assigned], areas: Mapping[str, NDArray[np.int64]]
 ) -> tuple[list[_Pick], list[_Pick]]:
-    """Choose typical and doubtful segments of a cluster; of few segments none is both."""
+    """Choose typical and doubtful segments of a cluster; no segment is both."""
     typical, doubtful = [], []
     for name, found in assigned.items():
         inside = np.flatnonzero(found.cluster == cluster)
@@ -215,6 +215,7 @@ def _in_turn(lists: Iterable[list[_Pick]]) -> list[_Pick]:
 
 
 def _crop(scene: Scene, pick: _Pick, geometry: shapely.Geometry) -> Crop:
+    """Draw a segment's outline on the pixels around it."""
     pixels = _in_pixels(geometry, scene.transform)
     window = crop_window(pixels, scene.shape)
     image = Image.fromarray(read_tile(scene, window).image)
@@ -236,20 +237,20 @@ def _crop(scene: Scene, pick: _Pick, geometry: shapely.Geometry) -> Crop:
 
 
 def _turned(image: Image.Image, transform: Affine) -> Image.Image:
-    """Draw a part of a raster with north up."""
+    """Turn a picture of a part of a raster north up."""
     return Image.fromarray(np.asarray(image)[north_up(transform)])
 
 
 def _in_pixels(geometry: shapely.Geometry, transform: Affine) -> shapely.Geometry:
-    """Take coordinates to (col, row)."""
+    """Transform coordinates to (col, row)."""
     back = ~transform
     return affine_transform(geometry, (back.a, back.b, back.d, back.e, back.c, back.f))
 
 
 def crop_window(pixels: shapely.Geometry, shape: tuple[int, int]) -> Window:
-    """Find a square window around a segment, as far as the scene goes.
+    """Return a square window around a segment, cut at the borders of the scene.
 
-    Of a segment that is too large for it, the window shows a part.
+    A segment that is larger than the largest window is shown in part.
 
     Parameters
     ----------
@@ -272,7 +273,7 @@ def crop_window(pixels: shapely.Geometry, shape: tuple[int, int]) -> Window:
 
 
 class _Maps:
-    """Maps of clusters, each in the scene that it covers most of."""
+    """Maps of clusters, each in the scene of which it covers the largest share."""
 
     def __init__(self, run: FinishedRun) -> None:
         self._palette = run.model.palette
@@ -285,6 +286,7 @@ class _Maps:
             self._scenes.append((image[order], labels[order]))
 
     def draw(self, cluster: int) -> Image.Image:
+        """Draw a cluster in its colour on a faint grey scene."""
         image, labels = max(self._scenes, key=lambda scene: float((scene[1] == cluster).mean()))
         faint = 255 - (255 - image.mean(axis=-1, keepdims=True).repeat(3, axis=-1)) * _FAINT
         faint[labels == cluster] = self._palette[cluster]

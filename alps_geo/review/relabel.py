@@ -1,4 +1,4 @@
-"""Clusters of a finished run, changed: from its segments, without SAM, tiles or scenes.
+"""Changes of the clusters of a finished run, made from its segments without SAM, tiles or scenes.
 
 The polygons of all scenes are locked, checked and changed first, in place. Then the change is noted
 in the run folder, with the cluster model that it leads to, and the polygons are unlocked; then the
@@ -6,8 +6,8 @@ other results are written again from that model, then the model itself and the r
 goes. A change that is cut short is taken up from its note, whatever command comes next, so that
 results never stay half changed and no change is made twice.
 
-Names and colours move no segment: they leave pixels, where they need no other colours, and
-everything that is counted as they are.
+Names and colours move no segment: counts stay as they are, and so do pixels unless they need other
+colours.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def name_clusters(
     path: Path, names: Mapping[int, str], seen: str | None = None, *, discard_edits: bool = False
 ) -> RunRecord:
-    """Give clusters of a finished run names, in all its results; an empty one takes a name away.
+    """Give clusters of a finished run names, in all its results; an empty name removes one.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def name_clusters(
     names : mapping of int to str
         Name of each cluster id.
     seen : str, optional
-        `ClusterModel.stamp` of the clusters that the names were thought out for.
+        `ClusterModel.stamp` of the clusters that the names are for.
     discard_edits : bool
         Whether features whose cluster, name or confidence a person has edited, and that change,
         may be overwritten.
@@ -70,8 +70,8 @@ def name_clusters(
     Raises
     ------
     RunError
-        If there is no finished run or no such cluster, if the clusters are others than those that
-        were seen, if a name is not one line of text, if another process is at work in the folder,
+        If there is no finished run or no such cluster, if the clusters are not those of `seen`, if
+        a name is not one line of text, if another process is at work in the folder,
         if polygons are held by another program or edits would be overwritten, or if a result
         cannot be read or written.
     """
@@ -80,9 +80,9 @@ def name_clusters(
     def alter(run: FinishedRun) -> ClusterModel:
         if seen not in (None, run.model.stamp):
             raise RunError(
-                f"{path}: these names are for clusters that have been merged, split or fitted anew "
-                "since the gallery was made; make it anew with alps-geo clusters gallery, or leave "
-                "out --seen if the numbers still mean the same"
+                f"{path}: these names are for clusters that have been merged, split or fitted "
+                "again since the gallery was made; make it again with alps-geo clusters gallery, "
+                "or leave out --seen if the numbers still mean the same"
             )
         return run.model.named(names)
 
@@ -159,7 +159,7 @@ def _change(
     *,
     discard_edits: bool = False,
 ) -> RunRecord:
-    """Alter the clusters of a run once, even if the command is given again after it was stopped."""
+    """Change the clusters of a run once, even if the command was stopped and is given again."""
     folder, command = RunFolder(path), shlex.join(words)
     read_record(folder)  # holding the folder would make it
     with held(folder):
@@ -224,7 +224,7 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
     record = replace(record, changes=(*change.earlier, change.command))
     write_record(folder.record_path, record)
     with run_errors(folder.change_path):
-        # It shows clusters as they are no more.
+        # It shows the clusters of before.
         (folder.path / GALLERY).unlink(missing_ok=True)
         if (plan := read_plan(folder)) is not None:
             sweep(folder, plan)

@@ -1,4 +1,4 @@
-"""Checks of a run: that a fitted model goes with its scenes, and that it has found anything."""
+"""Checks of a run: a fitted model goes with its scenes, and there are pixels and segments."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def check_model(
         )
     now = settings.to_dict()
     # The content of weights files counts, and not their names.
-    told = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
-    for name in (name for name in SEGMENT_SETTINGS if name not in told):
+    passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
+    for name in (name for name in SEGMENT_SETTINGS if name not in passed_over):
         before = fitted.get("settings", {}).get(name, now[name])
         if before != now[name]:
             option = name.replace("_", "-")

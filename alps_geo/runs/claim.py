@@ -104,10 +104,10 @@ def check_claim(
     if (change := stopped_change(folder)) is not None:
         raise RunError(
             f"{folder.path}: alps-geo clusters {change} was stopped here; give that command "
-            "again to finish it, or --overwrite to label anew with clusters of no name"
+            "again to finish it, or --overwrite to label again with clusters of no name"
         )
     if lost := _lost_changes(folder, plan):
-        raise RunError(f"{folder.path} is to be labelled anew, with clusters of its own{lost}")
+        raise RunError(f"{folder.path} is to be labelled again, with clusters of its own{lost}")
 
 
 def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> None:

@@ -138,7 +138,7 @@ def write_each(
     *,
     strict: bool,
 ) -> tuple[dict[str, Result], list[FailedScene]]:
-    """Write the results of scenes one by one; a scene that fails has none, the others theirs.
+    """Write the results of scenes one by one; one that fails costs the others nothing.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def write_each(
     folder : callable
         Given such a name, returns the folder that `write` writes into.
     announce : callable
-        Called with each name before it is written; what it raises ends all.
+        Called with each name before it is written; an exception that it raises ends all.
     strict : bool
         Whether to stop at the first scene that fails.
 
@@ -162,7 +162,7 @@ def write_each(
     Raises
     ------
     DiskError
-        If the disk takes no more: the next scene would fail likewise.
+        If the disk is full: the next scene would fail too.
     AlpsGeoError
         If all scenes fail, or, if `strict`, one does.
     """

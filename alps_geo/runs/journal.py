@@ -28,7 +28,7 @@ class Change:
     command : str
         The command, as typed after ``alps-geo clusters``.
     earlier : tuple of str
-        The changes that were made before, likewise.
+        The commands of the changes before it.
     moves_segments : bool
         True if segments get other clusters; False if only names or colours change.
     """

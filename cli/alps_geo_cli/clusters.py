@@ -331,5 +331,5 @@ def _change(
         if shown:
             again = shlex.join(["alps-geo", "clusters", "gallery", str(run)])
             typer.echo(
-                f"{page} showed the clusters as they were, and is gone; {again} makes it anew"
+                f"{page} showed the clusters as they were, and is gone; {again} makes it again"
             )
