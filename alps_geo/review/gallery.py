@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,25 +11,26 @@ from PIL import Image, ImageDraw
 from rasterio.windows import Window
 from shapely.affinity import affine_transform
 
-from alps_geo.errors import SceneError
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
 from alps_geo.outputs.gpkg_read import read_geometries
+from alps_geo.outputs.polygons import POLYGONS
 from alps_geo.outputs.preview import read_picture
-from alps_geo.outputs.results import PICTURE, PREVIEW_SIZE
+from alps_geo.outputs.results import PICTURE
+from alps_geo.review.scenes import open_labelled
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
-from alps_geo.scene import open_scene, read_overview, read_tile
+from alps_geo.scene import read_tile
 from alps_geo.scene.placed import north_up
-from alps_geo.scene.raster import is_local, opened
+from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from affine import Affine
     from numpy.typing import NDArray
 
     from alps_geo.clusters.tree import Assigned
-    from alps_geo.runs.record import SceneRecord
     from alps_geo.runs.run import FinishedRun
     from alps_geo.scene import Scene
 
@@ -51,12 +51,10 @@ _FAINT = 0.45
 
 @dataclass(frozen=True)
 class _Pick:
-    """A segment that is shown, its distance to the centre of its cluster and its confidence."""
+    """A segment that is shown, by its scene and id, and its confidence."""
 
     scene: str
     segment: int
-    cluster: int
-    distance: float
     confidence: float
 
 
@@ -88,23 +86,14 @@ def make_gallery(
         If a scene is gone or has changed.
     """
     run = read_finished(RunFolder(path))
-    scenes = {record.name: _open(record, run) for record in run.record.scenes}
+    scenes = {record.name: open_labelled(run, record) for record in run.record.scenes}
     assigned = {
         name: run.model.apply(table).by_id(table.rows) for name, table in run.tables.items()
     }
     areas = {name: _by_id(table.rows, table.area) for name, table in run.tables.items()}
     chosen = {int(cluster): _choose(int(cluster), assigned, areas) for cluster in run.model.ids}
     picks = [pick for both in chosen.values() for some in both for pick in some]
-    crops: dict[_Pick, Crop] = {}
-    for name, scene in scenes.items():
-        here = [pick for pick in picks if pick.scene == name]
-        geometries = read_geometries(
-            run.folder.scene_folder(name) / "segments.gpkg", [pick.segment for pick in here]
-        )
-        for pick in here:
-            if pick.segment in geometries:
-                crops[pick] = _crop(scene, pick, geometries[pick.segment])
-            listen(len(crops), len(picks))
+    crops = _draw_crops(run, scenes, picks, listen)
     maps = _Maps(run)
     clusters = [
         ClusterCrops(
@@ -124,59 +113,24 @@ def make_gallery(
     write_gallery_page(page, str(path), run.model.stamp, names, clusters)
 
 
-def _open(record: SceneRecord, run: FinishedRun) -> Scene:
-    """Open a scene as the run has opened it, and check that it is unchanged."""
-    path, reading = record.path, run.record.origin.reading
-    if is_local(path) and not Path(path).exists():
-        here = "" if Path(path).is_absolute() else " from the folder in which alps-geo label ran"
-        raise SceneError(
-            f"{path} is not there, and the gallery shows crops of it; "
-            f"put the scene back and give the command again{here}"
+def _draw_crops(
+    run: FinishedRun,
+    scenes: Mapping[str, Scene],
+    picks: Sequence[_Pick],
+    listen: Callable[[int, int], None],
+) -> dict[_Pick, Crop]:
+    """Draw the segments that are shown, without those whose polygons a person has deleted."""
+    crops: dict[_Pick, Crop] = {}
+    for name, scene in scenes.items():
+        here = [pick for pick in picks if pick.scene == name]
+        geometries = read_geometries(
+            run.folder.scene_folder(name) / POLYGONS, [pick.segment for pick in here]
         )
-    scene = open_scene(
-        path,
-        bands=reading.bands,
-        nodata=reading.nodata,
-        stretch=reading.stretch,
-        alpha=reading.alpha,
-    )
-    found = (scene.height, scene.width, scene.size_bytes)
-    expected = (record.height, record.width, record.size_bytes)
-    if found != expected:
-        raise SceneError(
-            f"{path} has changed since it was labelled ({_facts(found)}; expected "
-            f"{_facts(expected)}); put back the file, or run alps-geo label again"
-        )
-    _check_same(record, scene, run.folder.segments_folder(record.name) / PICTURE)
-    return scene
-
-
-def _check_same(record: SceneRecord, scene: Scene, picture: Path) -> None:
-    """Check that outlines lie on the pixels that they were drawn on.
-
-    Raises
-    ------
-    SceneError
-        If a file of the scene has changed, and its position or its pixels with it.
-    """
-    if record.files_sha256 == scene.files_sha256:
-        return
-    crs = None if scene.crs is None else scene.crs.to_string()
-    transform = tuple(scene.transform)[:6]
-    placed = (record.crs, record.transform or transform) == (crs, transform)
-    now, (image, valid) = read_overview(scene, PREVIEW_SIZE), read_picture(picture)
-    if placed and np.array_equal(now.image, image) and np.array_equal(now.valid, valid):
-        return  # as after the files were copied
-    change = "its pixels are others" if placed else "it lies elsewhere"
-    raise SceneError(
-        f"{scene.path} has changed since it was labelled ({change}), it or a file that it "
-        "refers to; put back the files, or run alps-geo label again"
-    )
-
-
-def _facts(facts: tuple[int, int, int | None]) -> str:
-    height, width, size = facts
-    return f"{height} x {width} pixels" + ("" if size is None else f", {size} bytes")
+        for pick in here:
+            if pick.segment in geometries:
+                crops[pick] = _crop(scene, pick, geometries[pick.segment])
+            listen(len(crops), len(picks))
+    return crops
 
 
 def _by_id(rows: NDArray[np.uint32], values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -197,15 +151,14 @@ def _choose(
             inside = inside[size >= least]
         near = inside[np.argsort(found.distance[inside], kind="stable")]
         unsure = inside[np.argsort(found.confidence[inside], kind="stable")]
-        typical.append([_pick(name, cluster, found, at) for at in near[:TYPICAL]])
-        doubtful.append([_pick(name, cluster, found, at) for at in unsure[:DOUBTFUL]])
+        typical.append([_pick(name, found, index) for index in near[:TYPICAL]])
+        doubtful.append([_pick(name, found, index) for index in unsure[:DOUBTFUL]])
     shown = _in_turn(typical)[:TYPICAL]
     return shown, [pick for pick in _in_turn(doubtful) if pick not in shown][:DOUBTFUL]
 
 
-def _pick(name: str, cluster: int, found: Assigned, at: int) -> _Pick:
-    distance, confidence = float(found.distance[at]), float(found.confidence[at])
-    return _Pick(name, int(at) + 1, cluster, distance, confidence)
+def _pick(name: str, found: Assigned, index: int) -> _Pick:
+    return _Pick(name, int(index) + 1, float(found.confidence[index]))
 
 
 def _in_turn(lists: Iterable[list[_Pick]]) -> list[_Pick]:

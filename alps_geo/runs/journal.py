@@ -41,10 +41,9 @@ class Change:
     def from_json(cls, found: object) -> Change:
         """Build a change from JSON; raise ValueError for JSON of another shape."""
         known = known_fields(found, CHANGE)
-        if known["moves_segments"] is None:
-            # An earlier version did not say: all is written again, which is right in any case.
-            known["moves_segments"] = True
-        return cls(**known)
+        # An earlier version did not say: all is written again then, which is right in any case.
+        moves = known["moves_segments"] is not False
+        return cls(known["command"], known["earlier"], moves)
 
     def to_json(self) -> dict[str, object]:
         """Return the change as a JSON object."""

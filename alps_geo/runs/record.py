@@ -371,5 +371,5 @@ def listed_results(path: Path) -> tuple[str, ...]:
     return () if found is None else tuple(found["files"])
 
 
-def _without(values: dict[str, Any], shape: Mapping[str, object]) -> dict[str, Any]:
+def _without(values: Mapping[str, Any], shape: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in shape}

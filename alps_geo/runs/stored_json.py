@@ -71,7 +71,7 @@ def read_json(path: Path, build: Callable[[object], Value]) -> Value | None:
         raise DamagedError(f"{path} is damaged or of another version ({reason})") from error
 
 
-def known_fields(found: object, shape: Shape) -> dict[str, Any]:
+def known_fields(found: object, shape: Shape) -> Mapping[str, Any]:
     """Read the keys of a shape from a JSON object, as arguments of the value that they make.
 
     Lists become tuples; optional keys that are absent become None.

@@ -151,6 +151,8 @@ def test_the_inputs_of_a_run_are_those_of_all_its_scenes_in_their_order() -> Non
         inputs = RunInputs.from_json(record.to_json())
         assert inputs.scenes == scenes
         assert inputs.settings == record.origin.settings
+    with pytest.raises(ValueError, match="lacks 'settings'"):
+        RunInputs.from_json({"scenes": []})
 
 
 def test_results_are_listed_though_other_parts_are_damaged(tmp_path: Path) -> None:
