@@ -104,7 +104,7 @@ def label_scenes(
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = _open_run(paths, settings, folder, listen, given)
         plan = _plan(run, given)
-        if not force and (record := finished_record(folder, plan.run)):
+        if not force and (record := finished_record(folder, plan.fingerprint)):
             return record
         check = partial(check_replaceable, folder, discard_edits=discard_edits)
         with claimed(
@@ -366,7 +366,7 @@ def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
     if given is not None:
         identity["clusters_sha256"] = sha256(given.to_bytes()).hexdigest()
     return Plan(
-        run=fingerprint(identity),
+        fingerprint=fingerprint(identity),
         scenes=tuple(
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
             for job in run.jobs

@@ -46,7 +46,7 @@ FRAGMENTS = Fragments(
 )
 PLAN = Plan("one", (PlannedScene("scene", "scene.tif", "scene.key", 2),), ("scene/labels.tif",))
 OTHER = Plan("two", (PlannedScene("other", "other.tif", "other.key", 2),), ("other/labels.tif",))
-FIT = replace(PLAN, run="a fit", files=())
+FIT = replace(PLAN, fingerprint="a fit", files=())
 
 SCENE = SceneRecord(
     name="scene",

@@ -217,8 +217,8 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
         record = with_clusters(record, model, results)
     else:
         for scene in record.scenes:
-            tables = folder.segments_folder(scene.name)
-            rewrite_legends(folder.scene_folder(scene.name), tables, scene_name(scene.path), model)
+            stored = folder.segments_folder(scene.name)
+            rewrite_legends(folder.scene_folder(scene.name), stored, scene_name(scene.path), model)
         record = with_legend(record, model)
     write_bytes(folder.model_path, model.to_bytes())
     record = replace(record, changes=(*change.earlier, change.command))
@@ -234,10 +234,10 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
 
 def _rewrite(folder: RunFolder, scene: SceneRecord, model: ClusterModel) -> SceneResults:
     """Write labels and preview of a scene again."""
-    kept = folder.segments_folder(scene.name)
-    table = open_table(kept)
-    segments, _ = read_segments(kept)
+    stored = folder.segments_folder(scene.name)
+    table = open_table(stored)
+    segments, _ = read_segments(stored)
     assigned = model.apply(table).by_id(table.rows)
     return rewrite_results(
-        folder.scene_folder(scene.name), kept, scene_name(scene.path), segments, assigned, model
+        folder.scene_folder(scene.name), stored, scene_name(scene.path), segments, assigned, model
     )

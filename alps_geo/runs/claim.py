@@ -121,7 +121,7 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> None:
     # The record would describe results that are about to be replaced.
     folder.record_path.unlink(missing_ok=True)
     end_change(folder)
-    if old is None or old.run != plan.run:
+    if old is None or old.fingerprint != plan.fingerprint:
         stays = {folder.model_path.name} & set(plan.files)
         remove_results(folder, [name for name in named if name not in stays])
     if old is not None or finished:
@@ -189,7 +189,7 @@ def _loss(folder: RunFolder, found: Plan | None, plan: Plan) -> str | None:
                 "still fit"
             )
     # From fit to fit only tiles can be lost, and a fit with other settings is meant to do that.
-    elif found.run == plan.run or (found.is_fit and plan.is_fit):
+    elif found.fingerprint == plan.fingerprint or (found.is_fit and plan.is_fit):
         return None
     results = found is None or _has_results(folder, found)
     if found is not None and not results and not _stale_tiles(folder, found, plan):

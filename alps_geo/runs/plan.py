@@ -50,15 +50,15 @@ class Plan:
 
     Attributes
     ----------
-    run : str
-        Fingerprint of all that decides the results.
+    fingerprint : str
+        Fingerprint of everything that decides the results.
     scenes : tuple of PlannedScene
         The scenes.
     files : tuple of str
         The results that there will be, relative to the run folder.
     """
 
-    run: str
+    fingerprint: str
     scenes: tuple[PlannedScene, ...]
     files: tuple[str, ...]
 
@@ -71,7 +71,11 @@ class Plan:
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as a JSON object."""
-        return {**json_object(self, PLAN), "scenes": [scene.to_json() for scene in self.scenes]}
+        return {
+            "run": self.fingerprint,
+            "scenes": [scene.to_json() for scene in self.scenes],
+            "files": list(self.files),
+        }
 
     @property
     def is_fit(self) -> bool:

@@ -65,7 +65,7 @@ def read_record(folder: RunFolder) -> RunRecord:
     try:
         record = read_json(folder.record_path, RunRecord.from_json)
     except DamagedError as error:
-        raise RunError(f"{error}; {rewriting(folder)}") from error
+        raise RunError(f"{error}; {remedy(folder)}") from error
     if record is None:
         raise RunError(
             f"{folder.path} holds no finished run of alps-geo; "
@@ -74,8 +74,8 @@ def read_record(folder: RunFolder) -> RunRecord:
     return record
 
 
-def finished_record(folder: RunFolder, run: str) -> RunRecord | None:
-    """Read the record of a run, by its fingerprint, if all of it is done and in its place.
+def finished_record(folder: RunFolder, fingerprint: str) -> RunRecord | None:
+    """Read the record of the run with a fingerprint, if all of it is done and in its place.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def finished_record(folder: RunFolder, run: str) -> RunRecord | None:
     """
     check_folder(folder)
     plan = read_plan(folder)
-    if plan is None or plan.run != run or folder.change_path.exists():
+    if plan is None or plan.fingerprint != fingerprint or folder.change_path.exists():
         return None
     try:
         record = read_json(folder.record_path, RunRecord.from_json)
@@ -118,8 +118,8 @@ def _fit_record(folder: RunFolder) -> FitRecord | None:
     return None
 
 
-def rewriting(folder: RunFolder) -> str:
-    """Return the command that writes all results again if a file of the run is damaged."""
+def remedy(folder: RunFolder) -> str:
+    """Return the command that writes all results again, for users whose files are damaged."""
     if not folder.model_path.exists():
         return "alps-geo label with --overwrite does that run again, and keeps its tiles"
     if _damage(folder.record_path, RunRecord.from_json) is None:
@@ -146,7 +146,7 @@ def read_change(folder: RunFolder) -> Change | None:
     except DamagedError as error:
         raise RunError(
             f"{error}: alps-geo clusters was stopped here while it changed the clusters, and "
-            f"that cannot be finished; {rewriting(folder)}"
+            f"that cannot be finished; {remedy(folder)}"
         ) from error
 
 
@@ -177,7 +177,7 @@ def has_finished(folder: RunFolder) -> bool:
         If its record, or the note of a change, is damaged.
     """
     if (damage := record_damage(folder)) is not None:
-        raise RunError(f"{damage}; {rewriting(folder)}")
+        raise RunError(f"{damage}; {remedy(folder)}")
     return folder.record_path.exists() and stopped_change(folder) is None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.errors import RunError
-from alps_geo.runs.reading import read_record, rewriting, stopped_change
+from alps_geo.runs.reading import read_record, remedy, stopped_change
 from alps_geo.segments.table import open_table
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def read_changed_model(folder: RunFolder, change: Change) -> ClusterModel:
     except RunError as error:
         raise RunError(
             f"{folder.changed_model_path} is gone or damaged, so that alps-geo clusters "
-            f"{change.command}, which was stopped here, cannot be finished; {rewriting(folder)}"
+            f"{change.command}, which was stopped here, cannot be finished; {remedy(folder)}"
         ) from error
 
 

@@ -58,7 +58,7 @@ def test_a_run_that_has_done_nothing_that_is_lost_makes_way(tmp_path: Path) -> N
     begin(folder, OTHER)
     begin(folder, PLAN)
     store, _ = stored(folder)
-    begin(folder, replace(PLAN, run="of another number of clusters"))
+    begin(folder, replace(PLAN, fingerprint="of another number of clusters"))
     assert store.holds(FIRST)
 
 
@@ -224,7 +224,7 @@ def test_tiles_of_a_fit_of_something_else_are_not_dropped_unasked(tmp_path: Path
     with pytest.raises(RunError, match=r"tiles of a fit of other scenes.*--out.*--overwrite"):
         begin(folder, OTHER)
     assert store.holds(FIRST)
-    begin(folder, replace(OTHER, run="another fit", files=()))
+    begin(folder, replace(OTHER, fingerprint="another fit", files=()))
     assert not store.holds(FIRST)
 
 
