@@ -70,7 +70,7 @@ def changing_polygons(
     command : str
         The command, as typed after ``alps-geo clusters``.
     discard_edits : bool
-        Whether features that a person edited, and that change, may be overwritten.
+        True to overwrite features that a person edited and that change.
     forget : callable
         Called if not even the first file can be changed, after the block has ended.
 
@@ -132,7 +132,7 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
     files : iterable of str
         The results, relative to the folder; all but GeoPackages are passed over.
     discard_edits : bool
-        Whether the work of a person may be replaced.
+        True to replace the work of a person.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
             if not discard_edits and found[name] != noted.get(name):
                 edited[path] = _reasons(folder, path, noted.get(name), found[name])
         except DamagedDatabaseError:
-            continue  # Nobody can read what is in it, and only a new one helps.
+            continue  # Nobody can read its content, and only a new one helps.
     if edited := {path: reasons for path, reasons in edited.items() if reasons}:
         (path, reasons), *more = edited.items()
         others = f" (and {len(more)} more files too)" if more else ""

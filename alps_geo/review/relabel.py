@@ -59,8 +59,8 @@ def name_clusters(
     seen : str, optional
         `ClusterModel.stamp` of the clusters that the names are for.
     discard_edits : bool
-        Whether features whose cluster, name or confidence a person has edited, and that change,
-        may be overwritten.
+        True to overwrite features that change and whose cluster, name or confidence a person has
+        edited.
 
     Returns
     -------

@@ -56,10 +56,10 @@ def claimed(
     plan : Plan
         The run.
     overwrite : bool
-        Whether another run's results, clusters that a user has changed, and files of somebody
-        else, may be replaced.
+        True to replace another run's results, clusters that a user has changed, and files of
+        somebody else.
     force : bool
-        Whether tiles that are done are to be done again, and such clusters be replaced.
+        True to do tiles again that are done, and to replace clusters that a user has changed.
     inputs : sequence of str
         Files that the run reads, and that must not be replaced in any case.
     check : callable
@@ -195,12 +195,12 @@ def _loss(folder: RunFolder, found: Plan | None, plan: Plan) -> str | None:
     if found is not None and not results and not _stale_tiles(folder, found, plan):
         return None
     if found is not None and found.is_fit:
-        what = "tiles of a fit of other scenes or settings"
+        lost = "tiles of a fit of other scenes or settings"
     elif plan.is_fit and results:
-        what = "the results of alps-geo label or apply, which a fit there would remove"
+        lost = "the results of alps-geo label or apply, which a fit there would remove"
     else:
-        what = "another run (other scenes, settings or version)"
-    return f"{folder.path} holds {what}; choose another {option}, or replace it with --overwrite"
+        lost = "another run (other scenes, settings or version)"
+    return f"{folder.path} holds {lost}; choose another {option}, or replace it with --overwrite"
 
 
 def _has_results(folder: RunFolder, found: Plan) -> bool:

@@ -151,7 +151,7 @@ def write_each(
     announce : callable
         Called with each name before it is written; an exception that it raises ends all.
     strict : bool
-        Whether to stop at the first scene that fails.
+        True to stop at the first scene that fails.
 
     Returns
     -------

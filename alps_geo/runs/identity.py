@@ -34,8 +34,8 @@ def fingerprint(value: object) -> str:
 def scene_identity(scene: Scene) -> dict[str, object]:
     """Return the files of a scene and how they are read, whatever the spelling of its path.
 
-    A scene is another once any file behind it has changed, or what was found in them: CRS,
-    transform, bands, what is valid, the stretch.
+    A scene is another once any file behind it has changed, or a fact that was found in them: CRS,
+    transform, bands, validity, stretch.
     """
     left_out = ("path", "name", "size_bytes", "mtime", "notes")
     found = {

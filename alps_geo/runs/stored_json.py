@@ -1,6 +1,6 @@
 """JSON files that are read back, checked before anything relies on them.
 
-A shape says what a value must be: a type; ``[shape]`` for a list of such values and
+A shape describes a value: a type; ``[shape]`` for a list of such values and
 ``[shape, ...]`` for one of at least one; a dict for an object with these keys, whose further keys
 are those of a later version and are left alone; a tuple for any of several shapes; a compiled
 pattern for text that matches it; any other value for itself.

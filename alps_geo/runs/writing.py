@@ -79,7 +79,7 @@ def _remove_result(path: Path) -> None:
             path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
     if path.is_file():
         path.unlink()
-        # GDAL keeps there what a raster cannot hold, such as names of clusters.
+        # GDAL keeps there the parts that a raster cannot hold, such as names of clusters.
         path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)
 
 
