@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rasterio
 
@@ -21,20 +21,17 @@ from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import SceneResults, write_results
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.runs.checks import check_model, check_model_path, check_segments, check_valid
+from alps_geo.runs.claim import claimed
+from alps_geo.runs.describe import fit_record, origin_of, result_files, run_record
 from alps_geo.runs.failures import write_each
-from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.folder import RunFolder, folder_names
+from alps_geo.runs.identity import fingerprint, run_identity, weights_of
 from alps_geo.runs.plan import Plan, PlannedScene
-from alps_geo.runs.record import (
-    fit_record,
-    folder_names,
-    result_files,
-    run_identity,
-    run_record,
-    to_json,
-    weights_of,
-)
+from alps_geo.runs.reading import finished_record
+from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_model
-from alps_geo.runs.tile_store import fingerprint
+from alps_geo.runs.tile_store import TileStore
+from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.segments.pooling import Source, sum_segments
@@ -47,8 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.runs.failures import FailedScene
-    from alps_geo.runs.tile_store import FailedTile
+    from alps_geo.runs.failures import FailedScene, FailedTile
+    from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
 
@@ -63,7 +60,7 @@ def label_scenes(
     discard_edits: bool = False,
     strict: bool = False,
     listen: Callable[[Event], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Label scenes with one cluster model for all, and write the results into a run folder.
 
     Parameters
@@ -90,7 +87,7 @@ def label_scenes(
 
     Returns
     -------
-    dict
+    RunRecord
         The record of the run, as written to ``run.json``.
 
     Raises
@@ -107,27 +104,28 @@ def label_scenes(
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = _open_run(paths, settings, folder, listen, given)
         plan = _plan(run, given)
-        if not force and (record := folder.finished_record(plan.run)):
+        if not force and (record := finished_record(folder, plan.fingerprint)):
             return record
         check = partial(check_replaceable, folder, discard_edits=discard_edits)
-        with folder.claimed(
-            plan, overwrite=overwrite, force=force, inputs=_inputs(run), check=check
+        with claimed(
+            folder, plan, overwrite=overwrite, force=force, inputs=_inputs(run), check=check
         ):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = given or _fit(tables, run, failed)
             clock.lap("cluster")
-            with folder.replaced(plan, check) as target:
+            with replaced(folder, plan, check) as target:
                 write_bytes(target.model_path, model.to_bytes())
                 results, unwritten = _write(run, folder, target, tables, model, strict=strict)
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
+                origin = origin_of(settings, run.weights)
                 record = run_record(
-                    scenes, settings, run.weights, model, results, failed + unwritten, clock.laps
+                    origin, scenes, model, results, [*failed, *unwritten], clock.laps
                 )
-                write_bytes(target.record_path, to_json(record))
+                write_record(target.record_path, record)
                 note_polygons(target, plan.files)
-            folder.sweep(plan)
+            sweep(folder, plan)
             return record
 
 
@@ -142,7 +140,7 @@ def fit_scenes(
     discard_edits: bool = False,
     strict: bool = False,
     listen: Callable[[Event], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> FitRecord:
     """Fit one cluster model to the segments of scenes, to be applied to any.
 
     Parameters
@@ -158,7 +156,7 @@ def fit_scenes(
 
     Returns
     -------
-    dict
+    FitRecord
         The record of the fit, as written to ``run.json`` in `work`.
 
     Raises
@@ -173,22 +171,21 @@ def fit_scenes(
         plan = _plan(run, None, fit=True)
         check_model_path(Path(out), _inputs(run), overwrite=overwrite)
         check = partial(check_replaceable, folder, discard_edits=discard_edits)
-        with folder.claimed(plan, overwrite=overwrite, force=force, check=check):
+        with claimed(folder, plan, overwrite=overwrite, force=force, check=check):
             clock.lap("open")
             failed, tables = _find_segments(run, folder, clock, strict=strict)
             model = _fit(tables, run, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
-            record = fit_record(
-                scenes, settings, run.weights, out, model, segments, failed, clock.laps
-            )
+            origin = origin_of(settings, run.weights)
+            record = fit_record(origin, scenes, segments, model, out, failed, clock.laps)
             with replacing(Path(out)) as part:
                 with run_errors(Path(out)):
                     part.write_bytes(model.to_bytes())
                 # Written before the model is in its place: a full disk leaves neither.
-                write_bytes(folder.record_path, to_json(record))
-            folder.sweep(plan)
+                write_record(folder.record_path, record)
+            sweep(folder, plan)
             return record
 
 
@@ -229,10 +226,9 @@ def _open_run(
 
 def _find_segments(
     run: _Run, folder: RunFolder, clock: _Clock, *, strict: bool
-) -> tuple[list[FailedTile | FailedScene], list[SegmentTable]]:
+) -> tuple[list[FailedTile], list[SegmentTable]]:
     """Work on all tiles, stitch those of each scene, and keep its segments and their columns."""
-    failed: list[FailedTile | FailedScene] = []
-    failed += label_tiles(run.jobs, run.settings, run.tally, strict=strict)
+    failed = label_tiles(run.jobs, run.settings, run.tally, strict=strict)
     clock.lap("tiles")
     stored = StoredTiles(run.jobs, run.settings, run.tally)
     tables, valid_pixels = [], 0
@@ -259,9 +255,7 @@ def _find_segments(
     return failed, tables
 
 
-def _fit(
-    tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile | FailedScene]
-) -> ClusterModel:
+def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]) -> ClusterModel:
     """Fit the cluster model over the segments of all scenes."""
     run.tally.tell("cluster")
     settings, total = run.settings, sum(len(table) for table in tables)
@@ -297,7 +291,7 @@ def _write(
     model: ClusterModel,
     *,
     strict: bool,
-) -> tuple[dict[str, SceneResults], list[FailedTile | FailedScene]]:
+) -> tuple[dict[str, SceneResults], list[FailedScene]]:
     """Give every segment its cluster, and write the results of each scene into `target`."""
     stored = StoredTiles(run.jobs, run.settings, run.tally)
     parts = {job.name: (job, table) for job, table in zip(run.jobs, tables, strict=True)}
@@ -319,8 +313,7 @@ def _write(
 
     scenes = {job.name: job.scene for job in run.jobs}
     announce = partial(run.tally.tell, "write")
-    results, failed = write_each(scenes, write, target.scene_folder, announce, strict=strict)
-    return results, [*failed]
+    return write_each(scenes, write, target.scene_folder, announce, strict=strict)
 
 
 class _Clock:
@@ -357,7 +350,8 @@ def _plan_jobs(
     jobs = []
     for name, scene in zip(folder_names([scene.name for scene in scenes]), scenes, strict=True):
         grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
-        store = folder.tile_store(scene.name, tile_key(scene, grid, settings, weights))
+        key = tile_key(scene, grid, settings, weights)
+        store = TileStore(folder.tiles_folder(scene.name, key), key)
         jobs.append(Job(name, scene, grid, store))
     return jobs
 
@@ -370,7 +364,7 @@ def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
     if given is not None:
         identity["clusters_sha256"] = sha256(given.to_bytes()).hexdigest()
     return Plan(
-        run=fingerprint(identity),
+        fingerprint=fingerprint(identity),
         scenes=tuple(
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
             for job in run.jobs

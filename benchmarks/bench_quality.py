@@ -198,7 +198,7 @@ def _ablation(scene_path: str, truth: str, options: argparse.Namespace) -> list[
         measured = []
         for seed in SEEDS:
             record = label_scenes([scene_path], out, replace(settings, seed=seed), overwrite=True)
-            labels = out / record["scenes"][0]["name"] / "labels.tif"
+            labels = out / record.scenes[0].name / "labels.tif"
             measured.append(
                 _measure(open_scene(scene_path).name, name, labels, truth, options.ignore)
             )

@@ -119,8 +119,8 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "side": side,
         "tiles": max(1, -(-(side - settings.tile_overlap) // step)) ** 2,
-        "segments": record["segments"],
-        "stages": record["seconds"],
+        "segments": record.segments,
+        "stages": record.seconds,
         "seconds": seconds,
         "cpu_seconds": cpu,
         "peak_mib": _peak_mib(),

@@ -46,7 +46,7 @@ from alps_geo.clusters.fit import fit_clusters
 from alps_geo.evaluate import evaluate_seams
 from alps_geo.events import Tally
 from alps_geo.grid import TileGrid
-from alps_geo.runs.record import weights_of
+from alps_geo.runs.identity import weights_of
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.matching import match_labels

@@ -23,7 +23,6 @@ ROOMS = [
     "files",
     "grid",
     "scene",
-    "datasets",
     "sam",
     "settings",
     "features",
@@ -32,6 +31,7 @@ ROOMS = [
     "outputs",
     "evaluate",
     "runs",
+    "datasets",
     "review",
     "tiles",
     "pipeline",
@@ -143,3 +143,40 @@ def test_help_loads_neither_torch_nor_the_geospatial_stack() -> None:
 
 def test_the_pipeline_imports_without_torch() -> None:
     assert "torch" not in loaded_by("import alps_geo.pipeline")
+
+
+def test_a_worker_imports_neither_tables_nor_pictures_nor_clustering() -> None:
+    heavy = {"geopandas", "pandas", "pyogrio", "pyproj", "PIL", "sklearn", "torch", "typer"}
+    assert not loaded_by("import alps_geo.tiles.work") & heavy
+
+
+def test_status_imports_neither_arrays_nor_rasters() -> None:
+    heavy = {"numpy", "rasterio", "scipy", "geopandas", "torch"}
+    assert not loaded_by("import alps_geo.runs.status") & heavy
+
+
+RECORDS = [
+    path
+    for path in PACKAGE
+    if room(module_name(path)) in {"pipeline", "review", "runs"} and path.stem != "suggest"
+]
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_public_signature_takes_or_gives_a_dict_of_anything(path: Path) -> None:
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+    parts = [part for each in functions for part in (*each.args.args, *each.args.kwonlyargs)]
+    annotations = [*(part.annotation for part in parts), *(each.returns for each in functions)]
+    written = [ast.unparse(each) for each in annotations if each is not None]
+    assert not [each for each in written if "dict[str, Any]" in each]
+
+
+def test_only_one_module_names_the_parts_of_run_json() -> None:
+    """Records are read and written in one place: elsewhere their keys are attributes."""
+    package = [*PACKAGE, *(ROOT / "cli").rglob("*.py")]
+    naming = [path.stem for path in package if '"labelled_share"' in path.read_text("utf-8")]
+    assert naming == ["record"]

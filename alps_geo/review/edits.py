@@ -1,25 +1,26 @@
 """Edits that a person made to the polygons of a run, found before a command would overwrite them.
 
-What a run wrote is known in two ways: from its cluster model and segments, which give every feature
-its cluster, name and confidence; and from a note of the contents of each file, for all the rest.
+The values that a run wrote are known from two sources: cluster model and segments give every
+feature its cluster, name and confidence; a note of the contents of each file tells of all else.
 """
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.files import allow_open_files, write_bytes
-from alps_geo.outputs.gpkg_contents import Contents, read_contents
+from alps_geo.files import allow_open_files
+from alps_geo.outputs.gpkg_contents import read_contents
 from alps_geo.outputs.gpkg_lock import DamagedDatabaseError, is_database, settle
 from alps_geo.outputs.gpkg_update import WRITTEN, Edits, Given, locked_segments
 from alps_geo.outputs.polygons import AREA, POLYGONS
 from alps_geo.outputs.style import cluster_labels
+from alps_geo.review.polygon_note import read_note, write_note
+from alps_geo.runs.reading import read_record
 from alps_geo.runs.run import read_model
 from alps_geo.segments.table import open_table
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.outputs.gpkg_contents import Contents
     from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
 
 # A database, its two files in WAL mode or its journal, and tables for the time being.
@@ -43,7 +46,7 @@ _KEEP = "copy the file to keep {}, and give the command again with --discard-edi
 @contextmanager
 def changing_polygons(
     folder: RunFolder,
-    record: dict[str, Any],
+    record: RunRecord,
     before: ClusterModel,
     after: ClusterModel,
     command: str,
@@ -60,14 +63,14 @@ def changing_polygons(
     ----------
     folder : RunFolder
         The run folder.
-    record : dict
+    record : RunRecord
         Its record.
     before, after : ClusterModel
-        The clusters as they were and as they are to be.
+        The clusters now and after the change.
     command : str
-        What the user typed after ``alps-geo clusters``.
+        The command, as typed after ``alps-geo clusters``.
     discard_edits : bool
-        Whether features that a person edited, and that change, may be overwritten.
+        True to overwrite features that a person edited and that change.
     forget : callable
         Called if not even the first file can be changed, after the block has ended.
 
@@ -77,15 +80,15 @@ def changing_polygons(
         If a file is absent, damaged or held by another program, if a column was deleted or
         renamed, or if edits would be overwritten; nothing is changed then.
     """
-    noted = _noted(folder)
-    names = [f"{scene['name']}/{POLYGONS}" for scene in record["scenes"]]
+    noted = read_note(folder)
+    names = [f"{scene.name}/{POLYGONS}" for scene in record.scenes]
     # Noted again in the end, so that changes of ours are not taken for those of a person.
     untouched = [
         name
         for name in names
         if (folder.path / name).is_file() and noted.get(name) == read_contents(folder.path / name)
     ]
-    needed = ["segment_id", *WRITTEN, *([AREA] if record["area_unit"] == "m2" else [])]
+    needed = ["segment_id", *WRITTEN, *([AREA] if record.area_unit == "m2" else [])]
     with ExitStack() as stack:
         paths = [folder.path / name for name in names]
         allow_open_files(len(paths) * _FILES_OF_ONE)
@@ -113,15 +116,14 @@ def changing_polygons(
                     forget()
                 raise
     if untouched:
-        _note(folder, noted | {name: read_contents(folder.path / name) for name in untouched})
+        write_note(folder, noted | {name: read_contents(folder.path / name) for name in untouched})
 
 
 def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits: bool) -> None:
-    """Make sure that results can be replaced: no program holds them, and they hold no edits.
+    """Check that results can be replaced: no program holds them, and they hold no edits.
 
-    The contents of those that may be replaced are noted: a run that is stopped, and that leaves
-    neither its record nor its segments behind, knows by the note that nobody has changed them
-    since.
+    The contents of files that may be replaced are noted. A run that is stopped leaves neither its
+    record nor its segments behind, and knows by the note that nobody has changed them since.
 
     Parameters
     ----------
@@ -130,14 +132,14 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
     files : iterable of str
         The results, relative to the folder; all but GeoPackages are passed over.
     discard_edits : bool
-        Whether the work of a person may be replaced.
+        True to replace the work of a person.
 
     Raises
     ------
     RunError
         If another program holds a file, or a person has changed it.
     """
-    noted, found, edited = _noted(folder), {}, {}
+    noted, found, edited = read_note(folder), {}, {}
     for name in sorted({name for name in files if name.endswith(POLYGONS)}):
         path = folder.path / name
         outside = not path.resolve().is_relative_to(folder.path.resolve())
@@ -149,16 +151,16 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
             if not discard_edits and found[name] != noted.get(name):
                 edited[path] = _reasons(folder, path, noted.get(name), found[name])
         except DamagedDatabaseError:
-            continue  # Nobody can read what is in it, and only a new one helps.
+            continue  # Nobody can read its content, and only a new one helps.
     if edited := {path: reasons for path, reasons in edited.items() if reasons}:
         (path, reasons), *more = edited.items()
-        others = f" (and {len(more)} more files likewise)" if more else ""
+        others = f" (and {len(more)} more files too)" if more else ""
         raise RunError(
             f"{path} was changed by hand and would be replaced: {', '.join(reasons)}{others}; "
             + _KEEP.format("this")
         )
     if found:
-        _note(folder, noted | found)
+        write_note(folder, noted | found)
 
 
 def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
@@ -177,16 +179,17 @@ def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
         If the note cannot be written.
     """
     names = [name for name in files if name.endswith(POLYGONS) and (folder.path / name).is_file()]
-    _note(folder, {name: read_contents(folder.path / name) for name in names})
+    write_note(folder, {name: read_contents(folder.path / name) for name in names})
 
 
 def _given(model: ClusterModel, table: SegmentTable) -> Given:
+    """Return the clusters and confidences that a model gives to segments, by their ids."""
     assigned = model.apply(table).by_id(table.rows)
     return Given(assigned.cluster, assigned.confidence, cluster_labels(model))
 
 
 def _refuse(found: dict[Path, Edits], command: str) -> None:
-    """Stop if features that were edited would be overwritten."""
+    """Raise RunError if features that a person edited would be overwritten."""
     edited = [(path, edits) for path, edits in found.items() if edits.count]
     if not edited:
         return
@@ -201,14 +204,14 @@ def _refuse(found: dict[Path, Edits], command: str) -> None:
 
 
 def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Contents) -> list[str]:
-    """Say what a person has changed in the polygons of a scene."""
+    """List the changes that a person has made in the polygons of a scene."""
     reasons = [f"{each} added" for each in found.extras]
     if noted is not None:
         reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
         for which, one, other in (("added", found, noted), ("removed", noted, found)):
             names = [name for name in one.columns if name not in other.columns]
             reasons += [f"column {name} {which}" for name in names]
-    given = _run_gave(folder, path.parent.name)
+    given = _values_of_run(folder, path.parent.name)
     if given is None:
         if noted is not None and (noted.rows, noted.clusters) != (found.rows, found.clusters):
             reasons.append("features edited")
@@ -221,7 +224,7 @@ def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Conte
 
 
 def _features(path: Path, given: tuple[Given, Given], count: int) -> list[str]:
-    """Say which features a person has edited, added and deleted."""
+    """Count the features that a person has edited, added and deleted."""
     ids = np.arange(1, len(given[0].cluster) + 1)
     if not len(ids):
         return [f"{count} features added"] if count else []
@@ -240,39 +243,22 @@ def _features(path: Path, given: tuple[Given, Given], count: int) -> list[str]:
     ]
 
 
-def _run_gave(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
-    """Clusters before and after a change that was stopped, if any; None if they cannot be told."""
+def _values_of_run(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
+    """Return clusters before and after a stopped change, if there is one; None if unknown."""
     if not folder.record_path.exists():
         return None
     try:
-        record = folder.record()
-        of_a_fit = not isinstance(record["clusters"], list)
-        if of_a_fit or scene not in {known["name"] for known in record["scenes"]}:
+        record = read_record(folder)
+        if scene not in {known.name for known in record.scenes}:
             return None
         model = read_model(folder.model_path)
         after = read_model(folder.changed_model_path) if folder.change_path.exists() else model
         table = open_table(folder.segments_folder(scene))
-        listed = [cluster["cluster"] for cluster in record["clusters"]]
-        known = listed in (list(model.legend.palette), list(after.legend.palette))
+        listed = [cluster.cluster for cluster in record.clusters]
+        known = listed in (model.legend.ids.tolist(), after.legend.ids.tolist())
         if not known or not set(model.projection.column_names) <= set(table.names):
             return None  # another model was put there
         return _given(model, table), _given(after, table)
     except RunError:
         # A damaged run is about to be replaced; the note of its polygons has to do.
         return None
-
-
-def _noted(folder: RunFolder) -> dict[str, Contents]:
-    try:
-        found = json.loads(folder.polygons_path.read_bytes())
-        return {
-            name: Contents(**known | {key: tuple(known[key]) for key in ("columns", "extras")})
-            for name, known in found.items()
-        }
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _note(folder: RunFolder, contents: dict[str, Contents]) -> None:
-    data = {name: asdict(each) for name, each in contents.items()}
-    write_bytes(folder.polygons_path, json.dumps(data, indent=1).encode())

@@ -1,10 +1,9 @@
-"""Pictures of clusters: crops of segments that are typical of each, and of doubtful ones."""
+"""Gallery of the clusters of a run: crops of segments that are typical of each, and doubtful."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -12,19 +11,21 @@ from PIL import Image, ImageDraw
 from rasterio.windows import Window
 from shapely.affinity import affine_transform
 
-from alps_geo.errors import SceneError
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
 from alps_geo.outputs.gpkg_read import read_geometries
+from alps_geo.outputs.polygons import POLYGONS
 from alps_geo.outputs.preview import read_picture
-from alps_geo.outputs.results import PICTURE, PREVIEW_SIZE
+from alps_geo.outputs.results import PICTURE
+from alps_geo.review.scenes import open_labelled
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
-from alps_geo.scene import open_scene, read_overview, read_tile
+from alps_geo.scene import read_tile
 from alps_geo.scene.placed import north_up
-from alps_geo.scene.raster import is_local, opened
+from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from affine import Affine
     from numpy.typing import NDArray
@@ -50,12 +51,10 @@ _FAINT = 0.45
 
 @dataclass(frozen=True)
 class _Pick:
-    """A segment that is shown, and how it lies in its cluster."""
+    """A segment that is shown, by its scene and id, and its confidence."""
 
     scene: str
     segment: int
-    cluster: int
-    distance: float
     confidence: float
 
 
@@ -75,114 +74,63 @@ def make_gallery(
     path : pathlib.Path
         The run folder.
     page : pathlib.Path
-        Where to write.
+        File to write.
     listen : callable
-        Called with how many crops have been made, and of how many.
+        Called with the number of crops that are made, and of all crops.
 
     Raises
     ------
     RunError
         If there is no finished run, or a file cannot be read or written.
     SceneError
-        If a scene is gone, or is not the file any more that it was.
+        If a scene is gone or has changed.
     """
     run = read_finished(RunFolder(path))
-    scenes = {record["name"]: _open(record, run) for record in _scenes(run)}
+    scenes = {record.name: open_labelled(run, record) for record in run.record.scenes}
     assigned = {
         name: run.model.apply(table).by_id(table.rows) for name, table in run.tables.items()
     }
     areas = {name: _by_id(table.rows, table.area) for name, table in run.tables.items()}
     chosen = {i: _choose(i, assigned, areas) for i in run.model.legend.palette}
     picks = [pick for both in chosen.values() for some in both for pick in some]
-    crops: dict[_Pick, Crop] = {}
-    for name, scene in scenes.items():
-        here = [pick for pick in picks if pick.scene == name]
-        geometries = read_geometries(
-            run.folder.scene_folder(name) / "segments.gpkg", [pick.segment for pick in here]
-        )
-        for pick in here:
-            if pick.segment in geometries:
-                crops[pick] = _crop(scene, pick, geometries[pick.segment])
-            listen(len(crops), len(picks))
+    crops = _draw_crops(run, scenes, picks, listen)
     maps = _Maps(run)
     clusters = [
         ClusterCrops(
-            cluster=record["cluster"],
-            name=record["name"],
-            color=record["color"],
-            share=record["share"],
-            segments=record["segments"],
-            map=maps.draw(record["cluster"]),
+            cluster=record.cluster,
+            name=record.name,
+            color=record.color,
+            share=record.share,
+            segments=record.segments,
+            map=maps.draw(record.cluster),
             typical=tuple(crops[pick] for pick in typical if pick in crops),
             doubtful=tuple(crops[pick] for pick in doubtful if pick in crops),
         )
-        for record in run.record["clusters"]
-        for typical, doubtful in [chosen[record["cluster"]]]
+        for record in run.record.clusters
+        for typical, doubtful in [chosen[record.cluster]]
     ]
     names = [scene.name for scene in scenes.values()]
     write_gallery_page(page, str(path), run.model.stamp, names, clusters)
 
 
-def _scenes(run: FinishedRun) -> list[dict[str, Any]]:
-    return list(run.record["scenes"])
-
-
-def _open(record: Mapping[str, Any], run: FinishedRun) -> Scene:
-    path, settings = record["path"], run.record["settings"]
-    if is_local(path) and not Path(path).exists():
-        here = "" if Path(path).is_absolute() else " from the folder in which alps-geo label ran"
-        raise SceneError(
-            f"{path} is not there, and the gallery shows crops of it; "
-            f"put the scene back and give the command again{here}"
+def _draw_crops(
+    run: FinishedRun,
+    scenes: Mapping[str, Scene],
+    picks: Sequence[_Pick],
+    listen: Callable[[int, int], None],
+) -> dict[_Pick, Crop]:
+    """Draw the segments that are shown, without those whose polygons a person has deleted."""
+    crops: dict[_Pick, Crop] = {}
+    for name, scene in scenes.items():
+        here = [pick for pick in picks if pick.scene == name]
+        geometries = read_geometries(
+            run.folder.scene_folder(name) / POLYGONS, [pick.segment for pick in here]
         )
-    scene = open_scene(
-        path,
-        bands=_tuple(settings["bands"]),
-        nodata=None if settings["nodata"] is None else float(settings["nodata"]),
-        stretch=_tuple(settings["stretch"]),
-        alpha=settings.get("alpha", "auto"),  # records of before have none
-    )
-    found = (scene.height, scene.width, scene.size_bytes)
-    expected = (record["height"], record["width"], record["size_bytes"])
-    if found != expected:
-        raise SceneError(
-            f"{path} has changed since it was labelled ({_facts(found)}; expected "
-            f"{_facts(expected)}); put back the file, or run alps-geo label again"
-        )
-    _check_same(record, scene, run.folder.segments_folder(record["name"]) / PICTURE)
-    return scene
-
-
-def _check_same(record: Mapping[str, Any], scene: Scene, picture: Path) -> None:
-    """Check that outlines lie on the pixels that they were drawn on.
-
-    Raises
-    ------
-    SceneError
-        If a file of the scene has changed, and its place or its pixels with it.
-    """
-    if record.get("files_sha256") == scene.files_sha256:
-        return
-    crs = None if scene.crs is None else scene.crs.to_string()
-    transform = list(scene.transform)[:6]
-    placed = (record.get("crs"), record.get("transform", transform)) == (crs, transform)
-    now, (image, valid) = read_overview(scene, PREVIEW_SIZE), read_picture(picture)
-    if placed and np.array_equal(now.image, image) and np.array_equal(now.valid, valid):
-        return  # as after the files were copied
-    what = "its pixels are others" if placed else "it lies elsewhere"
-    raise SceneError(
-        f"{scene.path} has changed since it was labelled ({what}), it or a file that it refers to; "
-        "put back the files, or run alps-geo label again"
-    )
-
-
-def _tuple(values: list[Any] | None) -> Any:
-    return None if values is None else tuple(values)
-
-
-def _facts(facts: tuple[int, int, int | None]) -> str:
-    height, width, size = facts
-    return f"{height} x {width} pixels" + ("" if size is None else f", {size} bytes")
+        for pick in here:
+            if pick.segment in geometries:
+                crops[pick] = _crop(scene, pick, geometries[pick.segment])
+            listen(len(crops), len(picks))
+    return crops
 
 
 def _by_id(rows: NDArray[np.uint32], values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -192,7 +140,7 @@ def _by_id(rows: NDArray[np.uint32], values: NDArray[np.int64]) -> NDArray[np.in
 def _choose(
     cluster: int, assigned: Mapping[str, Assigned], areas: Mapping[str, NDArray[np.int64]]
 ) -> tuple[list[_Pick], list[_Pick]]:
-    """Choose typical and doubtful segments of a cluster; of few segments none is both."""
+    """Choose typical and doubtful segments of a cluster; no segment is both."""
     typical, doubtful = [], []
     for name, found in assigned.items():
         inside = np.flatnonzero(found.cluster == cluster)
@@ -203,15 +151,14 @@ def _choose(
             inside = inside[size >= least]
         near = inside[np.argsort(found.distance[inside], kind="stable")]
         unsure = inside[np.argsort(found.confidence[inside], kind="stable")]
-        typical.append([_pick(name, cluster, found, at) for at in near[:TYPICAL]])
-        doubtful.append([_pick(name, cluster, found, at) for at in unsure[:DOUBTFUL]])
+        typical.append([_pick(name, found, index) for index in near[:TYPICAL]])
+        doubtful.append([_pick(name, found, index) for index in unsure[:DOUBTFUL]])
     shown = _in_turn(typical)[:TYPICAL]
     return shown, [pick for pick in _in_turn(doubtful) if pick not in shown][:DOUBTFUL]
 
 
-def _pick(name: str, cluster: int, found: Assigned, at: int) -> _Pick:
-    distance, confidence = float(found.distance[at]), float(found.confidence[at])
-    return _Pick(name, int(at) + 1, cluster, distance, confidence)
+def _pick(name: str, found: Assigned, index: int) -> _Pick:
+    return _Pick(name, int(index) + 1, float(found.confidence[index]))
 
 
 def _in_turn(lists: Iterable[list[_Pick]]) -> list[_Pick]:
@@ -221,6 +168,7 @@ def _in_turn(lists: Iterable[list[_Pick]]) -> list[_Pick]:
 
 
 def _crop(scene: Scene, pick: _Pick, geometry: shapely.Geometry) -> Crop:
+    """Draw a segment's outline on the pixels around it."""
     pixels = _in_pixels(geometry, scene.transform)
     window = crop_window(pixels, scene.shape)
     image = Image.fromarray(read_tile(scene, window).image)
@@ -242,20 +190,20 @@ def _crop(scene: Scene, pick: _Pick, geometry: shapely.Geometry) -> Crop:
 
 
 def _turned(image: Image.Image, transform: Affine) -> Image.Image:
-    """Draw a part of a raster with north up."""
+    """Turn a picture of a part of a raster north up."""
     return Image.fromarray(np.asarray(image)[north_up(transform)])
 
 
 def _in_pixels(geometry: shapely.Geometry, transform: Affine) -> shapely.Geometry:
-    """Take coordinates to (col, row)."""
+    """Transform coordinates to (col, row)."""
     back = ~transform
     return affine_transform(geometry, (back.a, back.b, back.d, back.e, back.c, back.f))
 
 
 def crop_window(pixels: shapely.Geometry, shape: tuple[int, int]) -> Window:
-    """Find a square window around a segment, as far as the scene goes.
+    """Return a square window around a segment, cut at the borders of the scene.
 
-    Of a segment that is too large for it, the window shows a part.
+    A segment that is larger than the largest window is shown in part.
 
     Parameters
     ----------
@@ -278,7 +226,7 @@ def crop_window(pixels: shapely.Geometry, shape: tuple[int, int]) -> Window:
 
 
 class _Maps:
-    """Maps of clusters, each in the scene that it covers most of."""
+    """Maps of clusters, each in the scene of which it covers the largest share."""
 
     def __init__(self, run: FinishedRun) -> None:
         self._palette = run.model.legend.palette
@@ -291,6 +239,7 @@ class _Maps:
             self._scenes.append((image[order], labels[order]))
 
     def draw(self, cluster: int) -> Image.Image:
+        """Draw a cluster in its colour on a faint grey scene."""
         image, labels = max(self._scenes, key=lambda scene: float((scene[1] == cluster).mean()))
         faint = 255 - (255 - image.mean(axis=-1, keepdims=True).repeat(3, axis=-1)) * _FAINT
         faint[labels == cluster] = self._palette[cluster]

@@ -1,4 +1,4 @@
-"""Clusters of a finished run, changed: from its segments, without SAM, tiles or scenes.
+"""Changes of the clusters of a finished run, made from its segments without SAM, tiles or scenes.
 
 The polygons of all scenes are locked, checked and changed first, in place. Then the change is noted
 in the run folder, with the cluster model that it leads to, and the polygons are unlocked; then the
@@ -6,14 +6,16 @@ other results are written again from that model, then the model itself and the r
 goes. A change that is cut short is taken up from its note, whatever command comes next, so that
 results never stay half changed and no change is made twice.
 
-Names and colours move no segment: they leave pixels, where they need no other colours, and
-everything that is counted as they are.
+Names and colours move no segment: counts stay as they are, and so do pixels unless they need other
+colours.
 """
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from PIL import ImageColor
 
@@ -22,10 +24,14 @@ from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
 from alps_geo.review.edits import changing_polygons
+from alps_geo.runs.describe import with_clusters, with_legend
 from alps_geo.runs.folder import GALLERY, RunFolder
-from alps_geo.runs.plan import Change
-from alps_geo.runs.record import area_records, legend_records, to_json
+from alps_geo.runs.journal import Change, begin_change, end_change
+from alps_geo.runs.lock import held
+from alps_geo.runs.reading import read_change, read_plan, read_record
+from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_changed_model, read_finished, read_model
+from alps_geo.runs.writing import sweep
 from alps_geo.scene.kind import scene_name
 from alps_geo.segments.table import open_table, read_segments
 
@@ -36,13 +42,14 @@ if TYPE_CHECKING:
     from alps_geo.clusters.colors import Color
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.results import SceneResults
+    from alps_geo.runs.record import RunRecord, SceneRecord
     from alps_geo.runs.run import FinishedRun
 
 
 def name_clusters(
     path: Path, names: Mapping[int, str], seen: str | None = None, *, discard_edits: bool = False
-) -> dict[str, Any]:
-    """Give clusters of a finished run names, in all its results; an empty one takes a name away.
+) -> RunRecord:
+    """Give clusters of a finished run names, in all its results; an empty name removes one.
 
     Parameters
     ----------
@@ -51,21 +58,21 @@ def name_clusters(
     names : mapping of int to str
         Name of each cluster id.
     seen : str, optional
-        `ClusterModel.stamp` of the clusters that the names were thought out for.
+        `ClusterModel.stamp` of the clusters that the names are for.
     discard_edits : bool
-        Whether features whose cluster, name or confidence a person has edited, and that change,
-        may be overwritten.
+        True to overwrite features that change and whose cluster, name or confidence a person has
+        edited.
 
     Returns
     -------
-    dict
+    RunRecord
         The record of the run, as written to ``run.json``.
 
     Raises
     ------
     RunError
-        If there is no finished run or no such cluster, if the clusters are others than those that
-        were seen, if a name is not one line of text, if another process is at work in the folder,
+        If there is no finished run or no such cluster, if the clusters are not those of `seen`, if
+        a name is not one line of text, if another process is at work in the folder,
         if polygons are held by another program or edits would be overwritten, or if a result
         cannot be read or written.
     """
@@ -74,9 +81,9 @@ def name_clusters(
     def alter(run: FinishedRun) -> ClusterModel:
         if seen not in (None, run.model.stamp):
             raise RunError(
-                f"{path}: these names are for clusters that have been merged, split or fitted anew "
-                "since the gallery was made; make it anew with alps-geo clusters gallery, or leave "
-                "out --seen if the numbers still mean the same"
+                f"{path}: these names are for clusters that have been merged, split or fitted "
+                "again since the gallery was made; make it again with alps-geo clusters gallery, "
+                "or leave out --seen if the numbers still mean the same"
             )
         return run.model.named(names)
 
@@ -85,7 +92,7 @@ def name_clusters(
 
 def merge_clusters(
     path: Path, clusters: Sequence[int], name: str | None = None, *, discard_edits: bool = False
-) -> dict[str, Any]:
+) -> RunRecord:
     """Make one cluster of several, as `ClusterModel.merged`, in all results of a finished run.
 
     Takes `discard_edits`, returns and raises as `name_clusters`.
@@ -98,7 +105,7 @@ def merge_clusters(
 
 def split_cluster(
     path: Path, cluster: int, parts: int, seed: int = 0, *, discard_edits: bool = False
-) -> dict[str, Any]:
+) -> RunRecord:
     """Make several clusters of one, as `fit_split`, in all results of a finished run.
 
     Takes `discard_edits`, returns and raises as `name_clusters`.
@@ -113,7 +120,7 @@ def split_cluster(
     return _change(path, words, alter, discard_edits=discard_edits)
 
 
-def recolor_clusters(path: Path, colors: Mapping[int, str]) -> dict[str, Any]:
+def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
     """Give clusters of a finished run other colours, in all its results.
 
     Parameters
@@ -153,76 +160,86 @@ def _change(
     alter: Callable[[FinishedRun], ClusterModel],
     *,
     discard_edits: bool = False,
-) -> dict[str, Any]:
-    """Alter the clusters of a run once, even if the command is given again after it was stopped."""
+) -> RunRecord:
+    """Change the clusters of a run once, even if the command was stopped and is given again."""
     folder, command = RunFolder(path), shlex.join(words)
-    folder.record()  # holding the folder would make it
-    with folder.held():
-        stopped = folder.change()
+    read_record(folder)  # holding the folder would make it
+    with held(folder):
+        stopped = read_change(folder)
         if stopped is not None:
             record = _finish(folder, stopped, discard_edits=discard_edits)
             if stopped.command == command:
                 return record
-        run = read_finished(folder)
-        changed = alter(run)
-        for scene in run.tables:
-            check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
-        moves_segments = changed.stamp != run.model.stamp or not all(
-            (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
-        )
-        change = Change(command, run.record.get("changes", []), moves_segments)
-        with changing_polygons(
-            folder,
-            run.record,
-            run.model,
-            changed,
-            command,
-            discard_edits=discard_edits,
-            forget=folder.end_change,
-        ):
-            folder.begin_change(change, changed.to_bytes())
-        return _carry_out(folder, change)
+        return _begin(read_finished(folder), command, alter, discard_edits=discard_edits)
 
 
-def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> dict[str, Any]:
+def _begin(
+    run: FinishedRun,
+    command: str,
+    alter: Callable[[FinishedRun], ClusterModel],
+    *,
+    discard_edits: bool,
+) -> RunRecord:
+    """Change the polygons, note the change, and make it in all other results."""
+    folder, changed = run.folder, alter(run)
+    for scene in run.tables:
+        check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
+    moves_segments = changed.stamp != run.model.stamp or not all(
+        (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
+    )
+    change = Change(command, run.record.changes or (), moves_segments)
+    with changing_polygons(
+        folder,
+        run.record,
+        run.model,
+        changed,
+        command,
+        discard_edits=discard_edits,
+        forget=partial(end_change, folder),
+    ):
+        begin_change(folder, change, changed.to_bytes())
+    return _carry_out(folder, change)
+
+
+def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRecord:
     """Make the change that was stopped, from its note."""
     before, after = read_model(folder.model_path), read_changed_model(folder, stopped)
     with changing_polygons(
-        folder, folder.record(), before, after, stopped.command, discard_edits=discard_edits
+        folder, read_record(folder), before, after, stopped.command, discard_edits=discard_edits
     ):
         pass
     return _carry_out(folder, stopped)
 
 
-def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
-    """Bring all but the polygons to the change that is noted."""
-    record, model = folder.record(), read_changed_model(folder, change)
-    scenes = [(scene["name"], scene["path"]) for scene in record["scenes"]]
+def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
+    """Make the change that is noted in all results other than the polygons."""
+    record, model = read_record(folder), read_changed_model(folder, change)
     if change.moves_segments:
-        results = [_rewrite(folder, name, path, model) for name, path in scenes]
-        record |= area_records(model, results)
+        results = [_rewrite(folder, scene, model) for scene in record.scenes]
+        record = with_clusters(record, model, results)
     else:
-        for name, path in scenes:
-            kept = folder.segments_folder(name)
-            rewrite_legends(folder.scene_folder(name), kept, scene_name(path), model)
-        record["clusters"] = legend_records(model, record["clusters"])
+        for scene in record.scenes:
+            stored = folder.segments_folder(scene.name)
+            rewrite_legends(folder.scene_folder(scene.name), stored, scene_name(scene.path), model)
+        record = with_legend(record, model)
     write_bytes(folder.model_path, model.to_bytes())
-    record["changes"] = [*change.earlier, change.command]
-    write_bytes(folder.record_path, to_json(record))
+    record = replace(record, changes=(*change.earlier, change.command))
+    write_record(folder.record_path, record)
     with run_errors(folder.change_path):
-        # It shows clusters as they are no more.
+        # It shows the clusters of before.
         (folder.path / GALLERY).unlink(missing_ok=True)
-        if (plan := folder.plan()) is not None:
-            folder.sweep(plan)
-        folder.end_change()
+        if (plan := read_plan(folder)) is not None:
+            sweep(folder, plan)
+        end_change(folder)
     return record
 
 
-def _rewrite(folder: RunFolder, name: str, path: str, model: ClusterModel) -> SceneResults:
-    kept = folder.segments_folder(name)
-    table = open_table(kept)
-    segments, _ = read_segments(kept)
+def _rewrite(folder: RunFolder, scene: SceneRecord, model: ClusterModel) -> SceneResults:
+    """Write labels and preview of a scene again."""
+    stored = folder.segments_folder(scene.name)
+    table = open_table(stored)
+    segments, _ = read_segments(stored)
     assigned = model.apply(table).by_id(table.rows)
     return rewrite_results(
-        folder.scene_folder(name), kept, scene_name(path), segments, assigned, model
+        folder.scene_folder(scene.name), stored, scene_name(scene.path), segments, assigned, model
     )

@@ -1,1 +1,1 @@
-"""Runs: the folder of one invocation, its plan, stored tiles, record and state."""
+"""Runs: folder, plan, stored tiles, record and status of one invocation."""

@@ -1,4 +1,4 @@
-"""Checks of a run: that a fitted model goes with its scenes, and that it has found anything."""
+"""Checks of a run: a fitted model goes with its scenes, and there are pixels and segments."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from alps_geo.errors import RunError, SceneError
 from alps_geo.features.kinds import check_known, scene_kind
 from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.reading import holds_run
 from alps_geo.runs.run import read_model
 from alps_geo.settings import SEGMENT_SETTINGS
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.runs.failures import FailedScene
-    from alps_geo.runs.tile_store import FailedTile
+    from alps_geo.runs.failures import FailedTile
     from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
@@ -51,15 +51,15 @@ def check_model(
         )
     now = settings.to_dict()
     # The content of weights files counts, and not their names.
-    told = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
-    for name in (name for name in SEGMENT_SETTINGS if name not in told):
+    passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
+    for name in (name for name in SEGMENT_SETTINGS if name not in passed_over):
         before = fitted.get("settings", {}).get(name, now[name])
         if before != now[name]:
             option = name.replace("_", "-")
             yield f"the clusters were fitted with --{option} {before}, not {now[name]}"
 
 
-def check_valid(valid_pixels: int, failed: Sequence[FailedTile | FailedScene]) -> None:
+def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:
     """Raise SceneError if no pixel with data was worked on."""
     if valid_pixels:
         return
@@ -71,7 +71,7 @@ def check_valid(valid_pixels: int, failed: Sequence[FailedTile | FailedScene]) -
     )
 
 
-def check_segments(count: int, failed: Sequence[FailedTile | FailedScene]) -> None:
+def check_segments(count: int, failed: Sequence[FailedTile]) -> None:
     """Raise RunError if there is no segment to fit clusters to."""
     if count:
         return
@@ -96,7 +96,7 @@ def check_model_path(out: Path, inputs: Sequence[str], *, overwrite: bool) -> No
     if out.resolve() in {Path(given).resolve() for given in inputs}:
         raise RunError(f"{out} is a scene of this fit; choose another --out for the cluster model")
     folder = RunFolder(out.parent)
-    if out.resolve() == folder.model_path.resolve() and folder.holds_run():
+    if out.resolve() == folder.model_path.resolve() and holds_run(folder):
         raise RunError(
             f"{out} holds the clusters of the run in {out.parent}, which go with its results; "
             "choose another --out for the cluster model"

@@ -1,55 +1,150 @@
-"""Checks that a run may have a folder: whether it would lose what another has done there."""
+"""Claim of a run on a folder: checks that nothing of another run is lost, lock and clearing."""
 
 from __future__ import annotations
 
+import json
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.files import run_errors, write_bytes
+from alps_geo.runs.folder import GALLERY, SUGGESTION
+from alps_geo.runs.journal import end_change
+from alps_geo.runs.lock import held
+from alps_geo.runs.reading import (
+    check_folder,
+    done_and_failed,
+    is_fitted,
+    plan_damage,
+    planned_results,
+    read_plan,
+    read_record,
+    record_damage,
+    stopped_change,
+)
+from alps_geo.runs.writing import remove_results, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.plan import Plan
-    from alps_geo.runs.run_files import RunFiles
+
+
+@contextmanager
+def claimed(
+    folder: RunFolder,
+    plan: Plan,
+    *,
+    overwrite: bool,
+    force: bool = False,
+    inputs: Sequence[str] = (),
+    check: Callable[[set[str]], None] = lambda _: None,
+) -> Iterator[None]:
+    """Hold a folder for a run, so that no other can use it, and clear it for the run.
+
+    Half-written files of a killed run go, and so do tiles that the run has no use for, notes of
+    failures, and the results of another run. Its cluster model stays until there is another, for it
+    may be the one that is to be applied.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The folder.
+    plan : Plan
+        The run.
+    overwrite : bool
+        True to replace another run's results, clusters that a user has changed, and files of
+        somebody else.
+    force : bool
+        True to do tiles again that are done, and to replace clusters that a user has changed.
+    inputs : sequence of str
+        Files that the run reads, and that must not be replaced in any case.
+    check : callable
+        Called with the results that may be replaced or removed, relative to the folder, before
+        anything is; it raises if that must not happen.
+
+    Raises
+    ------
+    RunError
+        If another process is running here, or if the folder cannot be written, or holds results
+        that may not be replaced.
+    """
+    check_claim(folder, plan, inputs, overwrite=overwrite, force=force)
+    with held(folder, "stop it, or choose another --out"):
+        check_claim(folder, plan, inputs, overwrite=overwrite, force=force)
+        check({*plan.files, *planned_results(folder)})
+        with run_errors(folder.path):
+            _clear(folder, plan, force=force)
+        write_bytes(folder.plan_path, json.dumps(plan.to_json()).encode())
+        yield
 
 
 def check_claim(
-    files: RunFiles, plan: Plan, inputs: Sequence[str], *, overwrite: bool, force: bool
+    folder: RunFolder, plan: Plan, inputs: Sequence[str], *, overwrite: bool, force: bool
 ) -> None:
-    """Check that a run may have a folder; parameters and errors are those of `RunFolder.claimed`.
+    """Check that a run may have a folder; parameters and errors are those of `claimed`.
 
     Nothing is changed, so that it can be asked before and after the folder is locked.
     """
-    files.check_folder()
-    found = files.plan()
+    check_folder(folder)
+    found = read_plan(folder)
     ours = () if found is None else found.files
-    _check_room(files, plan)
-    _check_inputs(files, {*plan.files, *ours}, inputs)
+    _check_room(folder, plan)
+    _check_inputs(folder, {*plan.files, *ours}, inputs)
     if overwrite:
         return
-    if (loss := _loss(files, found, plan)) is not None:
-        raise RunError(f"{loss}{_what_is_lost(files, plan)}")
-    _check_strange(files, plan, ours)
+    if (loss := _loss(folder, found, plan)) is not None:
+        raise RunError(f"{loss}{_lost_changes(folder, plan)}")
+    _check_strange(folder, plan, ours)
     if force:
         return
-    if (change := files.stopped_change()) is not None:
+    if (change := stopped_change(folder)) is not None:
         raise RunError(
-            f"{files.path}: alps-geo clusters {change} was stopped here; give that command "
-            "again to finish it, or --overwrite to label anew with clusters of no name"
+            f"{folder.path}: alps-geo clusters {change} was stopped here; give that command "
+            "again to finish it, or --overwrite to label again with clusters of no name"
         )
-    if lost := _what_is_lost(files, plan):
-        raise RunError(f"{files.path} is to be labelled anew, with clusters of its own{lost}")
+    if lost := _lost_changes(folder, plan):
+        raise RunError(f"{folder.path} is to be labelled again, with clusters of its own{lost}")
 
 
-def _what_is_lost(files: RunFiles, plan: Plan) -> str:
-    """Say what new clusters would replace and no command can bring back, and how to keep it."""
-    if (damage := files.record_damage()) is not None:
-        if not files.model_path.exists():
+def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> None:
+    """Remove everything that the run of a plan has no use for.
+
+    The old plan goes after everything that it names, so that a clearing that is cut short is
+    taken up again.
+    """
+    old, finished = read_plan(folder), folder.record_path.exists()
+    named = planned_results(folder)
+    # The record would describe results that are about to be replaced.
+    folder.record_path.unlink(missing_ok=True)
+    end_change(folder)
+    if old is None or old.fingerprint != plan.fingerprint:
+        stays = {folder.model_path.name} & set(plan.files)
+        remove_results(folder, [name for name in named if name not in stays])
+    if old is not None or finished:
+        for name in (GALLERY, SUGGESTION):
+            (folder.path / name).unlink(missing_ok=True)
+    used = set() if force else {scene.tiles_folder for scene in plan.scenes}
+    for tiles in sorted(folder.tiles_path.iterdir()):
+        if tiles.is_dir() and tiles.name not in used:
+            shutil.rmtree(tiles)
+    for name in sorted(used):
+        for failure in sorted((folder.tiles_path / name).glob("*.json")):
+            failure.unlink()
+    sweep(folder, plan)
+
+
+def _lost_changes(folder: RunFolder, plan: Plan) -> str:
+    """Describe changes of the clusters by hand that the run would lose, and how to keep them."""
+    if (damage := record_damage(folder)) is not None:
+        if not folder.model_path.exists():
             return ""
         lost = f"{damage}, so that nobody can tell if clusters there were changed by hand"
     else:
-        changes = _changes(files)
+        changes = _changes(folder)
         if not changes:
             return ""
         more = "" if len(changes) == 1 else f", and {len(changes) - 1} before"
@@ -57,72 +152,74 @@ def _what_is_lost(files: RunFiles, plan: Plan) -> str:
     if plan.is_fit:
         return f"; {lost}"
     return (
-        f"; {lost}: alps-geo apply with --clusters-from {files.model_path} --overwrite keeps them, "
-        "alps-geo label with --overwrite lets them go"
+        f"; {lost}: alps-geo apply with --clusters-from {folder.model_path} --overwrite keeps "
+        "them, alps-geo label with --overwrite lets them go"
     )
 
 
-def _changes(files: RunFiles) -> list[str]:
-    if files.fitted_model() is not None or not files.record_path.exists():
-        return []
-    changes: list[str] = files.record().get("changes", [])
-    return changes
+def _changes(folder: RunFolder) -> tuple[str, ...]:
+    """List the changes of the clusters by hand that the record here tells of."""
+    if is_fitted(folder) or not folder.record_path.exists():
+        return ()
+    return read_record(folder).changes or ()
 
 
-def _check_strange(files: RunFiles, plan: Plan, ours: Sequence[str]) -> None:
-    strange = [name for name in plan.files if name not in ours and (files.path / name).exists()]
+def _check_strange(folder: RunFolder, plan: Plan, ours: Sequence[str]) -> None:
+    """Check that no file of somebody else has the name of a result."""
+    strange = [name for name in plan.files if name not in ours and (folder.path / name).exists()]
     if strange:
         more = f" (and so are {len(strange) - 1} more)" if len(strange) > 1 else ""
         raise RunError(
-            f"{files.path / strange[0]} is there already{more}, where a result has to go, and "
+            f"{folder.path / strange[0]} is there already{more}, where a result has to go, and "
             "is of no run that alps-geo knows; choose another --out, or replace it with "
             "--overwrite"
         )
 
 
-def _loss(files: RunFiles, found: Plan | None, plan: Plan) -> str | None:
-    """Say what another run has done here that would be gone: results, or tiles of no use."""
+def _loss(folder: RunFolder, found: Plan | None, plan: Plan) -> str | None:
+    """Describe the results or tiles of another run that would be lost, if there are any."""
     option = "--work" if plan.is_fit else "--out"
     if found is None:
-        if not files.record_path.exists():
+        if not folder.record_path.exists():
             return None
-        if (damage := files.plan_damage()) is not None:
+        if (damage := plan_damage(folder)) is not None:
             return (
-                f"{damage}, so that nobody can tell which run has finished in {files.path}; choose "
-                f"another {option}, or replace it with --overwrite, which keeps tiles that still "
-                "fit"
+                f"{damage}, so that nobody can tell which run has finished in {folder.path}; "
+                f"choose another {option}, or replace it with --overwrite, which keeps tiles that "
+                "still fit"
             )
     # From fit to fit only tiles can be lost, and a fit with other settings is meant to do that.
-    elif found.run == plan.run or (found.is_fit and plan.is_fit):
+    elif found.fingerprint == plan.fingerprint or (found.is_fit and plan.is_fit):
         return None
-    results = found is None or _has_results(files, found)
-    if found is not None and not results and not _stale_tiles(files, found, plan):
+    results = found is None or _has_results(folder, found)
+    if found is not None and not results and not _stale_tiles(folder, found, plan):
         return None
     if found is not None and found.is_fit:
-        what = "tiles of a fit of other scenes or settings"
+        lost = "tiles of a fit of other scenes or settings"
     elif plan.is_fit and results:
-        what = "the results of alps-geo label or apply, which a fit there would remove"
+        lost = "the results of alps-geo label or apply, which a fit there would remove"
     else:
-        what = "another run (other scenes, settings or version)"
-    return f"{files.path} holds {what}; choose another {option}, or replace it with --overwrite"
+        lost = "another run (other scenes, settings or version)"
+    return f"{folder.path} holds {lost}; choose another {option}, or replace it with --overwrite"
 
 
-def _has_results(files: RunFiles, found: Plan) -> bool:
-    results = [files.record_path, *(files.path / name for name in found.files)]
+def _has_results(folder: RunFolder, found: Plan) -> bool:
+    """Return True if the run that was found has a result, or its record, in its place."""
+    results = [folder.record_path, *(folder.path / name for name in found.files)]
     return not found.is_fit and any(path.exists() for path in results)
 
 
-def _stale_tiles(files: RunFiles, found: Plan, plan: Plan) -> bool:
+def _stale_tiles(folder: RunFolder, found: Plan, plan: Plan) -> bool:
     """Return True if tiles are done that the run of `plan` has no use for."""
     used = {scene.tiles_folder for scene in plan.scenes}
     stale = [scene for scene in found.scenes if scene.tiles_folder not in used]
-    return any(files.done_and_failed(scene)[0] for scene in stale)
+    return any(done_and_failed(folder, scene)[0] for scene in stale)
 
 
-def _check_room(files: RunFiles, plan: Plan) -> None:
-    """See to it that results can take their places: folders are never replaced by files."""
+def _check_room(folder: RunFolder, plan: Plan) -> None:
+    """Check that results can take their places: a folder is never replaced by a file."""
     for name in plan.files:
-        path = files.path / name
+        path = folder.path / name
         if path.is_dir():
             raise RunError(f"{path} is a folder, expected a file or none; choose another --out")
         if path.parent.exists() and not path.parent.is_dir():
@@ -131,11 +228,12 @@ def _check_room(files: RunFiles, plan: Plan) -> None:
             )
 
 
-def _check_inputs(files: RunFiles, results: set[str], inputs: Sequence[str]) -> None:
+def _check_inputs(folder: RunFolder, results: set[str], inputs: Sequence[str]) -> None:
+    """Check that no result takes the place of a file that the run reads."""
     # The model that is applied is written as it is, so it may be the one that lies here.
-    places = {(files.path / name).resolve() for name in results - {files.model_path.name}}
+    taken = {(folder.path / name).resolve() for name in results - {folder.model_path.name}}
     for given in inputs:
-        if Path(given).resolve() in places:
+        if Path(given).resolve() in taken:
             raise RunError(
                 f"{given} would be replaced by a result, and this run reads it; "
                 "choose another --out, or copy it elsewhere first"

@@ -1,24 +1,93 @@
-"""Scenes whose results cannot be written, next to tiles that cannot be labelled."""
+"""Tiles that could not be labelled, and scenes whose results could not be written."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from alps_geo.errors import AlpsGeoError, DiskError, RunError
-from alps_geo.runs.tile_store import FailedTile
+from alps_geo.runs.stored_json import check_shape, json_object, known_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from alps_geo.grid import Tile
     from alps_geo.scene import Scene
 
 Result = TypeVar("Result")
 
+FAILED_TILE = {
+    "scene": str,
+    "row": int,
+    "col": int,
+    "row_off": int,
+    "col_off": int,
+    "height": int,
+    "width": int,
+    "reason": str,
+}
+"""Shape of a `FailedTile` as JSON; see `alps_geo.runs.stored_json`."""
+
 FAILED_SCENE = {"scene": str, "path": str, "position": int, "reason": str}
-"""Shape of a scene that failed, in JSON; see `alps_geo.runs.stored_json`."""
+"""Shape of a `FailedScene` as JSON."""
+
+
+@dataclass(frozen=True)
+class FailedTile:
+    """A tile that could not be labelled.
+
+    Attributes
+    ----------
+    scene : str
+        Name of the scene's folder.
+    row, col : int
+        Position in the grid.
+    row_off, col_off, height, width : int
+        The tile's window, in scene pixels.
+    reason : str
+        One line for the user.
+    """
+
+    scene: str
+    row: int
+    col: int
+    row_off: int
+    col_off: int
+    height: int
+    width: int
+    reason: str
+
+    @classmethod
+    def of(cls, scene: str, tile: Tile, reason: str) -> FailedTile:
+        """Describe the failure of `tile`."""
+        window = tile.window
+        return cls(
+            scene,
+            tile.row,
+            tile.col,
+            int(window.row_off),
+            int(window.col_off),
+            int(window.height),
+            int(window.width),
+            reason,
+        )
+
+    @classmethod
+    def from_json(cls, found: object) -> FailedTile:
+        """Build a tile from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, FAILED_TILE))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.scene}, rows {self.row_off} to {self.row_off + self.height}, "
+            f"columns {self.col_off} to {self.col_off + self.width}: {self.reason}"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the tile as a JSON object."""
+        return json_object(self, FAILED_TILE)
 
 
 @dataclass(frozen=True)
@@ -43,24 +112,22 @@ class FailedScene:
     reason: str
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> FailedScene:
-        """Build a scene from JSON of the shape `FAILED_SCENE`."""
-        return cls(**{name: found[name] for name in FAILED_SCENE})
+    def from_json(cls, found: object) -> FailedScene:
+        """Build a scene from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, FAILED_SCENE))
 
     def __str__(self) -> str:
         return f"{self.scene}, all results: {self.reason}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
+    def to_json(self) -> dict[str, object]:
+        """Return the scene as a JSON object."""
+        return json_object(self, FAILED_SCENE)
 
 
-def failures(record: Mapping[str, Any]) -> list[FailedTile | FailedScene]:
-    """Read what failed in a run from its record."""
-    return [
-        FailedTile.from_dict(failed) if "row" in failed else FailedScene.from_dict(failed)
-        for failed in record.get("failed", [])
-    ]
+def failure_from_json(found: object) -> FailedTile | FailedScene:
+    """Build a failed tile or scene from JSON; raise ValueError for JSON of another shape."""
+    is_tile = "row" in check_shape(found, {})
+    return FailedTile.from_json(found) if is_tile else FailedScene.from_json(found)
 
 
 def write_each(
@@ -71,7 +138,7 @@ def write_each(
     *,
     strict: bool,
 ) -> tuple[dict[str, Result], list[FailedScene]]:
-    """Write the results of scenes one by one; a scene that fails has none, the others theirs.
+    """Write the results of scenes one by one; one that fails costs the others nothing.
 
     Parameters
     ----------
@@ -82,9 +149,9 @@ def write_each(
     folder : callable
         Given such a name, returns the folder that `write` writes into.
     announce : callable
-        Called with each name before it is written; what it raises ends all.
+        Called with each name before it is written; an exception that it raises ends all.
     strict : bool
-        Whether to stop at the first scene that fails.
+        True to stop at the first scene that fails.
 
     Returns
     -------
@@ -95,7 +162,7 @@ def write_each(
     Raises
     ------
     DiskError
-        If the disk takes no more: the next scene would fail likewise.
+        If the disk is full: the next scene would fail too.
     AlpsGeoError
         If all scenes fail, or, if `strict`, one does.
     """

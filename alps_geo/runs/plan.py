@@ -1,24 +1,16 @@
-"""Values that a run folder keeps of the work in it: what is planned, and what is being changed."""
+"""Plan of a run: its scenes, their tiles and the results, noted before it begins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from alps_geo.runs.stored_json import Perhaps
+from alps_geo.runs.stored_json import json_object, known_fields
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+SCENE = {"name": str, "path": str, "tiles_folder": str, "tiles": int}
+"""Shape of a `PlannedScene` as JSON; see `alps_geo.runs.stored_json`."""
 
-PLAN = {
-    "run": str,
-    "scenes": [{"name": str, "path": str, "tiles_folder": str, "tiles": int}],
-    "files": [str],
-}
-"""Shape of a `Plan` as JSON, for `alps_geo.runs.stored_json`."""
-
-CHANGE = {"command": str, "earlier": [str], "moves_segments": Perhaps(bool)}
-"""Shape of a `Change` as JSON."""
+PLAN = {"run": str, "scenes": [SCENE], "files": [str]}
+"""Shape of a `Plan` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +26,22 @@ class PlannedScene:
     tiles_folder : str
         Name of the folder of its tiles.
     tiles : int
-        How many there are.
+        Number of its tiles.
     """
 
     name: str
     path: str
     tiles_folder: str
     tiles: int
+
+    @classmethod
+    def from_json(cls, found: object) -> PlannedScene:
+        """Build a scene from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, SCENE))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the scene as a JSON object."""
+        return json_object(self, SCENE)
 
 
 @dataclass(frozen=True)
@@ -49,53 +50,34 @@ class Plan:
 
     Attributes
     ----------
-    run : str
-        Fingerprint of all that decides the results.
+    fingerprint : str
+        Fingerprint of everything that decides the results.
     scenes : tuple of PlannedScene
         The scenes.
     files : tuple of str
         The results that there will be, relative to the run folder.
     """
 
-    run: str
+    fingerprint: str
     scenes: tuple[PlannedScene, ...]
     files: tuple[str, ...]
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Plan:
-        """Build a plan from JSON of the shape `PLAN`."""
-        scenes = (
-            PlannedScene(scene["name"], scene["path"], scene["tiles_folder"], scene["tiles"])
-            for scene in found["scenes"]
-        )
-        return cls(found["run"], tuple(scenes), tuple(found["files"]))
+    def from_json(cls, found: object) -> Plan:
+        """Build a plan from JSON; raise ValueError for JSON of another shape."""
+        known = known_fields(found, PLAN)
+        scenes = tuple(map(PlannedScene.from_json, known["scenes"]))
+        return cls(known["run"], scenes, known["files"])
+
+    def to_json(self) -> dict[str, object]:
+        """Return the plan as a JSON object."""
+        return {
+            "run": self.fingerprint,
+            "scenes": [scene.to_json() for scene in self.scenes],
+            "files": list(self.files),
+        }
 
     @property
     def is_fit(self) -> bool:
         """True for a fit, whose cluster model lies elsewhere and which has no results."""
         return not self.files
-
-
-@dataclass(frozen=True)
-class Change:
-    """A change of the clusters of a finished run, from its begin to its end.
-
-    Attributes
-    ----------
-    command : str
-        What the user typed after ``alps-geo clusters``.
-    earlier : list of str
-        The changes that were made before, likewise.
-    moves_segments : bool
-        Whether segments get other clusters, and not the clusters other names or colours alone.
-    """
-
-    command: str
-    earlier: list[str]
-    moves_segments: bool
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Change:
-        """Build a change from JSON of the shape `CHANGE`."""
-        # Without a word on it all is written again, which is right in any case.
-        return cls(found["command"], found["earlier"], found.get("moves_segments", True))

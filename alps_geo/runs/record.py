@@ -1,327 +1,375 @@
-"""Identity of a run before it, and its record after it."""
+"""Record of a finished run or fit: the typed content of ``run.json``.
+
+Nothing else reads or writes that file. A record of an earlier version lacks some keys, and one of a
+later version has more: both are written again as they were found.
+"""
 
 from __future__ import annotations
 
 import json
-import platform
-from dataclasses import fields
-from importlib.metadata import version
-from pathlib import Path
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from unicodedata import normalize
 
-import numpy as np
-import rasterio
-
-from alps_geo import sam
-from alps_geo.outputs.results import FILES
-from alps_geo.runs.folder import GALLERY, SUGGESTION
-from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
-from alps_geo.scene.raster import is_local, real_path
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from alps_geo.clusters.model import ClusterModel
-    from alps_geo.outputs.results import SceneResults
-    from alps_geo.runs.failures import FailedScene
-    from alps_geo.runs.tile_store import FailedTile
-    from alps_geo.scene import Scene
-    from alps_geo.settings import LabelSettings
-
-_RESERVED = (".", "..", ".tiles", "run.json", "clusters.npz", GALLERY, SUGGESTION)
-"""Names in a run folder that no scene can have."""
-
-PACKAGES = (
-    "alps-geo",
-    "numpy",
-    "rasterio",
-    "scikit-learn",
-    "segment-anything",
-    "shapely",
-    "timm",
-    "torch",
+from alps_geo.files import write_bytes
+from alps_geo.runs.failures import (
+    FAILED_SCENE,
+    FAILED_TILE,
+    FailedScene,
+    FailedTile,
+    failure_from_json,
+)
+from alps_geo.runs.origin import ORIGIN, Origin
+from alps_geo.runs.stored_json import (
+    DamagedError,
+    Perhaps,
+    check_shape,
+    further_fields,
+    json_object,
+    known_fields,
+    read_json,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
-def scene_identity(scene: Scene) -> dict[str, Any]:
-    """Say which files a scene is and how they are read, however its path is spelled.
+SCENE = {
+    "name": str,
+    "path": str,
+    "size_bytes": (None, int),
+    "mtime": (None, float),
+    "files_sha256": Perhaps(str),
+    "height": int,
+    "width": int,
+    "crs": (None, str),
+    "transform": Perhaps([float]),
+    "bands": [str],
+    "rgb": [int],
+    "notes": [str],
+    "segments": int,
+    "valid_pixels": Perhaps(int),
+    "labelled_pixels": Perhaps(int),
+}
+"""Shape of a `SceneRecord` as JSON; see `alps_geo.runs.stored_json`."""
 
-    A scene is another once any file behind it has changed, or what was found in them: CRS,
-    transform, bands, what is valid, the stretch.
-    """
-    left_out = ("path", "name", "size_bytes", "mtime", "notes")
-    found = {
-        field.name: repr(getattr(scene, field.name))
-        for field in fields(scene)
-        if field.name not in left_out
-    }
-    return {"path": real_path(scene.path), **found}
+CLUSTER = {
+    "cluster": int,
+    "name": str,
+    "color": re.compile("#[0-9a-f]{6}"),
+    "segments": int,
+    "area": float,
+    "share": float,
+}
+"""Shape of a `ClusterRecord` as JSON."""
+
+RUN = {
+    **ORIGIN,
+    "scenes": [SCENE, ...],
+    "segments": int,
+    "area_unit": ("m2", "px"),
+    "labelled_share": float,
+    "clusters": [CLUSTER, ...],
+    "failed": [(FAILED_TILE, FAILED_SCENE)],
+    "seconds": {},
+    "files": [str],
+    "changes": Perhaps([str]),
+}
+"""Shape of a `RunRecord` as JSON."""
+
+FIT = {
+    **ORIGIN,
+    "scenes": [SCENE, ...],
+    "segments": int,
+    "clusters": int,
+    "fitted": str,
+    "failed": [FAILED_TILE],
+    "seconds": {},
+    "files": [str],
+}
+"""Shape of a `FitRecord` as JSON."""
 
 
-def weights_of(settings: LabelSettings) -> Weights:
-    """Tell all weights of a run by what is in their files.
+@dataclass(frozen=True)
+class SceneRecord:
+    """One scene of a run or fit.
 
-    Raises
-    ------
-    ModelError
-        If weights are absent or cannot be read.
-    """
-    model = checkpoint_sha256(settings.model, settings.checkpoint)
-    backbone, checkpoint = settings.backbone, settings.timm_checkpoint
-    if backbone is None:
-        return Weights(model)
-    if checkpoint is None:
-        return Weights(model, sam.dense_sha256(backbone))
-    return Weights(model, file_sha256(checkpoint, f"timm:{backbone}"))
-
-
-def run_identity(
-    scenes: Sequence[Scene], settings: LabelSettings, weights: Weights, *, fit: bool = False
-) -> dict[str, Any]:
-    """Everything that decides the results of a run: two runs of one identity give the same.
-
-    A fit leaves a cluster model and no labels, so it is never the same as a run that labels.
-
-    Device and workers are left out: they decide how long a run takes. So are the paths of weights
-    and of a cluster model to apply: what is in these files decides.
-    """
-    decisive = settings.to_dict()
-    for name in ("device", "workers", "checkpoint", "timm_checkpoint", "clusters_from"):
-        del decisive[name]
-    return {
-        "version": version("alps-geo"),
-        "fit": fit,
-        # Results go by the name, which another link to the same file may not have.
-        "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
-        "weights": weights.to_dict(),
-        "settings": decisive,
-    }
-
-
-def run_record(
-    scenes: Mapping[str, Scene],
-    settings: LabelSettings,
-    weights: Weights,
-    model: ClusterModel,
-    results: Mapping[str, SceneResults],
-    failed: Sequence[FailedTile | FailedScene],
-    seconds: Mapping[str, float],
-) -> dict[str, Any]:
-    """Put together the content of ``run.json``.
-
-    Parameters
+    Attributes
     ----------
-    scenes : mapping of str to Scene
-        The scenes by the names of their folders.
-    settings : LabelSettings
-        As they were given; as ``settings`` they make ``run.json`` a config for another run.
-    weights : Weights
-        Digests of the weights.
-    model : ClusterModel
-        The clusters.
-    results : mapping of str to SceneResults
-        What was written, by the same names; without scenes whose results could not be.
-    failed : sequence of FailedTile or FailedScene
+    name : str
+        Name of its folder in the run folder.
+    path : str
+        The scene; absolute for a file.
+    size_bytes : int or None
+        Size of its file; None for a remote scene.
+    mtime : float or None
+        Time of its file's last change, in seconds since 1970; None for a remote scene.
+    files_sha256 : str or None
+        Digest of all files behind the scene; None in records of earlier versions.
+    height, width : int
+        Size in pixels.
+    crs : str or None
+        Its CRS, if it has one.
+    transform : tuple of float or None
+        First six coefficients of its affine transform; None in records of earlier versions.
+    bands : tuple of str
+        Names of its bands.
+    rgb : tuple of int
+        Numbers of the bands that SAM saw, from 1.
+    notes : tuple of str
+        Notes on the scene for users.
+    segments : int
+        Its segments.
+    valid_pixels, labelled_pixels : int or None
+        Pixels with data, and pixels with a label; None in a fit, which labels none.
+    further : mapping of str to object
+        Keys of a later version.
+    """
+
+    name: str
+    path: str
+    size_bytes: int | None
+    mtime: float | None
+    files_sha256: str | None
+    height: int
+    width: int
+    crs: str | None
+    transform: tuple[float, ...] | None
+    bands: tuple[str, ...]
+    rgb: tuple[int, ...]
+    notes: tuple[str, ...]
+    segments: int
+    valid_pixels: int | None = None
+    labelled_pixels: int | None = None
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: object) -> SceneRecord:
+        """Build a scene from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, SCENE), further=further_fields(found, SCENE))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the scene as a JSON object."""
+        return json_object(self, SCENE, self.further)
+
+
+@dataclass(frozen=True)
+class ClusterRecord:
+    """One cluster of a run, over all its scenes.
+
+    Attributes
+    ----------
+    cluster : int
+        Its id.
+    name : str
+        Its name; empty without one.
+    color : str
+        Its colour, as ``#rrggbb``.
+    segments : int
+        Its segments.
+    area : float
+        Its area, in the unit of the record.
+    share : float
+        Share of the area with data.
+    further : mapping of str to object
+        Keys of a later version.
+    """
+
+    cluster: int
+    name: str
+    color: str
+    segments: int
+    area: float
+    share: float
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: object) -> ClusterRecord:
+        """Build a cluster from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, CLUSTER), further=further_fields(found, CLUSTER))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the cluster as a JSON object."""
+        return json_object(self, CLUSTER, self.further)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Record of a run that has labelled scenes.
+
+    Attributes
+    ----------
+    origin : Origin
+        Programs, settings and weights.
+    scenes : tuple of SceneRecord
+        The scenes, without those whose results could not be written.
+    segments : int
+        Segments in all scenes.
+    area_unit : str
+        ``m2``, or ``px`` where not all scenes have ground areas.
+    labelled_share : float
+        Share of the area with data that carries a label.
+    clusters : tuple of ClusterRecord
+        The clusters, by ascending id.
+    failed : tuple of FailedTile or FailedScene
         Tiles that could not be labelled, and scenes whose results could not be written.
     seconds : mapping of str to float
         Time that each stage took.
+    files : tuple of str
+        The results, relative to the run folder.
+    changes : tuple of str or None
+        Changes of the clusters, as typed after ``alps-geo clusters``; None before the first.
+    further : mapping of str to object
+        Keys of a later version.
     """
-    return {
-        "versions": _versions(),
-        "settings": _settings_record(settings),
-        **_models_record(settings, weights),
-        "scenes": [_scene_record(name, scenes[name], results[name]) for name in results],
-        "segments": int(sum(result.cluster_segments.sum() for result in results.values())),
-        **area_records(model, list(results.values())),
-        "failed": [each.to_dict() for each in failed],
-        "seconds": dict(seconds),
-        "files": result_files(list(results)),
-    }
+
+    origin: Origin
+    scenes: tuple[SceneRecord, ...]
+    segments: int
+    area_unit: str
+    labelled_share: float
+    clusters: tuple[ClusterRecord, ...]
+    failed: tuple[FailedTile | FailedScene, ...]
+    seconds: Mapping[str, float]
+    files: tuple[str, ...]
+    changes: tuple[str, ...] | None = None
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: object) -> RunRecord:
+        """Build a record from JSON; raise ValueError for JSON of another shape, as of a fit."""
+        known = _without(known_fields(found, RUN), ORIGIN)
+        return cls(
+            Origin.from_json(found),
+            **known
+            | {
+                "scenes": tuple(map(SceneRecord.from_json, known["scenes"])),
+                "clusters": tuple(map(ClusterRecord.from_json, known["clusters"])),
+                "failed": tuple(map(failure_from_json, known["failed"])),
+            },
+            further=further_fields(found, RUN),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the record as a JSON object, with its keys in the order of ``run.json``."""
+        return {
+            **self.origin.to_json(),
+            **json_object(self, RUN, self.further),
+            "scenes": [scene.to_json() for scene in self.scenes],
+            "clusters": [cluster.to_json() for cluster in self.clusters],
+            "failed": [failure.to_json() for failure in self.failed],
+        }
 
 
-def fit_record(
-    scenes: Mapping[str, Scene],
-    settings: LabelSettings,
-    weights: Weights,
-    out: Path,
-    model: ClusterModel,
-    segments: Mapping[str, int],
-    failed: Sequence[FailedTile | FailedScene],
-    seconds: Mapping[str, float],
-) -> dict[str, Any]:
-    """Put together the content of ``run.json`` of a fit: as `run_record`, but without results.
+@dataclass(frozen=True)
+class FitRecord:
+    """Record of a fit, which leaves a cluster model and labels nothing.
 
-    Parameters
+    Attributes
     ----------
-    scenes, settings, weights, model, failed, seconds
-        As for `run_record`.
-    out : pathlib.Path
-        Where the cluster model was written.
-    segments : mapping of str to int
-        Segments of each scene.
+    origin, segments, seconds, further
+        As of `RunRecord`.
+    scenes : tuple of SceneRecord
+        All scenes.
+    clusters : int
+        Number of clusters of the model.
+    fitted : str
+        Path of the cluster model.
+    failed : tuple of FailedTile
+        Tiles that could not be worked on.
+    files : tuple of str
+        Results in the folder: none.
     """
-    return {
-        "versions": _versions(),
-        "settings": _settings_record(settings),
-        **_models_record(settings, weights),
-        "scenes": [
-            {"name": name, **_scene_facts(scene), "segments": segments[name]}
-            for name, scene in scenes.items()
-        ],
-        "segments": sum(segments.values()),
-        "clusters": len(model),
-        "fitted": str(out),
-        "failed": [each.to_dict() for each in failed],
-        "seconds": dict(seconds),
-        "files": [],
-    }
+
+    origin: Origin
+    scenes: tuple[SceneRecord, ...]
+    segments: int
+    clusters: int
+    fitted: str
+    failed: tuple[FailedTile, ...]
+    seconds: Mapping[str, float]
+    files: tuple[str, ...] = ()
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: object) -> FitRecord:
+        """Build a record from JSON; raise ValueError for JSON of another shape, as of a label."""
+        known = _without(known_fields(found, FIT), ORIGIN)
+        return cls(
+            Origin.from_json(found),
+            **known
+            | {
+                "scenes": tuple(map(SceneRecord.from_json, known["scenes"])),
+                "failed": tuple(map(FailedTile.from_json, known["failed"])),
+            },
+            further=further_fields(found, FIT),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the record as a JSON object, with its keys in the order of ``run.json``."""
+        return {
+            **self.origin.to_json(),
+            **json_object(self, FIT, self.further),
+            "scenes": [scene.to_json() for scene in self.scenes],
+            "failed": [failure.to_json() for failure in self.failed],
+        }
 
 
-def result_files(names: Sequence[str]) -> list[str]:
-    """List the results of a run over scenes of these folder names, relative to the run folder."""
-    return ["clusters.npz"] + [f"{name}/{file}" for name in names for file in FILES]
+@dataclass(frozen=True)
+class RunInputs:
+    """Settings and scenes of a run or fit, to give them again.
 
-
-def folder_names(names: Sequence[str]) -> list[str]:
-    """Make names unique, by a number after those that were there before: a, b, a-2, A-3.
-
-    Unique on any disk: names that differ in case or Unicode composition alone are one name to
-    Windows and macOS. Those of files in the run folder are taken.
+    Attributes
+    ----------
+    settings : mapping of str to object
+        Settings under their names in a config file.
+    scenes : tuple of str
+        Paths of all scenes in their order, without results or with.
     """
-    taken = set(map(_on_disk, _RESERVED))
-    unique = []
-    for name in names:
-        candidate, number = name, 1
-        while _on_disk(candidate) in taken:
-            number += 1
-            candidate = f"{name}-{number}"
-        taken.add(_on_disk(candidate))
-        unique.append(candidate)
-    return unique
+
+    settings: Mapping[str, object]
+    scenes: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, found: object) -> RunInputs:
+        """Build inputs from a record of any version; raise ValueError for anything else."""
+        values = check_shape(
+            found, {"settings": {}, "scenes": [{"path": str}], "failed": Perhaps([{}])}
+        )
+        scenes = [scene["path"] for scene in values["scenes"]]
+        for failed in values.get("failed", []):
+            if "position" in failed:
+                scene = FailedScene.from_json(failed)
+                scenes.insert(scene.position, scene.path)
+        return cls(values["settings"], tuple(scenes))
 
 
-def _on_disk(name: str) -> str:
-    """Name as file systems compare it that ignore case and composition."""
-    return normalize("NFC", normalize("NFD", name).casefold())
+def write_record(path: Path, record: RunRecord | FitRecord) -> None:
+    """Write a record to ``run.json``, indented for people.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    text = json.dumps(record.to_json(), indent=2, ensure_ascii=False)
+    write_bytes(path, f"{text}\n".encode())
 
 
-def to_json(record: Mapping[str, Any]) -> bytes:
-    """Write a record as JSON, indented for people."""
-    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _versions() -> dict[str, str]:
-    return {
-        **{package: version(package) for package in PACKAGES},
-        "gdal": rasterio.__gdal_version__,
-        "python": platform.python_version(),
-    }
-
-
-def _models_record(settings: LabelSettings, weights: Weights) -> dict[str, Any]:
-    models = {"model": {"name": settings.model, "sha256": weights.sam}}
-    if settings.backbone is not None:
-        models["backbone"] = {"name": settings.backbone, "sha256": str(weights.backbone)}
-    return models
-
-
-def _settings_record(settings: LabelSettings) -> dict[str, Any]:
-    """Return the settings as a config has them; JSON knows no NaN, so it is written as typed."""
-    values = settings.to_dict()
-    if settings.nodata is not None and np.isnan(settings.nodata):
-        values["nodata"] = "nan"
-    return values
-
-
-def _scene_facts(scene: Scene) -> dict[str, Any]:
-    # As it was typed, but so that it is found from any folder.
-    path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
-    return {
-        "path": path,
-        "size_bytes": scene.size_bytes,
-        "mtime": scene.mtime,
-        "files_sha256": scene.files_sha256,
-        "height": scene.height,
-        "width": scene.width,
-        "crs": None if scene.crs is None else scene.crs.to_string(),
-        "transform": list(scene.transform)[:6],
-        "bands": list(scene.names_in_file),
-        "rgb": list(scene.rgb),
-        "notes": list(scene.notes),
-    }
-
-
-def _scene_record(name: str, scene: Scene, result: SceneResults) -> dict[str, Any]:
-    return {
-        "name": name,
-        **_scene_facts(scene),
-        "segments": int(result.cluster_segments.sum()),
-        "valid_pixels": result.valid_pixels,
-        "labelled_pixels": int(result.cluster_pixels.sum()),
-    }
-
-
-def _areas(results: Sequence[SceneResults]) -> tuple[str, list[NDArray[np.number]], float]:
-    """Say how the scenes of a run are measured together.
+def listed_results(path: Path) -> tuple[str, ...]:
+    """List the results that a record names, of any version and even if its other parts are damaged.
 
     Returns
     -------
-    unit : str
-        m2 if all scenes have ground areas; else px, for their pixels are all that adds up.
-    clusters : list of ndarray, shape (k,)
-        Area of each cluster in each scene.
-    unlabelled : float
-        Area with data but without a label in all of them.
+    tuple of str
+        Paths relative to the folder of the record; empty without a record.
     """
-    grounds = [result.cluster_area_m2 for result in results]
-    unlabelled = [result.unlabelled_area_m2 for result in results]
-    known = [ground for ground in grounds if ground is not None]
-    measured = [area for area in unlabelled if area is not None]
-    if len(known) == len(measured) == len(results):
-        return "m2", [*known], sum(measured)
-    rest = sum(result.valid_pixels - int(result.cluster_pixels.sum()) for result in results)
-    return "px", [result.cluster_pixels for result in results], float(rest)
+    try:
+        found = read_json(path, lambda found: check_shape(found, {"versions": {}, "files": [str]}))
+    except DamagedError:
+        return ()
+    return () if found is None else tuple(found["files"])
 
 
-def area_records(model: ClusterModel, results: Sequence[SceneResults]) -> dict[str, Any]:
-    """Describe how large the clusters are over all scenes: part of ``run.json``.
-
-    Shares are of the same areas, so that a pixel of 10 m counts as a hundred of 1 m.
-    """
-    unit, areas, unlabelled = _areas(results)
-    area = np.sum(areas, axis=0)
-    labelled = float(area.sum())
-    valid = labelled + unlabelled
-    segments = np.sum([result.cluster_segments for result in results], axis=0)
-    return {
-        "area_unit": unit,
-        "labelled_share": labelled / valid,
-        "clusters": [
-            {
-                "cluster": cluster,
-                "name": model.legend.names.get(cluster, ""),
-                "color": _css(color),
-                "segments": int(segments[place]),
-                "area": float(area[place]),
-                "share": float(area[place] / valid),
-            }
-            for place, (cluster, color) in enumerate(model.legend.palette.items())
-        ],
-    }
-
-
-def legend_records(
-    model: ClusterModel, records: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Give what `area_records` made the names and colours of a model with the same clusters."""
-    return [
-        {**record, "name": model.legend.names.get(cluster, ""), "color": _css(color)}
-        for record, (cluster, color) in zip(records, model.legend.palette.items(), strict=True)
-    ]
-
-
-def _css(color: Sequence[int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
+def _without(values: Mapping[str, Any], shape: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in shape}

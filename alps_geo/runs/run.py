@@ -1,19 +1,21 @@
-"""A run that has finished, as it is read again: its record, its clusters and its segments."""
+"""A finished run, read again: its record, clusters and segments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.errors import RunError
+from alps_geo.runs.reading import read_record, remedy, stopped_change
 from alps_geo.segments.table import open_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.runs.folder import RunFolder
-    from alps_geo.runs.plan import Change
+    from alps_geo.runs.journal import Change
+    from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
 
 
@@ -24,9 +26,9 @@ class FinishedRun:
     Attributes
     ----------
     folder : RunFolder
-        Where it lies.
-    record : dict
-        The content of ``run.json``.
+        Its folder.
+    record : RunRecord
+        Its record.
     model : ClusterModel
         The clusters.
     tables : dict of str to SegmentTable
@@ -34,7 +36,7 @@ class FinishedRun:
     """
 
     folder: RunFolder
-    record: dict[str, Any]
+    record: RunRecord
     model: ClusterModel
     tables: dict[str, SegmentTable]
 
@@ -48,19 +50,16 @@ def read_finished(folder: RunFolder) -> FinishedRun:
         If there is none, if a change of its clusters was stopped, if a file cannot be read, or if
         the cluster model is of something else.
     """
-    record = folder.record()
-    if (change := folder.stopped_change()) is not None:
+    record = read_record(folder)
+    if (change := stopped_change(folder)) is not None:
         raise RunError(
             f"{folder.path}: alps-geo clusters {change} is at work here, or was stopped; wait "
             "until it ends, or give that command again"
         )
     model = read_model(folder.model_path)
-    tables = {
-        scene["name"]: open_table(folder.segments_folder(scene["name"]))
-        for scene in record["scenes"]
-    }
+    tables = {scene.name: open_table(folder.segments_folder(scene.name)) for scene in record.scenes}
     columns = {name for table in tables.values() for name in table.names}
-    listed = [cluster["cluster"] for cluster in record["clusters"]]
+    listed = [cluster.cluster for cluster in record.clusters]
     if listed != list(model.legend.palette) or not columns >= set(model.projection.column_names):
         raise RunError(
             f"{folder.model_path} has other clusters than {folder.record_path}: it is not the "
@@ -82,7 +81,7 @@ def read_changed_model(folder: RunFolder, change: Change) -> ClusterModel:
     except RunError as error:
         raise RunError(
             f"{folder.changed_model_path} is gone or damaged, so that alps-geo clusters "
-            f"{change.command}, which was stopped here, cannot be finished; {folder.rewriting()}"
+            f"{change.command}, which was stopped here, cannot be finished; {remedy(folder)}"
         ) from error
 
 

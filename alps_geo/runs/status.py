@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
-from alps_geo.runs.failures import FailedScene, failures
+from alps_geo.runs.failures import FailedScene
 from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.lock import is_running
+from alps_geo.runs.reading import (
+    done_and_failed,
+    has_finished,
+    plan_damage,
+    read_plan,
+    read_record,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alps_geo.runs.failures import FailedTile
     from alps_geo.runs.plan import PlannedScene
-    from alps_geo.runs.tile_store import FailedTile
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class SceneStatus:
     name, path : str
         Name of its folder in the run folder, and the scene.
     tiles, done : int
-        Tiles there are, and tiles that are done.
+        Number of its tiles, and of those that are done.
     failed : tuple of FailedTile
         Tiles that failed; running again tries them again.
     """
@@ -38,7 +46,7 @@ class SceneStatus:
 
     @property
     def left(self) -> int:
-        """Tiles that have been neither done nor tried in vain."""
+        """Number of tiles that are neither done nor failed."""
         return self.tiles - self.done - len(self.failed)
 
 
@@ -66,14 +74,14 @@ class RunStatus:
         """The tiles of all scenes that failed, and the scenes that did."""
         return (*(tile for scene in self.scenes for tile in scene.failed), *self.unwritten)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+    def to_json(self) -> dict[str, object]:
+        """Return the status as a JSON object."""
         return {
             "state": self.state,
             "tiles": sum(scene.tiles for scene in self.scenes),
             "done": sum(scene.done for scene in self.scenes),
             "left": sum(scene.left for scene in self.scenes),
-            "failed": [each.to_dict() for each in self.failed],
+            "failed": [each.to_json() for each in self.failed],
             "scenes": [
                 {
                     "name": scene.name,
@@ -89,7 +97,7 @@ class RunStatus:
 
 
 def run_status(path: Path) -> RunStatus:
-    """Say how far the run in a folder is, without opening a scene or a tile.
+    """Return the progress of the run in a folder, without opening a scene or a tile.
 
     Raises
     ------
@@ -97,8 +105,8 @@ def run_status(path: Path) -> RunStatus:
         If the folder holds no run, may not be read or is damaged.
     """
     folder = RunFolder(path)
-    plan = folder.plan()
-    if (damage := folder.plan_damage()) is not None:
+    plan = read_plan(folder)
+    if (damage := plan_damage(folder)) is not None:
         raise RunError(
             f"{damage}; give the command of that run again, with --overwrite if it has finished: "
             "tiles that are done are kept"
@@ -107,16 +115,16 @@ def run_status(path: Path) -> RunStatus:
         raise RunError(
             f"{path} holds no run of alps-geo; give the folder that was the --out of a run"
         )
-    running = folder.is_running()
-    state = "running" if running else "finished" if folder.has_finished() else "stopped"
+    running = is_running(folder)
+    state = "running" if running else "finished" if has_finished(folder) else "stopped"
     # The scenes of a fit have no results that could fail.
     has_results = state == "finished" and not plan.is_fit
-    failed = failures(folder.record()) if has_results else []
+    failed = read_record(folder).failed if has_results else ()
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
     return RunStatus(state, scenes, unwritten)
 
 
 def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:
-    done, failed = folder.done_and_failed(scene)
+    done, failed = done_and_failed(folder, scene)
     return SceneStatus(scene.name, scene.path, scene.tiles, done, tuple(failed))

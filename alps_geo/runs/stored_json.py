@@ -1,6 +1,6 @@
 """JSON files that are read back, checked before anything relies on them.
 
-A shape says what a value must be: a type; ``[shape]`` for a list of such values and
+A shape describes a value: a type; ``[shape]`` for a list of such values and
 ``[shape, ...]`` for one of at least one; a dict for an object with these keys, whose further keys
 are those of a later version and are left alone; a tuple for any of several shapes; a compiled
 pattern for text that matches it; any other value for itself.
@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from _typeshed import DataclassInstance
+
+Value = TypeVar("Value")
+
+Shape = dict[str, Any]
+"""Shape of an object: that of each key."""
 
 _SHOWN = 40
 
@@ -23,26 +31,37 @@ _TYPES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 @dataclass(frozen=True)
 class Perhaps:
-    """The shape of a key that may be absent."""
+    """Shape of a key that may be absent."""
 
     shape: Any
 
 
 class DamagedError(Exception):
-    """A file that does not hold what it must; the message says which and why."""
+    """Damage of a stored file; the message names the file and the part that is wrong."""
 
 
-def read_json(path: Path, shape: Any) -> Any:
-    """Read a JSON file; None if there is none.
+def read_json(path: Path, build: Callable[[object], Value]) -> Value | None:
+    """Read a value from a JSON file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    build : callable
+        Builds the value from JSON, and raises ValueError for JSON of another shape.
+
+    Returns
+    -------
+    Value or None
+        None if there is no file.
 
     Raises
     ------
     DamagedError
-        If it cannot be read, is no JSON or has another shape.
+        If the file cannot be read, is no JSON or has another shape.
     """
     try:
-        found = json.loads(path.read_bytes())
-        check_shape(found, shape)
+        return build(json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -50,11 +69,54 @@ def read_json(path: Path, shape: Any) -> Any:
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise DamagedError(f"{path} is damaged or of another version ({reason})") from error
-    return found
 
 
-def check_shape(value: Any, shape: Any, name: str = "the content") -> None:
-    """Raise ValueError, with the `name` of the part that differs, if a value has another shape."""
+def known_fields(found: object, shape: Shape) -> Mapping[str, Any]:
+    """Read the keys of a shape from a JSON object, as arguments of the value that they make.
+
+    Lists become tuples; optional keys that are absent become None.
+
+    Raises
+    ------
+    ValueError
+        If the object has another shape.
+    """
+    values = check_shape(found, shape)
+    return {
+        key: tuple(value) if isinstance(value := values.get(key), list) else value for key in shape
+    }
+
+
+def further_fields(found: object, shape: Shape) -> dict[str, object]:
+    """Return the keys of a JSON object that its shape does not know: those of a later version."""
+    return {key: value for key, value in check_shape(found, {}).items() if key not in shape}
+
+
+def json_object(
+    value: DataclassInstance, shape: Shape, further: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """Return the fields of a value that its shape has, in the order of the fields.
+
+    The reverse of `known_fields`: tuples become lists, and optional keys without a value are left
+    out. Keys of a later version follow at the end.
+    """
+    known: dict[str, object] = {}
+    for name in (field.name for field in fields(value) if field.name in shape):
+        part = getattr(value, name)
+        if part is None and isinstance(shape[name], Perhaps):
+            continue
+        known[name] = list(part) if isinstance(part, tuple) else part
+    return {**known, **(further or {})}
+
+
+def check_shape(value: Any, shape: Any, name: str = "the content") -> Any:
+    """Return a value if it has a shape.
+
+    Raises
+    ------
+    ValueError
+        If it has another, with the `name` of the part that differs.
+    """
     if isinstance(shape, dict):
         _expect(isinstance(value, dict), name, value, "an object")
         for key, part in shape.items():
@@ -71,6 +133,7 @@ def check_shape(value: Any, shape: Any, name: str = "the content") -> None:
     else:
         choices = shape if isinstance(shape, tuple) else (shape,)
         _expect(any(_fits(value, choice) for choice in choices), name, value, _described(choices))
+    return value
 
 
 def _fits(value: Any, shape: Any) -> bool:

@@ -1,14 +1,14 @@
-"""The tiles of a scene: a file for each, written whole or not at all.
+"""Stored tiles of a scene: a file for each, written whole or not at all.
 
-The key stands for all that a tile's fragments depend on. It is part of the folder's name, so that
-a listing tells which tiles are done.
+The key stands for everything that a tile's fragments depend on. It is part of the folder's name, so
+that a listing tells which tiles are done.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.grid import Tile
+    from alps_geo.runs.failures import FailedTile
 
 Inner = TypeVar("Inner", bound=Objects | Embeddings)
 Part = TypeVar("Part")
@@ -46,83 +47,9 @@ ARRAYS = tuple(
         else [field.name]
     )
 )
-"""What the file of a tile holds: every field of `Fragments`, and of what is in it."""
+"""Names of the arrays in the file of a tile: the fields of `Fragments` and of its parts."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
-
-
-def fingerprint(value: Any) -> str:
-    """SHA-256 of a value of plain types: equal for equal values, on every machine."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-FAILED = {
-    "scene": str,
-    "row": int,
-    "col": int,
-    "row_off": int,
-    "col_off": int,
-    "height": int,
-    "width": int,
-    "reason": str,
-}
-"""Shape of a `FailedTile` as JSON, for `alps_geo.runs.stored_json`."""
-
-
-@dataclass(frozen=True)
-class FailedTile:
-    """A tile that could not be labelled.
-
-    Attributes
-    ----------
-    scene : str
-        Name of the scene's folder.
-    row, col : int
-        Position in the grid.
-    row_off, col_off, height, width : int
-        The tile's window, in scene pixels.
-    reason : str
-        One line for the user.
-    """
-
-    scene: str
-    row: int
-    col: int
-    row_off: int
-    col_off: int
-    height: int
-    width: int
-    reason: str
-
-    @classmethod
-    def of(cls, scene: str, tile: Tile, reason: str) -> FailedTile:
-        """Say that `tile` failed."""
-        window = tile.window
-        return cls(
-            scene,
-            tile.row,
-            tile.col,
-            int(window.row_off),
-            int(window.col_off),
-            int(window.height),
-            int(window.width),
-            reason,
-        )
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> FailedTile:
-        """Build a tile from JSON of the shape `FAILED`."""
-        return cls(**{name: found[name] for name in FAILED})
-
-    def __str__(self) -> str:
-        return (
-            f"{self.scene}, rows {self.row_off} to {self.row_off + self.height}, "
-            f"columns {self.col_off} to {self.col_off + self.width}: {self.reason}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as in ``run.json``."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -132,9 +59,9 @@ class TileStore:
     Attributes
     ----------
     folder : pathlib.Path
-        Where the files lie.
+        Folder of the files.
     key : str
-        Fingerprint of all that the fragments depend on, apart from the tile's place in the grid.
+        Fingerprint of everything that the fragments depend on, except the tile's position.
     """
 
     folder: Path
@@ -145,11 +72,11 @@ class TileStore:
         return self._arrays(tile) is not None
 
     def load_outlines(self, tile: Tile) -> Outlines | None:
-        """Return where a tile's fragments lie, or None if they are absent or damaged."""
+        """Load the outlines of a tile; None if they are absent or damaged."""
         return self._load(tile, _outlines)
 
     def load_embeddings(self, tile: Tile) -> Embeddings | None:
-        """Return what describes a tile's pixels, or None if it is absent or damaged."""
+        """Load the embeddings of a tile; None if they are absent or damaged."""
         return self._load(tile, partial(_inner, Embeddings, "embeddings"))
 
     def save(self, tile: Tile, fragments: Fragments) -> None:
@@ -161,7 +88,7 @@ class TileStore:
             If the folder cannot be written; the tile is then absent, never half there.
         """
         buffer = BytesIO()
-        # As numpy's savez_compressed, but for the level of the compression: most of the data are
+        # As numpy's savez_compressed, except for the level of compression: most of the data are
         # embeddings, which its own level takes longer to make hardly smaller.
         with ZipFile(buffer, "w", ZIP_DEFLATED, compresslevel=1) as archive:
             for name, array in _plain_arrays(fragments).items():
@@ -178,14 +105,14 @@ class TileStore:
         RunError
             If the folder cannot be written.
         """
-        write_bytes(self._path(tile, "json"), json.dumps(failed.to_dict()).encode())
+        write_bytes(self._path(tile, "json"), json.dumps(failed.to_json()).encode())
 
     def has_failed(self, tile: Tile) -> bool:
         """Return True if a failure of the tile was noted."""
         return self._path(tile, "json").exists()
 
     def _load(self, tile: Tile, build: Callable[[Mapping[str, NDArray[Any]]], Part]) -> Part | None:
-        """Build a part of what is stored of a tile from its arrays, reading no others."""
+        """Build a part of a stored tile from its arrays, reading no others."""
         data = self._arrays(tile)
         if data is None:
             return None
@@ -196,14 +123,14 @@ class TileStore:
         try:
             content = self._path(tile, "npz").read_bytes()
         except OSError:
-            # Absent, or on a part of the disk that cannot be read: the tile can be had anew.
+            # Absent, or on a part of the disk that cannot be read: the tile can be made again.
             return None
         data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
         return data if digest == self._digest(tile, data) else None
 
     def _digest(self, tile: Tile, data: bytes) -> bytes:
-        place = f"{self.key} {tile.row} {tile.col} ".encode()
-        return hashlib.sha256(place + data).digest()
+        header = f"{self.key} {tile.row} {tile.col} ".encode()
+        return hashlib.sha256(header + data).digest()
 
     def _path(self, tile: Tile, kind: str) -> Path:
         return self.folder / f"{tile.row:04d}_{tile.col:04d}.{kind}"

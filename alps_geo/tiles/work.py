@@ -14,8 +14,9 @@ from alps_geo import sam
 from alps_geo.errors import SceneError
 from alps_geo.features.images import band_scale
 from alps_geo.files import GDAL_CACHE_BYTES
-from alps_geo.runs.record import scene_identity
-from alps_geo.runs.tile_store import ARRAYS, FailedTile, fingerprint
+from alps_geo.runs.failures import FailedTile
+from alps_geo.runs.identity import fingerprint, scene_identity
+from alps_geo.runs.tile_store import ARRAYS
 from alps_geo.scene import fill_invalid, read_overview, read_tile
 from alps_geo.segments.fragments import cut_fragments, failed_fragments, no_fragments
 from alps_geo.tiles.processes import Lost, in_processes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alps_geo.clusters.suggest import Suggestion
+    from alps_geo.runs.record import RunRecord
 
 clusters = typer.Typer(
     name="clusters",
@@ -82,7 +83,7 @@ def name(
     if not given and file is None:
         raise typer.BadParameter("give names, such as 3=water, or a --from file", param_hint="NAME")
 
-    def work() -> dict[str, Any]:
+    def work() -> RunRecord:
         from alps_geo.evaluate.names import read_class_names
         from alps_geo.review.relabel import name_clusters
 
@@ -114,7 +115,7 @@ def merge(
     All other clusters keep their ids.
     """
 
-    def work() -> dict[str, Any]:
+    def work() -> RunRecord:
         from alps_geo.review.relabel import merge_clusters
 
         return merge_clusters(run, ids, name, discard_edits=discard_edits)
@@ -139,7 +140,7 @@ def split(
     another cluster moves, in no scene that the model is applied to.
     """
 
-    def work() -> dict[str, Any]:
+    def work() -> RunRecord:
         from alps_geo.review.relabel import split_cluster
 
         return split_cluster(run, cluster, into, seed, discard_edits=discard_edits)
@@ -161,7 +162,7 @@ def recolor(
     """Give clusters other colours, as CSS writes them."""
     given = _pairs(colors, "ID=COLOUR")
 
-    def work() -> dict[str, Any]:
+    def work() -> RunRecord:
         from alps_geo.review.relabel import recolor_clusters
 
         return recolor_clusters(run, given)
@@ -312,7 +313,7 @@ def _pairs(texts: list[str], form: str) -> dict[int, str]:
 
 
 def _change(
-    run: Path, work: Callable[[], dict[str, Any]], *, quiet: bool, as_json: bool, debug: bool
+    run: Path, work: Callable[[], RunRecord], *, quiet: bool, as_json: bool, debug: bool
 ) -> None:
     """Change clusters, and print what has come of it."""
     with reported_errors(debug=debug, on_stop=ON_STOP):
@@ -322,7 +323,7 @@ def _change(
         shown = page.exists()
         record = work()
     if as_json:
-        typer.echo(json.dumps(record, indent=2))
+        typer.echo(json.dumps(record.to_json(), indent=2))
     elif not quiet:
         from alps_geo_cli.summary import print_summary
 
@@ -330,5 +331,5 @@ def _change(
         if shown:
             again = shlex.join(["alps-geo", "clusters", "gallery", str(run)])
             typer.echo(
-                f"{page} showed the clusters as they were, and is gone; {again} makes it anew"
+                f"{page} showed the clusters as they were, and is gone; {again} makes it again"
             )

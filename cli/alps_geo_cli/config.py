@@ -83,25 +83,17 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         if path.suffix != ".json":
             return tomllib.loads(text)
-        record = json.loads(text)
-        return {**record["settings"], "scenes": _scenes(record)}
+        from alps_geo.runs.record import RunInputs
+
+        inputs = RunInputs.from_json(json.loads(text))
+        return {**inputs.settings, "scenes": list(inputs.scenes)}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: the config cannot be read: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+    except ValueError as error:
         raise SettingsError(
-            f"{path}: not a config ({reason}); expected TOML with options as keys, "
+            f"{path}: not a config ({error}); expected TOML with options as keys, "
             "such as tile_size = 512, or the run.json of an earlier run"
         ) from error
-
-
-def _scenes(record: dict[str, Any]) -> list[str]:
-    """List the scenes of a run in their order, those without results too."""
-    scenes = [scene["path"] for scene in record["scenes"]]
-    for failed in record.get("failed", []):
-        if "position" in failed:
-            scenes.insert(failed["position"], failed["path"])
-    return scenes
 
 
 def _as_typed(key: str, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,8 +11,7 @@ from alps_geo_cli.console import PARTLY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alps_geo.runs.failures import FailedScene
-    from alps_geo.runs.tile_store import FailedTile
+    from alps_geo.runs.failures import FailedScene, FailedTile
 
 SHOWN = 20
 
@@ -28,14 +27,14 @@ def print_failures(failed: Sequence[FailedTile | FailedScene], *, err: bool) -> 
         typer.echo(f"and {len(failed) - SHOWN} more; --json lists them all", err=err)
 
 
-def end_with_failures(record: dict[str, Any], consequence: str) -> None:
-    """Say which tiles and scenes of a run failed, if any did, and end with the exit code for that.
+def end_with_failures(failed: Sequence[FailedTile | FailedScene], consequence: str) -> None:
+    """Print the tiles and scenes of a run that failed, if any did, and end with their exit code.
 
     `consequence` is that of tiles.
     """
-    from alps_geo.runs.failures import FailedScene, failures
+    from alps_geo.runs.failures import FailedScene
 
-    if not (failed := failures(record)):
+    if not failed:
         return
     print_failures(failed, err=True)
     scenes = sum(isinstance(each, FailedScene) for each in failed)

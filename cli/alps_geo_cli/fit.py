@@ -25,6 +25,7 @@ from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import required, run_scenes
 
 if TYPE_CHECKING:
+    from alps_geo.runs.record import FitRecord
     from alps_geo.settings import LabelSettings
 
 
@@ -70,7 +71,7 @@ def fit(
     `alps-geo label` does both at once.
     """
 
-    def fit_all(paths: list[str], out: Path, settings: LabelSettings, **how: Any) -> dict[str, Any]:
+    def fit_all(paths: list[str], out: Path, settings: LabelSettings, **how: Any) -> FitRecord:
         from alps_geo.pipeline import fit_scenes
 
         folder = out.with_name(f"{out.name}.run") if work is None else work
@@ -90,11 +91,11 @@ def fit(
         debug=debug,
     )
     if as_json:
-        typer.echo(json.dumps(record, indent=2))
+        typer.echo(json.dumps(record.to_json(), indent=2))
     elif not quiet:
-        number = len(record["scenes"])
+        number = len(record.scenes)
         typer.echo(
-            f"{model}: {record['clusters']} clusters, fitted to {record['segments']} segments of "
+            f"{model}: {record.clusters} clusters, fitted to {record.segments} segments of "
             f"{number} scene{'s' if number > 1 else ''}"
         )
-    end_with_failures(record, "so the fit does without")
+    end_with_failures(record.failed, "so the fit does without")

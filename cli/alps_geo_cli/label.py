@@ -25,6 +25,7 @@ from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import required, run_scenes
 
 if TYPE_CHECKING:
+    from alps_geo.runs.record import RunRecord
     from alps_geo.settings import LabelSettings
 
 
@@ -89,7 +90,7 @@ def run_label(
 ) -> None:
     """Do what `label` and `apply` do, once their options are read."""
 
-    def work(paths: list[str], out: Path, settings: LabelSettings, **how: Any) -> dict[str, Any]:
+    def work(paths: list[str], out: Path, settings: LabelSettings, **how: Any) -> RunRecord:
         from alps_geo.pipeline import label_scenes
 
         return label_scenes(paths, out, settings, **how)
@@ -108,9 +109,9 @@ def run_label(
         debug=debug,
     )
     if as_json:
-        typer.echo(json.dumps(record, indent=2))
+        typer.echo(json.dumps(record.to_json(), indent=2))
     elif not quiet:
         from alps_geo_cli.summary import print_summary
 
         print_summary(record, folder)
-    end_with_failures(record, "so the map has gaps")
+    end_with_failures(record.failed, "so the map has gaps")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -12,6 +12,8 @@ from alps_geo_cli.options import how_to_go_on, to_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+Record = TypeVar("Record")
 
 
 def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[list[str], Path]:
@@ -30,7 +32,7 @@ def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[lis
 
 
 def run_scenes(
-    work: Callable[..., dict[str, Any]],
+    work: Callable[..., Record],
     scenes: list[str],
     out: Path,
     chosen: dict[str, Any],
@@ -41,7 +43,7 @@ def run_scenes(
     strict: bool,
     quiet: bool,
     debug: bool,
-) -> dict[str, Any]:
+) -> Record:
     """Do work on scenes and return its record.
 
     Parameters

@@ -40,7 +40,7 @@ def status(
 
         found = run_status(folder)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        typer.echo(json.dumps(found.to_json(), indent=2))
     else:
         _print_status(found)
 

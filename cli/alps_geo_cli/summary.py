@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,15 +11,17 @@ from rich.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alps_geo.runs.record import RunRecord
 
-def print_summary(record: dict[str, Any], out: Path) -> None:
+
+def print_summary(record: RunRecord, out: Path) -> None:
     """Print the clusters of a finished run and where its results lie."""
     console = Console()
-    clusters = record["clusters"]
-    size, unit = _scale(max(cluster["area"] for cluster in clusters), record["area_unit"])
-    table = Table(title=f"{record['segments']} segments in {len(clusters)} clusters")
+    clusters = record.clusters
+    size, unit = _scale(max(cluster.area for cluster in clusters), record.area_unit)
+    table = Table(title=f"{record.segments} segments in {len(clusters)} clusters")
     table.add_column("cluster", justify="right")
-    if named := any(cluster["name"] for cluster in clusters):
+    if named := any(cluster.name for cluster in clusters):
         table.add_column("name")
     table.add_column("colour")
     table.add_column("segments", justify="right")
@@ -27,21 +29,21 @@ def print_summary(record: dict[str, Any], out: Path) -> None:
     table.add_column("share", justify="right")
     for cluster in clusters:
         table.add_row(
-            str(cluster["cluster"]),
-            *([escape(cluster["name"])] if named else []),
-            f"[{cluster['color']}]██[/] {cluster['color']}",
-            str(cluster["segments"]),
-            f"{cluster['area'] / size:,.{0 if size == 1 else 2}f}",
-            f"{cluster['share']:.1%}",
+            str(cluster.cluster),
+            *([escape(cluster.name)] if named else []),
+            f"[{cluster.color}]██[/] {cluster.color}",
+            str(cluster.segments),
+            f"{cluster.area / size:,.{0 if size == 1 else 2}f}",
+            f"{cluster.share:.1%}",
         )
     console.print(table)
-    if record["labelled_share"] < 1:
+    if record.labelled_share < 1:
         console.print(
-            f"{1 - record['labelled_share']:.1%} of the area with data carries no label.",
+            f"{1 - record.labelled_share:.1%} of the area with data carries no label.",
             highlight=False,
         )
-    for scene in record["scenes"]:
-        console.print(f"{out / scene['name']}/", soft_wrap=True, highlight=False)
+    for scene in record.scenes:
+        console.print(f"{out / scene.name}/", soft_wrap=True, highlight=False)
 
 
 def _scale(largest: float, unit: str) -> tuple[float, str]:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from helpers import alps_geo
+from run_folders import FIT_RECORD, tile_store
 
 from alps_geo.grid import TileGrid
+from alps_geo.runs.claim import claimed
+from alps_geo.runs.failures import FailedTile
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.plan import Plan, PlannedScene
-from alps_geo.runs.tile_store import FailedTile
+from alps_geo.runs.reading import read_plan
+from alps_geo.runs.record import write_record
 from alps_geo.segments.fragments import no_fragments
 
 KEY = "0123456789abcdef0123"
@@ -23,12 +27,12 @@ def folder(tmp_path: Path) -> RunFolder:
     """A run of two scenes: of the first six tiles are done and two failed, of the other none."""
 
     folder = RunFolder(tmp_path / "out")
-    store = folder.tile_store("first", KEY)
+    store = tile_store(folder, "first", KEY)
     scenes = (
         PlannedScene("first", "in/first.tif", store.folder.name, len(GRID)),
         PlannedScene("second", "in/second.tif", "second.none", 4),
     )
-    with folder.claimed(Plan("run", scenes, ()), overwrite=False):
+    with claimed(folder, Plan("run", scenes, ()), overwrite=False):
         shape = (32, 32)
         tiles = list(GRID)
         for tile in tiles[:6]:
@@ -68,11 +72,11 @@ def test_the_status_as_json(folder: RunFolder) -> None:
 
 
 def test_a_run_at_work_and_a_finished_one_are_told_apart(folder: RunFolder) -> None:
-    plan = folder.plan()
+    plan = read_plan(folder)
     assert plan is not None
-    with folder.claimed(plan, overwrite=False):
+    with claimed(folder, plan, overwrite=False):
         assert "at work" in alps_geo("status", folder.path).stdout
-    folder.record_path.write_text('{"fitted": "model.npz", "clusters": 3, "failed": []}')
+    write_record(folder.record_path, FIT_RECORD)
     assert "has finished" in alps_geo("status", folder.path).stdout
 
 
@@ -93,7 +97,7 @@ def test_a_folder_without_a_run_is_an_error(tmp_path: Path, make: object) -> Non
 
 
 def test_many_failures_are_cut_short(folder: RunFolder) -> None:
-    store = folder.tile_store("first", KEY)
+    store = tile_store(folder, "first", KEY)
     for tile in TileGrid(32, 32 * 40, 32, 0):
         store.fail(FailedTile.of("first", tile, "damaged"), tile)
     outcome = alps_geo("status", folder.path)

@@ -199,7 +199,7 @@ def test_crops_have_north_up(tmp_path: Path) -> None:
             tmp_path / f"{name}.tif", driver="GTiff", crs=UTM, transform=transform, turn=turn
         )
         scene = open_scene(str(path))
-        crops.append(np.asarray(_crop(scene, _Pick(name, 1, 1, 0.0, 1.0), geometry).image))
+        crops.append(np.asarray(_crop(scene, _Pick(name, 1, 1.0), geometry).image))
     # The outline is drawn with a pen of two pixels, which has no middle.
     assert (crops[0] == crops[1]).all(axis=-1).mean() > 0.9
     assert (crops[0] == crops[1][::-1]).all(axis=-1).mean() < 0.5

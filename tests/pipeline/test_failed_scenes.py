@@ -82,12 +82,12 @@ def test_a_scene_that_is_gone_while_results_are_written_is_written_later(tmp_pat
 
     out = tmp_path / "out"
     record = label_scenes([str(first), str(second)], out, settings, listen=unplug)
-    assert [each["scene"] for each in record["failed"]] == ["second"]
-    assert "second.tif does not exist" in record["failed"][0]["reason"]
+    assert [each.scene for each in record.failed] == ["second"]
+    assert "second.tif does not exist" in record.failed[0].reason
     assert (results(out / "first"), results(out / "second")) == (FILES, set())
     away.rename(second)
     record = label_scenes([str(first), str(second)], out, settings)
-    assert record["failed"] == []
+    assert record.failed == ()
     assert results(out / "second") == FILES
 
 

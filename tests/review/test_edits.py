@@ -1,58 +1,45 @@
-"""Work of a person in the polygons of a run, made as QGIS makes it: it outlives every command."""
+"""Changes of clusters in polygons that a person has edited, as QGIS does: edits outlive them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import geopandas as gpd
-import numpy as np
 import pyogrio
 import pytest
-import rasterio
 import shapely
-from affine import Affine
-from helpers import DATA, alps_geo, disk_of
-from rasterio.windows import Window
+from edited_runs import (
+    QUICK,
+    SIDECARS,
+    WAL,
+    Killed,
+    assert_consistent,
+    contents,
+    done,
+    edit,
+    finished_crops,
+    other_program,
+    polygons,
+    query,
+    refused,
+    scenes,
+    whole,
+)
+from helpers import alps_geo, disk_of
 
-from alps_geo import files, pipeline
 from alps_geo.outputs import gpkg_lock
 from alps_geo.outputs.gpkg_update import LockedSegments
 from alps_geo.runs.run import read_model
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SCENES = ("first", "second")
-QUICK = ("--points-per-side", "2", "--clusters", "4", "--quiet")
-SIDECARS = ("segments.gpkg-wal", "segments.gpkg-shm", "segments.gpkg-journal")
-
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two crops of a scene, and a run of them in out."""
-    folder = tmp_path_factory.mktemp("edits")
-    with rasterio.open(DATA / "naip_md_1m.tif") as scene:
-        for name, row in zip(SCENES, (200, 500), strict=True):
-            window = Window(300, row, 160, 120)
-            here = scene.transform @ Affine.translation(window.col_off, window.row_off)
-            more = {"height": 120, "width": 160, "transform": here}
-            with rasterio.open(folder / f"{name}.tif", "w", **scene.profile | more) as crop:
-                crop.write(scene.read(window=window))
-    outcome = alps_geo("label", *scenes(folder), "--out", folder / "out", *QUICK)
-    assert outcome.exit_code == 0, outcome.stderr
-    return folder
-
-
-def scenes(folder: Path) -> list[Path]:
-    return [folder / f"{name}.tif" for name in SCENES]
+    return finished_crops(tmp_path_factory)
 
 
 @pytest.fixture
@@ -66,101 +53,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpkg_lock, "_LOCK_SECONDS", 0.2)
 
 
-def polygons(run: Path, scene: str = "first") -> Path:
-    return run / scene / "segments.gpkg"
-
-
-def query(path: Path, text: str, *values: object) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as database:
-        return database.execute(text, values).fetchall()
-
-
-def edit(path: Path, *statements: str) -> None:
-    """Change a layer as a program does that knows no spatial index."""
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA wal_autocheckpoint = 0")
-        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
-            database.execute(f'DROP TRIGGER "{name}"')
-        for statement in statements:
-            database.execute(statement)
-        database.commit()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in SIDECARS and path.name != "lock"
-    }
-
-
-def refused(outcome: Any, *parts: str) -> None:
-    assert outcome.exit_code == 1, outcome.stdout
-    assert outcome.stderr.count("\n") == 1
-    for part in parts:
-        assert part in outcome.stderr
-
-
-def done(outcome: Any) -> None:
-    assert outcome.exit_code == 0, outcome.stderr
-    assert outcome.stderr == ""
-
-
-def whole(path: Path) -> None:
-    assert query(path, "PRAGMA integrity_check") == [("ok",)]
-
-
-OTHER_PROGRAM = """
-import sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-for line in sys.stdin:
-    print(database.execute(line).fetchall(), flush=True)
-"""
-
-
-class OtherProgram:
-    """A process that has a file open, and does what it is told."""
-
-    def __init__(self, path: Path, code: str = OTHER_PROGRAM) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def do(self, statement: str) -> str:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(statement + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, f"{statement} failed"
-        return answer
-
-    def edit(self, statement: str) -> None:
-        for name in self.do("SELECT name FROM sqlite_master WHERE type = 'trigger'").split("'")[
-            1::2
-        ]:
-            self.do(f'DROP TRIGGER "{name}"')
-        self.do(statement)
-
-
-@contextmanager
-def other_program(
-    path: Path, *statements: str, code: str = OTHER_PROGRAM
-) -> Iterator[OtherProgram]:
-    program = OtherProgram(path, code)
-    try:
-        for statement in statements:
-            program.do(statement)
-        yield program
-    finally:
-        program.process.kill()
-        program.process.communicate()
-
-
-WAL = "PRAGMA journal_mode = wal"
 CHANGES = [("name", "2=water"), ("merge", "2", "3"), ("split", "1", "--into", "2")]
 
 
@@ -176,27 +68,6 @@ def test_a_file_that_is_open_for_editing_is_changed_in_place(
     whole(path)
     assert query(path, "SELECT source FROM segments WHERE segment_id = 1") == [("mine",)]
     assert_consistent(run)
-
-
-def assert_consistent(run: Path) -> None:
-    """Rasters, polygons, record and model agree."""
-    record = json.loads((run / "run.json").read_text())
-    names = {cluster["cluster"]: cluster["name"] for cluster in record["clusters"]}
-    for scene in SCENES:
-        found = gpd.read_file(polygons(run, scene), layer="segments").set_index("segment_id")
-        with rasterio.open(run / scene / "segments.tif") as ids:
-            segment = ids.read(1)
-        with rasterio.open(run / scene / "labels.tif") as labels:
-            cluster = labels.read(1)
-        by_id = np.zeros(segment.max() + 1, dtype=int)
-        by_id[found.index] = found["cluster"]
-        np.testing.assert_array_equal(by_id[segment], cluster)
-        # As soon as one cluster has a name, numbers stand in for those of the others.
-        shown = {
-            each: name or (str(each) if any(names.values()) else "") for each, name in names.items()
-        }
-        assert (found["cluster_name"] == [shown[each] for each in found["cluster"]]).all()
-        whole(polygons(run, scene))
 
 
 HEEDLESS = """
@@ -390,10 +261,6 @@ def test_a_name_that_was_emptied_where_there_was_none_is_no_edit(run: Path) -> N
     done(alps_geo("clusters", "name", run, "2=water", "--quiet"))
 
 
-class Killed(BaseException):
-    """The end of a process at once."""
-
-
 @pytest.mark.parametrize("commits", [0, 1])
 def test_a_change_that_was_cut_short_between_two_files_is_finished(
     run: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: int
@@ -468,151 +335,6 @@ def test_a_full_disk_leaves_the_polygons_as_they_were(run: Path) -> None:
     refused(outcome, "segments.gpkg: cannot be written", "make room")
     assert contents(run) == before
     assert not [path for path in run.rglob("*") if path.name in SIDECARS]
-
-
-@pytest.fixture
-def crops(finished: Path) -> list[Path]:
-    return scenes(finished)
-
-
-def label(crops: list[Path], run: Path, *more: object) -> Any:
-    return alps_geo("label", *crops, "--out", run, *QUICK, *more)
-
-
-STYLE = "INSERT INTO layer_styles (f_table_name, styleName) VALUES ('segments', 'mine')"
-WORK = [
-    ("UPDATE segments SET cluster = 4 WHERE cluster = 2", "features edited (cluster of segment "),
-    ("UPDATE segments SET cluster_name = 'mine' WHERE segment_id = 2", "1 feature edited ("),
-    ("UPDATE segments SET source = 'mine' WHERE segment_id = 2", "shapes or attributes edited"),
-    ("UPDATE segments SET geom = NULL WHERE segment_id = 2", "shapes or attributes edited"),
-    ("INSERT INTO segments (cluster) VALUES (1)", "1 feature added"),
-    ("INSERT INTO segments (segment_id) VALUES (2)", "1 feature added"),
-    ("DELETE FROM segments WHERE segment_id > 5", "features deleted"),
-    ("ALTER TABLE segments ADD COLUMN checked TEXT", "column checked added"),
-    ("ALTER TABLE segments DROP COLUMN source", "column source removed"),
-    ("ALTER TABLE segments DROP COLUMN cluster", "column cluster removed"),
-    ("CREATE TABLE qgis_projects (name TEXT)", "table qgis_projects added"),
-    (STYLE, "style mine added"),
-    ("ALTER TABLE segments RENAME TO mine", "table mine added"),
-]
-
-
-@pytest.mark.parametrize(("statement", "told"), WORK, ids=[told for _, told in WORK])
-def test_polygons_that_a_person_changed_are_not_replaced_unasked(
-    run: Path, crops: list[Path], statement: str, told: str
-) -> None:
-    edit(polygons(run, "second"), statement)
-    before = contents(run)
-    outcome = label(crops, run, "--force")
-    refused(outcome, "second/segments.gpkg was changed by hand", told, "--discard-edits")
-    assert contents(run) == before
-
-
-def test_every_command_that_replaces_polygons_asks(
-    run: Path, finished: Path, crops: list[Path], tmp_path: Path
-) -> None:
-    done(alps_geo("clusters", "name", run, "2=water", "--quiet"))
-    edit(polygons(run), "UPDATE segments SET cluster_name = 'mine' WHERE segment_id = 1")
-    before, model = contents(run), finished / "out" / "clusters.npz"
-    fit = ("fit", *crops, "--out", tmp_path / "model.npz", "--work", run, *QUICK)
-    commands = [
-        ("label", *crops, "--out", run, *QUICK, "--seed", "5", "--overwrite"),
-        ("label", *crops, "--out", run, *QUICK, "--force"),
-        ("apply", *crops, "--out", run, "--clusters-from", model, "--overwrite", "--quiet"),
-        (*fit, "--seed", "5", "--overwrite"),
-    ]
-    for command in commands:
-        refused(alps_geo(*command), "1 feature edited (cluster_name of segment 1 is 'mine'")
-        assert contents(run) == before
-    done(alps_geo(*commands[0], "--discard-edits"))
-    assert_consistent(run)
-    done(alps_geo(*fit, "--seed", "6", "--overwrite"))
-    assert not polygons(run).exists()
-
-
-def test_polygons_that_nobody_changed_are_replaced_unasked(run: Path, crops: list[Path]) -> None:
-    with other_program(polygons(run), WAL, "PRAGMA journal_mode = delete"):
-        pass
-    done(alps_geo("clusters", "merge", run, "2", "3", "--quiet"))
-    done(label(crops, run, "--force"))
-    done(label(crops, run, "--overwrite", "--seed", "5"))
-    (run / "clusters.npz").write_bytes(b"damaged")
-    polygons(run).write_bytes(b"SQLite format 3\0 and damaged")
-    done(label(crops, run, "--force", "--seed", "5"))
-    assert_consistent(run)
-
-
-def test_what_another_program_left_when_it_crashed_counts(run: Path, crops: list[Path]) -> None:
-    with other_program(polygons(run), WAL, "PRAGMA wal_autocheckpoint = 0") as program:
-        program.edit("UPDATE segments SET cluster_name = 'mine' WHERE segment_id = 1")
-    assert polygons(run).with_name("segments.gpkg-wal").stat().st_size
-    other = ("--min-area", "64", "--overwrite")
-    refused(label(crops, run, *other), "1 feature edited (cluster_name of segment 1 is 'mine'")
-    done(label(crops, run, *other, "--discard-edits"))
-    assert [path.name for path in run.rglob("*") if path.name in SIDECARS] == []
-    assert_consistent(run)
-
-
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("lock", ["SELECT count(*) FROM segments", "BEGIN IMMEDIATE"])
-def test_a_file_that_another_program_holds_is_not_replaced(
-    run: Path, crops: list[Path], lock: str
-) -> None:
-    mode = "delete" if lock.startswith("BEGIN") else "wal"
-    with other_program(polygons(run), f"PRAGMA journal_mode = {mode}", lock) as program:
-        before = contents(run)
-        outcome = label(crops, run, "--overwrite", "--seed", "5", "--discard-edits")
-        refused(outcome, "segments.gpkg: another program holds it")
-        assert contents(run) == before
-        program.do("SELECT count(*) FROM segments")
-    done(label(crops, run, "--overwrite", "--seed", "5"))
-    assert_consistent(run)
-
-
-def test_an_edit_that_is_made_while_a_run_is_at_work_stays(
-    run: Path, crops: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    work = pipeline._find_segments
-
-    def edited(*given: Any, **more: Any) -> Any:
-        edit(polygons(run), "UPDATE segments SET cluster_name = 'mine' WHERE segment_id = 1")
-        return work(*given, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "_find_segments", edited)
-        refused(label(crops, run, "--force"), "segments.gpkg was changed by hand")
-    refused(label(crops, run), "segments.gpkg was changed by hand", "--discard-edits")
-    row = "SELECT cluster_name FROM segments WHERE segment_id = 1"
-    assert query(polygons(run), row) == [("mine",)]
-    done(label(crops, run, "--discard-edits"))
-    assert_consistent(run)
-
-
-@pytest.mark.parametrize("stage", ["_find_segments", "_move"])
-def test_a_run_that_was_stopped_goes_on_without_being_asked_again(
-    run: Path, crops: list[Path], monkeypatch: pytest.MonkeyPatch, stage: str
-) -> None:
-    edit(polygons(run), "UPDATE segments SET cluster_name = 'mine' WHERE segment_id = 1")
-    move = files._move
-
-    def killed(*given: Any, **_: Any) -> None:
-        if stage == "_move" and Path(given[1]).name != ".run.json.partial":
-            move(*given)
-        elif stage == "_move" and any(part.name == "preview.png" for part in given[0]):
-            # They are moved in the order of their names.
-            move([part for part in given[0] if part.parent.name != "second"], *given[1:])
-            raise Killed
-        elif stage != "_move":
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(files if stage == "_move" else pipeline, stage, killed)
-        with pytest.raises(Killed):
-            label(crops, run, "--force", "--discard-edits")
-    assert not (run / "run.json").exists()
-    assert polygons(run).exists()
-    done(label(crops, run))
-    assert_consistent(run)
 
 
 @pytest.mark.parametrize("change", [("name", "2=water"), ("split", "1", "--into", "2")])

@@ -12,7 +12,7 @@ from helpers import DATA, Outcome, alps_geo
 from rasterio.windows import Window
 
 from alps_geo.runs.folder import RunFolder
-from alps_geo.runs.plan import Change
+from alps_geo.runs.journal import Change, begin_change
 from alps_geo.runs.run import read_model
 
 QUICK = ("--points-per-side", "2", "--clusters", "3")
@@ -130,8 +130,8 @@ def test_a_damaged_note_of_a_change(
 ) -> None:
     folder = RunFolder(run)
     model = read_model(folder.model_path).named({2: "lake"})
-    change = Change("name 2=lake", ["name 2=water"], moves_segments=False)
-    folder.begin_change(change, model.to_bytes())
+    change = Change("name 2=lake", ("name 2=water",), moves_segments=False)
+    begin_change(folder, change, model.to_bytes())
     folder.change_path.write_bytes(damage(folder.change_path.read_bytes()))
     for outcome in every_command(scene, run)[:-1]:
         refused(outcome, str(folder.change_path), "cannot be finished", "alps-geo apply --config")
@@ -148,8 +148,8 @@ def test_a_change_whose_model_is_gone(
     scene: Path, run: Path, finished: Path, data: bytes | None
 ) -> None:
     folder = RunFolder(run)
-    change = Change("name 2=lake", ["name 2=water"], moves_segments=False)
-    folder.begin_change(change, b"" if data is None else data)
+    change = Change("name 2=lake", ("name 2=water",), moves_segments=False)
+    begin_change(folder, change, b"" if data is None else data)
     if data is None:
         folder.changed_model_path.unlink()
     assert "has stopped" in alps_geo("status", run).stdout
@@ -162,7 +162,7 @@ def test_a_change_whose_model_is_gone(
 def test_a_change_noted_by_an_earlier_version_is_finished(run: Path) -> None:
     folder = RunFolder(run)
     model = read_model(folder.model_path).named({2: "lake"})
-    folder.begin_change(Change("name 2=lake", ["name 2=water"], moves_segments=False), b"")
+    begin_change(folder, Change("name 2=lake", ("name 2=water",), moves_segments=False), b"")
     folder.changed_model_path.write_bytes(model.to_bytes())
     known = {"command": "name 2=lake", "earlier": ["name 2=water"]}
     folder.change_path.write_text(json.dumps(known))

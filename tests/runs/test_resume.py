@@ -24,8 +24,10 @@ from alps_geo import sam
 from alps_geo.errors import ModelMemoryError
 from alps_geo.events import Tally
 from alps_geo.grid import TileGrid
+from alps_geo.runs.claim import claimed
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.plan import Plan
+from alps_geo.runs.reading import read_plan
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene
 from alps_geo.segments.fragments import no_fragments
@@ -259,9 +261,9 @@ def test_a_second_run_in_the_folder_is_turned_away(
 ) -> None:
     out = continued(undisturbed, tmp_path / "out")
     folder = RunFolder(out)
-    plan = folder.plan()
+    plan = read_plan(folder)
     assert isinstance(plan, Plan)
-    with folder.claimed(plan, overwrite=False):
+    with claimed(folder, plan, overwrite=False):
         outcome = alps_geo("label", scene, "--out", out, *QUICK)
         assert outcome.exit_code == 1
         assert "another run is at work" in outcome.stderr

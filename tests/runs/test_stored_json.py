@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alps_geo.runs.stored_json import DamagedError, Perhaps, read_json
+from alps_geo.runs.stored_json import DamagedError, Perhaps, check_shape, read_json
 
 SHAPE: dict[str, Any] = {
     "text": str,
@@ -26,12 +26,16 @@ GOOD: dict[str, Any] = {
 }
 
 
+def checked(found: object) -> object:
+    return check_shape(found, SHAPE)
+
+
 def test_what_has_the_shape_is_read_with_all_that_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    assert read_json(path, SHAPE) is None
-    assert read_json(path / "below a file", SHAPE) is None
+    assert read_json(path, checked) is None
+    assert read_json(path / "below a file", checked) is None
     path.write_text(json.dumps(GOOD | {"flag": True, "later": [{}]}))
-    assert read_json(path, SHAPE) == GOOD | {"flag": True, "later": [{}]}
+    assert read_json(path, checked) == GOOD | {"flag": True, "later": [{}]}
 
 
 @pytest.mark.parametrize(
@@ -63,11 +67,11 @@ def test_anything_else_is_damage_that_is_told_in_one_line(
     data = content if isinstance(content, bytes) else json.dumps(GOOD | content).encode()
     path.write_bytes(data)
     with pytest.raises(DamagedError, match=re.escape(reason)) as caught:
-        read_json(path, SHAPE)
+        read_json(path, checked)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match="cannot be read"):
-        read_json(tmp_path, SHAPE)
+        read_json(tmp_path, checked)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from alps_geo import sam
 from alps_geo.errors import ModelError
-from alps_geo.runs.record import weights_of
+from alps_geo.runs.identity import weights_of
 from alps_geo.segments.table import open_table
 from alps_geo.settings import LabelSettings
 

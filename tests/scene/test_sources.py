@@ -17,8 +17,7 @@ from affine import Affine
 from PIL import Image
 from rasterio.enums import Resampling
 
-from alps_geo.runs.record import scene_identity
-from alps_geo.runs.tile_store import fingerprint
+from alps_geo.runs.identity import fingerprint, scene_identity
 from alps_geo.scene import open_scene
 from alps_geo.scene.sources import _asked
 

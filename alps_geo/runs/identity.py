@@ -1,0 +1,86 @@
+"""Identity of scenes, weights and runs: everything that decides fragments and results.
+
+Workers on tiles import it, so it brings neither tables nor pictures nor clustering.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from alps_geo import sam
+from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
+from alps_geo.scene.raster import real_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alps_geo.scene import Scene
+    from alps_geo.settings import LabelSettings
+
+
+def fingerprint(value: object) -> str:
+    """Return the SHA-256 of a value of plain types: equal for equal values, on every machine.
+
+    >>> fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def scene_identity(scene: Scene) -> dict[str, object]:
+    """Return the files of a scene and how they are read, whatever the spelling of its path.
+
+    A scene is another once any file behind it has changed, or a fact that was found in them: CRS,
+    transform, bands, validity, stretch.
+    """
+    left_out = ("path", "name", "size_bytes", "mtime", "notes")
+    found = {
+        field.name: repr(getattr(scene, field.name))
+        for field in fields(scene)
+        if field.name not in left_out
+    }
+    return {"path": real_path(scene.path), **found}
+
+
+def weights_of(settings: LabelSettings) -> Weights:
+    """Return the digests of all weights of a run.
+
+    Raises
+    ------
+    ModelError
+        If weights are absent or cannot be read.
+    """
+    model = checkpoint_sha256(settings.model, settings.checkpoint)
+    backbone, checkpoint = settings.backbone, settings.timm_checkpoint
+    if backbone is None:
+        return Weights(model)
+    if checkpoint is None:
+        return Weights(model, sam.dense_sha256(backbone))
+    return Weights(model, file_sha256(checkpoint, f"timm:{backbone}"))
+
+
+def run_identity(
+    scenes: Sequence[Scene], settings: LabelSettings, weights: Weights, *, fit: bool = False
+) -> dict[str, object]:
+    """Return everything that decides the results of a run: runs of one identity give the same.
+
+    A fit leaves a cluster model and no labels, so it is never the same as a run that labels.
+
+    Device and workers are left out: they decide how long a run takes. So are the paths of weights
+    and of a cluster model to apply: the content of these files decides.
+    """
+    decisive = settings.to_dict()
+    for name in ("device", "workers", "checkpoint", "timm_checkpoint", "clusters_from"):
+        del decisive[name]
+    return {
+        "version": version("alps-geo"),
+        "fit": fit,
+        # Results go by the name, which another link to the same file may not have.
+        "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
+        "weights": weights.to_dict(),
+        "settings": decisive,
+    }

@@ -1,0 +1,69 @@
+"""Note of a change of the clusters of a finished run: from it, a change that was cut short is made.
+
+The note comes first and goes last, so that results never stay half changed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alps_geo.files import replacing, run_errors
+from alps_geo.runs.stored_json import Perhaps, json_object, known_fields
+
+if TYPE_CHECKING:
+    from alps_geo.runs.folder import RunFolder
+
+CHANGE = {"command": str, "earlier": [str], "moves_segments": Perhaps(bool)}
+"""Shape of a `Change` as JSON; see `alps_geo.runs.stored_json`."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the clusters of a finished run, from its begin to its end.
+
+    Attributes
+    ----------
+    command : str
+        The command, as typed after ``alps-geo clusters``.
+    earlier : tuple of str
+        The commands of the changes before it.
+    moves_segments : bool
+        True if segments get other clusters; False if only names or colours change.
+    """
+
+    command: str
+    earlier: tuple[str, ...]
+    moves_segments: bool
+
+    @classmethod
+    def from_json(cls, found: object) -> Change:
+        """Build a change from JSON; raise ValueError for JSON of another shape."""
+        known = known_fields(found, CHANGE)
+        # An earlier version did not say: all is written again then, which is right in any case.
+        moves = known["moves_segments"] is not False
+        return cls(known["command"], known["earlier"], moves)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the change as a JSON object."""
+        return json_object(self, CHANGE)
+
+
+def begin_change(folder: RunFolder, change: Change, model: bytes) -> None:
+    """Note a change and the cluster model that it leads to: from here on it is sure to be made.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written; nothing is noted then.
+    """
+    with replacing(folder.change_path) as part, run_errors(folder.change_path):
+        part.with_name(folder.changed_model_path.name).write_bytes(model)
+        part.write_text(json.dumps(change.to_json()), encoding="utf-8")
+
+
+def end_change(folder: RunFolder) -> None:
+    """Forget a change that is made, or whose run is about to be replaced."""
+    folder.change_path.unlink(missing_ok=True)
+    folder.changed_model_path.unlink(missing_ok=True)

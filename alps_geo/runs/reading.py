@@ -1,0 +1,203 @@
+"""Small files of a run folder, read: plan, record, note of a change and notes of failed tiles.
+
+A file that is damaged is told in one line, with the command that mends it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import RunError
+from alps_geo.runs.failures import FailedTile
+from alps_geo.runs.journal import Change
+from alps_geo.runs.plan import Plan
+from alps_geo.runs.record import FitRecord, RunRecord, listed_results
+from alps_geo.runs.stored_json import DamagedError, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.plan import PlannedScene
+
+
+def check_folder(folder: RunFolder) -> None:
+    """Raise RunError if the folder is a file."""
+    if folder.path.exists() and not folder.path.is_dir():
+        raise RunError(f"{folder.path} is a file, expected a folder; choose another --out")
+
+
+def read_plan(folder: RunFolder) -> Plan | None:
+    """Read the plan of the run in a folder; None if there is none, or it is damaged."""
+    with suppress(DamagedError):
+        return read_json(folder.plan_path, Plan.from_json)
+    return None
+
+
+def plan_damage(folder: RunFolder) -> str | None:
+    """Describe the damage of the plan in a folder, if it has any."""
+    return _damage(folder.plan_path, Plan.from_json)
+
+
+def planned_results(folder: RunFolder) -> tuple[str, ...]:
+    """List the results that the run in a folder has, or is to have, relative to the folder."""
+    plan = read_plan(folder)
+    return listed_results(folder.record_path) if plan is None else plan.files
+
+
+def read_record(folder: RunFolder) -> RunRecord:
+    """Read the record of the run that has labelled scenes in a folder.
+
+    Raises
+    ------
+    RunError
+        If there is none, if it is damaged, or if it is that of a fit.
+    """
+    if (fit := _fit_record(folder)) is not None:
+        raise RunError(
+            f"{folder.path} is where alps-geo fit worked, and holds tiles but no labels (its "
+            f"clusters are in {fit.fitted}); alps-geo label with --out {folder.path} labels the "
+            f"same scenes, alps-geo apply with --clusters-from {fit.fitted} any scenes"
+        )
+    try:
+        record = read_json(folder.record_path, RunRecord.from_json)
+    except DamagedError as error:
+        raise RunError(f"{error}; {remedy(folder)}") from error
+    if record is None:
+        raise RunError(
+            f"{folder.path} holds no finished run of alps-geo; "
+            "give the folder that was the --out of a run that has come to its end"
+        )
+    return record
+
+
+def finished_record(folder: RunFolder, fingerprint: str) -> RunRecord | None:
+    """Read the record of the run with a fingerprint, if all of it is done and in its place.
+
+    Returns
+    -------
+    RunRecord or None
+        None also if a tile or scene failed, a result is absent, or a change was stopped.
+
+    Raises
+    ------
+    RunError
+        If the folder is a file.
+    """
+    check_folder(folder)
+    plan = read_plan(folder)
+    if plan is None or plan.fingerprint != fingerprint or folder.change_path.exists():
+        return None
+    try:
+        record = read_json(folder.record_path, RunRecord.from_json)
+    except DamagedError:
+        return None
+    if record is None or record.failed:
+        return None
+    return record if all((folder.path / name).exists() for name in plan.files) else None
+
+
+def record_damage(folder: RunFolder) -> str | None:
+    """Describe the damage of the record in a folder, if it has any."""
+    if is_fitted(folder):
+        return None
+    return _damage(folder.record_path, RunRecord.from_json)
+
+
+def is_fitted(folder: RunFolder) -> bool:
+    """Return True if a fit has finished in a folder."""
+    return _fit_record(folder) is not None
+
+
+def _fit_record(folder: RunFolder) -> FitRecord | None:
+    with suppress(DamagedError):
+        return read_json(folder.record_path, FitRecord.from_json)
+    return None
+
+
+def remedy(folder: RunFolder) -> str:
+    """Return the command that writes all results again, for users whose files are damaged."""
+    if not folder.model_path.exists():
+        return "alps-geo label with --overwrite does that run again, and keeps its tiles"
+    if _damage(folder.record_path, RunRecord.from_json) is None:
+        given = shlex.join(["--config", str(folder.record_path)])
+    else:
+        given = "with the scenes and options of that run and"
+    out, model = shlex.quote(str(folder.path)), shlex.quote(str(folder.model_path))
+    return (
+        f"alps-geo apply {given} --clusters-from {model} --out {out} --overwrite "
+        "writes all results again, and keeps these clusters and their names"
+    )
+
+
+def read_change(folder: RunFolder) -> Change | None:
+    """Read the note of a change of the clusters that has begun and not ended, if there is one.
+
+    Raises
+    ------
+    RunError
+        If it is damaged.
+    """
+    try:
+        return read_json(folder.change_path, Change.from_json)
+    except DamagedError as error:
+        raise RunError(
+            f"{error}: alps-geo clusters was stopped here while it changed the clusters, and "
+            f"that cannot be finished; {remedy(folder)}"
+        ) from error
+
+
+def stopped_change(folder: RunFolder) -> str | None:
+    """Return the command that was changing the clusters when it was stopped, if there is one.
+
+    Raises
+    ------
+    RunError
+        If the note of the change is damaged.
+    """
+    change = read_change(folder)
+    return None if change is None else change.command
+
+
+def holds_run(folder: RunFolder) -> bool:
+    """Return True if a run with results has begun here, finished or not."""
+    plan = read_plan(folder)
+    return folder.record_path.exists() if plan is None else not plan.is_fit
+
+
+def has_finished(folder: RunFolder) -> bool:
+    """Return True if the run has written all its results, and no change of them was stopped.
+
+    Raises
+    ------
+    RunError
+        If its record, or the note of a change, is damaged.
+    """
+    if (damage := record_damage(folder)) is not None:
+        raise RunError(f"{damage}; {remedy(folder)}")
+    return folder.record_path.exists() and stopped_change(folder) is None
+
+
+def done_and_failed(folder: RunFolder, scene: PlannedScene) -> tuple[int, list[FailedTile]]:
+    """Count the tiles of a scene that are done, and list those that failed."""
+    tiles = folder.tiles_path / scene.tiles_folder
+    names = [path.name for path in tiles.iterdir()] if tiles.is_dir() else []
+    failed = []
+    for name in sorted(name for name in names if name.endswith(".json")):
+        # Gone if a run has just begun, which tries the tile again; so it does without a reason.
+        with suppress(DamagedError):
+            if (tile := read_json(tiles / name, FailedTile.from_json)) is not None:
+                failed.append(tile)
+    done = {name.removesuffix(".npz") for name in names if name.endswith(".npz")}
+    return len(done - {name.removesuffix(".json") for name in names}), failed
+
+
+def _damage(path: Path, build: Callable[[object], object]) -> str | None:
+    try:
+        read_json(path, build)
+    except DamagedError as error:
+        return str(error)
+    return None
