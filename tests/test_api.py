@@ -103,9 +103,13 @@ def test_a_plot_has_the_clusters_colours_and_names(run: Run) -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["1", "2", "3"]
     drawn = [mpl.colors.to_hex(patch.get_facecolor()) for patch in legend.get_patches()]
     assert drawn == [*run.clusters["color"]]
-    west, east, south, north = axes.get_images()[0].get_extent()
     with rasterio.open(SCENE) as scene:
-        assert (west, south, east, north) == pytest.approx(tuple(scene.bounds))
+        west, south, east, north = scene.bounds
+    assert axes.get_xlim() == pytest.approx((west, east))
+    assert axes.get_ylim() == pytest.approx((south, north))
+    image = axes.get_images()[0]
+    pixel = (image.get_transform() - axes.transData).transform((10.5, 20.5))
+    assert tuple(pixel) == pytest.approx(run.labels().transform @ (10.5, 20.5))
 
 
 def test_a_notebook_shows_preview_and_clusters(run: Run) -> None:

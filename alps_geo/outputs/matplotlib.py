@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
-from rasterio.plot import plotting_extent
+from matplotlib.transforms import Affine2D
 
 from alps_geo.outputs.readers import read_labels
 
@@ -45,14 +45,20 @@ def plot_labels(path: Path, legend: Mapping[int, tuple[str, str]], ax: Axes | No
     ids = np.array([*legend])
     colors = [color for _, color in legend.values()]
     drawn = np.ma.MaskedArray(np.searchsorted(ids, values.filled(ids[0])), values.mask)
-    ax.imshow(
+    height, width = values.shape
+    image = ax.imshow(
         drawn,
         cmap=ListedColormap(colors),
         vmin=-0.5,
         vmax=len(colors) - 0.5,
         interpolation="nearest",
-        extent=plotting_extent(values, transform),
+        extent=(0, width, height, 0),
     )
+    # By the whole transform, so that rotated and south-up scenes lie where they belong too.
+    image.set_transform(Affine2D(np.reshape(transform, (3, 3))) + ax.transData)
+    corners = [transform @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    x, y = np.transpose(corners)
+    ax.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal")
     ax.ticklabel_format(style="plain", useOffset=False)
     shown = np.unique(drawn.compressed())
     patches = [Patch(color=colors[index], label=legend[int(ids[index])][0]) for index in shown]
