@@ -2,6 +2,10 @@
 
 from importlib.metadata import version
 
+import lazy_loader
+
 __version__ = version("alps-geo")
 
-__all__ = ["__version__"]
+# The library is loaded at the first use of a name: `alps-geo --help` waits for none of it.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]

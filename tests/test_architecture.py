@@ -35,6 +35,8 @@ ROOMS = [
     "review",
     "tiles",
     "pipeline",
+    "ipython",
+    "api",
 ]
 # Rooms that never import those of the set, whatever their floor.
 FORBIDDEN = {

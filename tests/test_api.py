@@ -1,0 +1,185 @@
+"""The library as a notebook or a script uses it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import rasterio
+from helpers import DATA
+from rasterio.windows import Window
+
+import alps_geo
+from alps_geo import Run
+from alps_geo.errors import RunError, SettingsError
+from alps_geo.events import Event
+from alps_geo.ipython import in_notebook, notebook_bar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+mpl.use("agg")
+
+SCENE = DATA / "landsat5_int16_1band.tif"
+QUICK: dict[str, Any] = {"points_per_side": 2, "clusters": 3}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return alps_geo.label(SCENE, tmp_path_factory.mktemp("api") / "run", **QUICK)
+
+
+def test_a_label_gives_the_run_that_the_folder_holds(run: Run) -> None:
+    assert run.scenes == ("landsat5_int16_1band",)
+    again = alps_geo.open_run(run.folder)
+    assert again.record == run.record
+    assert repr(run).endswith(f"1 scene, {run.record['segments']} segments, 3 clusters)")
+
+
+def test_segments_are_rows_with_their_attributes(run: Run) -> None:
+    segments = run.segments()
+    assert len(segments) == run.record["segments"]
+    assert {"segment_id", "cluster", "area_m2", "confidence"} <= {*segments.columns}
+    with rasterio.open(SCENE) as scene:
+        assert segments.crs == scene.crs
+
+
+def test_segments_of_a_part_are_those_that_touch_it(run: Run) -> None:
+    segments = run.segments()
+    west, south, east, north = segments.total_bounds
+    box = (west, south, (west + east) / 2, (south + north) / 2)
+    part = run.segments(bbox=box)
+    expected = segments.cx[box[0] : box[2], box[1] : box[3]]
+    assert 0 < len(part) < len(segments)
+    assert set(part["segment_id"]) == set(expected["segment_id"])
+
+
+@pytest.mark.parametrize("clusters", [2, [1, 3], np.array([1])])
+def test_segments_of_clusters_are_theirs_alone(run: Run, clusters: object) -> None:
+    segments = run.segments()
+    wanted = segments[segments["cluster"].isin(np.atleast_1d(clusters))]  # type: ignore[call-overload]
+    found = run.segments(cluster=clusters)  # type: ignore[arg-type]
+    assert [*found["segment_id"]] == [*wanted["segment_id"]]
+
+
+def test_labels_lie_on_the_grid_of_the_scene(run: Run) -> None:
+    labels = run.labels()
+    with rasterio.open(SCENE) as scene:
+        assert labels.values.shape == scene.shape
+        assert labels.transform == scene.transform
+        assert labels.crs == scene.crs
+    assert set(np.unique(labels.values.compressed())) == {1, 2, 3}
+
+
+def test_labels_of_a_window_are_that_part(run: Run) -> None:
+    whole, part = run.labels(), run.labels(window=Window(10, 20, 30, 40))
+    assert part.values.shape == (40, 30)
+    assert np.array_equal(part.values.filled(0), whole.values[20:60, 10:40].filled(0))
+    assert part.transform @ (0, 0) == whole.transform @ (10, 20)
+
+
+def test_labels_of_a_window_outside_are_refused(run: Run) -> None:
+    with pytest.raises(RunError, match="lies outside the raster, expected a part of its"):
+        run.labels(window=Window(10**6, 0, 5, 5))
+
+
+def test_clusters_are_a_table_by_id(run: Run) -> None:
+    clusters = run.clusters
+    assert [*clusters.index] == [1, 2, 3]
+    assert clusters["share"].sum() == pytest.approx(run.record["labelled_share"])
+    sizes = run.segments().groupby("cluster").size()
+    assert [*clusters["segments"]] == [*sizes]
+    assert "area_m2" in clusters
+
+
+def test_a_plot_has_the_clusters_colours_and_names(run: Run) -> None:
+    axes = run.plot()
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["1", "2", "3"]
+    drawn = [mpl.colors.to_hex(patch.get_facecolor()) for patch in legend.get_patches()]
+    assert drawn == [*run.clusters["color"]]
+    with rasterio.open(SCENE) as scene:
+        west, south, east, north = scene.bounds
+    assert axes.get_xlim() == pytest.approx((west, east))
+    assert axes.get_ylim() == pytest.approx((south, north))
+    image = axes.get_images()[0]
+    pixel = (image.get_transform() - axes.transData).transform((10.5, 20.5))
+    assert tuple(pixel) == pytest.approx(run.labels().transform @ (10.5, 20.5))
+
+
+def test_a_notebook_shows_preview_and_clusters(run: Run) -> None:
+    page = run._repr_html_()
+    assert page.count("data:image/png;base64,") == 1
+    assert run.clusters["color"][1] in page
+
+
+def test_a_scene_that_is_not_there_is_named(run: Run) -> None:
+    with pytest.raises(RunError, match="no scene 'elsewhere'; expected one of landsat5_int16_1ba"):
+        run.segments("elsewhere")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no finished run"):
+        alps_geo.open_run(tmp_path)
+
+
+def test_a_wrong_setting_is_named_with_a_near_one() -> None:
+    with pytest.raises(TypeError, match="there is no setting 'cluster'; did you mean clusters"):
+        alps_geo.label(SCENE, cluster=3)
+    with pytest.raises(SettingsError, match="clusters is 0"):
+        alps_geo.label(SCENE, clusters=0)
+    with pytest.raises(TypeError, match="preset is 'slap', expected one of alps"):
+        alps_geo.label(SCENE, preset="slap")
+
+
+def test_a_fitted_model_is_applied(run: Run, tmp_path: Path) -> None:
+    model = alps_geo.fit(str(SCENE), tmp_path / "model.npz", **QUICK)
+    applied = alps_geo.apply([SCENE], model, tmp_path / "applied", points_per_side=2)
+    assert applied.record["settings"]["clusters_from"] == str(model)
+    assert np.array_equal(applied.labels().values.filled(0), run.labels().values.filled(0))
+
+
+def test_a_script_shows_no_bar(tmp_path: Path) -> None:
+    script = (
+        f"import alps_geo; alps_geo.label({str(SCENE)!r}, clusters=2, points_per_side=2)\n"
+        "import sys; print('IPython' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+    # The notes of the run, and nothing that moves.
+    assert done.stderr.startswith("landsat5_int16_1band: the scene has one data band")
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "landsat5_int16_1band.run" / "run.json").exists()
+
+
+def test_a_bar_counts_tiles_and_shows_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, page: object) -> None:
+            shown.append(page.data)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: Handle())
+    assert not in_notebook()
+    bar = notebook_bar()
+    bar(Event("open", "a<b", note="band 4 & others"))
+    bar(Event("tiles", "a<b", tiles=4, computed=1, skipped=1))
+    assert '<progress value="1" max="3">' in shown[1]
+    assert "1 of 3 tiles, tiles a&lt;b" in shown[1]
+    assert "a&lt;b: band 4 &amp; others" in shown[1]
+
+
+def test_the_package_loads_nothing_until_it_is_used() -> None:
+    code = "import alps_geo, sys; print('numpy' in sys.modules, sorted(alps_geo.__all__))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False ")
+    for name in ("label", "fit", "apply", "open_run", "Run", "Labels", "LabelSettings"):
+        assert repr(name) in done.stdout
+        assert getattr(alps_geo, name)
