@@ -40,7 +40,7 @@ from alps_geo.scene.raster import is_local
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import paint, stitch
 from alps_geo.segments.table import SegmentTable, open_table, read_segments, write_tables
-from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
+from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _find_segments(
             job.grid,
             outlines,
             min_area=run.settings.min_area,
-            keep_specks=run.settings.fill != "none",
+            keep_specks=run.settings.fills,
         )
         valid_pixels += segments.valid_pixels
         if not len(segments):
@@ -272,7 +272,7 @@ def _fit(
         if clusters < DEFAULT_CLUSTERS:
             note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
             run.tally.tell("cluster", note=note)
-    made_with = {name: settings.to_dict()[name] for name in SEGMENT_SETTINGS}
+    made_with = settings.deciding("tiles", "segments", files=True)
     return fit_clusters(
         tables,
         [table.area for table in tables],
@@ -280,7 +280,7 @@ def _fit(
         settings.seed,
         batch_size=settings.batch_size,
         passes=settings.passes,
-        raw=settings.compare == "raw",
+        raw=settings.is_raw,
         fitted_with=json.dumps({"settings": made_with, **run.weights.to_dict()}),
     )
 

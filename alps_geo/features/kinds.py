@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.settings import split_feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,8 +66,8 @@ def with_kind_notes(
     known : sequence of str
         Kinds that a cluster model knows: its first is what scenes are compared with.
     """
-    features = {name.split(":")[0] for name in settings.feature_names}
-    raw = settings.compare == "raw"
+    features = {split_feature(name)[0] for name in settings.feature_names}
+    raw = settings.is_raw
     if raw and features.isdisjoint(_IN_UNITS):
         return list(scenes)
     first = known[0] if known else scene_kind(scenes[0])

@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 
 from alps_geo import sam
+from alps_geo.fields import STAGES
 from alps_geo.outputs.results import FILES
 from alps_geo.runs.folder import GALLERY, SUGGESTION
 from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
@@ -88,16 +89,13 @@ def run_identity(
     Device and workers are left out: they decide how long a run takes. So are the paths of weights
     and of a cluster model to apply: what is in these files decides.
     """
-    decisive = settings.to_dict()
-    for name in ("device", "workers", "checkpoint", "timm_checkpoint", "clusters_from"):
-        del decisive[name]
     return {
         "version": version("alps-geo"),
         "fit": fit,
         # Results go by the name, which another link to the same file may not have.
         "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
         "weights": weights.to_dict(),
-        "settings": decisive,
+        "settings": settings.deciding(*STAGES),
     }
 
 
