@@ -7,7 +7,7 @@ The same names are options on the command line, keys of a ``--config`` file, and
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alps_geo.errors import SettingsError
 from alps_geo.fields import (
@@ -27,6 +27,9 @@ from alps_geo.fields import (
 from alps_geo.sam import MaskSettings
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
 BACKBONE_GROUP = "timm"
@@ -56,6 +59,30 @@ PRESETS: dict[str, dict[str, Any]] = {
 def default_overlap(tile_size: int) -> int:
     """Return the pixels that neighbouring tiles share unless told otherwise."""
     return tile_size // 8
+
+
+def current_words(
+    values: Mapping[str, Any], note: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Return stored or typed values of settings, with today's words for those of before.
+
+    >>> current_words({"compare": "weighed", "clusters": 12})
+    {'compare': 'weighted', 'clusters': 12}
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        Some of the settings, by name.
+    note : callable, optional
+        Given a line for each word that is replaced.
+    """
+    current = dict(values)
+    for name, known in settings_of(LabelSettings).items():
+        if isinstance(known.within, Choices) and name in values:
+            current[name] = known.within.current(values[name])
+            if note is not None and current[name] != values[name]:
+                note(f"{name} {values[name]} is called {current[name]} now")
+    return current
 
 
 def split_feature(name: str) -> tuple[str, str]:
@@ -308,9 +335,9 @@ class LabelSettings:
         metavar="FILE",
     )
     compare: str = setting(
-        "weighed",
-        Choices(("weighed", "raw")),
-        "weighed: standardised features, each group by its weight, embeddings by their principal "
+        "weighted",
+        Choices(("weighted", "raw"), earlier=(("weighed", "weighted"),)),
+        "weighted: standardised features, each group by its weight, embeddings by their principal "
         "components and without the place in the tile; raw: features as they are.",
         CLUSTERING,
         decides="tiles",

@@ -16,7 +16,7 @@ from alps_geo.settings import FEATURES, LabelSettings
         ({"overlap": 600}, "overlap is 600, expected 0 to 512"),
         ({"pred_iou_thresh": 1.5}, "pred_iou_thresh is 1.5, expected 0 to 1"),
         ({"fill": "water"}, "fill is 'water', expected one of none, superpixels"),
-        ({"compare": "all"}, "compare is 'all', expected one of weighed, raw"),
+        ({"compare": "all"}, "compare is 'all', expected one of weighted, raw"),
         ({"features": "sam+colour"}, "features is 'colour', expected one of sam, spectral, "),
         ({"features": ""}, "features is '', expected one of sam, spectral, "),
         ({"bands": (1, 2)}, "bands is 1,2, expected one or three band numbers from 1"),

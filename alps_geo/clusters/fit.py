@@ -1,4 +1,4 @@
-"""Fitting a cluster model: columns standardised and weighed, mini-batch k-means over all rows."""
+"""Fitting a cluster model: columns standardised and weighted, mini-batch k-means over all rows."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def fit_clusters(
         Passes over all segments, from k-means++ on the first batch. If not given, mini-batches
         begin where k-means on a sample has settled, and pass until they settle too.
     raw : bool
-        Whether the columns are compared as they are, neither standardised nor weighed.
+        Whether the columns are compared as they are, neither standardised nor weighted.
     fitted_with : str
         Kept in the model as it is.
 

@@ -10,6 +10,7 @@ from alps_geo.errors import RunError, SceneError
 from alps_geo.features.kinds import check_known, scene_kind
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_model
+from alps_geo.settings import current_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ def check_model(
     now = settings.to_dict()
     # The content of weights files counts, and not their names.
     told = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
-    before = now | fitted.get("settings", {})
+    before = now | current_words(fitted.get("settings", {}))
     for name in settings.deciding("tiles", "segments", files=True):
         if name not in told and before[name] != now[name]:
             option = name.replace("_", "-")

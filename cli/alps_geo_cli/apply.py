@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from alps_geo_cli.console import Debug, Json, Quiet
-from alps_geo_cli.label import run_label
-from alps_geo_cli.options import (
-    OUTPUT,
-    Config,
-    DiscardEdits,
-    Force,
-    Overwrite,
-    Scenes,
-    Strict,
-    settings_options,
-)
-from alps_geo_cli.paths import typed_path
+from alps_geo_cli.console import Tail
+from alps_geo_cli.options import Chosen, How, Results, Scenes, SettingsOffer
+from alps_geo_cli.run import run_label
 
 
-@settings_options("clusters", "seed", "features", "passes", "batch_size")
 def apply(
-    scenes: Scenes = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            parser=typed_path,
-            metavar="DIR",
-            help="Folder for the results.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    overwrite: Overwrite = False,
-    force: Force = False,
-    discard_edits: DiscardEdits = False,
-    strict: Strict = False,
-    config: Config = None,  # noqa: ARG001 (its callback does the work)
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
     *,
-    chosen: dict[str, Any],
+    scenes: Scenes = None,
+    out: Results = None,
+    how: How,
+    chosen: Annotated[Chosen, SettingsOffer(fits=False, writes=True)],
+    tail: Tail,
 ) -> None:
     """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
 
     Writes what `alps-geo label` writes. Scenes need the bands of those that the model was fitted
     to, in any order, in the same units: the same data type, or scale and offset tags in both.
     """
-    if chosen["clusters_from"] is None:
+    if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
-    run_label(
-        scenes,
-        out,
-        chosen,
-        overwrite=overwrite,
-        force=force,
-        discard_edits=discard_edits,
-        strict=strict,
-        quiet=quiet,
-        as_json=as_json,
-        debug=debug,
-    )
+    run_label(scenes, out, how, chosen, tail)

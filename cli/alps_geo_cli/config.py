@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.settings import PRESETS
+from alps_geo.settings import PRESETS, current_words
 from alps_geo_cli.console import reported_errors
 
 
@@ -29,7 +29,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-def read_model_settings(context: typer.Context, path: Path | None) -> Path | None:
+def read_model_settings(context: typer.Context, path: str | None) -> str | None:
     """Make the way in which a cluster model's segments were made the default.
 
     A callback of an eager option, so that it comes before all others.
@@ -38,7 +38,8 @@ def read_model_settings(context: typer.Context, path: Path | None) -> Path | Non
         from alps_geo.runs.run import read_model
 
         with reported_errors(debug=False):
-            fitted = json.loads(read_model(path).fitted_with).get("settings", {})
+            fitted = json.loads(read_model(Path(path)).fitted_with).get("settings", {})
+        fitted = current_words(fitted)
         found = {key: _as_typed(key, value) for key, value in fitted.items() if value is not None}
         context.default_map = {**found, **(context.default_map or {})}
     return path

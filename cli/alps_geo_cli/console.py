@@ -1,18 +1,20 @@
-"""What all commands share: where they print, and how an error ends them."""
+"""Options that all commands share: what they print, and how an error ends them."""
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alps_geo.errors import AlpsGeoError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 Debug = Annotated[
@@ -22,6 +24,32 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output, nothing else.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Options of what a command prints: the end of every command's options."""
+
+    quiet: Quiet = False
+    as_json: Json = False
+    debug: Debug = False
+
+    @property
+    def silent(self) -> bool:
+        """True if nothing is printed for people."""
+        return self.quiet or self.as_json
+
+    def errors(self, on_stop: str = "nothing was finished") -> AbstractContextManager[None]:
+        """Return `reported_errors` as the user wants them."""
+        return reported_errors(debug=self.debug, on_stop=on_stop)
+
+    def show(self, record: Any, print_table: Callable[[], None]) -> None:
+        """Print a result: as JSON, for people by `print_table`, or not at all."""
+        if self.as_json:
+            typer.echo(json.dumps(record, indent=2))
+        elif not self.quiet:
+            print_table()
+
 
 FAILED = 1
 USAGE = 2

@@ -103,9 +103,9 @@ def test_raw_columns_are_compared_as_they_are() -> None:
     narrow = np.where(np.arange(200) % 2 == 0, 0.0, 0.1)
     columns = table(np.stack([narrow, narrow, narrow, wide], axis=1))
     areas = [np.ones(200, int)]
-    weighed = fit_clusters([columns], areas, 2, 0).apply(columns)
+    weighted = fit_clusters([columns], areas, 2, 0).apply(columns)
     raw = fit_clusters([columns], areas, 2, 0, raw=True)
-    assert adjusted_rand_score(np.arange(200) % 2, weighed.cluster) == 1
+    assert adjusted_rand_score(np.arange(200) % 2, weighted.cluster) == 1
     found = raw.apply(columns)
     assert adjusted_rand_score(np.arange(200) < 100, found.cluster) == 1
     center = columns.values[found.cluster == 1].mean(axis=0)

@@ -1,0 +1,38 @@
+"""``alps-geo clusters merge``: one cluster made of several."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from alps_geo_cli.clusters.change import DiscardEdits, Run, change_clusters
+from alps_geo_cli.console import Tail
+
+
+def merge(
+    *,
+    run: Run,
+    ids: Annotated[list[int], typer.Argument(metavar="ID...", help="Two clusters or more.")],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What they become.",
+            show_default="the name of the first of them that has one",
+        ),
+    ] = None,
+    discard_edits: DiscardEdits = False,
+    tail: Tail,
+) -> None:
+    """Make one cluster of several: the one of the lowest id, with its colour.
+
+    All other clusters keep their ids.
+    """
+
+    def work() -> dict[str, Any]:
+        from alps_geo.review.relabel import merge_clusters
+
+        return merge_clusters(run, ids, name, discard_edits=discard_edits)
+
+    change_clusters(run, work, tail)
