@@ -176,7 +176,8 @@ class LabelSettings:
     workers: int = setting(
         1,
         Between(1, 1024),
-        "Processes that work on tiles side by side, each with a model of its own in memory.",
+        "Processes that work on tiles side by side, each with a model of its own in memory.\n\n"
+        "The results are the same.",
         MODEL,
         decides="nothing",
     )
@@ -226,7 +227,7 @@ class LabelSettings:
     nodata: float | None = setting(
         None,
         Rule(),
-        "Value of pixels without data.",
+        "Value of pixels without data.\n\nIn place of that in the file; nan where none is nodata.",
         IMAGERY,
         decides="scene",
         shown="the scene's own",
@@ -242,7 +243,8 @@ class LabelSettings:
     stretch: tuple[float, float] | None = setting(
         None,
         Percentiles(),
-        "Percentiles of the valid pixels that become black and white for SAM.",
+        "Percentiles of the valid pixels that become black and white for SAM.\n\n"
+        "16-bit and float values become 8 bits by them.",
         IMAGERY,
         decides="scene",
         metavar="LOW,HIGH",
