@@ -184,7 +184,7 @@ class Percentiles(Rule):
 
 @dataclass(frozen=True)
 class Setting:
-    """Everything that is known of a field but its name, type and default.
+    """Meaning of a field, next to its name, type and default.
 
     Attributes
     ----------

@@ -192,7 +192,7 @@ class LabelSettings:
     clusters: int | None = setting(
         None,
         Between(1, MAX_CLUSTERS),
-        "Number of clusters, the classes of the map.",
+        "Number of clusters of the map.",
         CLUSTERING,
         decides="clusters",
         shown=f"{DEFAULT_CLUSTERS}, or fewer if there are fewer segments",

@@ -1,4 +1,4 @@
-"""Fingerprints of settings: what a change of each field makes anew, and what it leaves."""
+"""Fingerprints that change with each setting, and those that do not."""
 
 from __future__ import annotations
 

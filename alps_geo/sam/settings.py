@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     PointGrids: TypeAlias = Sequence[Sequence[tuple[float, float]] | NDArray[np.float64]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-"""Where a model can be asked to run; auto is the best that there is."""
+"""Devices that a model can run on; auto is the best that the machine has."""
 
 PRECISIONS = ("float32", "bf16", "fp16")
-"""What a model can be asked to compute in; `alps_geo.sam.load_model` says what each means."""
+"""Number types that a model can compute in, see `alps_geo.sam.load_model`."""
 
 
 @dataclass(frozen=True)

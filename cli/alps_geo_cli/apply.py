@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from alps_geo_cli.console import Tail
-from alps_geo_cli.options import Chosen, How, Results, Scenes, SettingsOffer
+from alps_geo_cli.console import Printing
+from alps_geo_cli.options import Chosen, Results, RunFlags, Scenes, SettingsGroup
 from alps_geo_cli.run import run_label
 
 
@@ -15,9 +15,9 @@ def apply(
     *,
     scenes: Scenes = None,
     out: Results = None,
-    how: How,
-    chosen: Annotated[Chosen, SettingsOffer(fits=False, writes=True)],
-    tail: Tail,
+    flags: RunFlags,
+    chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
+    printing: Printing,
 ) -> None:
     """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
 
@@ -26,4 +26,4 @@ def apply(
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
-    run_label(scenes, out, how, chosen, tail)
+    run_label(scenes, out, flags, chosen, printing)

@@ -1,4 +1,4 @@
-"""Options that all commands share: what they print, and how an error ends them."""
+"""Output and errors of all commands: options for both, and exit codes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 
 
 @dataclass(frozen=True)
-class Tail:
-    """Options of what a command prints: the end of every command's options."""
+class Printing:
+    """Options of a command's output, which almost all commands have."""
 
     quiet: Quiet = False
     as_json: Json = False
@@ -40,7 +40,7 @@ class Tail:
         return self.quiet or self.as_json
 
     def errors(self, on_stop: str = "nothing was finished") -> AbstractContextManager[None]:
-        """Return `reported_errors` as the user wants them."""
+        """Return `reported_errors`, with tracebacks if --debug was typed."""
         return reported_errors(debug=self.debug, on_stop=on_stop)
 
     def show(self, record: Any, print_table: Callable[[], None]) -> None:
@@ -72,9 +72,9 @@ def reported_errors(*, debug: bool, on_stop: str = "nothing was finished") -> It
     Parameters
     ----------
     debug : bool
-        Whether errors come with their traceback instead.
+        True to raise errors with their traceback instead.
     on_stop : str
-        What to tell a user who stops the command.
+        Advice for a user who stops the command.
     """
     try:
         with _sigterm_raised():
@@ -91,7 +91,7 @@ def reported_errors(*, debug: bool, on_stop: str = "nothing was finished") -> It
 
 @contextmanager
 def _sigterm_raised() -> Iterator[None]:
-    """Let SIGTERM unwind the program, so that it ends its processes and says how to go on."""
+    """Let SIGTERM unwind the program, so that it ends its processes and prints its advice."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

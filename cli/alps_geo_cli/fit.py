@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alps_geo.settings import OUTPUT
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 from alps_geo_cli.failures import end_with_failures
-from alps_geo_cli.options import Chosen, How, Scenes, SettingsOffer
+from alps_geo_cli.options import Chosen, RunFlags, Scenes, SettingsGroup
 from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import required, run_scenes
 
@@ -46,9 +46,9 @@ def fit(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    how: How,
-    chosen: Annotated[Chosen, SettingsOffer(fits=True, writes=False)],
-    tail: Tail,
+    flags: RunFlags,
+    chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=False)],
+    printing: Printing,
 ) -> None:
     """Fit one cluster model to rasters, for `alps-geo apply` to label any scene by.
 
@@ -65,15 +65,15 @@ def fit(
             model,
             folder,
             settings,
-            overwrite=how.overwrite,
-            force=how.force,
-            discard_edits=how.discard_edits,
-            strict=how.strict,
+            overwrite=flags.overwrite,
+            force=flags.force,
+            discard_edits=flags.discard_edits,
+            strict=flags.strict,
             listen=listen,
         )
 
-    record = run_scenes(fit_all, paths, chosen, how, tail)
-    tail.show(record, lambda: _print_fit(record, model))
+    record = run_scenes(fit_all, paths, chosen, flags, printing)
+    printing.show(record, lambda: _print_fit(record, model))
     end_with_failures(record, "so the fit does without")
 
 

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-class Offer(Protocol):
-    """Options that are worked out and not written down, as metadata of an `Annotated` type."""
+class OptionGroup(Protocol):
+    """Options that are made while the program runs; metadata of a parameter's `Annotated` type."""
 
     def parameters(self) -> Sequence[inspect.Parameter]:
         """Return the options, as parameters whose annotations Typer reads."""
 
     def collect(self, values: Mapping[str, Any]) -> Any:
-        """Return the argument of the command for what was typed."""
+        """Return the argument that the command gets for the values of the options."""
 
 
-class _Fields:
+class _FieldGroup:
     """The options of a frozen dataclass, whose fields are annotated as Typer wants them."""
 
     def __init__(self, group: type[Any]) -> None:
@@ -51,22 +51,22 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(command, include_extras=True)
     parameters: dict[str, inspect.Parameter] = {}
-    offers: dict[str, tuple[Offer, list[str]]] = {}
+    groups: dict[str, tuple[OptionGroup, list[str]]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
-        if (offer := _offer(hints[name])) is None:
+        if (group := _group(hints[name])) is None:
             parameters[name] = keyword(name, hints[name], parameter.default)
         else:
-            options = {option.name: option for option in offer.parameters()}
+            options = {option.name: option for option in group.parameters()}
             parameters |= options
-            offers[name] = offer, list(options)
+            groups[name] = group, list(options)
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        groups = {
-            name: offer.collect({option: values.pop(option) for option in options})
-            for name, (offer, options) in offers.items()
+        collected = {
+            name: group.collect({option: values.pop(option) for option in options})
+            for name, (group, options) in groups.items()
         }
-        command(**values, **groups)
+        command(**values, **collected)
 
     del run.__wrapped__
     run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -80,10 +80,10 @@ def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
-def _offer(hint: Any) -> Offer | None:
-    """Return the options behind an annotation, None for that of a single option."""
+def _group(hint: Any) -> OptionGroup | None:
+    """Return the group of options that an annotation stands for; None for a single option."""
     if is_dataclass(hint) and isinstance(hint, type):
-        return _Fields(hint)
+        return _FieldGroup(hint)
     return next((each for each in get_args(hint)[1:] if hasattr(each, "collect")), None)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from alps_geo_cli.console import Tail
-from alps_geo_cli.options import Chosen, How, Results, Scenes, SettingsOffer
+from alps_geo_cli.console import Printing
+from alps_geo_cli.options import Chosen, Results, RunFlags, Scenes, SettingsGroup
 from alps_geo_cli.run import run_label
 
 
@@ -13,14 +13,14 @@ def label(
     *,
     scenes: Scenes = None,
     out: Results = None,
-    how: How,
-    chosen: Annotated[Chosen, SettingsOffer(fits=True, writes=True)],
-    tail: Tail,
+    flags: RunFlags,
+    chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
+    printing: Printing,
 ) -> None:
-    """Label rasters: masks by Segment Anything, classes by clustering their features.
+    """Label rasters: masks by Segment Anything, clusters by their features.
 
     Writes labels.tif, segments.tif, segments.gpkg and preview.png per scene into a folder of its
-    name, and clusters.npz and run.json beside them. A run that was stopped goes on where it
+    name, and clusters.npz and run.json next to them. A run that was stopped goes on where it
     stopped when the same command is given again; `alps-geo status` says how far it is.
     """
-    run_label(scenes, out, how, chosen, tail)
+    run_label(scenes, out, flags, chosen, printing)

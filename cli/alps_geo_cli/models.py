@@ -1,4 +1,4 @@
-"""``alps-geo models``: which models there are, and bringing one here."""
+"""``alps-geo models``: list the Segment Anything models, and download one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from alps_geo.sam.weights import MODELS
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 
 if TYPE_CHECKING:
     ModelName = str
@@ -24,7 +24,7 @@ def models(
             show_default=False,
         ),
     ] = None,
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """List the Segment Anything models, and say which are present.
 
@@ -32,10 +32,10 @@ def models(
     Other weights of these models, such as MobileSAM's own mobile_sam.pt, are used by --model and
     --checkpoint.
     """
-    with tail.errors():
+    with printing.errors():
         if download is not None:
-            _download(download, quiet=tail.quiet)
-    tail.show(_rows(), _print_table)
+            _download(download, quiet=printing.quiet)
+    printing.show(_rows(), _print_table)
 
 
 def _rows() -> list[dict[str, str | int | bool]]:

@@ -1,4 +1,4 @@
-"""Options of `label`, `fit` and `apply`; those of settings are made from the fields of settings."""
+"""Options of `label`, `fit` and `apply`, most of them made from the fields of settings."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ Results = Annotated[
 
 
 @dataclass(frozen=True)
-class How:
-    """Options that say how a run deals with earlier results and with failures."""
+class RunFlags:
+    """Options of a run for earlier results and for failures."""
 
     overwrite: Annotated[
         bool,
@@ -133,8 +133,8 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class SettingsOffer:
-    """Offer of the settings that a command has, and of files and presets that they come from.
+class SettingsGroup:
+    """Options of the settings that a command has, and of the files and presets they come from.
 
     Attributes
     ----------

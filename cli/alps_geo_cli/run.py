@@ -1,4 +1,4 @@
-"""Running of `label`, `fit` and `apply`: a progress bar, and an end that says how to go on."""
+"""Course of `label`, `fit` and `apply`: a progress bar, the work, and advice at a stop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from alps_geo.events import Event
     from alps_geo.settings import LabelSettings
-    from alps_geo_cli.console import Tail
-    from alps_geo_cli.options import Chosen, How
+    from alps_geo_cli.console import Printing
+    from alps_geo_cli.options import Chosen, RunFlags
 
     Listener: TypeAlias = Callable[[Event], None]
 
@@ -21,12 +21,19 @@ R = TypeVar("R")
 
 
 def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[list[str], Path]:
-    """Return both, for neither can be left out; `what` is --out, as "folder for the results".
+    """Return the scenes and --out of a command, which needs both.
+
+    Parameters
+    ----------
+    scenes, out
+        Values of the options.
+    what : str
+        Meaning of --out for errors, such as "folder for the results".
 
     Raises
     ------
     typer.BadParameter
-        One of them was not typed.
+        If one of them was not typed.
     """
     if not scenes:
         raise typer.BadParameter("give at least one raster", param_hint="SCENE...")
@@ -39,8 +46,8 @@ def run_scenes(
     work: Callable[[Sequence[str], LabelSettings, Listener], R],
     scenes: list[str],
     chosen: Chosen,
-    how: How,
-    tail: Tail,
+    flags: RunFlags,
+    printing: Printing,
 ) -> R:
     """Do work on scenes under a progress bar and return its result.
 
@@ -52,17 +59,17 @@ def run_scenes(
         Rasters, folders or globs, as the user typed them.
     chosen : Chosen
         Values of the options of settings.
-    how : How
-        Options of the run.
-    tail : Tail
+    flags : RunFlags
+        Options for earlier results and failures.
+    printing : Printing
         Options of what is printed.
     """
-    with tail.errors(how.on_stop):
+    with printing.errors(flags.on_stop):
         # Imported here, because these bring the geospatial stack, which --help does not need.
         from alps_geo.events import Event
         from alps_geo_cli.progress import RunProgress
 
-        with RunProgress(quiet=tail.quiet) as progress:
+        with RunProgress(quiet=printing.quiet) as progress:
 
             def note(text: str) -> None:
                 progress.show(Event("open", note=text))
@@ -74,9 +81,9 @@ def run_scenes(
 
 
 def run_label(
-    scenes: list[str] | None, out: Path | None, how: How, chosen: Chosen, tail: Tail
+    scenes: list[str] | None, out: Path | None, flags: RunFlags, chosen: Chosen, printing: Printing
 ) -> None:
-    """Do what `label` and `apply` do, once their options are read."""
+    """Label scenes and print the table of clusters: the work of `label` and of `apply`."""
     paths, folder = required(scenes, out, "folder for the results")
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> dict[str, Any]:
@@ -86,21 +93,21 @@ def run_label(
             paths,
             folder,
             settings,
-            overwrite=how.overwrite,
-            force=how.force,
-            discard_edits=how.discard_edits,
-            strict=how.strict,
+            overwrite=flags.overwrite,
+            force=flags.force,
+            discard_edits=flags.discard_edits,
+            strict=flags.strict,
             listen=listen,
         )
 
-    record = run_scenes(work, paths, chosen, how, tail)
+    record = run_scenes(work, paths, chosen, flags, printing)
 
     def print_table() -> None:
         from alps_geo_cli.summary import print_summary
 
         print_summary(record, folder)
 
-    tail.show(record, print_table)
+    printing.show(record, print_table)
     from alps_geo_cli.failures import end_with_failures
 
     end_with_failures(record, "so the map has gaps")

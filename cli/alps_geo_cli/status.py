@@ -1,4 +1,4 @@
-"""``alps-geo status``: what is done in a run folder, what is left and what failed."""
+"""``alps-geo status``: tiles of a run that are done, left and failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo_cli.console import Debug, Json, Tail
+from alps_geo_cli.console import Debug, Json, Printing
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def status(
 
     Looks at names of files only, so it may be asked at any time, also while the run is at work.
     """
-    tail = Tail(as_json=as_json, debug=debug)
-    with tail.errors():
+    printing = Printing(as_json=as_json, debug=debug)
+    with printing.errors():
         from alps_geo.runs.status import run_status
 
         found = run_status(folder)
-    tail.show(found.to_dict(), lambda: _print_status(found))
+    printing.show(found.to_dict(), lambda: _print_status(found))
 
 
 def _print_status(found: RunStatus) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_summary(record: dict[str, Any], out: Path) -> None:
-    """Print the clusters of a finished run and where its results lie."""
+    """Print the clusters of a finished run and the folders of its results."""
     console = Console()
     clusters = record["clusters"]
     size, unit = _scale(max(cluster["area"] for cluster in clusters), record["area_unit"])
@@ -45,7 +45,7 @@ def print_summary(record: dict[str, Any], out: Path) -> None:
 
 
 def _scale(largest: float, unit: str) -> tuple[float, str]:
-    """Choose a unit for people, the same for all areas of a table: what it holds, and its name."""
+    """Return the size and the name of the unit for all areas of a table."""
     if unit == "px":
         return 1, "px"
     if largest >= 1e7:

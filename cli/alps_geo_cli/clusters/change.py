@@ -13,7 +13,7 @@ from alps_geo_cli.paths import typed_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from alps_geo_cli.console import Tail
+    from alps_geo_cli.console import Printing
 
 Run = Annotated[
     Path,
@@ -32,7 +32,7 @@ DiscardEdits = Annotated[
 ]
 
 
-def change_clusters(run: Path, work: Callable[[], dict[str, Any]], tail: Tail) -> None:
+def change_clusters(run: Path, work: Callable[[], dict[str, Any]], printing: Printing) -> None:
     """Change the clusters of a run, and print its new table.
 
     Parameters
@@ -41,10 +41,10 @@ def change_clusters(run: Path, work: Callable[[], dict[str, Any]], tail: Tail) -
         The run folder.
     work : callable
         Makes the change and returns the record of the run.
-    tail : Tail
+    printing : Printing
         Options of what is printed.
     """
-    with tail.errors("the same command finishes the change"):
+    with printing.errors("the same command finishes the change"):
         from alps_geo.runs.folder import GALLERY
 
         page = run / GALLERY
@@ -61,7 +61,7 @@ def change_clusters(run: Path, work: Callable[[], dict[str, Any]], tail: Tail) -
                 f"{page} showed the clusters as they were, and is gone; {again} makes it again"
             )
 
-    tail.show(record, print_table)
+    printing.show(record, print_table)
 
 
 def read_pairs(texts: list[str], form: str) -> dict[int, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from alps_geo_cli.clusters.change import DiscardEdits, Run, change_clusters
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 
 
 def merge(
@@ -23,7 +23,7 @@ def merge(
         ),
     ] = None,
     discard_edits: DiscardEdits = False,
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Make one cluster of several: the one of the lowest id, with its colour.
 
@@ -35,4 +35,4 @@ def merge(
 
         return merge_clusters(run, ids, name, discard_edits=discard_edits)
 
-    change_clusters(run, work, tail)
+    change_clusters(run, work, printing)

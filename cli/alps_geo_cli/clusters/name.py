@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from alps_geo_cli.clusters.change import DiscardEdits, Run, change_clusters, read_pairs
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 from alps_geo_cli.paths import typed_path
 
 
@@ -39,7 +39,7 @@ def name(
         ),
     ] = None,
     discard_edits: DiscardEdits = False,
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Name clusters: in the legends, the polygons, the raster and the cluster model.
 
@@ -56,4 +56,4 @@ def name(
         read = {} if file is None else read_class_names(file)
         return name_clusters(run, read | given, seen, discard_edits=discard_edits)
 
-    change_clusters(run, work, tail)
+    change_clusters(run, work, printing)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from alps_geo_cli.clusters.change import Run, change_clusters, read_pairs
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 
 
 def recolor(
@@ -17,7 +17,7 @@ def recolor(
         list[str],
         typer.Argument(metavar="ID=COLOUR...", help="Such as 3=#1f77b4 or 5=teal."),
     ],
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Give clusters other colours, as CSS writes them."""
     given = read_pairs(colors, "ID=COLOUR")
@@ -27,4 +27,4 @@ def recolor(
 
         return recolor_clusters(run, given)
 
-    change_clusters(run, work, tail)
+    change_clusters(run, work, printing)

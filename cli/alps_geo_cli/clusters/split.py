@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from alps_geo_cli.clusters.change import DiscardEdits, Run, change_clusters
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 
 
 def split(
@@ -17,7 +17,7 @@ def split(
     into: Annotated[int, typer.Option(metavar="N", min=2, help="What it becomes.")],
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the clustering.")] = 0,
     discard_edits: DiscardEdits = False,
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Make several clusters of one, by clustering its segments alone.
 
@@ -30,4 +30,4 @@ def split(
 
         return split_cluster(run, cluster, into, seed, discard_edits=discard_edits)
 
-    change_clusters(run, work, tail)
+    change_clusters(run, work, printing)

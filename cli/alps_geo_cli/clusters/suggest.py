@@ -1,4 +1,4 @@
-"""``alps-geo clusters suggest``: how well numbers of clusters suit the segments of a run."""
+"""``alps-geo clusters suggest``: numbers of clusters compared on the segments of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def suggest(
             show_default="RUN/suggest.png",
         ),
     ] = None,
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Compare numbers of clusters on the segments of a run, and recommend one.
 
@@ -52,17 +52,17 @@ def suggest(
     and --overwrite takes seconds.
     """
     low, high, step = _range(span)
-    with tail.errors():
+    with printing.errors():
         from alps_geo.review.suggest import suggest_clusters
         from alps_geo.runs.folder import SUGGESTION
         from alps_geo_cli.progress import counting
 
         picture = out or run / SUGGESTION
-        with counting("clusters", quiet=tail.silent) as listen:
+        with counting("clusters", quiet=printing.silent) as listen:
             found = suggest_clusters(
                 run, low, high, step, seed=seed, picture=picture, listen=listen
             )
-    tail.show(found.to_dict(), lambda: _print_suggestion(found, picture))
+    printing.show(found.to_dict(), lambda: _print_suggestion(found, picture))
 
 
 def _range(text: str | None) -> tuple[int | None, int | None, int | None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 from alps_geo_cli.evaluate.labels import Labels
 from alps_geo_cli.paths import typed_name
 
@@ -25,20 +25,20 @@ def agreement(
             help="Labels of the same scene, made with the same cluster model.",
         ),
     ],
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Compare two rasters of labels of one scene, pixel by pixel.
 
     Made with tile grids that lie half a tile apart, they show how much of the labels depends on
     where tiles lie.
     """
-    with tail.errors():
+    with printing.errors():
         from alps_geo.evaluate import agreement_record, evaluate_agreement
         from alps_geo_cli.progress import counting
 
-        with counting("evaluate", quiet=tail.silent) as listen:
+        with counting("evaluate", quiet=printing.silent) as listen:
             measured = evaluate_agreement(first, second, listen=listen)
-    tail.show(agreement_record(measured), lambda: _print_agreement(measured))
+    printing.show(agreement_record(measured), lambda: _print_agreement(measured))
 
 
 def _print_agreement(measured: Agreement) -> None:

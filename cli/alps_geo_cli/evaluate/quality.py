@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 from alps_geo_cli.evaluate.labels import Labels
 from alps_geo_cli.paths import typed_name, typed_path
 
@@ -64,7 +64,7 @@ def quality(
             parser=typed_name,
             metavar="FILE",
             help="Raster of segment ids, for the oracle score.",
-            show_default="segments.tif beside LABELS, if it is there",
+            show_default="segments.tif next to LABELS, if it is there",
         ),
     ] = None,
     out: Annotated[
@@ -78,7 +78,7 @@ def quality(
             show_default="the folder of LABELS",
         ),
     ] = None,
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Compare labels with ground truth.
 
@@ -86,7 +86,7 @@ def quality(
     paired one to one. The oracle gives each segment its majority class: no clustering of these
     segments can do better. Pixels without truth do not count; pixels without a label are wrong.
     """
-    with tail.errors():
+    with printing.errors():
         folder = out or _folder_of(labels)
         from alps_geo.evaluate import (
             evaluate_quality,
@@ -96,7 +96,7 @@ def quality(
         )
         from alps_geo_cli.progress import counting
 
-        with counting("evaluate", quiet=tail.silent) as listen:
+        with counting("evaluate", quiet=printing.silent) as listen:
             measured = evaluate_quality(
                 labels,
                 truth,
@@ -108,7 +108,7 @@ def quality(
                 listen=listen,
             )
         written = write_quality(measured, folder)
-    tail.show(quality_record(measured), lambda: _print_quality(measured, written))
+    printing.show(quality_record(measured), lambda: _print_quality(measured, written))
 
 
 def _values(text: str | None) -> list[str]:

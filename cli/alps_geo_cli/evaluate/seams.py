@@ -1,4 +1,4 @@
-"""``alps-geo evaluate seams``: how visible tile borders are."""
+"""``alps-geo evaluate seams``: visibility of tile borders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alps_geo.settings import LabelSettings, default_overlap
-from alps_geo_cli.console import Tail
+from alps_geo_cli.console import Printing
 from alps_geo_cli.paths import typed_name
 
 if TYPE_CHECKING:
@@ -34,21 +34,21 @@ def seams(
             help="Pixels that neighbouring tiles share.", show_default="an eighth of the tile size"
         ),
     ] = None,
-    tail: Tail,
+    printing: Printing,
 ) -> None:
     """Measure whether tile borders show.
 
     The seam excess is how much likelier two adjacent pixels are to differ across a border between
     tile cores than elsewhere, minus one: 0 means that no border shows.
     """
-    with tail.errors():
+    with printing.errors():
         from alps_geo.evaluate import evaluate_seams, seams_record
         from alps_geo_cli.progress import counting
 
-        with counting("evaluate", quiet=tail.silent) as listen:
+        with counting("evaluate", quiet=printing.silent) as listen:
             shared = default_overlap(tile_size) if overlap is None else overlap
             measured = evaluate_seams(raster, tile_size, shared, listen=listen)
-    tail.show(seams_record(measured), lambda: _print_seams(measured))
+    printing.show(seams_record(measured), lambda: _print_seams(measured))
 
 
 def _print_seams(measured: SeamExcess) -> None:
