@@ -146,7 +146,7 @@ class BandNumbers(Rule):
         try:
             return tuple(int(part) for part in text.split(","))
         except ValueError:
-            raise self._error(name, f"{text!r}, and these are not whole numbers") from None
+            raise self._error(name, f"{text!r}, not whole numbers") from None
 
     def _error(self, name: str, found: str) -> SettingsError:
         return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 4,3,2")

@@ -43,7 +43,7 @@ def test_commands_have_the_settings_that_decide_their_results() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--bands", "1,x,3", "bands is '1,x,3', and these are not whole numbers"),
+        ("--bands", "1,x,3", "bands is '1,x,3', not whole numbers, expected one"),
         ("--bands", "1,2", "bands is 1,2, expected one or three band numbers from 1"),
         ("--stretch", "low,high", "stretch is 'low,high', expected two percentiles"),
         ("--stretch", "5", "stretch is 5, expected two percentiles"),
