@@ -72,7 +72,12 @@ def options_page() -> str:
     known = settings_of(LabelSettings)
     lines = [f"| {stage} | {meaning} |" for stage, meaning in DECIDES.items()]
     for panel in dict.fromkeys(each.panel for each in known.values()):
-        lines += ["", f"## {panel}", "", "| option | default | allowed | decides | of | |"]
+        lines += [
+            "",
+            f"## {panel}",
+            "",
+            "| option | default | allowed | decides | commands | meaning |",
+        ]
         lines.append("|---|---|---|---|---|---|")
         lines += [_row(name, each) for name, each in known.items() if each.panel == panel]
     return HEAD + "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@ import pytest
 
 from alps_geo.errors import SettingsError
 from alps_geo.features import groups as columns
-from alps_geo.settings import FEATURES, LabelSettings
+from alps_geo.settings import FEATURES, LabelSettings, current_words
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,18 @@ def test_features_are_a_set() -> None:
 
 def test_every_feature_that_can_be_chosen_exists() -> None:
     assert tuple(columns.FEATURES) == (*FEATURES, "timm")
+
+
+def test_the_docstring_lists_every_setting() -> None:
+    documentation = LabelSettings.__doc__ or ""
+    assert documentation.startswith("Settings of `alps_geo.pipeline.label_scenes`.\n\nAttributes\n")
+    assert all(f"\n{name} : " in documentation for name in LabelSettings().to_dict())
+
+
+def test_words_of_earlier_versions_are_replaced() -> None:
+    notes: list[str] = []
+    found = current_words({"compare": "weighed", "model": "vit_b", "clusters": None}, notes.append)
+    assert found == {"compare": "weighted", "model": "vit_b", "clusters": None}
+    assert notes == ["compare weighed is called weighted now"]
+    with pytest.raises(SettingsError, match="compare is 'weighed', expected one of weighted, raw"):
+        LabelSettings(compare="weighed")

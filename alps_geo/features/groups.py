@@ -13,7 +13,6 @@ import numpy as np
 
 from alps_geo.features.images import CONTEXT_SCALES, TEXTURE_SCALES
 from alps_geo.features.kinds import kind_of
-from alps_geo.settings import split_feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -115,7 +114,7 @@ def segment_columns(
     """
     columns: Named = {}
     for feature in features:
-        columns |= FEATURES[split_feature(feature)[0]](segments, band_names)
+        columns |= FEATURES[feature.split(":")[0]](segments, band_names)
     values = list(columns.values())
     return Columns(
         kind=kind_of(unit, band_names),

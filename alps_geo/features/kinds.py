@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
-from alps_geo.settings import split_feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,7 +65,7 @@ def with_kind_notes(
     known : sequence of str
         Kinds that a cluster model knows: its first is what scenes are compared with.
     """
-    features = {split_feature(name)[0] for name in settings.feature_names}
+    features = {name.split(":")[0] for name in settings.feature_names}
     raw = settings.is_raw
     if raw and features.isdisjoint(_IN_UNITS):
         return list(scenes)
