@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SCENE_DEMO := tests/data/naip_md_1m.tif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format label batch bench bench-gpu bench-quality bench-seams clean
+.PHONY: help demo test lint format docs label batch bench bench-gpu bench-quality bench-seams clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ lint: $(INSTALLED)  ## Check style and types
 format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED)  ## Write docs/options.md and README's table of options from the settings
+	$(BIN)/python docs/make_options.py
 
 label: $(INSTALLED)  ## Label one scene: make label SCENE=file.tif OUT=folder
 	@test -n "$(SCENE)" && test -n "$(OUT)" || { echo "usage: make label SCENE=file.tif OUT=folder" >&2; exit 2; }

@@ -23,6 +23,7 @@ from alps_geo.events import Event
 from alps_geo.ipython import in_notebook, notebook_bar
 from alps_geo.pipeline import fit_scenes, label_scenes
 from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.reading import read_record
 from alps_geo.settings import PRESETS, LabelSettings
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rasterio.crs import CRS
     from rasterio.windows import Window
+
+    from alps_geo.runs.record import RunRecord
 
     Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -195,7 +198,7 @@ def open_run(folder: str | PathLike[str]) -> Run:
     >>> run.scenes  # doctest: +SKIP
     ('scene',)
     """
-    return Run(RunFolder(Path(folder)).record(), Path(folder))
+    return Run(read_record(RunFolder(Path(folder))), Path(folder))
 
 
 @dataclass(frozen=True)
@@ -223,19 +226,19 @@ class Run:
 
     Attributes
     ----------
-    record : dict
+    record : RunRecord
         The content of ``run.json``.
     folder : pathlib.Path
         The run folder.
     """
 
-    record: dict[str, Any]
+    record: RunRecord
     folder: Path
 
     @property
     def scenes(self) -> tuple[str, ...]:
         """Names of the scenes: those of their folders in the run folder."""
-        return tuple(scene["name"] for scene in self.record["scenes"])
+        return tuple(scene.name for scene in self.record.scenes)
 
     def segments(
         self,
@@ -306,8 +309,10 @@ class Run:
         """
         import pandas as pd
 
-        table = pd.DataFrame.from_records(self.record["clusters"], index="cluster")
-        return table.rename(columns={"area": f"area_{self.record['area_unit']}"})
+        table = pd.DataFrame([cluster.to_json() for cluster in self.record.clusters]).set_index(
+            "cluster"
+        )
+        return table.rename(columns={"area": f"area_{self.record.area_unit}"})
 
     def plot(self, scene: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw the labels of a scene in their clusters' colours, with a legend.
@@ -331,14 +336,14 @@ class Run:
         except ImportError as error:
             raise ImportError("plot needs matplotlib: pip install alps-geo[plot]") from error
         legend = {
-            row["cluster"]: (row["name"] or str(row["cluster"]), row["color"])
-            for row in self.record["clusters"]
+            each.cluster: (each.name or str(each.cluster), each.color)
+            for each in self.record.clusters
         }
         return plot_labels(self._folder_of(scene) / "labels.tif", legend, ax)
 
     def __repr__(self) -> str:
         scenes = f"{len(self.scenes)} scene{'s' if len(self.scenes) > 1 else ''}"
-        segments, clusters = self.record["segments"], len(self.record["clusters"])
+        segments, clusters = self.record.segments, len(self.record.clusters)
         return f"Run({str(self.folder)!r}: {scenes}, {segments} segments, {clusters} clusters)"
 
     def _repr_html_(self) -> str:

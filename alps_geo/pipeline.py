@@ -37,7 +37,7 @@ from alps_geo.scene.raster import is_local
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import paint, stitch
 from alps_geo.segments.table import SegmentTable, open_table, read_segments, write_tables
-from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
+from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _find_segments(
             job.grid,
             outlines,
             min_area=run.settings.min_area,
-            keep_specks=run.settings.fill != "none",
+            keep_specks=run.settings.fills,
         )
         valid_pixels += segments.valid_pixels
         if not len(segments):
@@ -266,13 +266,13 @@ def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]
         if clusters < DEFAULT_CLUSTERS:
             note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
             run.tally.tell("cluster", note=note)
-    made_with = {name: settings.to_dict()[name] for name in SEGMENT_SETTINGS}
+    made_with = settings.deciding("tiles", "segments", files=True)
     return fit_clusters(
         tables,
         [table.area for table in tables],
         clusters,
         settings.seed,
-        recipe=Recipe(settings.batch_size, settings.passes, settings.compare == "raw"),
+        recipe=Recipe(settings.batch_size, settings.passes, settings.is_raw),
         fitted_with=json.dumps({"settings": made_with, **run.weights.to_dict()}),
     )
 

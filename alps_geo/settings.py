@@ -1,4 +1,4 @@
-"""Everything a run can be told, as one frozen value.
+"""Settings of a run, as one frozen value whose fields carry all that is known of them.
 
 The same names are options on the command line, keys of a ``--config`` file, and keys of
 ``settings`` in ``run.json``.
@@ -6,38 +6,38 @@ The same names are options on the command line, keys of a ``--config`` file, and
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from alps_geo.errors import SettingsError
+from alps_geo.fields import (
+    AtLeast,
+    BandNumbers,
+    Between,
+    Choices,
+    FilePath,
+    Percentiles,
+    Rule,
+    Stage,
+    check_fields,
+    documented,
+    setting,
+    settings_of,
+)
 from alps_geo.sam import MaskSettings
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
 
-ALPHAS = ("auto", "yes", "no")
-FILLS = ("none", "superpixels")
-COMPARES = ("weighed", "raw")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
-_TIMM = "timm:"
+BACKBONE_GROUP = "timm"
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
-SEGMENT_SETTINGS = (
-    "model",
-    "checkpoint",
-    "precision",
-    "tile_size",
-    "overlap",
-    "points_per_side",
-    "pred_iou_thresh",
-    "stability_score_thresh",
-    "max_mask_area",
-    "fill",
-    "min_area",
-    "timm_checkpoint",
-    "compare",
-)
-"""What decides how segments come about, on any scene: a cluster model goes with one way."""
+MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
+"""Panels of options."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "alps": {
@@ -56,74 +56,84 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Settings that go together; ``alps`` is the published recipe (arXiv 2406.10855, section 4)."""
 
 
+def default_overlap(tile_size: int) -> int:
+    """Return the pixels that neighbouring tiles share unless told otherwise."""
+    return tile_size // 8
+
+
+def current_words(
+    values: Mapping[str, Any], note: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Return stored or typed values of settings, with today's words for those of before.
+
+    >>> current_words({"compare": "weighed", "clusters": 12})
+    {'compare': 'weighted', 'clusters': 12}
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        Some of the settings, by name.
+    note : callable, optional
+        Given a line for each word that is replaced.
+    """
+    current = dict(values)
+    for name, known in settings_of(LabelSettings).items():
+        if isinstance(known.within, Choices) and name in values:
+            current[name] = known.within.current(values[name])
+            if note is not None and current[name] != values[name]:
+                note(f"{name} {values[name]} is called {current[name]} now")
+    return current
+
+
+def split_feature(name: str) -> tuple[str, str]:
+    """Split a feature into its group and the backbone behind it.
+
+    >>> split_feature("timm:resnet18"), split_feature("sam")
+    (('timm', 'resnet18'), ('sam', ''))
+    """
+    group, _, backbone = name.partition(":")
+    return group, backbone
+
+
+@dataclass(frozen=True)
+class FeatureNames(Rule):
+    """Names of feature groups, joined by plus signs; one of them may be a backbone of timm."""
+
+    def check(self, name: str, value: str) -> None:
+        """Raise SettingsError if a group does not exist, or if there are several backbones."""
+        prefix = f"{BACKBONE_GROUP}:"
+        chosen = chosen_features(value)
+        backbones = [feature for feature in chosen if feature.startswith(prefix)]
+        for feature in chosen:
+            if feature not in backbones:
+                Choices(self.known).check(name, feature)
+        if len(backbones) > 1 or prefix in backbones:
+            raise SettingsError(
+                f"{name} is {value!r}, expected one backbone after {prefix}, such as "
+                f"sam+{prefix}vit_small_patch14_dinov2.lvd142m"
+            )
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return " + ".join(f"`{word}`" for word in self.known)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Names that may be chosen."""
+        return (*FEATURES, f"{BACKBONE_GROUP}:NAME")
+
+
+def chosen_features(text: str) -> tuple[str, ...]:
+    """Return the features in a text such as sam+texture: each once, backbones first."""
+    chosen = [name.strip() for name in text.split("+")]
+    others = [name for name in chosen if name not in FEATURES]
+    return (*others, *(name for name in FEATURES if name in chosen))
+
+
+@documented
 @dataclass(frozen=True)
 class LabelSettings:
     """Settings of `alps_geo.pipeline.label_scenes`.
-
-    Attributes
-    ----------
-    model : str
-        Name of the SAM model, a key of `alps_geo.sam.weights.MODELS`.
-    checkpoint : str or None
-        File with the model's weights; None for the shipped or downloaded one.
-    device : str
-        One of `DEVICES`; auto is a GPU where there is one.
-    precision : str
-        One of `PRECISIONS`: float32 gives segment_anything's masks, the others are quicker and
-        give nearly the same.
-    workers : int
-        Processes that work on tiles side by side, each with a model of its own.
-    clusters : int or None
-        Number of clusters; None for `DEFAULT_CLUSTERS`, or one per segment where there are fewer.
-    seed : int
-        Seed of the clustering, the only random step.
-    passes : int or None
-        Passes of mini-batch k-means over all segments; None to begin where k-means on a sample has
-        settled, and to go on until the mini-batches settle too.
-    batch_size : int
-        Segments in a mini-batch.
-    clusters_from : str or None
-        File with the cluster model to apply; None to fit one.
-    bands : tuple of int or None
-        Numbers of the one or three bands that SAM sees as red, green and blue; None to find them.
-    nodata : float or None
-        Value of pixels without data, in place of the scene's own tag.
-    alpha : str
-        One of `ALPHAS`: whether bands that are tagged as alpha are transparency; auto tells by what
-        they hold.
-    stretch : tuple of float or None
-        Percentiles of the valid pixels that become black and white; None for 2 and 98, and for
-        8-bit scenes as they are.
-    tile_size : int
-        Side of a tile, in pixels.
-    overlap : int or None
-        Pixels that neighbouring tiles share; None for an eighth of the tile size.
-    points_per_side : int
-        SAM is prompted with a grid of this many points squared on each tile.
-    pred_iou_thresh, stability_score_thresh : float
-        Masks that SAM scores lower are dropped.
-    max_mask_area : float or None
-        Masks that cover a larger share of the tile are dropped: the filtering gate of ALPS. None
-        for 0.9 without a fill; a fill sees to masks of unlike things, so then None drops none, for
-        a lake may be larger than a tile.
-    fill : str
-        One of `FILLS`: whether superpixels become segments where SAM leaves gaps or lumps
-        different things together.
-    min_area : int
-        Segments of fewer pixels join their largest neighbour; without a fill they are dropped.
-    features : str
-        What the clusters compare: some of `FEATURES`, joined by a plus sign. ``context`` is means
-        of the bands around each pixel, in Gaussian windows, not features of neighbouring segments.
-        ``timm:NAME`` among them stands for the features of a backbone of timm.
-    compare : str
-        One of `COMPARES`: weighed compares standardised columns, each group of them by its weight,
-        and embeddings by their principal components and without what they say about the place in
-        the tile; raw compares all columns as they are, as ALPS does.
-    timm_checkpoint : str or None
-        File with the backbone's weights; None for those that timm downloads.
-    simplify : float
-        Detail of the polygons' borders that is left out, in metres, or in pixels without a CRS; 0
-        for polygons that are the pixels' regions to the last corner.
 
     Raises
     ------
@@ -131,116 +141,299 @@ class LabelSettings:
         If a value is out of its range.
     """
 
-    model: str = "mobile_sam"
-    checkpoint: str | None = None
-    device: str = "auto"
-    precision: str = "float32"
-    workers: int = 1
-    clusters: int | None = None
-    seed: int = 0
-    passes: int | None = None
-    batch_size: int = 16_384
-    clusters_from: str | None = None
-    bands: tuple[int, ...] | None = None
-    nodata: float | None = None
-    alpha: str = "auto"
-    stretch: tuple[float, float] | None = None
-    tile_size: int = 1024
-    overlap: int | None = None
-    points_per_side: int = 32
-    pred_iou_thresh: float = 0.7
-    stability_score_thresh: float = 0.8
-    max_mask_area: float | None = None
-    fill: str = "superpixels"
-    min_area: int = 16
-    features: str = "sam+spectral+texture"
-    compare: str = "weighed"
-    timm_checkpoint: str | None = None
-    simplify: float = 0.0
+    clusters_from: str | None = setting(
+        None,
+        FilePath(),
+        "Cluster model to apply: what `alps-geo fit` wrote, or clusters.npz of a run. How its "
+        "segments were made is the default here.",
+        CLUSTERING,
+        decides="clusters",
+        metavar="MODEL",
+    )
+    model: str = setting(
+        "mobile_sam",
+        Choices(tuple(MODELS)),
+        "Segment Anything model; see `alps-geo models`.",
+        MODEL,
+        decides="tiles",
+    )
+    checkpoint: str | None = setting(
+        None,
+        FilePath(),
+        "File with the model's weights, in place of the shipped or downloaded ones: MobileSAM's "
+        "mobile_sam.pt, Meta's .pth, fine-tuned ones, or the same as .safetensors.",
+        MODEL,
+        decides="tiles",
+        metavar="FILE",
+    )
+    device: str = setting(
+        "auto",
+        Choices(DEVICES),
+        "Where the model runs; auto is a GPU where there is one.",
+        MODEL,
+        decides="nothing",
+    )
+    workers: int = setting(
+        1,
+        Between(1, 1024),
+        "Processes that work on tiles side by side, each with a model of its own in memory.\n\n"
+        "The results are the same.",
+        MODEL,
+        decides="nothing",
+    )
+    precision: str = setting(
+        "float32",
+        Choices(PRECISIONS),
+        "float32 gives segment_anything's masks; bf16 is quicker and gives nearly the same, on "
+        "GPUs and processors that compute in it; fp16 is for GPUs.",
+        MODEL,
+        decides="tiles",
+    )
+    clusters: int | None = setting(
+        None,
+        Between(1, MAX_CLUSTERS),
+        "Number of clusters of the map.",
+        CLUSTERING,
+        decides="clusters",
+        shown=f"{DEFAULT_CLUSTERS}, or fewer if there are fewer segments",
+    )
+    seed: int = setting(
+        0, Between(0, 2**32 - 1), "Seed of the clustering.", CLUSTERING, decides="clusters"
+    )
+    batch_size: int = setting(
+        16_384,
+        Between(1, 2**31),
+        "Segments in a mini-batch of k-means.",
+        CLUSTERING,
+        decides="clusters",
+    )
+    passes: int | None = setting(
+        None,
+        Between(1, 1000),
+        "Passes of the mini-batches over all segments, from k-means++ on.",
+        CLUSTERING,
+        decides="clusters",
+        shown="from where k-means on a sample has settled, until they settle too",
+    )
+    bands: tuple[int, ...] | None = setting(
+        None,
+        BandNumbers(),
+        "Numbers of the bands that SAM sees as red, green and blue, or of one band.",
+        IMAGERY,
+        decides="scene",
+        metavar="R,G,B",
+        shown="by colour interpretation, then description, then 1,2,3",
+    )
+    nodata: float | None = setting(
+        None,
+        Rule(),
+        "Value of pixels without data.\n\nIn place of that in the file; nan where none is nodata.",
+        IMAGERY,
+        decides="scene",
+        shown="the scene's own",
+    )
+    alpha: str = setting(
+        "auto",
+        Choices(("auto", "yes", "no")),
+        "Whether bands that are tagged as alpha are transparency, which is missing where it is 0; "
+        "auto tells it from near infrared with the wrong tag by what they hold.",
+        IMAGERY,
+        decides="scene",
+    )
+    stretch: tuple[float, float] | None = setting(
+        None,
+        Percentiles(),
+        "Percentiles of the valid pixels that become black and white for SAM.\n\n"
+        "16-bit and float values become 8 bits by them.",
+        IMAGERY,
+        decides="scene",
+        metavar="LOW,HIGH",
+        shown="2,98; 8-bit scenes as they are",
+    )
+    tile_size: int = setting(
+        1024,
+        Between(64, 16384),
+        "Side of a tile, 64 to 16384 pixels. SAM sees every tile at 1024 px, so a smaller tile "
+        "means finer objects.\n\nIt also means more time.",
+        MASKS,
+        decides="tiles",
+    )
+    overlap: int | None = setting(
+        None,
+        AtLeast(0),
+        "Pixels that neighbouring tiles share.\n\nAt most half of the tile size.",
+        MASKS,
+        decides="tiles",
+        shown="an eighth of the tile size",
+    )
+    points_per_side: int = setting(
+        32,
+        Between(1, 256),
+        "SAM is asked at a grid of this many points squared on each tile.\n\n"
+        "Time grows with the square.",
+        MASKS,
+        decides="tiles",
+    )
+    pred_iou_thresh: float = setting(
+        0.7,
+        Between(0, 1),
+        "Drop masks whose IoU SAM predicts to be lower, 0 to 1.\n\n"
+        "Lower means more masks, and worse ones.",
+        MASKS,
+        decides="tiles",
+    )
+    stability_score_thresh: float = setting(
+        0.8,
+        Between(0, 1),
+        "Drop masks that are less stable than this when the threshold moves, 0 to 1.\n\n"
+        "Lower means more masks, and worse ones.",
+        MASKS,
+        decides="tiles",
+    )
+    max_mask_area: float | None = setting(
+        None,
+        Between(0, 1),
+        "Drop masks that cover a larger share of their tile, 0 to 1 (the filtering gate of ALPS)."
+        "\n\nA fill splits masks of unlike things by itself, and a lake may be larger than a tile; "
+        "so with a fill no mask is dropped by default.",
+        MASKS,
+        decides="tiles",
+        shown="0.9 without a fill, else 1",
+    )
+    fill: str = setting(
+        "superpixels",
+        Choices(("none", "superpixels")),
+        "What becomes of pixels that no mask owns, or that a large mask lumps together.\n\n"
+        "With superpixels they become small segments, so that every pixel has a label; none "
+        "leaves them unlabelled.",
+        MASKS,
+        decides="tiles",
+    )
+    min_area: int = setting(
+        16,
+        Between(0, 2**31),
+        "Segments of fewer pixels join a neighbour; without a fill they are dropped.",
+        MASKS,
+        decides="segments",
+    )
+    features: str = setting(
+        "sam+spectral+texture",
+        FeatureNames(),
+        "What the clusters compare, some of: sam (SAM's embedding), spectral (means of the bands, "
+        "NDVI, NDWI), spread (of the bands inside), texture, context (means of the bands around, "
+        "in Gaussian windows of 8 and 16 px), shape, timm:NAME (a backbone of timm).\n\n"
+        "Such as sam+timm:vit_small_patch14_dinov2.lvd142m; the backbone must take images of any "
+        "size, and another one needs the tiles again.",
+        CLUSTERING,
+        decides="clusters",
+        metavar="A+B+...",
+    )
+    timm_checkpoint: str | None = setting(
+        None,
+        FilePath(),
+        "Weights of the backbone after timm:, in place of those that timm downloads.",
+        CLUSTERING,
+        decides="tiles",
+        metavar="FILE",
+    )
+    compare: str = setting(
+        "weighted",
+        Choices(("weighted", "raw"), earlier=(("weighed", "weighted"),)),
+        "weighted: standardised features, each group by its weight, embeddings by their principal "
+        "components and without the place in the tile; raw: features as they are.",
+        CLUSTERING,
+        decides="tiles",
+    )
+    simplify: float = setting(
+        0.0,
+        Between(0, 1e6),
+        "Draw the polygons' borders without details smaller than this; neighbours keep their "
+        "common border. Without it, they follow the pixels.\n\n"
+        "In metres, or in pixels without a CRS. `area_m2` and `perimeter_m` are of what is drawn, "
+        "`raster_area_m2` and `raster_perimeter_m` of the segment's pixels.",
+        OUTPUT,
+        decides="outputs",
+        metavar="METRES",
+        shown="0",
+    )
 
     def __post_init__(self) -> None:
-        _one_of("model", self.model, tuple(MODELS))
-        _one_of("device", self.device, DEVICES)
-        _one_of("precision", self.precision, PRECISIONS)
-        _one_of("alpha", self.alpha, ALPHAS)
-        _one_of("fill", self.fill, FILLS)
-        _one_of("compare", self.compare, COMPARES)
-        others = [name for name in self.feature_names if not name.startswith(_TIMM)]
-        for name in others:
-            _one_of("features", name, (*FEATURES, f"{_TIMM}NAME"))
-        if len(self.feature_names) - len(others) > 1 or f"{_TIMM}" in self.feature_names:
-            raise SettingsError(
-                f"features is {self.features!r}, expected one backbone after timm:, such as "
-                "sam+timm:vit_small_patch14_dinov2.lvd142m"
-            )
-        _between("workers", self.workers, 1, 1024)
-        _between("clusters", self.clusters, 1, MAX_CLUSTERS)
-        _between("seed", self.seed, 0, 2**32 - 1)
-        _between("passes", self.passes, 1, 1000)
-        _between("batch_size", self.batch_size, 1, 2**31)
-        _between("tile_size", self.tile_size, 64, 16384)
-        _between("overlap", self.overlap, 0, self.tile_size // 2)
-        _between("points_per_side", self.points_per_side, 1, 256)
-        _between("pred_iou_thresh", self.pred_iou_thresh, 0, 1)
-        _between("stability_score_thresh", self.stability_score_thresh, 0, 1)
-        _between("max_mask_area", self.max_mask_area, 0, 1)
-        _between("min_area", self.min_area, 0, 2**31)
-        _between("simplify", self.simplify, 0, 1e6)
-        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise SettingsError(
-                f"bands is {','.join(map(str, self.bands))}, "
-                "expected one or three band numbers from 1, such as 4,3,2"
-            )
-        if self.stretch is not None and not 0 <= self.stretch[0] < self.stretch[1] <= 100:
-            raise SettingsError(
-                f"stretch is {self.stretch[0]:g},{self.stretch[1]:g}, "
-                "expected two percentiles from 0 to 100, the lower first, such as 2,98"
-            )
+        check_fields(self)
+        Between(0, self.tile_size // 2).check("overlap", self.overlap)
 
     @property
     def tile_overlap(self) -> int:
         """The overlap of neighbouring tiles, in pixels."""
-        return self.tile_size // 8 if self.overlap is None else self.overlap
+        return default_overlap(self.tile_size) if self.overlap is None else self.overlap
+
+    @property
+    def fills(self) -> bool:
+        """True if superpixels become segments where SAM leaves gaps."""
+        return self.fill == "superpixels"
+
+    @property
+    def is_raw(self) -> bool:
+        """True if features are compared as they are, as ALPS does."""
+        return self.compare == "raw"
 
     @property
     def mask_area_gate(self) -> float:
         """The share of a tile that a mask may cover."""
         if self.max_mask_area is not None:
             return self.max_mask_area
-        return 0.9 if self.fill == "none" else 1.0
+        return 1.0 if self.fills else 0.9
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features one by one, each once, in the order of `FEATURES`."""
-        chosen = [name.strip() for name in self.features.split("+")]
-        unknown = [name for name in chosen if name not in FEATURES]
-        return (*unknown, *(name for name in FEATURES if name in chosen))
+        """The features one by one, each once, a backbone first and then as in `FEATURES`."""
+        return chosen_features(self.features)
 
     @property
     def backbone(self) -> str | None:
         """The name that timm has for the backbone among the features, if one is."""
-        names = [name.removeprefix(_TIMM) for name in self.feature_names if name.startswith(_TIMM)]
-        return names[0] if names else None
+        return next((name for _, name in map(split_feature, self.feature_names) if name), None)
 
     @property
     def mask_settings(self) -> MaskSettings:
         """Settings of the masks of one tile."""
-        return MaskSettings(
-            points_per_side=self.points_per_side,
-            pred_iou_thresh=self.pred_iou_thresh,
-            stability_score_thresh=self.stability_score_thresh,
-        )
+        return MaskSettings(**{name: getattr(self, name) for name in _mask_names()})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, in the order of the attributes."""
+        """Return the settings as plain values, in the order of the fields."""
         return asdict(self)
 
+    def deciding(self, *stages: Stage, files: bool = False) -> dict[str, Any]:
+        """Return the settings that decide some stages, as fingerprints hold them.
 
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise SettingsError(f"{name} is {value!r}, expected one of {', '.join(known)}")
+        Parameters
+        ----------
+        *stages : Stage
+            The stages; all of `STAGES` for the results of a run.
+        files : bool
+            True for paths of files too, whose content decides and not their names.
+        """
+        return {
+            name: known.within.stored(getattr(self, name))
+            for name, known in settings_of(LabelSettings).items()
+            if known.decides in stages and (files or not isinstance(known.within, FilePath))
+        }
+
+    def tile_values(self) -> dict[str, Any]:
+        """Return the part that settings have in the fingerprint of a scene's tiles.
+
+        The tile grid and the digests of weights, which hold the rest, are not in it.
+        """
+        elsewhere = {"model", "tile_size", "overlap", *_mask_names()}
+        deciding = self.deciding("scene", "tiles")
+        return {
+            **{name: value for name, value in deciding.items() if name not in elsewhere},
+            "masks": asdict(self.mask_settings),
+            "max_mask_area": self.mask_area_gate,
+            "backbone": self.backbone,
+        }
 
 
-def _between(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise SettingsError(f"{name} is {value:g}, expected {low:g} to {high:g}")
+def _mask_names() -> tuple[str, ...]:
+    """Names of the settings of masks that a run can be told."""
+    run = settings_of(LabelSettings)
+    return tuple(each.name for each in fields(MaskSettings) if each.name in run)

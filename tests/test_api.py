@@ -37,12 +37,12 @@ def test_a_label_gives_the_run_that_the_folder_holds(run: Run) -> None:
     assert run.scenes == ("landsat5_int16_1band",)
     again = alps_geo.open_run(run.folder)
     assert again.record == run.record
-    assert repr(run).endswith(f"1 scene, {run.record['segments']} segments, 3 clusters)")
+    assert repr(run).endswith(f"1 scene, {run.record.segments} segments, 3 clusters)")
 
 
 def test_segments_are_rows_with_their_attributes(run: Run) -> None:
     segments = run.segments()
-    assert len(segments) == run.record["segments"]
+    assert len(segments) == run.record.segments
     assert {"segment_id", "cluster", "area_m2", "confidence"} <= {*segments.columns}
     with rasterio.open(SCENE) as scene:
         assert segments.crs == scene.crs
@@ -90,7 +90,7 @@ def test_labels_of_a_window_outside_are_refused(run: Run) -> None:
 def test_clusters_are_a_table_by_id(run: Run) -> None:
     clusters = run.clusters
     assert [*clusters.index] == [1, 2, 3]
-    assert clusters["share"].sum() == pytest.approx(run.record["labelled_share"])
+    assert clusters["share"].sum() == pytest.approx(run.record.labelled_share)
     sizes = run.segments().groupby("cluster").size()
     assert [*clusters["segments"]] == [*sizes]
     assert "area_m2" in clusters
@@ -140,7 +140,7 @@ def test_a_wrong_setting_is_named_with_a_near_one() -> None:
 def test_a_fitted_model_is_applied(run: Run, tmp_path: Path) -> None:
     model = alps_geo.fit(str(SCENE), tmp_path / "model.npz", **QUICK)
     applied = alps_geo.apply([SCENE], model, tmp_path / "applied", points_per_side=2)
-    assert applied.record["settings"]["clusters_from"] == str(model)
+    assert applied.record.origin.settings["clusters_from"] == str(model)
     assert np.array_equal(applied.labels().values.filled(0), run.labels().values.filled(0))
 
 

@@ -20,6 +20,7 @@ PACKAGE = sorted((ROOT / "alps_geo").rglob("*.py"))
 ROOMS = [
     "errors",
     "events",
+    "fields",
     "files",
     "grid",
     "scene",

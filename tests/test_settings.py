@@ -2,7 +2,7 @@ import pytest
 
 from alps_geo.errors import SettingsError
 from alps_geo.features import groups as columns
-from alps_geo.settings import FEATURES, LabelSettings
+from alps_geo.settings import FEATURES, LabelSettings, current_words
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from alps_geo.settings import FEATURES, LabelSettings
         ({"overlap": 600}, "overlap is 600, expected 0 to 512"),
         ({"pred_iou_thresh": 1.5}, "pred_iou_thresh is 1.5, expected 0 to 1"),
         ({"fill": "water"}, "fill is 'water', expected one of none, superpixels"),
-        ({"compare": "all"}, "compare is 'all', expected one of weighed, raw"),
+        ({"compare": "all"}, "compare is 'all', expected one of weighted, raw"),
         ({"features": "sam+colour"}, "features is 'colour', expected one of sam, spectral, "),
         ({"features": ""}, "features is '', expected one of sam, spectral, "),
         ({"bands": (1, 2)}, "bands is 1,2, expected one or three band numbers from 1"),
@@ -40,3 +40,18 @@ def test_features_are_a_set() -> None:
 
 def test_every_feature_that_can_be_chosen_exists() -> None:
     assert tuple(columns.FEATURES) == (*FEATURES, "timm")
+
+
+def test_the_docstring_lists_every_setting() -> None:
+    documentation = LabelSettings.__doc__ or ""
+    assert documentation.startswith("Settings of `alps_geo.pipeline.label_scenes`.\n\nAttributes\n")
+    assert all(f"\n{name} : " in documentation for name in LabelSettings().to_dict())
+
+
+def test_words_of_earlier_versions_are_replaced() -> None:
+    notes: list[str] = []
+    found = current_words({"compare": "weighed", "model": "vit_b", "clusters": None}, notes.append)
+    assert found == {"compare": "weighted", "model": "vit_b", "clusters": None}
+    assert notes == ["compare weighed is called weighted now"]
+    with pytest.raises(SettingsError, match="compare is 'weighed', expected one of weighted, raw"):
+        LabelSettings(compare="weighed")

@@ -66,7 +66,7 @@ def with_kind_notes(
         Kinds that a cluster model knows: its first is what scenes are compared with.
     """
     features = {name.split(":")[0] for name in settings.feature_names}
-    raw = settings.compare == "raw"
+    raw = settings.is_raw
     if raw and features.isdisjoint(_IN_UNITS):
         return list(scenes)
     first = known[0] if known else scene_kind(scenes[0])

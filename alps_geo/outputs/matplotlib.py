@@ -55,7 +55,7 @@ def plot_labels(path: Path, legend: Mapping[int, tuple[str, str]], ax: Axes | No
         extent=(0, width, height, 0),
     )
     # By the whole transform, so that rotated and south-up scenes lie where they belong too.
-    image.set_transform(Affine2D(np.reshape(transform, (3, 3))) + ax.transData)
+    image.set_transform(Affine2D(np.array(transform).reshape(3, 3)) + ax.transData)
     corners = [transform @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
     x, y = np.transpose(corners)
     ax.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal")

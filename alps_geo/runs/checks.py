@@ -11,7 +11,7 @@ from alps_geo.features.kinds import check_known, scene_kind
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import holds_run
 from alps_geo.runs.run import read_model
-from alps_geo.settings import SEGMENT_SETTINGS
+from alps_geo.settings import current_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,11 +52,11 @@ def check_model(
     now = settings.to_dict()
     # The content of weights files counts, and not their names.
     passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
-    for name in (name for name in SEGMENT_SETTINGS if name not in passed_over):
-        before = fitted.get("settings", {}).get(name, now[name])
-        if before != now[name]:
+    before = now | current_words(fitted.get("settings", {}))
+    for name in settings.deciding("tiles", "segments", files=True):
+        if name not in passed_over and before[name] != now[name]:
             option = name.replace("_", "-")
-            yield f"the clusters were fitted with --{option} {before}, not {now[name]}"
+            yield f"the clusters were fitted with --{option} {before[name]}, not {now[name]}"
 
 
 def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from alps_geo import sam
+from alps_geo.fields import STAGES
 from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
 from alps_geo.scene.raster import real_path
 
@@ -73,14 +74,11 @@ def run_identity(
     Device and workers are left out: they decide how long a run takes. So are the paths of weights
     and of a cluster model to apply: the content of these files decides.
     """
-    decisive = settings.to_dict()
-    for name in ("device", "workers", "checkpoint", "timm_checkpoint", "clusters_from"):
-        del decisive[name]
     return {
         "version": version("alps-geo"),
         "fit": fit,
         # Results go by the name, which another link to the same file may not have.
         "scenes": [{"name": scene.name, **scene_identity(scene)} for scene in scenes],
         "weights": weights.to_dict(),
-        "settings": decisive,
+        "settings": settings.deciding(*STAGES),
     }

@@ -1,4 +1,4 @@
-"""What decides which masks a tile gets; importable without torch."""
+"""Settings of the masks of a tile; importable without torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import SettingsError
+from alps_geo.fields import AtLeast, Between, check_fields, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     PointGrids: TypeAlias = Sequence[Sequence[tuple[float, float]] | NDArray[np.float64]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-"""Where a model can be asked to run; auto is the best that there is."""
+"""Devices that a model can run on; auto is the best that the machine has."""
 
 PRECISIONS = ("float32", "bf16", "fp16")
-"""What a model can be asked to compute in; `alps_geo.sam.load_model` says what each means."""
+"""Number types that a model can compute in, see `alps_geo.sam.load_model`."""
 
 
 @dataclass(frozen=True)
@@ -61,38 +62,21 @@ class MaskSettings:
         If a value is out of its range.
     """
 
-    points_per_side: int | None = 32
-    points_per_batch: int | None = None
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
-    stability_score_offset: float = 1.0
-    box_nms_thresh: float = 0.7
-    crop_n_layers: int = 0
-    crop_nms_thresh: float = 0.7
-    crop_overlap_ratio: float = 512 / 1500
-    crop_n_points_downscale_factor: int = 1
+    points_per_side: int | None = setting(32, AtLeast(1))
+    points_per_batch: int | None = setting(None, AtLeast(1))
+    pred_iou_thresh: float = setting(0.88, Between(0, 1))
+    stability_score_thresh: float = setting(0.95, Between(0, 1))
+    stability_score_offset: float = setting(1.0, AtLeast(0))
+    box_nms_thresh: float = setting(0.7, Between(0, 1))
+    crop_n_layers: int = setting(0, AtLeast(0))
+    crop_nms_thresh: float = setting(0.7, Between(0, 1))
+    crop_overlap_ratio: float = setting(512 / 1500, Between(0, 1))
+    crop_n_points_downscale_factor: int = setting(1, AtLeast(1))
     point_grids: PointGrids | None = None
-    min_mask_region_area: int = 0
+    min_mask_region_area: int = setting(0, AtLeast(0))
 
     def __post_init__(self) -> None:
-        if self.points_per_side is not None:
-            _require_at_least(1, points_per_side=self.points_per_side)
-        _require_at_least(1, crop_n_points_downscale_factor=self.crop_n_points_downscale_factor)
-        if self.points_per_batch is not None:
-            _require_at_least(1, points_per_batch=self.points_per_batch)
-        _require_at_least(
-            0,
-            crop_n_layers=self.crop_n_layers,
-            min_mask_region_area=self.min_mask_region_area,
-            stability_score_offset=self.stability_score_offset,
-        )
-        _require_share(
-            pred_iou_thresh=self.pred_iou_thresh,
-            stability_score_thresh=self.stability_score_thresh,
-            box_nms_thresh=self.box_nms_thresh,
-            crop_nms_thresh=self.crop_nms_thresh,
-            crop_overlap_ratio=self.crop_overlap_ratio,
-        )
+        check_fields(self)
         if (self.points_per_side is None) == (self.point_grids is None):
             raise SettingsError(
                 f"points_per_side is {self.points_per_side} and point_grids are "
@@ -117,15 +101,3 @@ def _checked(grids: PointGrids, count: int) -> PointGrids:
     if outside:
         raise SettingsError(f"point_grids have {outside[0]}, expected shares from 0 to below 1")
     return checked
-
-
-def _require_at_least(least: int, **values: float) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise SettingsError(f"{name} is {value}, expected {least} or more")
-
-
-def _require_share(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise SettingsError(f"{name} is {value}, expected a number from 0 to 1")

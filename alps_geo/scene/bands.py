@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rasterio.enums import ColorInterp
 
 from alps_geo.errors import SceneError
+from alps_geo.fields import BandNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,10 +128,10 @@ _TAGGED = {*RGB, "nir", "coastal", "rededge", "pan"}
 
 
 def _overridden(path: str, count: int, override: tuple[int, ...]) -> tuple[int, int, int]:
-    given = ",".join(map(str, override))
-    if len(override) not in (1, 3):
-        raise SceneError(f"{path}: bands {given} given, expected one band or three")
-    if not all(1 <= band <= count for band in override):
+    given, numbers = ",".join(map(str, override)), BandNumbers()
+    if not numbers.allow(override):
+        raise SceneError(f"{path}: bands {given} given, expected {numbers.describe()}")
+    if max(override) > count:
         raise SceneError(
             f"{path}: bands {given} given, but it has {count} band{'s' * (count > 1)}: "
             f"choose from 1 to {count}"

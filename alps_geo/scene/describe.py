@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alps_geo.errors import SceneError
+from alps_geo.fields import Percentiles
 from alps_geo.grid import TileGrid
 from alps_geo.scene.bands import RGB, BandChoice, choose_bands
 from alps_geo.scene.collar import MIN_COLLAR_SHARE, Place, find_collar
@@ -36,7 +37,7 @@ from alps_geo.scene.raster import Layers, Palette, Pixels, read_layers, read_who
 from alps_geo.scene.read import Scene, as_stored, fit, rgb_positions
 from alps_geo.scene.scaling import scaling_notes, scaling_of
 from alps_geo.scene.sources import SourceFiles, source_files
-from alps_geo.scene.stretch import AUTOMATIC, Limits, check_percentiles, stretch_limits
+from alps_geo.scene.stretch import AUTOMATIC, Limits, stretch_limits
 from alps_geo.scene.validity import Validity, huge_notes
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ def open_scene(
     SettingsError
         If `stretch` is not two percentiles.
     """
-    if stretch is not None:
-        check_percentiles(stretch)
+    Percentiles().check("stretch", stretch)
     with opened_scene(path) as dataset:
         check_kind(dataset, path)
         return _describe(dataset, path, _Wishes(bands, nodata, stretch, alpha))

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alps_geo.errors import SettingsError
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,16 +14,6 @@ if TYPE_CHECKING:
 AUTOMATIC = (2.0, 98.0)
 
 Limits = tuple[tuple[float, float], ...]
-
-
-def check_percentiles(percentiles: tuple[float, float]) -> None:
-    """Raise SettingsError unless 0 <= low < high <= 100."""
-    low, high = percentiles
-    if not 0 <= low < high <= 100:
-        raise SettingsError(
-            f"stretch is {low:g} {high:g}, expected two percentiles, the lower first, "
-            "from 0 to 100, such as 2 98"
-        )
 
 
 def stretch_limits(values: Iterable[NDArray[Any]], percentiles: tuple[float, float]) -> Limits:

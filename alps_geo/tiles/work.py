@@ -85,19 +85,10 @@ def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, weights: Wei
             "version": TILE_STAGE_VERSION,
             "arrays": ARRAYS,
             "scene": scene_identity(scene),
-            "bands": settings.bands,
-            "nodata": settings.nodata,
-            "alpha": settings.alpha,
-            "stretch": settings.stretch,
             "grid": asdict(grid),
             "model": weights.sam,
-            "precision": settings.precision,
-            "masks": asdict(settings.mask_settings),
-            "max_mask_area": settings.mask_area_gate,
-            "fill": settings.fill,
-            "compare": settings.compare,
-            "backbone": settings.backbone,
             "backbone_weights": weights.backbone,
+            **settings.tile_values(),
         }
     )
 
@@ -279,7 +270,7 @@ class _TileWork:
             masks = sam.generate_masks(
                 self.model, pixels.image, self._settings.mask_settings, pixels.valid, embedding
             )
-            if self._settings.compare != "raw":
+            if not self._settings.is_raw:
                 placeless = sam.without_place(masks.embedding, self._place)
                 masks = replace(masks, embedding=placeless)
             dense = None if self.dense is None else self.dense.encode(pixels.image)
@@ -290,7 +281,7 @@ class _TileWork:
             masks,
             job.scale,
             max_mask_area=self._settings.mask_area_gate,
-            fill=self._settings.fill == "superpixels",
+            fill=self._settings.fills,
             dense=dense,
         )
 

@@ -11,34 +11,35 @@ from typing import Any
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.settings import PRESETS
+from alps_geo.settings import PRESETS, current_words
 from alps_geo_cli.console import reported_errors
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make the file's values the defaults of the command's options; what the user types wins.
 
-    A callback of an eager option, so that it comes before all others.
+    A callback of an eager option, which Typer calls before all others.
     """
     if path is not None:
         with reported_errors(debug=False):
             known = {name for p in context.command.params if (name := p.name) is not None}
             found = load_defaults(path, known - {"config", "preset", "debug"})
-        # Whatever comes first: a config says more than how the clusters were fitted.
+        # In any order of options, a config wins over the settings of a cluster model.
         context.default_map = {**(context.default_map or {}), **found}
     return path
 
 
-def read_model_settings(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the way in which a cluster model's segments were made the default.
+def read_model_settings(context: typer.Context, path: str | None) -> str | None:
+    """Make the settings that a cluster model was fitted with the defaults of the options.
 
-    A callback of an eager option, so that it comes before all others.
+    A callback of an eager option, which Typer calls before all others.
     """
     if path is not None:
         from alps_geo.runs.run import read_model
 
         with reported_errors(debug=False):
-            fitted = json.loads(read_model(path).fitted_with).get("settings", {})
+            fitted = json.loads(read_model(Path(path)).fitted_with).get("settings", {})
+        fitted = current_words(fitted)
         found = {key: _as_typed(key, value) for key, value in fitted.items() if value is not None}
         context.default_map = {**found, **(context.default_map or {})}
     return path
@@ -97,7 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _as_typed(key: str, value: Any) -> Any:
-    """Turn a list of numbers, such as bands = [4, 3, 2], into what the user would type: 4,3,2."""
+    """Return a value in the form in which it is typed: 4,3,2 for bands = [4, 3, 2]."""
     if isinstance(value, list) and key != "scenes":
         return ",".join(str(item) for item in value)
     return value

@@ -1,18 +1,20 @@
-"""What all commands share: where they print, and how an error ends them."""
+"""Output and errors of all commands: options for both, and exit codes."""
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alps_geo.errors import AlpsGeoError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 Debug = Annotated[
@@ -22,6 +24,32 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output, nothing else.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+@dataclass(frozen=True)
+class Printing:
+    """Options of a command's output, which almost all commands have."""
+
+    quiet: Quiet = False
+    as_json: Json = False
+    debug: Debug = False
+
+    @property
+    def silent(self) -> bool:
+        """True if nothing is printed for people."""
+        return self.quiet or self.as_json
+
+    def errors(self, on_stop: str = "nothing was finished") -> AbstractContextManager[None]:
+        """Return `reported_errors`, with tracebacks if --debug was typed."""
+        return reported_errors(debug=self.debug, on_stop=on_stop)
+
+    def show(self, record: Any, print_table: Callable[[], None]) -> None:
+        """Print a result: as JSON, for people by `print_table`, or not at all."""
+        if self.as_json:
+            typer.echo(json.dumps(record, indent=2))
+        elif not self.quiet:
+            print_table()
+
 
 FAILED = 1
 USAGE = 2
@@ -44,9 +72,9 @@ def reported_errors(*, debug: bool, on_stop: str = "nothing was finished") -> It
     Parameters
     ----------
     debug : bool
-        Whether errors come with their traceback instead.
+        True to raise errors with their traceback instead.
     on_stop : str
-        What to tell a user who stops the command.
+        Advice for a user who stops the command.
     """
     try:
         with _sigterm_raised():
@@ -63,7 +91,7 @@ def reported_errors(*, debug: bool, on_stop: str = "nothing was finished") -> It
 
 @contextmanager
 def _sigterm_raised() -> Iterator[None]:
-    """Let SIGTERM unwind the program, so that it ends its processes and says how to go on."""
+    """Let SIGTERM unwind the program, so that it ends its processes and prints its advice."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

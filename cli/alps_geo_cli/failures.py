@@ -17,9 +17,14 @@ SHOWN = 20
 
 
 def print_failures(failed: Sequence[FailedTile | FailedScene], *, err: bool) -> None:
-    """Print where and why tiles and scenes failed, of very many only the first.
+    """Print the failed tiles and scenes, of very many only the first.
 
-    `err` is to standard error.
+    Parameters
+    ----------
+    failed : sequence of FailedTile or FailedScene
+        The failures.
+    err : bool
+        True to print on standard error.
     """
     for each in failed[:SHOWN]:
         typer.echo(f"failed: {each}", err=err)
@@ -28,9 +33,19 @@ def print_failures(failed: Sequence[FailedTile | FailedScene], *, err: bool) -> 
 
 
 def end_with_failures(failed: Sequence[FailedTile | FailedScene], consequence: str) -> None:
-    """Print the tiles and scenes of a run that failed, if any did, and end with their exit code.
+    """Print the failures of a run, if there are any, and end with their exit code.
 
-    `consequence` is that of tiles.
+    Parameters
+    ----------
+    failed : sequence of FailedTile or FailedScene
+        Failures in the record of the run.
+    consequence : str
+        Consequence of failed tiles, as "so the map has gaps".
+
+    Raises
+    ------
+    typer.Exit
+        If a tile or scene failed.
     """
     from alps_geo.runs.failures import FailedScene
 

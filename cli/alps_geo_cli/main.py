@@ -11,6 +11,7 @@ from alps_geo_cli.apply import apply
 from alps_geo_cli.clusters import clusters
 from alps_geo_cli.evaluate import evaluate
 from alps_geo_cli.fit import fit
+from alps_geo_cli.groups import spread
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
 from alps_geo_cli.status import status
@@ -42,11 +43,11 @@ def _alps_geo(
     """Turn georeferenced imagery into labelled maps without a single annotation."""
 
 
-app.command()(label)
-app.command()(fit)
-app.command()(apply)
+app.command()(spread(label))
+app.command()(spread(fit))
+app.command()(spread(apply))
 app.command()(status)
-app.command()(models)
+app.command()(spread(models))
 app.add_typer(clusters)
 app.add_typer(evaluate)
 

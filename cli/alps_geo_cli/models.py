@@ -1,26 +1,30 @@
-"""``alps-geo models``: which models there are, and bringing one here."""
+"""``alps-geo models``: list the Segment Anything models, and download one."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+from alps_geo.sam.weights import MODELS
+from alps_geo_cli.console import Printing
+
+if TYPE_CHECKING:
+    ModelName = str
+else:
+    ModelName = Literal[tuple(MODELS)]
 
 
 def models(
+    *,
     download: Annotated[
-        Literal["mobile_sam", "vit_b", "vit_l", "vit_h"] | None,
+        ModelName | None,
         typer.Option(
             help="Download this model into the user's cache and check its SHA-256.",
             show_default=False,
         ),
     ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    printing: Printing,
 ) -> None:
     """List the Segment Anything models, and say which are present.
 
@@ -28,18 +32,13 @@ def models(
     Other weights of these models, such as MobileSAM's own mobile_sam.pt, are used by --model and
     --checkpoint.
     """
-    with reported_errors(debug=debug):
+    with printing.errors():
         if download is not None:
-            _download(download, quiet=quiet)
-    if as_json:
-        typer.echo(json.dumps(_rows(), indent=2))
-    elif not quiet:
-        _print_table()
+            _download(download, quiet=printing.quiet)
+    printing.show(_rows(), _print_table)
 
 
 def _rows() -> list[dict[str, str | int | bool]]:
-    from alps_geo.sam.weights import MODELS
-
     return [
         {
             "name": spec.name,

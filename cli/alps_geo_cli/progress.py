@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
 
 ETA_PERIOD = 3600.0
-"""Seconds of past speed that the ETA looks at: tiles take seconds to minutes, so a long while."""
+"""Seconds of past speed that the ETA goes by: long, since a tile takes seconds to minutes."""
 
 
 @contextmanager
-def counting(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error; give what moves it: how much is done, and of how much."""
+def counting(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error; yield a function that takes the work done and all work."""
     console = Console(stderr=True)
     hidden = quiet or not console.is_terminal
     with Progress(console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
@@ -74,7 +74,7 @@ class RunProgress:
         self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Take in one event."""
+        """Show one event."""
         if event.note:
             about = f" {event.scene}" if event.scene else ""
             self._console.print(

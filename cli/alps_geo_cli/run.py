@@ -1,28 +1,40 @@
-"""Running of `label`, `fit` and `apply`: a progress bar, and an end that says how to go on."""
+"""Course of `label`, `fit` and `apply`: a progress bar, the work, and advice at a stop."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
-from alps_geo_cli.console import reported_errors
-from alps_geo_cli.options import how_to_go_on, to_settings
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-Record = TypeVar("Record")
+    from alps_geo.events import Event
+    from alps_geo.runs.record import RunRecord
+    from alps_geo.settings import LabelSettings
+    from alps_geo_cli.console import Printing
+    from alps_geo_cli.options import Chosen, RunFlags
+
+    Listener: TypeAlias = Callable[[Event], None]
+
+R = TypeVar("R")
 
 
 def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[list[str], Path]:
-    """Return both, for neither can be left out; `what` is --out, as "folder for the results".
+    """Return the scenes and --out of a command, which needs both.
+
+    Parameters
+    ----------
+    scenes, out
+        Values of the options.
+    what : str
+        Meaning of --out for errors, such as "folder for the results".
 
     Raises
     ------
     typer.BadParameter
-        One of them was not typed.
+        If one of them was not typed.
     """
     if not scenes:
         raise typer.BadParameter("give at least one raster", param_hint="SCENE...")
@@ -32,49 +44,71 @@ def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[lis
 
 
 def run_scenes(
-    work: Callable[..., Record],
+    work: Callable[[Sequence[str], LabelSettings, Listener], R],
     scenes: list[str],
-    out: Path,
-    chosen: dict[str, Any],
-    *,
-    overwrite: bool,
-    force: bool,
-    discard_edits: bool,
-    strict: bool,
-    quiet: bool,
-    debug: bool,
-) -> Record:
-    """Do work on scenes and return its record.
+    chosen: Chosen,
+    flags: RunFlags,
+    printing: Printing,
+) -> R:
+    """Do work on scenes under a progress bar and return its result.
 
     Parameters
     ----------
     work : callable
-        Given the paths of the scenes, `out` and the settings, and as keywords ``overwrite``,
-        ``force``, ``discard_edits``, ``strict`` and ``listen``.
+        Given the paths of the scenes, the settings, and a listener for events.
     scenes : list of str
         Rasters, folders or globs, as the user typed them.
-    out : path
-        File or folder that --out names.
-    chosen : dict
-        Values of the options of `settings_options`.
-    overwrite, force, discard_edits, strict, quiet, debug : bool
-        What the user typed.
+    chosen : Chosen
+        Values of the options of settings.
+    flags : RunFlags
+        Options for earlier results and failures.
+    printing : Printing
+        Options of what is printed.
     """
-    with reported_errors(debug=debug, on_stop=how_to_go_on(force=force)):
-        settings = to_settings(chosen)
+    with printing.errors(flags.on_stop):
         # Imported here, because these bring the geospatial stack, which --help does not need.
-        from alps_geo.datasets import find_scenes
         from alps_geo.events import Event
         from alps_geo_cli.progress import RunProgress
 
-        with RunProgress(quiet=quiet) as progress:
-            return work(
-                find_scenes(scenes, lambda note: progress.show(Event("open", note=note))),
-                out,
-                settings,
-                overwrite=overwrite,
-                force=force,
-                discard_edits=discard_edits,
-                strict=strict,
-                listen=progress.show,
-            )
+        with RunProgress(quiet=printing.quiet) as progress:
+
+            def note(text: str) -> None:
+                progress.show(Event("open", note=text))
+
+            settings = chosen.settings(note)
+            from alps_geo.datasets import find_scenes
+
+            return work(find_scenes(scenes, note), settings, progress.show)
+
+
+def run_label(
+    scenes: list[str] | None, out: Path | None, flags: RunFlags, chosen: Chosen, printing: Printing
+) -> None:
+    """Label scenes and print the table of clusters: the work of `label` and of `apply`."""
+    paths, folder = required(scenes, out, "folder for the results")
+
+    def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> RunRecord:
+        from alps_geo.pipeline import label_scenes
+
+        return label_scenes(
+            paths,
+            folder,
+            settings,
+            overwrite=flags.overwrite,
+            force=flags.force,
+            discard_edits=flags.discard_edits,
+            strict=flags.strict,
+            listen=listen,
+        )
+
+    record = run_scenes(work, paths, chosen, flags, printing)
+
+    def print_table() -> None:
+        from alps_geo_cli.summary import print_summary
+
+        print_summary(record, folder)
+
+    printing.show(record.to_json(), print_table)
+    from alps_geo_cli.failures import end_with_failures
+
+    end_with_failures(record.failed, "so the map has gaps")

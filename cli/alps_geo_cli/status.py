@@ -1,14 +1,13 @@
-"""``alps-geo status``: what is done in a run folder, what is left and what failed."""
+"""``alps-geo status``: tiles of a run that are done, left and failed."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo_cli.console import Debug, Json, reported_errors
+from alps_geo_cli.console import Debug, Json, Printing
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -35,14 +34,12 @@ def status(
 
     Looks at names of files only, so it may be asked at any time, also while the run is at work.
     """
-    with reported_errors(debug=debug):
+    printing = Printing(as_json=as_json, debug=debug)
+    with printing.errors():
         from alps_geo.runs.status import run_status
 
         found = run_status(folder)
-    if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
-    else:
-        _print_status(found)
+    printing.show(found.to_json(), lambda: _print_status(found))
 
 
 def _print_status(found: RunStatus) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_summary(record: RunRecord, out: Path) -> None:
-    """Print the clusters of a finished run and where its results lie."""
+    """Print the clusters of a finished run and the folders of its results."""
     console = Console()
     clusters = record.clusters
     size, unit = _scale(max(cluster.area for cluster in clusters), record.area_unit)

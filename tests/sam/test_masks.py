@@ -124,7 +124,7 @@ def test_pixels_on_a_gpu_are_those_of_interpolating_everything(
     [
         ("points_per_side", 0, "1 or more"),
         ("points_per_batch", 0, "1 or more"),
-        ("pred_iou_thresh", 1.5, "a number from 0 to 1"),
+        ("pred_iou_thresh", 1.5, "0 to 1"),
         ("crop_n_layers", -1, "0 or more"),
     ],
 )

@@ -1,32 +1,25 @@
-"""``alps-geo evaluate``: labels measured."""
+"""``alps-geo evaluate quality``: labels against ground truth."""
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
+from alps_geo_cli.console import Printing
+from alps_geo_cli.evaluate.labels import Labels
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
-    from alps_geo.evaluate import Agreement, Quality, SeamExcess
+    from rich.table import Table
 
-evaluate = typer.Typer(
-    name="evaluate",
-    help="Measure labels: against ground truth, along tile borders, against other labels.",
-    no_args_is_help=True,
-)
-
-LABELS_HELP = "Raster of cluster ids, such as labels.tif; 0 is unlabelled."
+    from alps_geo.evaluate import Quality
 
 
-@evaluate.command()
 def quality(
-    labels: Annotated[str, typer.Argument(parser=typed_name, metavar="LABELS", help=LABELS_HELP)],
+    *,
+    labels: Labels,
     truth: Annotated[
         str,
         typer.Option(
@@ -71,7 +64,7 @@ def quality(
             parser=typed_name,
             metavar="FILE",
             help="Raster of segment ids, for the oracle score.",
-            show_default="segments.tif beside LABELS, if it is there",
+            show_default="segments.tif next to LABELS, if it is there",
         ),
     ] = None,
     out: Annotated[
@@ -85,9 +78,7 @@ def quality(
             show_default="the folder of LABELS",
         ),
     ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    printing: Printing,
 ) -> None:
     """Compare labels with ground truth.
 
@@ -95,7 +86,7 @@ def quality(
     paired one to one. The oracle gives each segment its majority class: no clustering of these
     segments can do better. Pixels without truth do not count; pixels without a label are wrong.
     """
-    with reported_errors(debug=debug):
+    with printing.errors():
         folder = out or _folder_of(labels)
         from alps_geo.evaluate import (
             evaluate_quality,
@@ -105,7 +96,7 @@ def quality(
         )
         from alps_geo_cli.progress import counting
 
-        with counting("evaluate", quiet=quiet or as_json) as listen:
+        with counting("evaluate", quiet=printing.silent) as listen:
             measured = evaluate_quality(
                 labels,
                 truth,
@@ -117,83 +108,7 @@ def quality(
                 listen=listen,
             )
         written = write_quality(measured, folder)
-    if as_json:
-        typer.echo(json.dumps(quality_record(measured), indent=2))
-    elif not quiet:
-        _print_quality(measured, written)
-
-
-@evaluate.command()
-def seams(
-    raster: Annotated[
-        str,
-        typer.Argument(
-            parser=typed_name,
-            metavar="RASTER",
-            help="Raster of ids, such as labels.tif or segments.tif.",
-        ),
-    ],
-    tile_size: Annotated[
-        int, typer.Option(help="Side of a tile that the raster was made with, in pixels.")
-    ] = 1024,
-    overlap: Annotated[
-        int | None,
-        typer.Option(
-            help="Pixels that neighbouring tiles share.", show_default="an eighth of the tile size"
-        ),
-    ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Measure whether tile borders show.
-
-    The seam excess is how much likelier two adjacent pixels are to differ across a border between
-    tile cores than elsewhere, minus one: 0 means that no border shows.
-    """
-    with reported_errors(debug=debug):
-        from alps_geo.evaluate import evaluate_seams, seams_record
-        from alps_geo_cli.progress import counting
-
-        with counting("evaluate", quiet=quiet or as_json) as listen:
-            shared = tile_size // 8 if overlap is None else overlap
-            measured = evaluate_seams(raster, tile_size, shared, listen=listen)
-    if as_json:
-        typer.echo(json.dumps(seams_record(measured), indent=2))
-    elif not quiet:
-        _print_seams(measured)
-
-
-@evaluate.command()
-def agreement(
-    first: Annotated[str, typer.Argument(parser=typed_name, metavar="LABELS", help=LABELS_HELP)],
-    second: Annotated[
-        str,
-        typer.Argument(
-            parser=typed_name,
-            metavar="OTHER",
-            help="Labels of the same scene, made with the same cluster model.",
-        ),
-    ],
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Compare two rasters of labels of one scene, pixel by pixel.
-
-    Made with tile grids that lie half a tile apart, they show how much of the labels depends on
-    where tiles lie.
-    """
-    with reported_errors(debug=debug):
-        from alps_geo.evaluate import agreement_record, evaluate_agreement
-        from alps_geo_cli.progress import counting
-
-        with counting("evaluate", quiet=quiet or as_json) as listen:
-            measured = evaluate_agreement(first, second, listen=listen)
-    if as_json:
-        typer.echo(json.dumps(agreement_record(measured), indent=2))
-    elif not quiet:
-        _print_agreement(measured)
+    printing.show(quality_record(measured), lambda: _print_quality(measured, written))
 
 
 def _values(text: str | None) -> list[str]:
@@ -230,7 +145,7 @@ def _print_quality(measured: Quality, written: tuple[Path, ...]) -> None:
         console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
-def _score_table(measured: Quality) -> Any:
+def _score_table(measured: Quality) -> Table:
     from rich.table import Table
 
     table = Table(title=f"{(measured.table.ids != 0).sum()} clusters against the truth")
@@ -249,7 +164,7 @@ def _score_table(measured: Quality) -> Any:
     return table
 
 
-def _class_table(measured: Quality) -> Any:
+def _class_table(measured: Quality) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
@@ -274,36 +189,3 @@ def _class_table(measured: Quality) -> Any:
 
 def _number(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"
-
-
-def _print_seams(measured: SeamExcess) -> None:
-    from rich.console import Console
-
-    error = measured.standard_error
-    spread = (
-        "too few tiles for a standard error" if error is None else f"standard error {error:.3f}"
-    )
-    excess = f"seam excess {measured.excess:+.3f} ({spread})"
-    if math.isnan(measured.excess):
-        excess = "no seam excess: no two adjacent pixels differ"
-    rows, cols = measured.tiles
-    Console().print(
-        f"{excess}\n"
-        f"{measured.border_rate:.2%} of {measured.border_pairs:,} pairs of pixels differ across "
-        f"the borders of {rows} x {cols} tiles, {measured.elsewhere_rate:.2%} of "
-        f"{measured.elsewhere_pairs:,} elsewhere",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _print_agreement(measured: Agreement) -> None:
-    from rich.console import Console
-
-    Console().print(
-        f"{measured.share:.2%} of {measured.both:,} pixels with a label in both have the same\n"
-        f"{measured.only_first:,} pixels have a label in the first only, "
-        f"{measured.only_second:,} in the second only",
-        highlight=False,
-        soft_wrap=True,
-    )

@@ -1,0 +1,267 @@
+"""Fields of settings: each carries its allowed values, help, panel of options and effect.
+
+The mechanism behind `alps_geo.settings.LabelSettings` and `alps_geo.sam.MaskSettings`. Validation,
+command-line options, fingerprints and the page of options in the docs are read from the fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from inspect import cleandoc
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
+
+from alps_geo.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+Stage: TypeAlias = Literal["scene", "tiles", "segments", "clusters", "outputs", "nothing"]
+"""First stage that a setting decides; the stages after it follow from that one."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)[:-1]
+"""Stages that decide results, in their order."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Allowed values of a field; this one allows all."""
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise SettingsError if a value is not allowed."""
+
+    def describe(self) -> str:
+        """Return the allowed values in words, for the docs; empty if all are."""
+        return ""
+
+    def stored(self, value: Any) -> Any:
+        """Return the form of a value in fingerprints."""
+        return value
+
+
+@dataclass(frozen=True)
+class FilePath(Rule):
+    """The path of a file, whose content decides results and not its name."""
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "a file"
+
+
+@dataclass(frozen=True)
+class Between(Rule):
+    """Numbers from `low` to `high`, both included."""
+
+    low: float
+    high: float
+
+    def check(self, name: str, value: float | None) -> None:
+        """Raise SettingsError if a number is given that is out of the range."""
+        if value is not None and not self.low <= value <= self.high:
+            raise SettingsError(f"{name} is {value:g}, expected {self.low:g} to {self.high:g}")
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return f"{_number(self.low)} to {_number(self.high)}"
+
+
+@dataclass(frozen=True)
+class AtLeast(Rule):
+    """Numbers from `low` on."""
+
+    low: float
+
+    def check(self, name: str, value: float | None) -> None:
+        """Raise SettingsError if a number is given that is too small."""
+        if value is not None and not value >= self.low:
+            raise SettingsError(f"{name} is {value}, expected {self.low:g} or more")
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return f"{_number(self.low)} or more"
+
+
+@dataclass(frozen=True)
+class Choices(Rule):
+    """Words to choose from.
+
+    Attributes
+    ----------
+    words : tuple of str
+        The words.
+    earlier : tuple of (str, str)
+        Words of earlier versions and those of today that replaced them. Files of settings may
+        still have them. Fingerprints keep them, so that tiles and runs of before still count.
+    """
+
+    words: tuple[str, ...]
+    earlier: tuple[tuple[str, str], ...] = ()
+
+    def check(self, name: str, value: str) -> None:
+        """Raise SettingsError if a word is none of the choices."""
+        if value not in self.words:
+            raise SettingsError(f"{name} is {value!r}, expected one of {', '.join(self.words)}")
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return ", ".join(f"`{word}`" for word in self.words)
+
+    def stored(self, value: str) -> str:
+        """Return the word that fingerprints have for a choice."""
+        return next((before for before, now in self.earlier if now == value), value)
+
+    def current(self, value: str) -> str:
+        """Return today's word for a choice."""
+        return dict(self.earlier).get(value, value)
+
+
+@dataclass(frozen=True)
+class BandNumbers(Rule):
+    """One band number or three, counted from 1."""
+
+    def check(self, name: str, value: tuple[int, ...] | None) -> None:
+        """Raise SettingsError if other numbers are given."""
+        if value is not None and not self.allow(value):
+            raise self._error(name, ",".join(map(str, value)))
+
+    def allow(self, numbers: tuple[int, ...]) -> bool:
+        """Return True if the numbers are allowed."""
+        return len(numbers) in (1, 3) and min(numbers) >= 1
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "one or three band numbers from 1"
+
+    def read(self, name: str, text: str) -> tuple[int, ...]:
+        """Read band numbers that are separated by commas, such as 4,3,2.
+
+        Raises
+        ------
+        SettingsError
+            If the text is something else.
+        """
+        try:
+            return tuple(int(part) for part in text.split(","))
+        except ValueError:
+            raise self._error(name, f"{text!r}, not whole numbers") from None
+
+    def _error(self, name: str, found: str) -> SettingsError:
+        return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 4,3,2")
+
+
+@dataclass(frozen=True)
+class Percentiles(Rule):
+    """Two percentiles that rise."""
+
+    def check(self, name: str, value: tuple[float, float] | None) -> None:
+        """Raise SettingsError if other numbers are given."""
+        if value is not None and (len(value) != 2 or not 0 <= value[0] < value[1] <= 100):
+            raise self._error(name, ",".join(f"{number:g}" for number in value))
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "two percentiles from 0 to 100, the lower first"
+
+    def read(self, name: str, text: str) -> tuple[float, ...]:
+        """Read numbers that are separated by commas, such as 2,98.
+
+        Raises
+        ------
+        SettingsError
+            If the text is something else.
+        """
+        try:
+            return tuple(float(part) for part in text.split(","))
+        except ValueError:
+            raise self._error(name, repr(text)) from None
+
+    def _error(self, name: str, found: str) -> SettingsError:
+        return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 2,98")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Meaning of a field, next to its name, type and default.
+
+    Attributes
+    ----------
+    within : Rule
+        Allowed values.
+    help : str
+        First paragraph: help of the option. The docs show all of it.
+    panel : str
+        Panel of the option; empty for a field that is no option.
+    decides : Stage
+        First stage that it decides.
+    metavar : str or None
+        Placeholder of the value in the help; None to show its type.
+    shown : str or None
+        Default in words, where the value None stands for something else.
+    """
+
+    within: Rule
+    help: str
+    panel: str
+    decides: Stage
+    metavar: str | None
+    shown: str | None
+
+
+def setting(
+    default: T,
+    within: Rule,
+    help: str = "",  # noqa: A002 (the word that options have for it)
+    panel: str = "",
+    decides: Stage = "nothing",
+    metavar: str | None = None,
+    shown: str | None = None,
+) -> T:
+    """Define a field of a settings class; the parameters are those of `Setting`.
+
+    >>> @dataclass(frozen=True)
+    ... class Settings:
+    ...     workers: int = setting(1, Between(1, 1024), "Processes that work on tiles.", "Model")
+    """
+    known = Setting(within, help, panel, decides, metavar, shown)
+    found: T = field(default=default, metadata={"setting": known})
+    return found
+
+
+def settings_of(cls: type) -> Mapping[str, Setting]:
+    """Return the `Setting` of each field of a class that has one, by name and in order."""
+    return {
+        each.name: each.metadata["setting"]
+        for each in dataclasses.fields(cls)
+        if "setting" in each.metadata
+    }
+
+
+def check_fields(owner: Any) -> None:
+    """Check all values of a settings object.
+
+    Raises
+    ------
+    SettingsError
+        If one is not allowed.
+    """
+    for name, known in settings_of(type(owner)).items():
+        known.within.check(name, getattr(owner, name))
+
+
+def documented(cls: type[T]) -> type[T]:
+    """List the fields of a settings class in its docstring, for readers of its help."""
+    lines = ["Attributes", "----------"]
+    for name, known in settings_of(cls).items():
+        lines.append(f"{name} : {cls.__annotations__[name]}")
+        lines += wrap(known.help, 90, initial_indent="    ", subsequent_indent="    ")
+    summary, rest = cleandoc(cls.__doc__ or "").split("\n\n", 1)
+    cls.__doc__ = "\n\n".join((summary, "\n".join(lines), rest))
+    return cls
+
+
+def _number(value: float) -> str:
+    """Write a number for people; large ones in full."""
+    return f"{value:,.0f}".replace(",", " ") if value >= 10_000 else f"{value:g}"

@@ -1,0 +1,142 @@
+"""Writer of the pages about options: docs/options.md, and the table in README.md.
+
+Run it by `make docs`; with --check it fails if a page is stale, and changes none.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typer.main import get_command
+
+from alps_geo.fields import Setting, settings_of
+from alps_geo.settings import LabelSettings
+from alps_geo_cli.main import app
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parent.parent
+OPTIONS, README = ROOT / "docs" / "options.md", ROOT / "README.md"
+TABLE = re.compile(
+    r"(?<=<!-- options: made by make docs -->\n).*?(?=<!-- end of options -->)", re.S
+)
+COMMANDS = ("label", "fit", "apply")
+README_OPTIONS = (
+    "clusters",
+    "tile_size",
+    "points_per_side",
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "fill",
+    "features",
+    "timm_checkpoint",
+    "simplify",
+    "preset",
+    "precision",
+    "bands",
+    "nodata",
+    "stretch",
+    "model",
+    "checkpoint",
+    "alpha",
+    "workers",
+    "config",
+)
+"""Options that matter most."""
+
+DECIDES = {
+    "scene": "the scene: how its pixels are read; all tiles are made again",
+    "tiles": "the tiles, which are made again",
+    "segments": "the segments; stored tiles are kept",
+    "clusters": "the clusters; stored tiles are kept",
+    "outputs": "the files that are written; stored tiles are kept",
+    "nothing": "nothing: the results are the same",
+}
+HEAD = """# Options
+
+Settings of `alps-geo label`, `fit` and `apply`, made from `alps_geo/settings.py` by `make docs`. An
+option such as `--tile-size` is `tile_size` in a `--config` file, in `run.json` and in Python's
+`LabelSettings`. A setting decides one stage of a run first, and with it all stages that follow:
+
+| decides | a change of the setting changes |
+|---|---|
+"""
+
+
+def options_page() -> str:
+    """Return docs/options.md."""
+    known = settings_of(LabelSettings)
+    lines = [f"| {stage} | {meaning} |" for stage, meaning in DECIDES.items()]
+    for panel in dict.fromkeys(each.panel for each in known.values()):
+        lines += [
+            "",
+            f"## {panel}",
+            "",
+            "| option | default | allowed | decides | commands | meaning |",
+        ]
+        lines.append("|---|---|---|---|---|---|")
+        lines += [_row(name, each) for name, each in known.items() if each.panel == panel]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def readme() -> str:
+    """Return README.md with the table of the options that matter most."""
+    known, texts = settings_of(LabelSettings), _texts("label")
+    rows = ["| option | what it does |", "|---|---|"]
+    for name in README_OPTIONS:
+        text = known[name].help if name in known else texts[name]
+        value = _example(name, known) if name in known else ""
+        rows.append(f"| `--{name.replace('_', '-')}{value}` | {_cell(text)} |")
+    return TABLE.sub(lambda _: "\n".join(rows) + "\n", README.read_text(encoding="utf-8"))
+
+
+def _row(name: str, known: Setting) -> str:
+    commands = ", ".join(command for command in COMMANDS if name in _texts(command))
+    default = known.shown or _plain(getattr(LabelSettings, name))
+    option = f"`--{name.replace('_', '-')}{f' {known.metavar}' if known.metavar else ''}`"
+    cells = (option, default, known.within.describe(), known.decides, commands, _cell(known.help))
+    return f"| {' | '.join(cells)} |"
+
+
+def _texts(command: str) -> dict[str, str]:
+    """Return the help of each option of a command."""
+    found = get_command(app).commands[command]  # type: ignore[attr-defined]
+    return {each.name: getattr(each, "help", "") or "" for each in found.params}
+
+
+def _example(name: str, known: Mapping[str, Setting]) -> str:
+    """Return the default as it is typed, or the placeholder of a value."""
+    default = _plain(getattr(LabelSettings, name))
+    return f" {known[name].metavar or default}".rstrip()
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> int:
+    """Write the pages, or check them; return the exit code."""
+    stale = [
+        path
+        for path, text in ((OPTIONS, options_page()), (README, readme()))
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path} is stale: make docs writes it")
+        return int(bool(stale))
+    OPTIONS.write_text(options_page(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
