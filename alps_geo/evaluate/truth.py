@@ -22,7 +22,7 @@ from rasterio.transform import xy
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
-from alps_geo.errors import SceneError, SettingsError
+from alps_geo.errors import SceneError, SettingsError, one_line
 from alps_geo.evaluate.rasters import check_one_band, crs_name
 from alps_geo.scene.placed import opened_scene
 from alps_geo.scene.raster import read_window
@@ -170,9 +170,8 @@ def _warped(path: str, dataset: Any, labels: IdRaster) -> Iterator[WarpedVRT]:
             **options,
         )
     except RasterioError as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         raise SceneError(
-            f"{path}: cannot be brought onto the grid of {labels.path} ({reason}); "
+            f"{path}: cannot be brought onto the grid of {labels.path} ({one_line(error)}); "
             f"expected a CRS that can be turned into {crs_name(labels.crs)}: check both"
         ) from error
     with warped:
@@ -297,9 +296,8 @@ def _read(path: str, **options: Any) -> geopandas.GeoDataFrame:
     try:
         return pyogrio.read_dataframe(path, **options)
     except (DataSourceError, DataLayerError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         raise SceneError(
-            f"{path}: cannot be read ({reason}); expected a vector file with polygons: "
+            f"{path}: cannot be read ({one_line(error)}); expected a vector file with polygons: "
             "check it in a GIS, or save it as GeoPackage"
         ) from error
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyogrio
 
-from alps_geo.errors import RunError
+from alps_geo.errors import RunError, one_line
 from alps_geo.outputs.gpkg import ERRORS
 from alps_geo.outputs.gpkg_lock import (
     check_columns,
@@ -82,7 +82,7 @@ def read_geometries(
             path, layer=layer, columns=["segment_id"], where=f"segment_id IN ({listed})"
         )
     except ERRORS as error:
-        raise RunError(unreadable(path, " ".join(str(error).split()))) from error
+        raise RunError(unreadable(path, one_line(error))) from error
     # The first feature of an id is the run's; a copy comes after it.
     first = found.drop_duplicates("segment_id")
     drawn = first[~(first.geometry.isna() | first.geometry.is_empty)]

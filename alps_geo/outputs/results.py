@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.cog import write_category_names, write_cog
+from alps_geo.outputs.cog import GeoBox, IdBand, write_category_names, write_cog
 from alps_geo.outputs.gpkg_read import read_attribute
 from alps_geo.outputs.polygons import AREA, POLYGONS, RASTER, pixel_area, write_polygons
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import cluster_labels, write_raster_style
 from alps_geo.scene import read_overview
-from alps_geo.scene.placed import GroundControl, has_transform, north_up
+from alps_geo.scene.placed import north_up
 from alps_geo.scene.raster import opened, read_window
 
 if TYPE_CHECKING:
@@ -110,13 +110,8 @@ def write_results(
     write_cog(
         folder / "segments.tif",
         blocks,
-        height=scene.height,
-        width=scene.width,
-        crs=scene.crs,
-        transform=scene.transform if scene.has_transform else None,
-        control=scene.control,
-        dtype=np.uint32,
-        description="segment id",
+        GeoBox.of_scene(scene),
+        IdBand(np.uint32, "segment id"),
     )
     _write_labels(folder, assigned, model)
     ground = write_polygons(folder, scene, segments, attributes, assigned, model, simplify_by)
@@ -234,20 +229,8 @@ def _write_label_blocks(
     model: ClusterModel,
 ) -> None:
     """Write labels.tif on the grid of an open raster."""
-    placed = has_transform(like)
-    write_cog(
-        folder / "labels.tif",
-        blocks,
-        height=like.height,
-        width=like.width,
-        crs=like.crs,
-        transform=like.transform if placed else None,
-        control=None if placed else GroundControl.of(like),
-        dtype=dtype,
-        description="cluster",
-        colormap=model.palette,
-        category_names=cluster_labels(model),
-    )
+    band = IdBand(dtype, "cluster", model.palette, cluster_labels(model))
+    write_cog(folder / "labels.tif", blocks, GeoBox.of_raster(like), band)
 
 
 def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) -> None:

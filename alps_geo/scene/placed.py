@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from affine import Affine
-from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
+from alps_geo.files import gdal_error
 from alps_geo.scene.raster import WARNING_FILTERS, opened
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _warped(dataset: DatasetReader) -> WarpedScene | None:
         options["crs"] = _RPC_CRS
     # From six points on GDAL bends the scene, which it cannot if they lie on two lines.
     for order in ({}, {"MAX_GCP_ORDER": 1}):
-        with suppress(RasterioError, CPLE_BaseError):
+        with suppress(RasterioError, gdal_error("rasterio")):
             return WarpedScene(
                 dataset,
                 src_nodata=_NO_NODATA,

@@ -20,7 +20,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.windows import Window
 
-from alps_geo.errors import SceneError
+from alps_geo.errors import SceneError, reason_of
 from alps_geo.scene.absent import NOT_A_FILE, absent_files
 from alps_geo.scene.swallowed import heard_errors
 
@@ -100,16 +100,9 @@ def _open(path: str) -> DatasetReader:
             return rasterio.open(path)
         except RasterioError as error:
             raise SceneError(
-                f"{path} cannot be opened as a raster ({_reason(error)}): "
+                f"{path} cannot be opened as a raster ({reason_of(error)}): "
                 "expected a GeoTIFF, VRT, JP2 or another format that GDAL reads"
             ) from error
-
-
-def _reason(error: BaseException) -> str:
-    """Say the first cause of `error` in one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def read_window(
@@ -161,7 +154,7 @@ def read_window(
             reader = source.read_masks if masks else source.read
             pixels = np.concatenate([read(reader, group, window, size) for group in groups])
     except RasterioIOError as error:
-        raise _unreadable(dataset, path, window, _reason(error)) from error
+        raise _unreadable(dataset, path, window, reason_of(error)) from error
     if errors and dataset.driver in _MOSAICS:
         raise _unreadable(dataset, path, window, errors[0])
     return pixels
