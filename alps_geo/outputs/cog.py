@@ -189,7 +189,7 @@ def write_category_names(path: Path, names: Mapping[int, str]) -> None:
 def row_reader(
     raster: rasterio.io.DatasetReader,
 ) -> Callable[[int, int], NDArray[np.unsignedinteger]]:
-    """Read an open raster as `alps_geo.outputs.vectorize.polygonize` asks for it: by whole rows."""
+    """Read an open raster as `alps_geo.outputs.polygons.polygonize` asks for it: by whole rows."""
 
     def read(start: int, stop: int) -> NDArray[np.unsignedinteger]:
         rows: NDArray[np.unsignedinteger] = raster.read(

@@ -9,8 +9,8 @@ import numpy as np
 
 from alps_geo.errors import RunError
 from alps_geo.outputs.cog import GeoBox, IdBand, write_category_names, write_cog
-from alps_geo.outputs.gpkg_read import read_attribute
-from alps_geo.outputs.polygons import AREA, POLYGONS, RASTER, pixel_area, write_polygons
+from alps_geo.outputs.gpkg.read import read_attribute
+from alps_geo.outputs.gpkg.segments import AREA, POLYGONS, RASTER, pixel_area, write_polygons
 from alps_geo.outputs.preview import read_picture, write_picture, write_preview
 from alps_geo.outputs.style import cluster_labels, write_raster_style
 from alps_geo.scene import read_overview
@@ -131,7 +131,7 @@ def rewrite_results(
 ) -> SceneResults:
     """Write labels and preview again, from what `write_results` wrote.
 
-    The polygons are changed in place before: see `alps_geo.outputs.gpkg_update`.
+    The polygons are changed in place before: see `alps_geo.outputs.gpkg.update`.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def rewrite_results(
 def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) -> None:
     """Write names and colours of clusters again, where every segment keeps its cluster.
 
-    The polygons are changed in place before: see `alps_geo.outputs.gpkg_update`.
+    The polygons are changed in place before: see `alps_geo.outputs.gpkg.update`.
 
     Parameters
     ----------

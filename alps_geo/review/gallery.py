@@ -14,7 +14,7 @@ from shapely.affinity import affine_transform
 
 from alps_geo.errors import SceneError
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
-from alps_geo.outputs.gpkg_read import read_geometries
+from alps_geo.outputs.gpkg.read import read_geometries
 from alps_geo.outputs.preview import read_picture
 from alps_geo.outputs.results import PICTURE, PREVIEW_SIZE
 from alps_geo.runs.folder import RunFolder

@@ -19,8 +19,8 @@ from rasterio.crs import CRS
 from scipy import ndimage
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.gpkg import write_segments_gpkg
-from alps_geo.outputs.vectorize import polygonize
+from alps_geo.outputs.gpkg.write import write_segments_gpkg
+from alps_geo.outputs.polygons import polygonize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -23,8 +23,8 @@ from helpers import DATA, alps_geo, disk_of
 from rasterio.windows import Window
 
 from alps_geo import files, pipeline
-from alps_geo.outputs import gpkg_lock
-from alps_geo.outputs.gpkg_update import LockedSegments
+from alps_geo.outputs.gpkg import lock
+from alps_geo.outputs.gpkg.update import LockedSegments
 from alps_geo.runs.run import read_model
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpkg_lock, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(lock, "_LOCK_SECONDS", 0.2)
 
 
 def polygons(run: Path, scene: str = "first") -> Path:

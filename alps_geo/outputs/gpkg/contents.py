@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from alps_geo.outputs.gpkg import STYLE
-from alps_geo.outputs.gpkg_lock import connected, database_errors
-from alps_geo.outputs.gpkg_update import LAYER, WRITTEN
+from alps_geo.outputs.gpkg.lock import connected, database_errors
+from alps_geo.outputs.gpkg.update import LAYER, WRITTEN
+from alps_geo.outputs.gpkg.write import STYLE
 
 if TYPE_CHECKING:
     import sqlite3

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.outputs.gpkg import FIELD, STYLE
-from alps_geo.outputs.gpkg_lock import check_columns, database_errors, exclusive
+from alps_geo.outputs.gpkg.lock import check_columns, database_errors, exclusive
+from alps_geo.outputs.gpkg.write import FIELD, STYLE
 from alps_geo.outputs.style import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class LockedSegments:
         Parameters
         ----------
         palette, names
-            As in `alps_geo.outputs.gpkg.write_segments_gpkg`.
+            As in `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class LockedSegments:
 
 @contextmanager
 def locked_segments(path: Path, cache: int = 2**21) -> Iterator[LockedSegments]:
-    """Lock the segments of `alps_geo.outputs.gpkg.write_segments_gpkg` to change them.
+    """Lock the segments of `alps_geo.outputs.gpkg.write.write_segments_gpkg` to change them.
 
     Parameters
     ----------

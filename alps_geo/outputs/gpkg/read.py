@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pyogrio
 
 from alps_geo.errors import RunError, one_line
-from alps_geo.outputs.gpkg import ERRORS
-from alps_geo.outputs.gpkg_lock import (
+from alps_geo.outputs.gpkg.lock import (
     check_columns,
     connected,
     database_errors,
     layer_columns,
     unreadable,
 )
+from alps_geo.outputs.gpkg.write import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
