@@ -32,6 +32,9 @@ rasterio takes this option in bytes, where GDAL would take small numbers for meg
 DATABASE_SIDECARS = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite keeps next to a database, after its whole name."""
 
+SIDECARS = (*DATABASE_SIDECARS, ".aux.xml")
+"""Endings of all files that libraries keep next to results; GDAL's holds names of clusters."""
+
 _PARTIAL = ".partial"
 
 _OPEN_FILES = 256
@@ -86,6 +89,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with replacing(path) as part, run_errors(path):
         part.write_bytes(data)
+
+
+def remove_result(path: Path) -> None:
+    """Remove a file, if it is there, and those that libraries keep next to it."""
+    # First, for they would be taken for those of the next file of this name.
+    for ending in SIDECARS:
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+    if path.is_file():
+        path.unlink()
 
 
 def allow_open_files(count: int) -> None:

@@ -73,7 +73,7 @@ class Lettering:
     def draw(
         self,
         draw: ImageDraw.ImageDraw,
-        at: tuple[int, int],
+        at: tuple[float, float],
         text: str,
         ink: tuple[int, int, int],
         anchor: str = "la",
@@ -84,8 +84,8 @@ class Lettering:
             return
         line = _shaped(text, self.size)
         ascent, descent = _latin(self.size).getmetrics()
-        left = at[0] - {"l": 0, "m": line.width // 2, "r": line.width}[anchor[0]]
-        baseline = at[1] + {"a": ascent, "m": (ascent - descent) // 2}[anchor[1]]
+        left = int(at[0]) - {"l": 0, "m": line.width // 2, "r": line.width}[anchor[0]]
+        baseline = int(at[1]) + {"a": ascent, "m": (ascent - descent) // 2}[anchor[1]]
         draw.bitmap((left + line.left, baseline - line.above), Image.fromarray(line.pixels), ink)
 
 

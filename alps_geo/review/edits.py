@@ -17,9 +17,10 @@ from alps_geo.errors import RunError
 from alps_geo.files import allow_open_files, write_bytes
 from alps_geo.outputs.gpkg.contents import Contents, read_contents
 from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, is_database, settle
-from alps_geo.outputs.gpkg.segments import AREA, POLYGONS
+from alps_geo.outputs.gpkg.segments import AREA
 from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
-from alps_geo.outputs.style import cluster_labels
+from alps_geo.outputs.names import POLYGONS
+from alps_geo.outputs.styles import cluster_labels
 from alps_geo.runs.run import read_model
 from alps_geo.segments.table import open_table
 

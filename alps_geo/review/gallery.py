@@ -15,8 +15,8 @@ from shapely.affinity import affine_transform
 from alps_geo.errors import SceneError
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
 from alps_geo.outputs.gpkg.read import read_geometries
-from alps_geo.outputs.preview import read_picture
-from alps_geo.outputs.results import PICTURE, PREVIEW_SIZE
+from alps_geo.outputs.names import LABELS, POLYGONS
+from alps_geo.outputs.preview import PICTURE, PREVIEW_SIZE, read_picture
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
 from alps_geo.scene import open_scene, read_overview, read_tile
@@ -98,7 +98,7 @@ def make_gallery(
     for name, scene in scenes.items():
         here = [pick for pick in picks if pick.scene == name]
         geometries = read_geometries(
-            run.folder.scene_folder(name) / "segments.gpkg", [pick.segment for pick in here]
+            run.folder.scene_folder(name) / POLYGONS, [pick.segment for pick in here]
         )
         for pick in here:
             if pick.segment in geometries:
@@ -285,7 +285,7 @@ class _Maps:
         self._scenes = []
         for name in run.tables:
             image, valid = read_picture(run.folder.segments_folder(name) / PICTURE)
-            with opened(str(run.folder.scene_folder(name) / "labels.tif")) as raster:
+            with opened(str(run.folder.scene_folder(name) / LABELS)) as raster:
                 labels = raster.read(1, out_shape=valid.shape)
                 order = north_up(raster.transform)
             self._scenes.append((image[order], labels[order]))

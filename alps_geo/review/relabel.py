@@ -19,22 +19,27 @@ from PIL import ImageColor
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
+from alps_geo.outputs.names import GALLERY
+from alps_geo.outputs.output import LabelledScene
+from alps_geo.outputs.results import (
+    check_rewritable,
+    rewrite_legends,
+    rewrite_results,
+    write_run_files,
+)
 from alps_geo.review.edits import changing_polygons
-from alps_geo.runs.folder import GALLERY, RunFolder
+from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.plan import Change
 from alps_geo.runs.record import area_records, legend_records, to_json
 from alps_geo.runs.run import read_changed_model, read_finished, read_model
 from alps_geo.scene.kind import scene_name
-from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.clusters.colors import Color
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.outputs.results import SceneResults
     from alps_geo.runs.run import FinishedRun
 
 
@@ -163,11 +168,9 @@ def _change(
                 return record
         run = read_finished(folder)
         changed = alter(run)
-        for scene in run.tables:
-            check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
-        moves_segments = changed.stamp != run.model.stamp or not all(
-            (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
-        )
+        for scene in _labelled_scenes(folder, run.record, changed):
+            check_rewritable(scene)
+        moves_segments = changed.stamp != run.model.stamp
         change = Change(command, run.record.get("changes", []), moves_segments)
         with changing_polygons(
             folder,
@@ -195,16 +198,14 @@ def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> dict[
 def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
     """Bring all but the polygons to the change that is noted."""
     record, model = folder.record(), read_changed_model(folder, change)
-    scenes = [(scene["name"], scene["path"]) for scene in record["scenes"]]
+    scenes = _labelled_scenes(folder, record, model)
     if change.moves_segments:
-        results = [_rewrite(folder, name, path, model) for name, path in scenes]
-        record |= area_records(model, results)
+        record |= area_records(model, [rewrite_results(scene) for scene in scenes])
     else:
-        for name, path in scenes:
-            kept = folder.segments_folder(name)
-            rewrite_legends(folder.scene_folder(name), kept, scene_name(path), model)
+        for scene in scenes:
+            rewrite_legends(scene)
         record["clusters"] = legend_records(model, record["clusters"])
-    write_bytes(folder.model_path, model.to_bytes())
+    write_run_files(folder.path, model)
     record["changes"] = [*change.earlier, change.command]
     write_bytes(folder.record_path, to_json(record))
     with run_errors(folder.change_path):
@@ -216,11 +217,9 @@ def _carry_out(folder: RunFolder, change: Change) -> dict[str, Any]:
     return record
 
 
-def _rewrite(folder: RunFolder, name: str, path: str, model: ClusterModel) -> SceneResults:
-    kept = folder.segments_folder(name)
-    table = open_table(kept)
-    segments, _ = read_segments(kept)
-    assigned = model.apply(table).by_id(table.rows)
-    return rewrite_results(
-        folder.scene_folder(name), kept, scene_name(path), segments, assigned, model
-    )
+def _labelled_scenes(
+    folder: RunFolder, record: dict[str, Any], model: ClusterModel
+) -> Iterator[LabelledScene]:
+    for scene in record["scenes"]:
+        name, title = scene["name"], scene_name(scene["path"])
+        yield LabelledScene(folder.scene_folder(name), folder.segments_folder(name), title, model)

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
-from alps_geo.files import DATABASE_SIDECARS, replacing, run_errors, write_bytes
+from alps_geo.files import remove_result, replacing, run_errors, write_bytes
+from alps_geo.outputs.names import GALLERY, SUGGESTION
 from alps_geo.runs.claim import check_claim
 from alps_geo.runs.run_files import RunFiles
 from alps_geo.runs.stored_json import DamagedError, read_json
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.runs.plan import Change, Plan
-
-GALLERY, SUGGESTION = "gallery.html", "suggest.png"
-"""What `alps-geo clusters` shows of a run, in its folder: true as long as its clusters are."""
 
 # A command that only looks holds the lock for a moment; that must not turn a run away.
 _LOCK_SECONDS = 1.0
@@ -224,16 +222,8 @@ class RunFolder(RunFiles):
         root = self.path.resolve()
         for name in names:
             path = (root / str(name)).resolve()
-            if not path.is_relative_to(root):
-                continue
-            if path.suffix == ".gpkg":
-                # First, for they would be taken for those of the next file of this name.
-                for ending in DATABASE_SIDECARS:
-                    path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
-            if path.is_file():
-                path.unlink()
-                # Where GDAL keeps what a raster cannot hold, such as names of clusters.
-                path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)
+            if path.is_relative_to(root):
+                remove_result(path)
         for folder in {(root / str(name)).parent for name in names} - {root}:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

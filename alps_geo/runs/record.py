@@ -14,8 +14,8 @@ import numpy as np
 import rasterio
 
 from alps_geo import sam
-from alps_geo.outputs.results import FILES
-from alps_geo.runs.folder import GALLERY, SUGGESTION
+from alps_geo.outputs.names import GALLERY, SUGGESTION
+from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
 from alps_geo.scene.raster import is_local, real_path
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
 
-_RESERVED = (".", "..", ".tiles", "run.json", "clusters.npz", GALLERY, SUGGESTION)
-"""Names in a run folder that no scene can have."""
+_RESERVED = (".", "..", ".tiles", "run.json", GALLERY, SUGGESTION)
+"""Names in a run folder, next to those of its results, that no scene can have."""
 
 PACKAGES = (
     "alps-geo",
@@ -182,7 +182,7 @@ def fit_record(
 
 def result_files(names: Sequence[str]) -> list[str]:
     """List the results of a run over scenes of these folder names, relative to the run folder."""
-    return ["clusters.npz"] + [f"{name}/{file}" for name in names for file in FILES]
+    return [*run_files(), *(f"{name}/{file}" for name in names for file in scene_files())]
 
 
 def folder_names(names: Sequence[str]) -> list[str]:
@@ -191,7 +191,7 @@ def folder_names(names: Sequence[str]) -> list[str]:
     Unique on any disk: names that differ in case or Unicode composition alone are one name to
     Windows and macOS. Those of files in the run folder are taken.
     """
-    taken = set(map(_on_disk, _RESERVED))
+    taken = set(map(_on_disk, (*_RESERVED, *run_files())))
     unique = []
     for name in names:
         candidate, number = name, 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
+from alps_geo.outputs.names import MODEL
 from alps_geo.runs.failures import FAILED_SCENE
 from alps_geo.runs.plan import CHANGE, PLAN, Change, Plan
 from alps_geo.runs.stored_json import DamagedError, Perhaps, read_json
@@ -71,7 +72,7 @@ class RunFiles:
     @property
     def model_path(self) -> Path:
         """Path of the cluster model."""
-        return self.path / "clusters.npz"
+        return self.path / MODEL
 
     @property
     def change_path(self) -> Path:

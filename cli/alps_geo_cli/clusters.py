@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alps_geo.outputs.names import GALLERY, SUGGESTION
 from alps_geo_cli.console import Debug, Json, Quiet, reported_errors
 from alps_geo_cli.paths import typed_path
 
@@ -192,7 +193,7 @@ def suggest(
             parser=typed_path,
             metavar="FILE",
             help="Picture of the curves.",
-            show_default="RUN/suggest.png",
+            show_default=f"RUN/{SUGGESTION}",
         ),
     ] = None,
     quiet: Quiet = False,
@@ -208,7 +209,7 @@ def suggest(
     and --overwrite takes seconds.
     """
     low, high, step = _range(span)
-    picture = out or run / "suggest.png"
+    picture = out or run / SUGGESTION
     with reported_errors(debug=debug):
         from alps_geo.review.suggest import suggest_clusters
         from alps_geo_cli.progress import counting
@@ -234,7 +235,7 @@ def gallery(
             parser=typed_path,
             metavar="FILE",
             help="The page.",
-            show_default="RUN/gallery.html",
+            show_default=f"RUN/{GALLERY}",
         ),
     ] = None,
     quiet: Quiet = False,
@@ -245,7 +246,7 @@ def gallery(
     For each cluster: where it lies, and crops of its most typical and most doubtful segments, from
     all scenes. Names that are typed into the page become a `clusters name` command to paste.
     """
-    page = out or run / "gallery.html"
+    page = out or run / GALLERY
     with reported_errors(debug=debug):
         from alps_geo.review.gallery import make_gallery
         from alps_geo_cli.progress import counting
@@ -316,8 +317,6 @@ def _change(
 ) -> None:
     """Change clusters, and print what has come of it."""
     with reported_errors(debug=debug, on_stop=ON_STOP):
-        from alps_geo.runs.folder import GALLERY
-
         page = run / GALLERY
         shown = page.exists()
         record = work()

@@ -21,7 +21,7 @@ from rio_cogeo.cogeo import cog_validate
 from alps_geo.clusters.colors import default_colors
 from alps_geo.errors import RunError
 from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_category_names, write_cog
-from alps_geo.outputs.style import write_raster_style
+from alps_geo.outputs.styles import write_raster_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

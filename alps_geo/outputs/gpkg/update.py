@@ -16,7 +16,7 @@ import numpy as np
 
 from alps_geo.outputs.gpkg.lock import check_columns, database_errors, exclusive
 from alps_geo.outputs.gpkg.write import FIELD, STYLE
-from alps_geo.outputs.style import polygons_qml, polygons_sld
+from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
     import sqlite3

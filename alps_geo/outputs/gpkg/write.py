@@ -13,7 +13,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
 from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
-from alps_geo.outputs.style import polygons_qml, polygons_sld
+from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
