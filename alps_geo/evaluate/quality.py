@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from alps_geo.evaluate.contingency import Contingency, Scores, VMeasure
     from alps_geo.evaluate.rasters import IdRaster
-    from alps_geo.evaluate.truth import Truth
+    from alps_geo.evaluate.truth import Truth, TruthFile
 
 TOLERANCES = (1, 3)
 """Distances at which boundary F1 is measured, in pixels."""
@@ -99,12 +99,8 @@ class Quality:
 
 def evaluate_quality(
     labels: str,
-    truth: str,
+    truth: TruthFile,
     *,
-    field: str | None = None,
-    layer: str | None = None,
-    ignore: Sequence[str] = (),
-    names: Mapping[int, str] | None = None,
     segments: str | None = None,
     tolerances: Sequence[int] = TOLERANCES,
     window_size: int = WINDOW_SIZE,
@@ -120,17 +116,11 @@ def evaluate_quality(
     ----------
     labels : str
         Raster of cluster ids, 0 for unlabelled.
-    truth : str
-        Raster of classes, or vector file of polygons; on any grid and in any CRS.
-    field, layer : str, optional
-        Column and layer of a vector file; see `open_truth`.
-    ignore : sequence of str
-        Classes that are no truth.
-    names : mapping of int to str, optional
-        Names of classes.
+    truth : TruthFile
+        Classes of pixels or polygons.
     segments : str, optional
-        Raster of segment ids on the grid of the labels; by default ``segments.tif`` beside the
-        labels, if it is there.
+        Raster of segment ids on the grid of the labels; by default ``segments.tif`` next to
+        the labels, if it is there.
     tolerances : sequence of int
         Distances for boundary F1, in pixels.
     window_size : int
@@ -151,20 +141,18 @@ def evaluate_quality(
         segment_raster = stack.enter_context(open_ids(segments)) if segments else None
         if segment_raster is not None:
             check_same_grid(label_raster, segment_raster)
-        truth_on_grid = stack.enter_context(
-            open_truth(truth, label_raster, field=field, layer=layer, ignore=ignore)
-        )
-        work = _Work(label_raster, segment_raster, truth_on_grid, truth, window_size, listen)
+        truth_on_grid = stack.enter_context(open_truth(truth, label_raster))
+        work = _Work(label_raster, segment_raster, truth_on_grid, truth.path, window_size, listen)
         table, segment_table = work.count()
         majority = table.score(table.majority())
         boundary, agreement = work.compare(table, tolerances)
     oracle = None if segment_table is None else segment_table.score(segment_table.majority())
     return Quality(
         labels=labels,
-        truth=truth,
+        truth=truth.path,
         segments=segments,
         table=table,
-        names={**truth_on_grid.names, **(names or {})},
+        names={**truth_on_grid.names, **(truth.names or {})},
         majority=majority,
         one_to_one=table.score(table.one_to_one()),
         oracle=oracle,

@@ -75,23 +75,14 @@ class Truth(Protocol):
         ...
 
 
-@contextmanager
-def open_truth(
-    path: str,
-    labels: IdRaster,
-    *,
-    field: str | None = None,
-    layer: str | None = None,
-    ignore: Sequence[str] = (),
-) -> Iterator[Truth]:
-    """Open a raster or a vector file of ground truth on the grid of the labels.
+@dataclass(frozen=True)
+class TruthFile:
+    """A file of ground truth, and how it is read.
 
-    Parameters
+    Attributes
     ----------
     path : str
-        Anything that GDAL reads.
-    labels : IdRaster
-        The labels.
+        Raster of classes, or vector file of polygons; on any grid and in any CRS.
     field : str, optional
         Column of a vector file that holds the class, as a number or as text; texts get the ids 1,
         2, … in alphabetical order. Not needed if it is the only column.
@@ -99,21 +90,36 @@ def open_truth(
         Layer of a vector file, needed if it has several with geometries.
     ignore : sequence of str
         Classes that are no truth, as numbers or, for classes of text, as text.
+    names : mapping of int to str, optional
+        Names of classes, in place of those that the file knows.
+    """
+
+    path: str
+    field: str | None = None
+    layer: str | None = None
+    ignore: Sequence[str] = ()
+    names: Mapping[int, str] | None = None
+
+
+@contextmanager
+def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[Truth]:
+    """Open a raster or a vector file of ground truth on the grid of the labels.
 
     Raises
     ------
     SceneError
-        If the file cannot be read, or does not hold what it should.
+        If the file cannot be read, or holds neither classes nor polygons.
     SettingsError
         If `field`, `layer` or `ignore` do not go with the file.
     """
+    path = file.path
     if _is_vector(path):
-        yield _open_vector(path, labels, field, layer, ignore)
+        yield _open_vector(path, labels, file.field, file.layer, file.ignore)
         return
-    for option, value in (("--field", field), ("--layer", layer)):
+    for option, value in (("--field", file.field), ("--layer", file.layer)):
         if value is not None:
             raise SettingsError(f"{option} is {value!r}, but {path} is a raster: leave it out")
-    ignored = frozenset(_number("--ignore", text, path) for text in ignore)
+    ignored = frozenset(_number("--ignore", text, path) for text in file.ignore)
     with opened_scene(path) as dataset:
         check_one_band(path, dataset)
         _check_crs(path, dataset.crs or None, labels)
