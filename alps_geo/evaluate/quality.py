@@ -1,12 +1,12 @@
 """Labels against ground truth, window by window.
 
 Clusters have no meaning of their own, so they are compared in three ways: each cluster given the
-class that most of its pixels have (what a person who names the clusters would do), clusters and
+class that most of its pixels have (as a person who names the clusters would do), clusters and
 classes paired one to one, and both as mere groupings of the pixels. The oracle gives every segment
 the class that most of its pixels have: no clustering of these segments can do better, so it shows
 whether masks or clusters are the limit.
 
-Only pixels with truth count. Those of them that carry no label count as wrong.
+Only pixels with truth count. Pixels with truth and without a label count as wrong.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Quality:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name for each class, its number where none is known."""
+        """Name of each class, its number where none is known."""
         return tuple(self.names.get(number, str(number)) for number in self.table.classes.tolist())
 
 
@@ -126,7 +126,7 @@ def evaluate_quality(
     window_size : int
         Side of the windows that are read, in pixels.
     listen : callable
-        Called with the number of windows that are done and that there are.
+        Called with the number of windows that are done, and of all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Ground truth on the grid of the labels, whatever it was made on.
+"""Ground truth on the grid of the labels, warped or rasterised from any other.
 
 A raster is warped with its nearest pixel, polygons are drawn where they hold a pixel's centre; both
 window by window. Where truth has no data, no polygon, or a class that is to be ignored, there is
@@ -42,7 +42,7 @@ _WARP_TOLERANCE = 1e-6
 # When neither side has a CRS their coordinates are taken as they are: any CRS on both does that.
 _ANY_CRS = "EPSG:3857"
 
-# How GeoPackage names the CRS of a layer that has none.
+# GeoPackage's name for the CRS of a layer that has none.
 _UNDEFINED_CRS = '"Undefined Cartesian SRS"'
 
 # Reprojected edges of a window bulge a little: features are looked for this much farther out.
@@ -71,7 +71,7 @@ class Truth(Protocol):
         ...
 
     def read(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Return classes, and where there is one; ignored classes are still among them."""
+        """Return classes, ignored ones too, and a mask of the pixels that have one."""
         ...
 
 
@@ -91,7 +91,7 @@ class TruthFile:
     ignore : sequence of str
         Classes that are no truth, as numbers or, for classes of text, as text.
     names : mapping of int to str, optional
-        Names of classes, in place of those that the file knows.
+        Names of classes, which take the place of names in the file.
     """
 
     path: str

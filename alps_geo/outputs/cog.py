@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _COLORMAP_TYPES = ("uint8", "uint16")
-# SystemError is what rasterio raises when GDAL fails without saying why, as on a full disk.
+# rasterio raises SystemError where GDAL fails and gives no reason, as on a full disk.
 _WRITE_ERRORS = (gdal_error("rasterio"), SystemError)
 
 

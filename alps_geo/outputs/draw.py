@@ -123,7 +123,7 @@ class Legend:
     number_end, name_start, share_end : int
         Positions in a column, in pixels.
     has_heading : bool
-        Whether a line above each column names what stands below.
+        True if the columns have headings, in a line above.
     """
 
     entries: Sequence[Entry]

@@ -37,7 +37,7 @@ class LabelledScene:
     title : str
         Name of the scene on pictures.
     model : ClusterModel
-        The clusters, also those that this scene lacks.
+        All clusters of the run, with those that this scene lacks.
     """
 
     folder: Path

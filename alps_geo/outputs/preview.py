@@ -153,7 +153,7 @@ def write_picture(path: Path, image: Pixels, valid: NDArray[np.bool_]) -> None:
     path : pathlib.Path
         File to write.
     image, valid
-        As in `write_preview`.
+        Scene and valid mask, as for `write_preview`.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def read_picture(path: Path) -> tuple[Pixels, NDArray[np.bool_]]:
 
 
 def _panel_shape(rows: int, cols: int) -> tuple[int, int]:
-    """Shape to draw at: whole multiples of a small scene; a thin one is widened to be seen."""
+    """Return the shape of a panel: a multiple of a small scene, wider than a thin one."""
     longest = max(rows, cols)
     scale = (
         _LONGEST_PANEL / longest
@@ -203,7 +203,7 @@ def _nearest(values: NDArray[_Scalar], rows: int, cols: int) -> NDArray[_Scalar]
 
 
 def _scene_panel(image: Pixels, valid: NDArray[np.bool_], rows: int, cols: int) -> Pixels:
-    """Draw the scene at the given shape; smaller means averaged, without what has no data."""
+    """Draw the scene at the given shape; where it is smaller, pixels with data are averaged."""
     if rows >= image.shape[0] and cols >= image.shape[1]:
         return _nearest(image, rows, cols)
     weights = _shrunk(valid.astype(np.float32), rows, cols)
@@ -257,7 +257,7 @@ def _entries(
 
 
 def _share(count: int, total: int) -> str:
-    """Percentage with one decimal; little shows as little, none as none."""
+    """Format a percentage with one decimal, a small one as <0.1%, zero as none."""
     percent = 100 * count / total
     if percent >= 0.05:
         return f"{percent:.1f}%"

@@ -31,7 +31,7 @@ class _Rings:
     order : array (turns,)
         Turns along the first ring, then along the second, and so on.
     start : array (rings + 1,)
-        Where each begins in `order`.
+        Index of the first turn of each ring in `order`.
     of_turn : array (turns,)
         The ring of each turn.
     """

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 # Quadrants around a lattice point are numbered 2 * east + south, so that ^2 is the neighbour across
-# the vertical line, ^1 across the horizontal one. A turn's kind says what its segment holds there:
-# 0-3 that quadrant alone (of its 4-connected piece), 4-7 all but quadrant kind - 4; 8-11, where the
-# border runs straight past a third segment, the north, south, west or east half.
+# the vertical line, ^1 across the horizontal one. A turn's kind is the part that its segment holds
+# there: 0-3 that quadrant alone (of its 4-connected piece), 4-7 all but quadrant kind - 4; 8-11,
+# where the border runs straight past a third segment, the north, south, west or east half.
 # Rings keep the segment on their left, seen on screen.
 NORTH, SOUTH, WEST, EAST = 8, 9, 10, 11
-# Whether the ring leaves a turn eastwards, given that a horizontal edge begins there;
-# southwards, given that a vertical edge begins there.
+# By kind: True if the ring leaves a turn eastwards, where a horizontal edge begins there;
+# southwards, where a vertical edge begins there.
 LEAVES_EAST = np.isin(np.arange(12), [2, 7, NORTH])
 LEAVES_SOUTH = np.isin(np.arange(12), [3, 5, EAST])
 

@@ -143,27 +143,20 @@ def _describe(
 ) -> Scene:
     layout = _layout(dataset, path, wishes, empty)
     choice, palette = layout.choice, layout.palette
-    notes = [*placement_notes(dataset), *empty_notes(empty), *layout.notes]
-
-    layers = Layers(choice.data, layout.alpha, mask_bands(dataset, layout.alpha), palette)
-    survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
-    notes += _damage_notes(survey)
-    notes += huge_notes(survey.bands, layout.nodata)
+    layers, survey, survey_notes = _survey(dataset, path, layout)
+    notes = [*placement_notes(dataset), *empty_notes(empty), *layout.notes, *survey_notes]
     validity = Validity(layout.nodata, layout.alpha, layers.masks, collar=None)
     found = empty_bands(dataset, path, choice.data, survey, validity) if palette is None else ()
     if found:
         check_not_chosen(path, found, wishes.bands or ())
         return _describe(dataset, path, wishes, (*empty, *found))
     validity, collar_notes = _with_any_collar(dataset, survey, validity, layout, wishes)
-    notes += collar_notes
 
     samples = _valid_samples(dataset, path, layers, survey, validity)
     seen = samples[list(rgb_positions(choice.data, choice.rgb, palette))]
     limits = _limits(seen, survey.bands.dtype, wishes.stretch)
-    notes += _stretch_notes(seen, limits)
 
     files = source_files(dataset, path)
-    notes += _unknown_notes(files)
     size, mtime = file_facts(path)
     is_placed = has_transform(dataset)
     return Scene(
@@ -186,8 +179,18 @@ def _describe(
         size_bytes=size,
         mtime=mtime,
         files_sha256=_files_digest(files, survey),
-        notes=tuple(notes),
+        notes=(*notes, *collar_notes, *_stretch_notes(seen, limits), *_unknown_notes(files)),
     )
+
+
+def _survey(
+    dataset: DatasetReader, path: str, layout: _Layout
+) -> tuple[Layers, Pixels, tuple[str, ...]]:
+    """Read the whole scene at a reduced resolution, with notes on damaged and huge values."""
+    choice, alpha = layout.choice, layout.alpha
+    layers = Layers(choice.data, alpha, mask_bands(dataset, alpha), layout.palette)
+    survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
+    return layers, survey, (*_damage_notes(survey), *huge_notes(survey.bands, layout.nodata))
 
 
 def _layout(dataset: DatasetReader, path: str, wishes: _Wishes, empty: tuple[int, ...]) -> _Layout:

@@ -1,4 +1,4 @@
-"""Contents of a GeoPackage of segments, in short: enough to notice that a person changed it."""
+"""Digests of a GeoPackage of segments, which show that a person changed it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """Contents of a GeoPackage that people and programs change; locks and counters are none.
+    """Columns, rows and extra tables of a GeoPackage, without SQLite's locks and counters.
 
     Attributes
     ----------
     columns : tuple of str
-        Of the layer; empty without it.
+        Columns of the layer; none without it.
     features : int
-        Rows of the layer.
+        Number of rows of the layer.
     rows : str
         SHA-256 of all columns that do not depend on the clusters, geometries included.
     clusters : str
-        SHA-256 of those that do.
+        SHA-256 of the columns `WRITTEN`.
     extras : tuple of str
         Tables and styles that alps-geo has not made.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.colors import Color
 
 FIELD = "cluster"
-"""Attribute that the style goes by."""
+"""Attribute that the style shows."""
 
 STYLE = "clusters"
 """Name of the style in `layer_styles`."""
@@ -57,10 +57,10 @@ def write_segments_gpkg(
     Parameters
     ----------
     path : pathlib.Path
-        Where to write. A file that is there is replaced at the end.
+        File to write. One that is there is replaced at the end.
     batches : iterable of geopandas.GeoDataFrame
         At least one, which may be empty. Polygons and multipolygons, which become multipolygons,
-        with the same columns in every batch; `cluster` among them, which the style goes by.
+        with the same columns in every batch; `cluster` among them, which the style shows.
     crs : anything that geopandas takes, or None
         None becomes GeoPackage's undefined Cartesian system.
     layer : str
@@ -111,7 +111,7 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
 
 @contextmanager
 def _ogr_options() -> Iterator[None]:
-    """Fix the dates, and leave syncing to the end: a file that is cut short is thrown away."""
+    """Fix the dates, and sync at the end only: a file that is cut short is removed."""
     wanted = {"OGR_CURRENT_DATE": _DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"}
     before = {name: pyogrio.get_gdal_config_option(name) for name in wanted}
     pyogrio.set_gdal_config_options(wanted)
@@ -157,7 +157,7 @@ def _add_style(
     palette: Mapping[int, Color],
     names: Mapping[int, str] | None,
 ) -> None:
-    """Add the table that QGIS makes when it saves a style, with one default style in it."""
+    """Add QGIS's table of styles, with one default style in it."""
     database.executescript(_STYLE_TABLE)
     database.execute("INSERT INTO gpkg_ogr_contents VALUES ('layer_styles', 0)")
     database.execute(
