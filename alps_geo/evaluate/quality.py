@@ -254,8 +254,8 @@ def _lookup(
     keys: NDArray[np.integer], values: NDArray[np.intp], where: NDArray[np.integer]
 ) -> NDArray[np.intp]:
     """Replace each key by its value; `NO_CLASS` for numbers that are no key."""
-    place = np.minimum(np.searchsorted(keys, where), len(keys) - 1)
-    return np.where(keys[place] == where, values[place], NO_CLASS)
+    index = np.minimum(np.searchsorted(keys, where), len(keys) - 1)
+    return np.where(keys[index] == where, values[index], NO_CLASS)
 
 
 def _agreement(

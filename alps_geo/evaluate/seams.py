@@ -155,8 +155,8 @@ def _count_pairs(pixels: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
     differing = here != there
     inside, across = np.s_[:, : width - 1], np.s_[:, width - 1 :]
     counts = [
-        [np.count_nonzero(pairs[place]) for pairs in (there_is_any, differing)]
-        for place in (across, inside)
+        [np.count_nonzero(pairs[part]) for pairs in (there_is_any, differing)]
+        for part in (across, inside)
     ]
     return np.array(counts, np.int64)
 
@@ -164,7 +164,7 @@ def _count_pairs(pixels: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
 def _expected(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how many border pairs would differ if borders were like everywhere else.
 
-    `counts` is (..., 2, 2, 2): direction, place, outcome.
+    `counts` is (..., 2, 2, 2): direction, position, outcome.
     """
     elsewhere = counts[..., _ELSEWHERE, :]
     rate = elsewhere[..., _DIFFERING] / np.maximum(elsewhere[..., _ALL], 1)

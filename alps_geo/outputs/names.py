@@ -1,4 +1,4 @@
-"""Names of files in a run folder, for those who need nothing else of the outputs."""
+"""Names of files in a run folder, for modules that need no more of the outputs."""
 
 MODEL = "clusters.npz"
 """The cluster model."""

@@ -59,7 +59,7 @@ class AlphaSample:
 
 
 def is_true_alpha(samples: Iterable[AlphaSample]) -> bool:
-    """Tell if a band that is tagged as alpha holds nothing but 0 and full.
+    """Return True if a band that is tagged as alpha holds nothing but 0 and full.
 
     Values between are allowed only as the soft edge that resampling leaves, two pixels from both
     0 and full; wider ones are for `is_ramp` to judge.
@@ -86,7 +86,7 @@ def is_true_alpha(samples: Iterable[AlphaSample]) -> bool:
 
 
 def is_ramp(alpha: NDArray[Any], readable: NDArray[np.bool_]) -> bool:
-    """Tell if a band that is tagged as alpha is 0 in areas, full elsewhere, and a ramp between.
+    """Return True if a band tagged as alpha is 0 in areas, full elsewhere, and a ramp between.
 
     Near infrared is 0 in dark water and full where it is overexposed, but between the two nearly
     everywhere, not only next to where it is 0.
@@ -114,7 +114,7 @@ def is_ramp(alpha: NDArray[Any], readable: NDArray[np.bool_]) -> bool:
 
 
 def is_blank_below(alpha: NDArray[Any], others: NDArray[Any]) -> bool:
-    """Tell if other bands hold one colour where alpha is 0, or that lies at the scene's border.
+    """Return True if other bands hold one colour where alpha is 0, or alpha is 0 at the border.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def _reaching(between: NDArray[np.bool_], zero: NDArray[np.bool_]) -> int:
 
 
 def _is_one_color(colors: NDArray[Any]) -> bool:
-    """Tell if (B, n) pixels have one colour, n >= 1."""
+    """Return True if (B, n) pixels have one colour, n >= 1."""
     if not len(colors):
         return False
     tolerance = _COLOR_TOLERANCE if colors.dtype == np.uint8 else 0

@@ -45,7 +45,7 @@ class BandChoice:
     rgb : tuple of int
         The three bands that SAM sees, counted from 1.
     notes : tuple of str
-        What was assumed.
+        Assumptions, one sentence each.
     """
 
     data: tuple[int, ...]
@@ -78,7 +78,7 @@ def choose_bands(
     override : tuple of int, optional
         One band, shown as grey, or three.
     alpha_setting : str
-        What the user said of bands that are tagged as alpha, for the notes.
+        The user's setting for bands that are tagged as alpha, for the notes.
 
     Raises
     ------

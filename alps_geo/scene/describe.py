@@ -1,4 +1,4 @@
-"""Opening a scene: deciding its bands, valid pixels and stretch, and noting what was assumed."""
+"""Opening a scene: its bands, valid pixels and stretch are decided, assumptions noted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from alps_geo.errors import SceneError
 from alps_geo.grid import TileGrid
 from alps_geo.scene.bands import RGB, BandChoice, choose_bands
-from alps_geo.scene.collar import MIN_COLLAR_SHARE, Place, find_collar
+from alps_geo.scene.collar import MIN_COLLAR_SHARE, PixelCentres, find_collar
 from alps_geo.scene.empty import check_not_chosen, empty_bands, empty_notes
 from alps_geo.scene.kind import check_kind, file_facts, placement_notes, scene_name
 from alps_geo.scene.marks import (
@@ -83,8 +83,8 @@ def open_scene(
         Percentiles of the valid pixels that become 0 and 255. Without it 8-bit values stay as they
         are and others are stretched from 2 to 98.
     alpha : str
-        yes or no: whether bands that are tagged as alpha are transparency. With auto, what they
-        hold tells.
+        yes if bands that are tagged as alpha are transparency, no if they are data. With auto their
+        values decide.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class _Layout:
     alpha : tuple of int
         Bands of transparency, counted from 1.
     added : tuple of int
-        Those of them that warping has added.
+        Bands of transparency that warping has added.
     palette : tuple of (red, green, blue, alpha), or None
         Colours of a paletted scene.
     notes : tuple of str
@@ -194,7 +194,7 @@ def _survey(
 
 
 def _layout(dataset: DatasetReader, path: str, wishes: _Wishes, empty: tuple[int, ...]) -> _Layout:
-    """Tell bands of data from those of transparency, leaving the `empty` ones out."""
+    """Separate bands of data from bands of transparency, without `empty` ones."""
     # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
     added = added_alpha(dataset)
     tags = dataset.colorinterp[: dataset.count - len(added)]
@@ -225,7 +225,7 @@ def _with_any_collar(
 
 
 def _files_digest(files: SourceFiles, survey: Pixels) -> str:
-    """Digest what tells the files of a scene from others: where they don't say, its pixels do."""
+    """Digest the identity of a scene's files, and its pixels where files have no dates."""
     digest = sha256(files.sha256.encode())
     if files.unknown:
         for part in (survey.bands, survey.alpha, survey.masks):
@@ -260,7 +260,8 @@ def _with_collar(
         return validity, ()
     collar, share = found
     if validity.alpha:  # outside of a warped scene all is zero
-        inside = collar.covers(survey.bands, Place.of_whole((rows, cols))) & survey.alpha.all(0)
+        centres = PixelCentres.of_whole((rows, cols))
+        inside = collar.covers(survey.bands, centres) & survey.alpha.all(0)
         share = float(inside.mean())
         if share < MIN_COLLAR_SHARE:
             return validity, ()
@@ -275,7 +276,7 @@ def _with_collar(
 def _with_tagged_collar(
     dataset: DatasetReader, survey: Pixels, validity: Validity
 ) -> tuple[Validity, tuple[str, ...]]:
-    """Add to the pixels of a nodata tag those that lossy compression moved a little off it."""
+    """Add pixels near the value of a nodata tag, from which lossy compression moved them."""
     tags = set(validity.nodata)
     if len(tags) != 1 or tags & {None} or not _is_lossy(dataset):
         return validity, ()
@@ -285,7 +286,7 @@ def _with_tagged_collar(
     if found is None:
         return validity, ()
     collar = found[0]
-    covered = collar.covers(survey.bands, Place.of_whole(survey.readable.shape))
+    covered = collar.covers(survey.bands, PixelCentres.of_whole(survey.readable.shape))
     added = float((covered & (survey.bands != tag).any(axis=0)).mean())
     note = (
         f"{added:.2%} of the scene, values near nodata {tag} along the edge of its area at the "
@@ -321,7 +322,7 @@ def _valid_samples(
 ) -> NDArray[np.float32]:
     """Gather valid pixels from all over the scene, (B, n), n >= 1, as they are stored."""
     rows, cols = survey.readable.shape
-    bands, valid = as_stored(survey, validity, Place.of_whole((rows, cols)))
+    bands, valid = as_stored(survey, validity, PixelCentres.of_whole((rows, cols)))
     samples = bands[:, valid]
     if samples.shape[1] >= _FEW or (rows, cols) == dataset.shape:
         found = [samples]
@@ -345,8 +346,8 @@ def _first_samples(
             pixels = read_layers(dataset, path, layers, tile.window)
         except SceneError:
             continue  # reported as damage already
-        place = Place.of_window(tile.window, dataset.shape)
-        bands, valid = as_stored(pixels, validity, place)
+        centres = PixelCentres.of_window(tile.window, dataset.shape)
+        bands, valid = as_stored(pixels, validity, centres)
         yield bands[:, valid]
         count += int(valid.sum())
         if count >= _FEW:

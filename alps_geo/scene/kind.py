@@ -1,4 +1,4 @@
-"""Kinds of rasters: names, those that are refused, and notes on their placement."""
+"""Kinds of rasters: names, refused kinds, and notes on their placement."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_kind(dataset: DatasetReader, path: str) -> None:
 
 
 def placement_notes(dataset: DatasetReader) -> Iterator[str]:
-    """Say what is assumed about where the scene lies."""
+    """Yield the assumptions about the placement of a scene."""
     source = source_of(dataset)
     if source.subdatasets:
         yield (

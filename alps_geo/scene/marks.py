@@ -44,7 +44,7 @@ _NUMBERS_OF_COLORS = ("uint8", "uint16")
 
 @dataclass(frozen=True)
 class AlphaChoice:
-    """Bands of transparency, counted from 1, and what was assumed about them."""
+    """Bands of transparency, counted from 1, and the assumptions about them."""
 
     bands: tuple[int, ...]
     notes: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ def true_alpha(
 def _is_transparency(
     dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], alpha: Pixels
 ) -> bool:
-    """Tell if a band with values between 0 and full is transparency, by a look at the scene."""
+    """Return True if a band with values between 0 and full is transparency: look at the scene."""
     if not is_ramp(alpha.bands[0], alpha.readable):
         return False
     others = [band for band, tag in enumerate(tags, start=1) if tag is not ColorInterp.alpha]
@@ -130,7 +130,7 @@ def palette_of(
     alpha: tuple[int, ...],
     nodata: float | None,
 ) -> Palette | None:
-    """Read the colours of a paletted scene; those that stand for nodata are transparent.
+    """Read the colours of a paletted scene; colours of nodata are transparent.
 
     None for a band that is tagged as a palette but has no colour table, or no numbers that could
     stand for colours: its values are data.

@@ -44,7 +44,7 @@ _RPC_CRS = "EPSG:4326"
 class WarpedScene(WarpedVRT):  # type: ignore[misc]  # rasterio has no types
     """A raster as GDAL warps it: nearest pixels, and nothing lost of its nodata tags.
 
-    Where the raster has no alpha band, one is added after the last: 0 outside of the raster.
+    A raster without an alpha band gets one after its last: 0 outside of the raster.
     """
 
     @property
@@ -83,7 +83,7 @@ class GroundControl:
         return cls(tuple((p.row, p.col, p.x, p.y, p.z or 0.0) for p in points), crs)
 
     def for_rasterio(self) -> tuple[list[GroundControlPoint], CRS]:
-        """Return what the `gcps` of a rasterio dataset are set to."""
+        """Return the value for the `gcps` of a rasterio dataset."""
         return [GroundControlPoint(*point) for point in self.points], self.crs or CRS()
 
 
@@ -94,7 +94,7 @@ def opened_scene(path: str) -> Iterator[DatasetReader]:
     Raises
     ------
     SceneError
-        As `opened`.
+        If the file is missing, a folder, empty, not readable for this user or not a raster.
     """
     with opened(path) as dataset:
         warped = _warped(dataset)

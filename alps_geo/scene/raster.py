@@ -48,7 +48,7 @@ _MOSAICS = {"GTI", "VRT"}
 
 # A damaged raster is read in pieces, down to this part of each side.
 _DAMAGED_PARTS = 64
-# Likewise, of a tile index, which is opened anew for each piece.
+# The same for a tile index, which is opened again for each piece.
 _MISSING_PARTS = 16
 
 Piece = TypeVar("Piece")
@@ -283,7 +283,7 @@ def read_layers(
 def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[int, int]) -> Pixels:
     """Read a whole raster at `shape`, nearest neighbour, from overviews where there are any.
 
-    What a damaged file has left still counts.
+    Of a damaged file the readable parts count.
 
     Raises
     ------
@@ -317,9 +317,9 @@ def readable_pieces(
     cols: slice,
     parts: int = _DAMAGED_PARTS,
 ) -> Iterator[tuple[slice, slice, Piece]]:
-    """Read a rectangle, or what a damaged file has left of it.
+    """Read a rectangle, or the readable parts of a damaged one.
 
-    Where reading fails, the halves are read, and theirs, down to a part in `parts` of each side.
+    A part that cannot be read is halved again and again, down to one in `parts` of each side.
 
     Parameters
     ----------
@@ -328,14 +328,14 @@ def readable_pieces(
     rows, cols : slice
         The rectangle.
     parts : int
-        How finely it is cut at most.
+        Parts of each side, at most.
 
     Yields
     ------
     rows, cols : slice
         A rectangle that could be read.
     piece
-        What came of it.
+        Return value of `read`.
 
     Raises
     ------

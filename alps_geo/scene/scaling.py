@@ -35,7 +35,7 @@ def scaling_of(dataset: DatasetReader, choice: BandChoice) -> Scaling:
 
 
 def scaling_notes(dataset: DatasetReader, choice: BandChoice) -> Iterator[str]:
-    """Report tags that are applied, and those that `scaling_of` could not use."""
+    """Report tags that are applied, and tags that `scaling_of` could not use."""
     if _is_paletted(choice):
         return
     found = dict(zip(choice.names, _tags(dataset, choice), strict=True))

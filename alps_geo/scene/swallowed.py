@@ -25,7 +25,7 @@ def _listen(record: logging.LogRecord) -> bool:
 
 
 def _is_error(record: logging.LogRecord) -> bool:
-    """Tell errors from warnings, such as one on a server that was asked again."""
+    """Return False for warnings, such as one on a server that was asked again."""
     return record.levelno >= logging.ERROR or str(record.msg).startswith("GDAL signalled an error")
 
 
