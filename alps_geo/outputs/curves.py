@@ -33,7 +33,7 @@ class Curve:
     title : str
         The quantity that it shows.
     x, y : tuple of float
-        Its points, by ascending x.
+        Coordinates of the points, by ascending x.
     error : tuple of float
         Half the length of a bar through each point; empty for none.
     """

@@ -113,9 +113,9 @@ class Legend:
     Attributes
     ----------
     entries : sequence of Entry
-        Its lines, down the first column, then down the second.
+        Lines of the legend, down the first column, then down the second.
     style : LegendStyle
-        Its look.
+        Look of the legend.
     lines : int
         Lines in a column.
     pitch : int

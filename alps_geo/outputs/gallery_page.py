@@ -25,7 +25,7 @@ class Crop:
     scene : str
         Name of the scene.
     segment : int
-        Its id.
+        Id of the segment.
     confidence : float
         See `alps_geo.clusters.model.Assigned`.
     image : PIL.Image.Image
@@ -48,9 +48,9 @@ class ClusterCrops:
     Attributes
     ----------
     cluster : int
-        Its id.
+        Id of the cluster.
     name : str
-        Its name; empty for none.
+        Name of the cluster; empty for none.
     color : str
         Colour in CSS.
     share : float

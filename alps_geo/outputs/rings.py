@@ -123,7 +123,7 @@ def _following(kind: NDArray[np.uint8], upright: Ints) -> Ints:
 def _untangle(following: Ints, position: Ints) -> Ints:
     """Split rings that touch themselves at a lattice point: they would be no valid rings.
 
-    Where two pixels of a segment meet at a corner, its rings first turn so that they stay apart. If
+    At a corner where two pixels of a segment meet, its rings first turn to stay apart. If
     both turns there belong to one ring, the ring goes round something that is cut off at that
     point: leaving by the other turn's way makes it a ring of its own. Borders don't cross, so these
     points are nested along the ring and can all be changed at once.

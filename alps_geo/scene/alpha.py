@@ -1,4 +1,4 @@
-"""Transparency, and data that got the tag of it: telling bands that are tagged as alpha apart."""
+"""Bands that are tagged as alpha: transparency, or data with the wrong tag."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def is_partial(alpha: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _opaque(pixels: NDArray[Any]) -> float | None:
-    """Find the value that stands for full; None where the largest is not near to one."""
+    """Return the value of full opacity; None where the largest value is not near to one."""
     largest = float(pixels.max())
     levels = [*_OPAQUE, _largest(pixels.dtype)]
     level = min((level for level in levels if level >= largest), default=None)
@@ -142,7 +142,7 @@ def _opaque(pixels: NDArray[Any]) -> float | None:
 
 
 def _reaching(between: NDArray[np.bool_], zero: NDArray[np.bool_]) -> int:
-    """Count the pixels of those areas that come near to where it is 0."""
+    """Count the pixels of areas that come near to pixels of 0."""
     square = np.ones((3, 3))
     areas, count = ndimage.label(between, square)
     touched = np.zeros(count + 1, np.bool_)
@@ -178,7 +178,7 @@ def _largest(dtype: np.dtype[Any]) -> float:
 
 
 def alpha_cores(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns to judge a band by.
+    """Rows and columns that a band is sampled at.
 
     They are spread evenly, and cover all of scenes up to 4096 pixels: decimation would miss small
     areas of data, and reading all of a huge scene would take minutes.
@@ -190,7 +190,7 @@ def alpha_cores(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 def with_edge(
     rows: slice, cols: slice, height: int, width: int
 ) -> tuple[Window, tuple[slice, slice]]:
-    """Window that holds a core and its neighbours, inside a scene, and the core inside of it."""
+    """Return the window of a core and its neighbours inside a scene, and the core inside of it."""
     outer = [
         (max(0, core.start - _SOFT_EDGE), min(length, core.stop + _SOFT_EDGE))
         for core, length in ((rows, height), (cols, width))

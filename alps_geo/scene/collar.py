@@ -88,7 +88,7 @@ class Collar:
         return bits[:, cols].astype(np.bool_)
 
     def covers(self, bands: NDArray[Any], centres: PixelCentres) -> NDArray[np.bool_]:
-        """Mask the pixels of the collar, by the position and values of each alone.
+        """Mask the pixels of the collar, each by its own position and values.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ def _filled_from_border(black: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _from_level(bands: NDArray[Any], level: int) -> NDArray[Any]:
-    """Measure how far 8-bit values are from that of a collar."""
+    """Return the distance of 8-bit values from the value of a collar."""
     if level == 0:
         return bands
     return np.abs(bands.astype(np.int16) - level)

@@ -102,7 +102,7 @@ def open_scene(
 
 @dataclass(frozen=True)
 class _Wishes:
-    """Choices of the user, as `open_scene` takes them."""
+    """The user's arguments to `open_scene`."""
 
     bands: tuple[int, ...] | None
     nodata: float | None
@@ -339,7 +339,7 @@ def _valid_samples(
 def _first_samples(
     dataset: DatasetReader, path: str, layers: Layers, validity: Validity
 ) -> Iterator[NDArray[np.float32]]:
-    """Read a scene in full until a few valid pixels are found: the survey saw next to none."""
+    """Read a scene at full resolution until a few valid pixels are found."""
     count = 0
     for tile in TileGrid(dataset.height, dataset.width, _SURVEY_SIDE, overlap=0):
         try:

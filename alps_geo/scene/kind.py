@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def scene_name(path: str) -> str:
-    """Stem of the file that `path` names, fit to name a folder.
+    """Return the stem of the file that `path` names, as a valid name of a folder.
 
     A part of a container adds its own name: "NETCDF:sea.nc:sst" gives "sea.nc_sst".
     """
@@ -31,7 +31,7 @@ def scene_name(path: str) -> str:
 
 
 def file_facts(path: str) -> tuple[int | None, float | None]:
-    """Size in bytes and time of change of a local file."""
+    """Return size in bytes and time of change of a local file."""
     if not is_local(path):
         return None, None
     facts = Path(path).stat()

@@ -57,7 +57,7 @@ def true_alpha(
     chosen: tuple[int, ...],
     setting: str,
 ) -> AlphaChoice:
-    """Find the bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM.
+    """Find the bands that are tagged as alpha and are transparency, without `chosen` ones.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _alpha_samples(dataset: DatasetReader, path: str, band: int) -> Iterator[Alp
 
 
 def mask_bands(dataset: DatasetReader, alpha: tuple[int, ...]) -> tuple[int, ...]:
-    """Bands whose GDAL mask says more than their values and alpha do.
+    """Return the bands whose GDAL mask adds to their values and alpha.
 
     An alpha band's flags are `per_dataset` and `alpha`; a mask of single bands has no flag.
     """
@@ -175,7 +175,7 @@ def palette_notes(tags: Sequence[ColorInterp], data: tuple[int, ...]) -> Iterato
 def nodata_values(
     dataset: DatasetReader, path: str, data: tuple[int, ...], override: float | None
 ) -> tuple[float | None, ...]:
-    """Find the nodata value of each data band; None where there is none that its pixels can have.
+    """Find the nodata value of each data band; None without one that its pixels can have.
 
     Raises
     ------

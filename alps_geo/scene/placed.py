@@ -42,7 +42,7 @@ _RPC_CRS = "EPSG:4326"
 
 
 class WarpedScene(WarpedVRT):  # type: ignore[misc]  # rasterio has no types
-    """A raster as GDAL warps it: nearest pixels, and nothing lost of its nodata tags.
+    """A raster warped by GDAL: nearest pixels, with the nodata tags of its source.
 
     A raster without an alpha band gets one after its last: 0 outside of the raster.
     """
@@ -61,14 +61,14 @@ class WarpedScene(WarpedVRT):  # type: ignore[misc]  # rasterio has no types
 
 @dataclass(frozen=True)
 class GroundControl:
-    """Ground control points that say where a raster lies.
+    """Ground control points of a raster.
 
     Attributes
     ----------
     points : tuple of (row, col, x, y, z)
         Pixel coordinates, and coordinates on the ground.
     crs : rasterio.crs.CRS or None
-        Of the coordinates on the ground.
+        CRS of the coordinates on the ground.
     """
 
     points: tuple[tuple[float, float, float, float, float], ...]
@@ -106,7 +106,7 @@ def opened_scene(path: str) -> Iterator[DatasetReader]:
 
 
 def _warped(dataset: DatasetReader) -> WarpedScene | None:
-    """Put a raster on the map by its control points or RPCs; None if it has none of use."""
+    """Warp a raster by its control points or RPCs; None if it has none of use."""
     if dataset.count == 0 or not dataset.transform.is_identity:
         return None
     if not dataset.gcps[0] and dataset.rpcs is None:

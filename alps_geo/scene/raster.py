@@ -60,7 +60,7 @@ def is_local(path: str) -> bool:
 
 
 def real_path(path: str) -> str:
-    """Name a local file in the one way that all its spellings lead to, and all else as it is."""
+    """Resolve the path of a local file; names of other sources stay as they are."""
     return str(Path(path).resolve()) if is_local(path) else path
 
 
@@ -162,7 +162,7 @@ def read_window(
 
 @contextmanager
 def _anew(dataset: DatasetReader, path: str) -> Iterator[DatasetReader]:
-    """Open a tile index once more: of a missing file it tells only at the first read."""
+    """Open a tile index again: it reports a missing file only at the first read."""
     if dataset.driver != "GTI":
         yield dataset
         return
@@ -373,7 +373,7 @@ def _halves(rows: slice, cols: slice, least: Sequence[int]) -> list[tuple[slice,
 
 
 def _unread(piece: Pixels, shape: tuple[int, int]) -> Pixels:
-    """Zeros in place of all pixels of a raster, given some of them."""
+    """Return zeros for all pixels of a raster, of the dtypes of some of them."""
 
     def blank(part: NDArray[Any]) -> NDArray[Any]:
         return np.zeros((*part.shape[:-2], *shape), part.dtype)

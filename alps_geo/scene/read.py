@@ -1,4 +1,4 @@
-"""The value that describes a scene, and reading its pixels by it."""
+"""Description of a scene, and the reading of its pixels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scene:
-    """One georeferenced raster, and how its pixels are read.
+    """Description of one georeferenced raster, and the rules for reading its pixels.
 
     Attributes
     ----------
@@ -51,11 +51,11 @@ class Scene:
         The bands that hold data, counted from 1, in the order in which they are read: that of the
         file, unless `in_order` has changed it.
     scaling : tuple of (scale, offset)
-        Of each data band, from its tags.
+        Scale and offset of each data band, from its tags.
     rgb : tuple of int
         The three bands that SAM sees, counted from 1.
     dtype : str
-        Of the data bands.
+        Data type of the data bands.
     validity : Validity
         Rules that decide which pixels are valid.
     stretch : tuple of (low, high), or None
@@ -64,9 +64,9 @@ class Scene:
     palette : tuple of (red, green, blue, alpha), or None
         Colours of a paletted scene, whose data bands are then the three colours.
     size_bytes : int or None
-        Of a local file.
+        Size of a local file.
     mtime : float or None
-        Of a local file, seconds since 1970.
+        Time of change of a local file, in seconds since 1970.
     files_sha256 : str
         Digest of the identity of the files behind the scene; see `alps_geo.scene.sources`.
     notes : tuple of str

@@ -1,4 +1,4 @@
-"""Scale and offset tags: from the numbers that are stored to the units that they stand for."""
+"""Scale and offset tags, which turn stored numbers into physical units."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Scaling = tuple[tuple[float, float], ...]
 
 
 def scaling_of(dataset: DatasetReader, choice: BandChoice) -> Scaling:
-    """Scale and offset of each data band; `UNSCALED` where the tags are of no use.
+    """Return scale and offset of each data band; `UNSCALED` where the tags are of no use.
 
     Colours that stand for the numbers of a paletted scene have no unit.
     """

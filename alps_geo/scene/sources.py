@@ -92,7 +92,7 @@ def source_files(dataset: DatasetReader, path: str) -> SourceFiles:
 
 
 _NOTHING = ""
-"""Fact of a file that says nothing which matters, as if it weren't there."""
+"""Identity of a file without relevant content, the same as of an absent one."""
 
 
 def _listed(dataset: DatasetReader, path: str, seen: set[str]) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _indexed(name: str) -> Iterator[str]:
 
 
 def _beside(name: str) -> Iterator[str]:
-    """List what GDAL reads with a local raster; for the scene itself GDAL lists that."""
+    """List the files that GDAL reads with a local raster that is not the scene itself."""
     path = Path(name)
     kind = path.suffix[1:]
     worlds = {kind[:1] + kind[-1:] + "w", kind + "w", "wld"} if kind else set()
@@ -205,7 +205,7 @@ def _local_facts(name: str) -> str | None:
 
 
 def _content(path: Path) -> str:
-    """Digest of an .aux.xml, apart from statistics and histograms; `_NOTHING` if it has no more."""
+    """Digest an .aux.xml, apart from statistics and histograms; `_NOTHING` if it has no more."""
     data = path.read_bytes()
     try:
         root = ET.fromstring(data)

@@ -1,4 +1,4 @@
-"""From a band's own units to the 8 bits that SAM sees: one linear stretch for a whole scene."""
+"""Linear stretch of a whole scene from its bands' units to the 8 bits that SAM sees."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_percentiles(percentiles: tuple[float, float]) -> None:
 
 
 def stretch_limits(values: Iterable[NDArray[Any]], percentiles: tuple[float, float]) -> Limits:
-    """Values that become 0 and 255, for each band.
+    """Return the values that become 0 and 255, for each band.
 
     Parameters
     ----------

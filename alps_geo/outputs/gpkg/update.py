@@ -142,7 +142,7 @@ class LockedSegments:
         ids : ndarray of int64
             Ids of the segments.
         spare : bool
-            Whether edited features stay as they are and are not counted where the only change is a
+            True leaves edited features alone, and doesn't count them, where the only change is a
             number in place of the name that their cluster lacks.
         """
         execute = self.database.execute
@@ -186,7 +186,7 @@ class LockedSegments:
         Parameters
         ----------
         palette, names
-            As in `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
+            Colours and names of clusters, see `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
 
         Raises
         ------
