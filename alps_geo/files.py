@@ -29,11 +29,11 @@ GDAL_CACHE_BYTES = 128 * 2**20
 rasterio takes this option in bytes, where GDAL would take small numbers for megabytes.
 """
 
-DATABASE_SIDECARS = ("-wal", "-shm", "-journal")
-"""Endings of the files that SQLite keeps next to a database, after its whole name."""
+SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")
+"""Endings, after the whole name, of the files that SQLite and GDAL keep next to a result.
 
-SIDECARS = (*DATABASE_SIDECARS, ".aux.xml")
-"""Endings of all files that libraries keep next to results; GDAL's holds names of clusters."""
+GDAL's holds properties that a raster cannot, such as names of clusters.
+"""
 
 _PARTIAL = ".partial"
 
@@ -93,7 +93,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def remove_result(path: Path) -> None:
     """Remove a file, if it is there, and those that libraries keep next to it."""
-    # First, for they would be taken for those of the next file of this name.
+    # Sidecars first: they would be taken for those of the next file of this name.
     for ending in SIDECARS:
         path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
     if path.is_file():

@@ -21,6 +21,9 @@ from pyproj import CRS, Geod, Transformer
 if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+    from alps_geo.scene import Scene
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -71,6 +74,14 @@ def ground_measures(
     ellipsoid = _Ellipsoid(horizontal, base, geod)
     step = _STEP / (unit * ellipsoid.axis if horizontal.is_geographic else unit)
     return _measure(_cut(geometries, step), ellipsoid)
+
+
+def pixel_area(raster: Scene | DatasetReader) -> float:
+    """Return the ground area of the central pixel of a raster, in m², or pixels without a CRS."""
+    row, col = raster.height // 2, raster.width // 2
+    corners = [raster.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    pixel = np.array([shapely.Polygon(corners)], dtype=object)
+    return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
 
 
 def _cut(geometries: NDArray[np.object_], step: float) -> NDArray[np.object_]:

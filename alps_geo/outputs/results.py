@@ -10,7 +10,8 @@ import numpy as np
 
 from alps_geo.outputs.cluster_model import ModelFile
 from alps_geo.outputs.gpkg.read import read_attribute
-from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons, pixel_area
+from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
+from alps_geo.outputs.ground import pixel_area
 from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.outputs.preview import Preview

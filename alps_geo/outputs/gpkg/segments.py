@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
-import shapely
 
 from alps_geo.outputs.cog import row_reader
 from alps_geo.outputs.gpkg.write import write_segments_gpkg
-from alps_geo.outputs.ground import Measures, ground_measures
+from alps_geo.outputs.ground import Measures, ground_measures, pixel_area
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
@@ -58,14 +57,6 @@ class SegmentPolygons(Output):
                 palette=labelled.model.palette,
                 names=cluster_labels(labelled.model),
             )
-
-
-def pixel_area(raster: Scene | DatasetReader) -> float:
-    """Return the ground area of the central pixel of a raster, in m², or pixels without a CRS."""
-    row, col = raster.height // 2, raster.width // 2
-    corners = [raster.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
-    pixel = np.array([shapely.Polygon(corners)], dtype=object)
-    return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
 
 
 @dataclass(frozen=True)
