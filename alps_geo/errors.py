@@ -30,3 +30,17 @@ class RunError(AlpsGeoError):
 
 class DiskError(RunError):
     """A result that the disk does not take: it is full, read-only, or gone."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an error in one line; its type where it has none."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first cause of an error in one line, an error of the system without its number."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error)

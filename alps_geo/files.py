@@ -1,6 +1,6 @@
 """Files that appear whole or not at all.
 
-Everything is written in a hidden folder beside the result and moved into place at the end, on the
+Everything is written in a hidden folder next to the result and moved into place at the end, on the
 same file system, so that a crash, a full disk or Ctrl-C never leaves half a file under a result's
 name. The hidden folder is named after the result: what a killed run left there goes with the next.
 Files and the folders that name them are flushed to the disk, so that a power loss does no worse.
@@ -13,9 +13,10 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-from alps_geo.errors import DiskError, RunError
+from alps_geo.errors import DiskError, RunError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +29,11 @@ GDAL_CACHE_BYTES = 128 * 2**20
 rasterio takes this option in bytes, where GDAL would take small numbers for megabytes.
 """
 
-DATABASE_SIDECARS = ("-wal", "-shm", "-journal")
-"""Endings of the files that SQLite keeps next to a database, after its whole name."""
+SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")
+"""Endings, after the whole name, of the files that SQLite and GDAL keep next to a result.
+
+GDAL's holds properties that a raster cannot, such as names of clusters.
+"""
 
 _PARTIAL = ".partial"
 
@@ -87,6 +91,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
+def remove_result(path: Path) -> None:
+    """Remove a file, if it is there, and those that libraries keep next to it."""
+    # Sidecars first: they would be taken for those of the next file of this name.
+    for ending in SIDECARS:
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+    if path.is_file():
+        path.unlink()
+
+
 def allow_open_files(count: int) -> None:
     """Let this process have some more files open at once, as far as the system lets it.
 
@@ -132,12 +145,18 @@ def run_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
         # Libraries raise an OSError too, without a number, and hide that of the system.
         of_system = isinstance(error, OSError) and error.errno is not None
         if of_system or not _takes_more(path.parent):
-            raise DiskError(unwritable(path, _reason(error))) from error
+            raise DiskError(unwritable(path, reason_of(error))) from error
         place = _in_the_end(path)
         raise RunError(
-            f"{place}: cannot be written ({_reason(error)}; {_free(path.parent, place.parent)}); "
+            f"{place}: cannot be written ({reason_of(error)}; {_free(path.parent, place.parent)}); "
             "the disk has room, so mend what the reason names, and give the command again"
         ) from error
+
+
+def gdal_error(library: Literal["rasterio", "pyogrio"]) -> type[Exception]:
+    """Return the class of GDAL's errors that a library passes on and names in no public module."""
+    found: type[Exception] = import_module(f"{library}._err").CPLE_BaseError
+    return found
 
 
 def unwritable(path: Path, reason: str) -> str:
@@ -208,18 +227,11 @@ def _takes_more(folder: Path) -> bool:
     return True
 
 
-def _reason(error: BaseException) -> str:
-    if error.__cause__ is not None:
-        return _reason(error.__cause__)
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()).rstrip(".") or type(error).__name__
-
-
 def _free(folder: Path, shown: Path) -> str:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return f"{shown}: {_reason(error)}"
+        return f"{shown}: {reason_of(error)}"
     # Libraries say of a full disk all sorts of things, but that it is full.
     little = "the disk is as good as full, " if free < _LITTLE_ROOM else ""
     return f"{little}{free / 1e6:.1f} MB free in {shown}"

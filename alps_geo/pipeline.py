@@ -16,16 +16,18 @@ from alps_geo.clusters.fit import Recipe, fit_clusters
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.features.kinds import in_one_order, with_kind_notes
-from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, write_bytes
+from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
-from alps_geo.outputs.results import SceneResults, write_results
+from alps_geo.outputs.output import LabelledScene, SceneSource
+from alps_geo.outputs.results import SceneResults, write_results, write_run_files
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.runs.checks import check_model, check_model_path, check_segments, check_valid
 from alps_geo.runs.claim import claimed
-from alps_geo.runs.describe import fit_record, origin_of, result_files, run_record
+from alps_geo.runs.describe import fit_record, origin_of, run_record
 from alps_geo.runs.failures import write_each
-from alps_geo.runs.folder import RunFolder, folder_names
+from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.identity import fingerprint, run_identity, weights_of
+from alps_geo.runs.names import folder_names, result_files
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record
@@ -36,7 +38,7 @@ from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import paint, stitch
-from alps_geo.segments.table import SegmentTable, open_table, read_segments, write_tables
+from alps_geo.segments.table import SegmentTable, open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
 
@@ -115,8 +117,8 @@ def label_scenes(
             model = given or _fit(tables, run, failed)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
-                write_bytes(target.model_path, model.to_bytes())
-                results, unwritten = _write(run, folder, target, tables, model, strict=strict)
+                results, unwritten = _write(run, folder, target, model, strict=strict)
+                write_run_files(target.path, model)
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
                 origin = origin_of(settings, run.weights)
@@ -287,29 +289,20 @@ def _write(
     run: _Run,
     folder: RunFolder,
     target: RunFolder,
-    tables: Sequence[SegmentTable],
     model: ClusterModel,
     *,
     strict: bool,
 ) -> tuple[dict[str, SceneResults], list[FailedScene]]:
     """Give every segment its cluster, and write the results of each scene into `target`."""
     stored = StoredTiles(run.jobs, run.settings, run.tally)
-    parts = {job.name: (job, table) for job, table in zip(run.jobs, tables, strict=True)}
+    jobs = {job.name: job for job in run.jobs}
 
     def write(name: str) -> SceneResults:
-        job, table = parts[name]
-        segments, attributes = read_segments(folder.segments_folder(name))
-        return write_results(
-            target.scene_folder(name),
-            folder.segments_folder(name),
-            job.scene,
-            paint(job.grid, segments, stored.outlines(job)),
-            segments,
-            attributes,
-            model.apply(table).by_id(table.rows),
-            model,
-            simplify_by=run.settings.simplify,
-        )
+        job = jobs[name]
+        kept = folder.segments_folder(name)
+        labelled = LabelledScene(target.scene_folder(name), kept, job.scene.name, model)
+        blocks = paint(job.grid, labelled.segments, stored.outlines(job))
+        return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
 
     scenes = {job.name: job.scene for job in run.jobs}
     announce = partial(run.tally.tell, "write")

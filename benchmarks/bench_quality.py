@@ -31,7 +31,7 @@ from scipy.ndimage import uniform_filter
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
 
-from alps_geo.evaluate import evaluate_quality
+from alps_geo.evaluate import TruthFile, evaluate_quality
 from alps_geo.pipeline import label_scenes
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import LabelSettings
@@ -170,7 +170,9 @@ def _write_baseline(
 
 def _measure(scene: str, name: str, labels: Path, truth: str, ignore: str) -> dict[str, Any]:
     quality = evaluate_quality(
-        str(labels), truth, ignore=ignore.split(","), tolerances=(BOUNDARY_TOLERANCE,)
+        str(labels),
+        TruthFile(truth, ignore=ignore.split(",")),
+        tolerances=(BOUNDARY_TOLERANCE,),
     )
     oracle = quality.oracle
     return {

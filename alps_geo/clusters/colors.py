@@ -73,6 +73,11 @@ def unused_colors(used: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     return candidates[fresh][:count]
 
 
+def hex_color(color: Color) -> str:
+    """Return a colour in hexadecimal digits, as in CSS: #1f77b4."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
 def _codes(colors: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Encode each colour, shape (n, 3), as one number, shape (n,)."""
     return np.asarray(colors.astype(np.int64) @ np.array([65536, 256, 1]))

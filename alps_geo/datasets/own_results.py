@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alps_geo.outputs.names import GALLERY, LABELS, POLYGONS, SEGMENTS, SUGGESTION
+from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import RECORD
 from alps_geo.runs.record import listed_results
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What GDAL opens of a scene's results, and of those on the clusters of a run.
-_OF_SCENE = {"labels.tif", "segments.tif", "preview.png"}
-_OF_RUN = {"suggest.png"}
-
-# These lie together in a scene's folder wherever that is moved to.
-_TOGETHER = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg")
+# These lie together in a scene's folder even where it was moved to another place.
+_TOGETHER = (LABELS, SEGMENTS, POLYGONS, "labels.qml")
 
 
 def is_own_result(file: Path) -> bool:
-    """Tell if a file is a result of a run: its record lists it, or it lies among its fellows."""
-    if file.name in _OF_RUN:
+    """Return True if the record of a run lists a file, or it lies next to the others of a scene."""
+    if file.name in (GALLERY, SUGGESTION, *run_files()):
         return bool(listed_results(file.parent / RECORD))
-    if file.name not in _OF_SCENE:
+    if file.name not in scene_files():
         return False
     folder = file.parent
     if all((folder / name).exists() for name in _TOGETHER):

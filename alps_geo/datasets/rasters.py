@@ -1,4 +1,4 @@
-"""From what the user typed to the paths of scenes."""
+"""Paths of scenes, found by the files, folders, globs and URLs that a user gives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # folder count if GDAL finds bands in them.
 _RASTERS = {".tif", ".tiff", ".vrt", ".jp2", ".img"}
 
-# Files that belong to a raster beside them, though GDAL may open them on their own.
+# Files that belong to a raster next to them, though GDAL may open them on their own.
 _SIDECARS = (".aux.xml", ".ovr", ".msk", ".aux", ".rrd", ".tfw", ".prj", ".hdr")
 
 
@@ -77,7 +77,7 @@ def _expand(given: str, tell: Callable[[str], None]) -> list[str]:
     return rasters
 
 
-_RESULT, _TABLE = "result", "table"
+_RASTER, _RESULT, _TABLE = "raster", "result", "table"
 _LEFT_OUT = {
     _RESULT: ("result of an alps-geo run", "results of alps-geo runs"),
     _TABLE: ("table of x, y and z", "tables of x, y and z"),
@@ -85,11 +85,11 @@ _LEFT_OUT = {
 
 
 def _rasters(paths: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Sort rasters out of files, and those that only look like scenes, with their kind."""
+    """Split files into rasters, and files that only look like scenes, by their kind."""
     rasters, left_out = [], {}
     for path in sorted(paths):
         kind = _kind(Path(path))
-        if kind == "raster":
+        if kind == _RASTER:
             rasters.append(path)
         elif kind is not None:
             left_out[path] = kind
@@ -110,18 +110,17 @@ def _left_out_notes(left_out: dict[str, str]) -> list[str]:
 
 
 def _kind(file: Path) -> str | None:
-    """Tell a raster, a file that only looks like one, and None for any other."""
+    """Return the kind of a file as GDAL opens it; None for any but a raster or a table."""
     name = file.name.lower()
     if not file.is_file() or name.startswith(".") or name.endswith(_SIDECARS):
         return None
-    if is_own_result(file):
-        return _RESULT
-    if file.suffix.lower() in _RASTERS:
-        return "raster"
-    try:
-        with opened(str(file)) as dataset:
-            if dataset.driver == "XYZ":
-                return _TABLE
-            return "raster" if dataset.count > 0 else None
-    except SceneError:
-        return None
+    if file.suffix.lower() not in _RASTERS:
+        try:
+            with opened(str(file)) as dataset:
+                if dataset.driver == "XYZ":
+                    return _TABLE
+                if dataset.count == 0:
+                    return None
+        except SceneError:
+            return None
+    return _RESULT if is_own_result(file) else _RASTER

@@ -1,23 +1,23 @@
 """Labels measured: against ground truth, along the borders of tiles, against other labels."""
 
 from alps_geo.evaluate.agreement import Agreement, evaluate_agreement
-from alps_geo.evaluate.names import read_class_names
 from alps_geo.evaluate.picture import draw_quality
 from alps_geo.evaluate.quality import Quality, evaluate_quality
 from alps_geo.evaluate.report import agreement_record, quality_record, seams_record, write_quality
 from alps_geo.evaluate.seams import SeamExcess, evaluate_seams
+from alps_geo.evaluate.truth import TruthFile
 
 __all__ = [
     "Agreement",
     "Quality",
     "SeamExcess",
+    "TruthFile",
     "agreement_record",
     "draw_quality",
     "evaluate_agreement",
     "evaluate_quality",
     "evaluate_seams",
     "quality_record",
-    "read_class_names",
     "seams_record",
     "write_quality",
 ]

@@ -1,4 +1,4 @@
-"""Agreement of two rasters of labels: what stays the same when the tile grid moves."""
+"""Agreement of two rasters of labels, as of one scene with two tile grids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOW_SIZE = 1024
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two rasters of labels of one scene agree.
+    """Counts of pixels on which two rasters of labels of one scene agree or differ.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def evaluate_agreement(
     window_size : int
         Side of the windows that are read, in pixels.
     listen : callable
-        Called with the number of windows that are done and that there are.
+        Called with the number of windows that are done, and of all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Boundary F1: how far the borders of a map lie where those of the truth lie.
+"""Boundary F1: agreement of the borders of a map with those of the truth.
 
 The BF score of G. Csurka, D. Larlus and F. Perronnin, "What is a good evaluation measure for
 semantic segmentation?", BMVC 2013: for each class, precision is the share of the map's boundary
@@ -44,7 +44,7 @@ class BoundaryCounts:
     truth, found : ndarray of int64, shape (c,)
         Boundary pixels of each class in the truth and in the map.
     truth_matched, found_matched : ndarray of int64, shape (t, c)
-        Those of them that have one of the other within each tolerance.
+        Boundary pixels with one of the other raster within each tolerance.
     """
 
     truth: NDArray[np.int64]
@@ -115,7 +115,7 @@ def count_boundaries(
     truth, found : ndarray of int, shape (h, w)
         Class indices of truth and map, negative for none.
     valid : ndarray of bool, shape (h, w)
-        Where there is truth.
+        True where there is truth.
     inner : tuple of slice
         The window's own pixels within the arrays; the rest is its halo.
     classes : int

@@ -1,4 +1,4 @@
-"""How often each id falls on each class: counted window by window, scored at the end.
+"""Contingency table of ids and classes: counted window by window, scored at the end.
 
 All scores come out of one sparse table of counts, so that a scene of any size is scored exactly as
 if it were one array.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NO_CLASS = -1
-"""In place of a class index: unlabelled, or a cluster that was given no class."""
+"""Class index of unlabelled pixels, and of clusters without a class."""
 
 # Up to this many cells per pixel a full table is counted, which takes less time than sorting.
 _CELLS_PER_PIXEL = 4
@@ -44,12 +44,12 @@ class PairCounts:
         keys, counts = _count(ids.ravel(), classes.ravel())
         self._pending.append((keys, counts))
         self._waiting += len(keys)
-        # Merging costs as much as what is there: waiting until that much is new keeps it linear.
+        # Merging costs as much as the table holds: waiting for as many new pairs keeps it linear.
         if self._waiting > max(len(self._keys), 1 << 20):
             self._merge()
 
     def table(self) -> Contingency:
-        """Return what has been counted so far."""
+        """Return the table of all pairs that were counted."""
         self._merge()
         ids, rows = np.unique((self._keys >> np.uint64(32)).astype(np.uint32), return_inverse=True)
         values = (self._keys & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32)
@@ -239,7 +239,7 @@ class Contingency:
 
 @dataclass(frozen=True)
 class Scores:
-    """How well a map of classes agrees with the truth.
+    """Scores of a map of classes against the truth.
 
     Attributes
     ----------
@@ -250,7 +250,7 @@ class Scores:
     given : ndarray of int, shape (k,)
         Index of the class that each id was given, `NO_CLASS` for none.
     confusion : ndarray of int64, shape (c, c + 1)
-        Pixels by class in the truth (down) and in the map (across); last those without a class.
+        Pixels by class in the truth (down) and in the map (across); last pixels without a class.
     """
 
     accuracy: float
@@ -272,7 +272,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class VMeasure:
-    """V-measure and the two that it is the harmonic mean of, all from 0 to 1.
+    """V-measure, and homogeneity and completeness, its harmonic parts, from 0 to 1.
 
     Attributes
     ----------

@@ -1,13 +1,24 @@
-"""A picture of a measurement: where the labels are right, and which classes they mix up."""
+"""A picture of a measurement: map of agreement, and confusion of classes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from alps_geo.evaluate.quality import NO_TRUTH, RIGHT, UNLABELLED, WRONG
+from alps_geo.outputs.draw import (
+    PAPER,
+    PATCH,
+    Entry,
+    Legend,
+    LegendStyle,
+    paste_row,
+    sheet,
+    shortened,
+    width_of,
+)
 from alps_geo.outputs.letters import pillow_lettering
 
 if TYPE_CHECKING:
@@ -16,7 +27,7 @@ if TYPE_CHECKING:
     from alps_geo.evaluate.quality import Quality
     from alps_geo.outputs.letters import Lettering
 
-_INK, _PAPER, _GREY = (30, 30, 30), (255, 255, 255), (110, 110, 110)
+_INK, _GREY = (30, 30, 30), (110, 110, 110)
 
 # Blue and orange differ for colour-blind people too.
 _COLORS = {
@@ -35,6 +46,7 @@ _MEANINGS = {
 _MARGIN = 32
 _TEXT_SIZE = 18
 _LINE = 26
+_AFTER_PATCH = 8
 _CELL_MOST, _CELL_LEAST = 72, 8
 _CELL_WITH_TEXT = 40
 _MATRIX_MOST = 900
@@ -43,7 +55,7 @@ _MAP_LEAST = 480
 
 
 def draw_quality(quality: Quality) -> Image.Image:
-    """Draw the confusion matrix and, beside it, the map of agreement.
+    """Draw the confusion matrix and, next to it, the map of agreement.
 
     Rows of the matrix are the classes of the truth, columns those of the majority map; a cell shows
     the share of its row.
@@ -52,12 +64,9 @@ def draw_quality(quality: Quality) -> Image.Image:
     head = _heading(quality)
     width = sum(part.width for part in parts) + _MARGIN * (len(parts) + 1)
     height = max(part.height for part in parts) + head.height + 3 * _MARGIN
-    picture = Image.new("RGB", (max(width, head.width + 2 * _MARGIN), height), _PAPER)
+    picture = sheet(max(width, head.width + 2 * _MARGIN), height)
     picture.paste(head, (_MARGIN, _MARGIN))
-    left = _MARGIN
-    for part in parts:
-        picture.paste(part, (left, head.height + 2 * _MARGIN))
-        left += part.width + _MARGIN
+    paste_row(picture, parts, (_MARGIN, head.height + 2 * _MARGIN), _MARGIN)
     return picture
 
 
@@ -70,30 +79,30 @@ def _heading(quality: Quality) -> Image.Image:
         f"coverage {quality.coverage:.1%}   {boundary}",
         "every cluster has the class that most of its pixels have",
     ]
-    font = _font()
-    width = max(_width(line, font) for line in lines)
-    image = Image.new("RGB", (width, _LINE * len(lines)), _PAPER)
+    text = pillow_lettering(_TEXT_SIZE)
+    image = sheet(width_of(lines, text), _LINE * len(lines))
     draw = ImageDraw.Draw(image)
     for number, (line, color) in enumerate(zip(lines, (_INK, _GREY), strict=True)):
-        draw.text((0, number * _LINE), line, fill=color, font=font)
+        text.draw(draw, (0, number * _LINE), line, color)
     return image
 
 
 def _draw_matrix(quality: Quality) -> Image.Image:
     confusion = quality.majority.confusion
-    names = [*map(_shortened, quality.class_names), "no label"]
+    names = [*(shortened(name, _NAME_MOST) for name in quality.class_names), "no label"]
     if not confusion[:, -1].any():
         confusion, names = confusion[:, :-1], names[:-1]
     shares = confusion / confusion.sum(axis=1, keepdims=True)
     rows, cols = shares.shape
     cell = int(np.clip(_MATRIX_MOST // max(rows, cols), _CELL_LEAST, _CELL_MOST))
     text = pillow_lettering(min(_TEXT_SIZE, max(cell - 2, _CELL_LEAST)))
-    room = max(_length(name, text) for name in names) + 12
+    room = max(width_of(names, text), 1) + 12
     top, left = room + _LINE, room + _LINE
-    image = Image.new("RGB", (left + cols * cell + 1, top + rows * cell + 1), _PAPER)
+    image = sheet(left + cols * cell + 1, top + rows * cell + 1)
     draw = ImageDraw.Draw(image)
-    draw.text((left, 0), "class in the map", fill=_GREY, font=_font())
-    image.paste(_upright("class in the truth", pillow_lettering(_TEXT_SIZE), _GREY), (0, top))
+    heading = pillow_lettering(_TEXT_SIZE)
+    heading.draw(draw, (left, 0), "class in the map", _GREY)
+    image.paste(_upright("class in the truth", heading, _GREY), (0, top))
     for col, name in enumerate(names):
         upright = _upright(name, text, _INK)
         at = (left + col * cell + (cell - upright.width) // 2, top - 6 - upright.height)
@@ -103,7 +112,7 @@ def _draw_matrix(quality: Quality) -> Image.Image:
         text.draw(draw, (left - 8, middle), names[row], _INK, "rm")
         for col in range(cols):
             corner = (left + col * cell, top + row * cell)
-            _draw_cell(draw, corner, cell, float(shares[row, col]), text.font)
+            _draw_cell(draw, corner, cell, float(shares[row, col]), text)
     return image
 
 
@@ -112,15 +121,15 @@ def _draw_cell(
     corner: tuple[int, int],
     size: int,
     share: float,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    text: Lettering,
 ) -> None:
     left, top = corner
     shade = tuple(round(255 + share * (dark - 255)) for dark in _COLORS[RIGHT])
     draw.rectangle((left, top, left + size, top + size), fill=shade, outline=_COLORS[NO_TRUTH])
     if size >= _CELL_WITH_TEXT and share >= 0.005:
-        ink = _PAPER if share > 0.5 else _INK
+        ink = PAPER if share > 0.5 else _INK
         middle = (left + size // 2, top + size // 2)
-        draw.text(middle, f"{share:.0%}", fill=ink, font=font, anchor="mm")
+        text.draw(draw, middle, f"{share:.0%}", ink, "mm")
 
 
 def _draw_map(quality: Quality) -> Image.Image:
@@ -132,9 +141,7 @@ def _draw_map(quality: Quality) -> Image.Image:
         (image.width * enlarged, image.height * enlarged), Image.Resampling.NEAREST
     )
     legend = _draw_legend(codes)
-    both = Image.new(
-        "RGB", (max(image.width, legend.width), image.height + legend.height + 12), _PAPER
-    )
+    both = sheet(max(image.width, legend.width), image.height + legend.height + 12)
     both.paste(image, (0, 0))
     both.paste(legend, (0, image.height + 12))
     return both
@@ -142,37 +149,16 @@ def _draw_map(quality: Quality) -> Image.Image:
 
 def _draw_legend(codes: NDArray[np.uint8]) -> Image.Image:
     """Draw the meanings of the colours that occur, one below the other."""
-    font = _font()
-    shown = [code for code in _MEANINGS if (codes == code).any()]
-    width = _LINE + 8 + max(_width(_MEANINGS[code], font) for code in shown)
-    image = Image.new("RGB", (width, _LINE * len(shown)), _PAPER)
-    draw = ImageDraw.Draw(image)
-    for number, code in enumerate(shown):
-        top = number * _LINE
-        draw.rectangle((0, top + 4, _LINE - 8, top + _LINE - 4), fill=_COLORS[code])
-        middle = (_LINE, top + _LINE // 2)
-        draw.text(middle, _MEANINGS[code], fill=_INK, font=font, anchor="lm")
+    entries = [Entry(_COLORS[code], name) for code, name in _MEANINGS.items() if code in codes]
+    style = LegendStyle(pillow_lettering(_TEXT_SIZE), _LINE, _AFTER_PATCH, ink=_INK)
+    legend = Legend.stacked(entries, style)
+    image = sheet(legend.pitch + _AFTER_PATCH, _LINE * legend.lines)
+    legend.draw(ImageDraw.Draw(image), (0, (_LINE - PATCH) // 2))
     return image
 
 
 def _upright(text: str, lettering: Lettering, color: tuple[int, int, int]) -> Image.Image:
     """Draw a text that is read from below."""
-    image = Image.new("RGB", (_length(text, lettering), _LINE), _PAPER)
+    image = sheet(max(width_of([text], lettering), 1), _LINE)
     lettering.draw(ImageDraw.Draw(image), (0, _LINE // 2), text, color, "lm")
     return image.transpose(Image.Transpose.ROTATE_90)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _NAME_MOST else name[: _NAME_MOST - 1] + "…"
-
-
-def _length(text: str, lettering: Lettering) -> int:
-    return int(np.ceil(lettering.width(text))) or 1
-
-
-def _width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
-    return int(np.ceil(font.getlength(text))) or 1
-
-
-def _font(size: int = _TEXT_SIZE) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

@@ -1,12 +1,12 @@
 """Labels against ground truth, window by window.
 
 Clusters have no meaning of their own, so they are compared in three ways: each cluster given the
-class that most of its pixels have (what a person who names the clusters would do), clusters and
+class that most of its pixels have (as a person who names the clusters would do), clusters and
 classes paired one to one, and both as mere groupings of the pixels. The oracle gives every segment
 the class that most of its pixels have: no clustering of these segments can do better, so it shows
 whether masks or clusters are the limit.
 
-Only pixels with truth count. Those of them that carry no label count as wrong.
+Only pixels with truth count. Pixels with truth and without a label count as wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from alps_geo.evaluate.contingency import Contingency, Scores, VMeasure
     from alps_geo.evaluate.rasters import IdRaster
-    from alps_geo.evaluate.truth import Truth
+    from alps_geo.evaluate.truth import Truth, TruthFile
 
 TOLERANCES = (1, 3)
 """Distances at which boundary F1 is measured, in pixels."""
@@ -93,18 +93,14 @@ class Quality:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name for each class, its number where none is known."""
+        """Name of each class, its number where none is known."""
         return tuple(self.names.get(number, str(number)) for number in self.table.classes.tolist())
 
 
 def evaluate_quality(
     labels: str,
-    truth: str,
+    truth: TruthFile,
     *,
-    field: str | None = None,
-    layer: str | None = None,
-    ignore: Sequence[str] = (),
-    names: Mapping[int, str] | None = None,
     segments: str | None = None,
     tolerances: Sequence[int] = TOLERANCES,
     window_size: int = WINDOW_SIZE,
@@ -120,23 +116,17 @@ def evaluate_quality(
     ----------
     labels : str
         Raster of cluster ids, 0 for unlabelled.
-    truth : str
-        Raster of classes, or vector file of polygons; on any grid and in any CRS.
-    field, layer : str, optional
-        Column and layer of a vector file; see `open_truth`.
-    ignore : sequence of str
-        Classes that are no truth.
-    names : mapping of int to str, optional
-        Names of classes.
+    truth : TruthFile
+        Classes of pixels or polygons.
     segments : str, optional
-        Raster of segment ids on the grid of the labels; by default ``segments.tif`` beside the
-        labels, if it is there.
+        Raster of segment ids on the grid of the labels; by default ``segments.tif`` next to
+        the labels, if it is there.
     tolerances : sequence of int
         Distances for boundary F1, in pixels.
     window_size : int
         Side of the windows that are read, in pixels.
     listen : callable
-        Called with the number of windows that are done and that there are.
+        Called with the number of windows that are done, and of all.
 
     Raises
     ------
@@ -151,20 +141,18 @@ def evaluate_quality(
         segment_raster = stack.enter_context(open_ids(segments)) if segments else None
         if segment_raster is not None:
             check_same_grid(label_raster, segment_raster)
-        truth_on_grid = stack.enter_context(
-            open_truth(truth, label_raster, field=field, layer=layer, ignore=ignore)
-        )
-        work = _Work(label_raster, segment_raster, truth_on_grid, truth, window_size, listen)
+        truth_on_grid = stack.enter_context(open_truth(truth, label_raster))
+        work = _Work(label_raster, segment_raster, truth_on_grid, truth.path, window_size, listen)
         table, segment_table = work.count()
         majority = table.score(table.majority())
         boundary, agreement = work.compare(table, tolerances)
     oracle = None if segment_table is None else segment_table.score(segment_table.majority())
     return Quality(
         labels=labels,
-        truth=truth,
+        truth=truth.path,
         segments=segments,
         table=table,
-        names={**truth_on_grid.names, **(names or {})},
+        names={**truth_on_grid.names, **(truth.names or {})},
         majority=majority,
         one_to_one=table.score(table.one_to_one()),
         oracle=oracle,
@@ -266,8 +254,8 @@ def _lookup(
     keys: NDArray[np.integer], values: NDArray[np.intp], where: NDArray[np.integer]
 ) -> NDArray[np.intp]:
     """Replace each key by its value; `NO_CLASS` for numbers that are no key."""
-    place = np.minimum(np.searchsorted(keys, where), len(keys) - 1)
-    return np.where(keys[place] == where, values[place], NO_CLASS)
+    index = np.minimum(np.searchsorted(keys, where), len(keys) - 1)
+    return np.where(keys[index] == where, values[index], NO_CLASS)
 
 
 def _agreement(

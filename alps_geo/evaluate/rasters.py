@@ -30,7 +30,7 @@ class IdRaster:
     Attributes
     ----------
     path : str
-        Where it lies.
+        Path of the file.
     dataset : rasterio.io.DatasetReader
         The open file.
     """
@@ -163,7 +163,7 @@ def with_halo(
     wide : rasterio.windows.Window
         The widened window.
     inner : tuple of slice
-        Where `window` lies in it, as (row, col) slices.
+        Slices (row, col) of `window` in it.
     """
     top, left = max(window.row_off - halo, 0), max(window.col_off - halo, 0)
     bottom = min(window.row_off + window.height + halo, height)

@@ -1,4 +1,4 @@
-"""Seam excess: how much oftener labels change where tiles meet than elsewhere."""
+"""Seam excess: how much more often labels change where tiles meet than elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ALL, _DIFFERING = 0, 1
 
 @dataclass(frozen=True)
 class SeamExcess:
-    """How visible the borders between tile cores are in a raster of ids.
+    """Visibility of the borders between tile cores in a raster of ids.
 
     Attributes
     ----------
@@ -39,10 +39,10 @@ class SeamExcess:
     tiles : tuple of int
         Rows and columns of tiles.
     excess : float
-        How much likelier two adjacent pixels are to differ across a border than elsewhere, minus
-        one: 0 for no seam, 1 for twice as likely. Infinite if pixels differ only across borders.
+        Ratio of the rates at which adjacent pixels differ across borders and elsewhere, minus one:
+        0 for no seam, 1 for twice as likely. Infinite if pixels differ only across borders.
     standard_error : float or None
-        Of the excess; None if there are too few tiles to estimate it.
+        Standard error of the excess; None if there are too few tiles to estimate it.
     border_pairs, elsewhere_pairs : int
         Pairs of adjacent pixels that were compared.
     border_rate, elsewhere_rate : float
@@ -71,10 +71,10 @@ def evaluate_seams(
 ) -> SeamExcess:
     """Measure the seam excess of labels or segments along the tile grid they were made with.
 
-    Pairs of which neither pixel has an id are left out; a pair of an id and none differs, since a
-    gap along a border is a seam as well. What happens across borders between side-by-side tiles is
-    compared with sideways pairs elsewhere, and downwards likewise, so that a scene with more
-    changes in one direction shows no seam that isn't there.
+    Pairs of pixels without ids are left out; a pair of an id and none differs, since a gap along a
+    border is a seam as well. Sideways pairs across borders are compared with sideways pairs
+    elsewhere, and downward pairs with downward pairs, so that a scene with more changes in one
+    direction shows no seam that isn't there.
 
     The standard error comes from a jackknife that leaves out one tile at a time, with its interior
     and its borders to the right and below (B. Efron, "The jackknife, the bootstrap and other
@@ -86,9 +86,9 @@ def evaluate_seams(
     raster : str
         Raster of cluster or segment ids, 0 for none.
     tile_size, overlap : int
-        As the raster was made with, in pixels; cores meet at the middle of the overlap.
+        Tile grid of the raster, in pixels; cores meet at the middle of the overlap.
     listen : callable
-        Called with the number of tiles that are done and that there are.
+        Called with the number of tiles that are done, and of all.
 
     Raises
     ------
@@ -131,10 +131,10 @@ def evaluate_seams(
 
 
 def _count_tile(ids: IdRaster, tile: Tile) -> NDArray[np.int64]:
-    """Count the pairs of a tile by direction, place and outcome, shape (2, 2, 2)."""
+    """Count the pairs of a tile by direction, position and outcome, shape (2, 2, 2)."""
     core = tile.core
     height, width = int(core.height), int(core.width)
-    # One more row and column: what lies across the borders below and to the right.
+    # One more row and column: the pixels across the borders below and to the right.
     wide = Window(
         core.col_off,
         core.row_off,
@@ -155,8 +155,8 @@ def _count_pairs(pixels: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
     differing = here != there
     inside, across = np.s_[:, : width - 1], np.s_[:, width - 1 :]
     counts = [
-        [np.count_nonzero(pairs[place]) for pairs in (there_is_any, differing)]
-        for place in (across, inside)
+        [np.count_nonzero(pairs[part]) for pairs in (there_is_any, differing)]
+        for part in (across, inside)
     ]
     return np.array(counts, np.int64)
 
@@ -164,7 +164,7 @@ def _count_pairs(pixels: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
 def _expected(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how many border pairs would differ if borders were like everywhere else.
 
-    `counts` is (..., 2, 2, 2): direction, place, outcome.
+    `counts` is (..., 2, 2, 2): direction, position, outcome.
     """
     elsewhere = counts[..., _ELSEWHERE, :]
     rate = elsewhere[..., _DIFFERING] / np.maximum(elsewhere[..., _ALL], 1)

@@ -1,4 +1,4 @@
-"""Ground truth on the grid of the labels, whatever it was made on.
+"""Ground truth on the grid of the labels, warped or rasterised from any other.
 
 A raster is warped with its nearest pixel, polygons are drawn where they hold a pixel's centre; both
 window by window. Where truth has no data, no polygon, or a class that is to be ignored, there is
@@ -22,7 +22,7 @@ from rasterio.transform import xy
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
-from alps_geo.errors import SceneError, SettingsError
+from alps_geo.errors import SceneError, SettingsError, one_line
 from alps_geo.evaluate.rasters import check_one_band, crs_name
 from alps_geo.scene.placed import opened_scene
 from alps_geo.scene.raster import read_window
@@ -42,7 +42,7 @@ _WARP_TOLERANCE = 1e-6
 # When neither side has a CRS their coordinates are taken as they are: any CRS on both does that.
 _ANY_CRS = "EPSG:3857"
 
-# How GeoPackage names the CRS of a layer that has none.
+# GeoPackage's name for the CRS of a layer that has none.
 _UNDEFINED_CRS = '"Undefined Cartesian SRS"'
 
 # Reprojected edges of a window bulge a little: features are looked for this much farther out.
@@ -71,27 +71,18 @@ class Truth(Protocol):
         ...
 
     def read(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Return classes, and where there is one; ignored classes are still among them."""
+        """Return classes, ignored ones too, and a mask of the pixels that have one."""
         ...
 
 
-@contextmanager
-def open_truth(
-    path: str,
-    labels: IdRaster,
-    *,
-    field: str | None = None,
-    layer: str | None = None,
-    ignore: Sequence[str] = (),
-) -> Iterator[Truth]:
-    """Open a raster or a vector file of ground truth on the grid of the labels.
+@dataclass(frozen=True)
+class TruthFile:
+    """A file of ground truth, and how it is read.
 
-    Parameters
+    Attributes
     ----------
     path : str
-        Anything that GDAL reads.
-    labels : IdRaster
-        The labels.
+        Raster of classes, or vector file of polygons; on any grid and in any CRS.
     field : str, optional
         Column of a vector file that holds the class, as a number or as text; texts get the ids 1,
         2, … in alphabetical order. Not needed if it is the only column.
@@ -99,21 +90,36 @@ def open_truth(
         Layer of a vector file, needed if it has several with geometries.
     ignore : sequence of str
         Classes that are no truth, as numbers or, for classes of text, as text.
+    names : mapping of int to str, optional
+        Names of classes, which take the place of names in the file.
+    """
+
+    path: str
+    field: str | None = None
+    layer: str | None = None
+    ignore: Sequence[str] = ()
+    names: Mapping[int, str] | None = None
+
+
+@contextmanager
+def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[Truth]:
+    """Open a raster or a vector file of ground truth on the grid of the labels.
 
     Raises
     ------
     SceneError
-        If the file cannot be read, or does not hold what it should.
+        If the file cannot be read, or holds neither classes nor polygons.
     SettingsError
         If `field`, `layer` or `ignore` do not go with the file.
     """
+    path = file.path
     if _is_vector(path):
-        yield _open_vector(path, labels, field, layer, ignore)
+        yield _open_vector(path, labels, file.field, file.layer, file.ignore)
         return
-    for option, value in (("--field", field), ("--layer", layer)):
+    for option, value in (("--field", file.field), ("--layer", file.layer)):
         if value is not None:
             raise SettingsError(f"{option} is {value!r}, but {path} is a raster: leave it out")
-    ignored = frozenset(_number("--ignore", text, path) for text in ignore)
+    ignored = frozenset(_number("--ignore", text, path) for text in file.ignore)
     with opened_scene(path) as dataset:
         check_one_band(path, dataset)
         _check_crs(path, dataset.crs or None, labels)
@@ -170,9 +176,8 @@ def _warped(path: str, dataset: Any, labels: IdRaster) -> Iterator[WarpedVRT]:
             **options,
         )
     except RasterioError as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         raise SceneError(
-            f"{path}: cannot be brought onto the grid of {labels.path} ({reason}); "
+            f"{path}: cannot be brought onto the grid of {labels.path} ({one_line(error)}); "
             f"expected a CRS that can be turned into {crs_name(labels.crs)}: check both"
         ) from error
     with warped:
@@ -297,9 +302,8 @@ def _read(path: str, **options: Any) -> geopandas.GeoDataFrame:
     try:
         return pyogrio.read_dataframe(path, **options)
     except (DataSourceError, DataLayerError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         raise SceneError(
-            f"{path}: cannot be read ({reason}); expected a vector file with polygons: "
+            f"{path}: cannot be read ({one_line(error)}); expected a vector file with polygons: "
             "check it in a GIS, or save it as GeoPackage"
         ) from error
 

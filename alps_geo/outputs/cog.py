@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from alps_geo.errors import DiskError
-from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors, unwritable, write_bytes
+from alps_geo.files import (
+    GDAL_CACHE_BYTES,
+    gdal_error,
+    replacing,
+    run_errors,
+    unwritable,
+    write_bytes,
+)
+from alps_geo.scene.placed import GroundControl, has_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,29 +33,89 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
     from rasterio.crs import CRS
 
-    from alps_geo.scene.placed import GroundControl
+    from alps_geo.clusters.colors import Color
+    from alps_geo.scene import Scene
 
 _BLOCK = 512
 _COLORMAP_TYPES = ("uint8", "uint16")
-# SystemError is what rasterio raises when GDAL fails without saying why, as on a full disk.
-_WRITE_ERRORS = (CPLE_BaseError, SystemError)
+# rasterio raises SystemError where GDAL fails and gives no reason, as on a full disk.
+_WRITE_ERRORS = (gdal_error("rasterio"), SystemError)
+
+
+@dataclass(frozen=True)
+class GeoBox:
+    """Shape of a raster, and its place on the ground.
+
+    Attributes
+    ----------
+    height, width : int
+        In pixels.
+    crs : rasterio.crs.CRS or None
+    transform : affine.Affine or None
+        None for a raster without a geotransform.
+    control : GroundControl, optional
+        Ground control points, in place of CRS and transform.
+    """
+
+    height: int
+    width: int
+    crs: CRS | None
+    transform: Affine | None
+    control: GroundControl | None = None
+
+    @classmethod
+    def of_scene(cls, scene: Scene) -> GeoBox:
+        """Return the box of a scene."""
+        transform = scene.transform if scene.has_transform else None
+        return cls(scene.height, scene.width, scene.crs, transform, scene.control)
+
+    @classmethod
+    def of_raster(cls, raster: rasterio.io.DatasetReader) -> GeoBox:
+        """Return the box of an open raster."""
+        if has_transform(raster):
+            return cls(raster.height, raster.width, raster.crs, raster.transform)
+        control = GroundControl.of(raster)
+        return cls(raster.height, raster.width, raster.crs, None, control)
+
+
+@dataclass(frozen=True)
+class IdBand:
+    """A band of ids, 0 for none.
+
+    Attributes
+    ----------
+    dtype : numpy dtype
+        uint8, uint16 or uint32.
+    description : str
+        Shown by GIS programs.
+    colormap : mapping of id to (red, green, blue), optional
+        0 to 255 each.
+    category_names : mapping of id to str
+        Names of ids. GDAL reads them from a sidecar file alone, so they go next to the raster in
+        ``<name>.aux.xml``; without them a sidecar of an earlier raster is removed.
+
+    Raises
+    ------
+    ValueError
+        If a colour table is asked for other ids than uint8 or uint16: TIFF has none.
+    """
+
+    dtype: DTypeLike
+    description: str
+    colormap: Mapping[int, Color] | None = None
+    category_names: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dtype = np.dtype(self.dtype)
+        if self.colormap is not None and dtype.name not in _COLORMAP_TYPES:
+            raise ValueError(f"colour table for {dtype}, expected one of {_COLORMAP_TYPES}")
 
 
 def write_cog(
     path: Path,
     blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
-    *,
-    height: int,
-    width: int,
-    dtype: DTypeLike,
-    crs: CRS | None,
-    transform: Affine | None,
-    description: str,
-    nodata: int = 0,
-    colormap: Mapping[int, tuple[int, int, int]] | None = None,
-    category_names: Mapping[int, str] | None = None,
-    tags: Mapping[str, str] | None = None,
-    control: GroundControl | None = None,
+    box: GeoBox,
+    band: IdBand,
 ) -> None:
     """Write a one-band raster of ids as a valid cloud-optimised GeoTIFF.
 
@@ -55,63 +123,26 @@ def write_cog(
     there into the COG. The same pixels give the same bytes, whatever the order of the blocks.
 
     Compression is DEFLATE without a predictor: on ids, which jump at every border, a predictor made
-    files a fifth to a third larger. Overviews take the mode (the commonest label); 32-bit ids take
-    the nearest pixel, because GDAL's mode has gone through float32, which cannot hold them.
+    files a fifth to a third larger. Overviews take the mode (the most common label); 32-bit ids
+    take the nearest pixel, because GDAL's mode has gone through float32, which cannot hold them.
 
     Parameters
     ----------
     path : pathlib.Path
-        Where to write. A file that is there is replaced at the end.
+        File to write. A file that is there is replaced at the end.
     blocks : iterable of (rasterio.windows.Window, array of (rows, cols))
-        The raster in pieces that overlap nowhere, in any order; what they leave is `nodata`.
-    height, width : int
-        Shape in pixels.
-    dtype : numpy dtype
-        uint8, uint16 or uint32.
-    crs : rasterio.crs.CRS or None
-    transform : affine.Affine or None
-        None writes no geotransform.
-    description : str
-        Of the band, as GIS programs show it.
-    nodata : int
-        Shown transparent.
-    colormap : mapping of id to (red, green, blue), optional
-        0 to 255 each; TIFF has colour tables for uint8 and uint16 alone.
-    category_names : mapping of id to str, optional
-        Names of ids. GDAL reads them from nowhere but a sidecar file, so they go beside the raster
-        in `<name>.aux.xml`; without them a sidecar of an earlier raster is removed.
-    tags : mapping of str to str, optional
-        Metadata of the file.
-    control : GroundControl, optional
-        Ground control points, in place of CRS and transform.
+        The raster in pieces that overlap nowhere, in any order; pixels outside of them are 0,
+        which is nodata.
+    box : GeoBox
+        Shape and place of the raster.
+    band : IdBand
+        Type, description, colours and names.
 
     Raises
     ------
     RunError
         If the file cannot be written whole; DiskError if that is the disk's fault.
-    ValueError
-        If a colour table is asked for ids that are neither uint8 nor uint16.
     """
-    dtype = np.dtype(dtype)
-    if colormap is not None and dtype.name not in _COLORMAP_TYPES:
-        raise ValueError(f"colour table for {dtype}, expected one of {_COLORMAP_TYPES}")
-    profile = {
-        "driver": "GTiff",
-        "height": height,
-        "width": width,
-        "count": 1,
-        "dtype": dtype.name,
-        "crs": crs,
-        "nodata": nodata,
-        "tiled": True,
-        "blockxsize": _BLOCK,
-        "blockysize": _BLOCK,
-        "compress": "deflate",
-        "zlevel": 1,
-        "sparse_ok": True,
-        "bigtiff": "if_safer",
-        **({} if transform is None else {"transform": transform}),
-    }
     with (
         replacing(path) as part,
         rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
@@ -121,26 +152,14 @@ def write_cog(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         raw = part.with_name("raw.tif")
         with run_errors(path, *_WRITE_ERRORS):
-            target = rasterio.open(raw, "w", **profile)
+            target = rasterio.open(raw, "w", **_profile(box, band))
         with target:
-            target.set_band_description(1, description)
-            target.update_tags(**(tags or {}))
-            if control is not None:
-                target.gcps = control.for_rasterio()
-            if colormap is not None:
-                target.write_colormap(1, dict(colormap))
+            _describe(target, box, band)
             total = _write_blocks(path, target, blocks)
         with run_errors(path, *_WRITE_ERRORS):
-            _convert(
-                raw,
-                part,
-                overview_resampling="nearest" if dtype.itemsize > 2 else "mode",
-                # An overview of one column is one column again, which validators take for an error.
-                overviews="none" if width == 1 else "auto",
-            )
-            raw.unlink()
-            _sidecar(raw).unlink(missing_ok=True)
-            if category_names and (content := _with_categories(_sidecar(part), category_names)):
+            _convert(raw, part, box, band)
+            names = band.category_names
+            if names and (content := _with_categories(_sidecar(part), names)):
                 _sidecar(part).write_bytes(content)
             intact = _sum(part) == total
         if not intact:
@@ -170,7 +189,7 @@ def write_category_names(path: Path, names: Mapping[int, str]) -> None:
 def row_reader(
     raster: rasterio.io.DatasetReader,
 ) -> Callable[[int, int], NDArray[np.unsignedinteger]]:
-    """Read an open raster as `alps_geo.outputs.vectorize.polygonize` asks for it: by whole rows."""
+    """Read an open raster as `alps_geo.outputs.polygons.polygonize` asks for it: by whole rows."""
 
     def read(start: int, stop: int) -> NDArray[np.unsignedinteger]:
         rows: NDArray[np.unsignedinteger] = raster.read(
@@ -179,6 +198,35 @@ def row_reader(
         return rows
 
     return read
+
+
+def _profile(box: GeoBox, band: IdBand) -> dict[str, Any]:
+    """Return rasterio's profile of the plain GeoTIFF that becomes a COG."""
+    return {
+        "driver": "GTiff",
+        "height": box.height,
+        "width": box.width,
+        "count": 1,
+        "dtype": np.dtype(band.dtype).name,
+        "crs": box.crs,
+        "nodata": 0,
+        "tiled": True,
+        "blockxsize": _BLOCK,
+        "blockysize": _BLOCK,
+        "compress": "deflate",
+        "zlevel": 1,
+        "sparse_ok": True,
+        "bigtiff": "if_safer",
+        **({} if box.transform is None else {"transform": box.transform}),
+    }
+
+
+def _describe(target: rasterio.io.DatasetWriter, box: GeoBox, band: IdBand) -> None:
+    target.set_band_description(1, band.description)
+    if box.control is not None:
+        target.gcps = box.control.for_rasterio()
+    if band.colormap is not None:
+        target.write_colormap(1, dict(band.colormap))
 
 
 def _write_blocks(
@@ -194,7 +242,8 @@ def _write_blocks(
     return total
 
 
-def _convert(raw: Path, cog: Path, **overviews: str) -> None:
+def _convert(raw: Path, cog: Path, box: GeoBox, band: IdBand) -> None:
+    """Turn the plain GeoTIFF into a COG, and remove it and its sidecar."""
     rasterio.shutil.copy(
         raw,
         cog,
@@ -203,8 +252,12 @@ def _convert(raw: Path, cog: Path, **overviews: str) -> None:
         blocksize=_BLOCK,
         bigtiff="if_safer",
         num_threads="all_cpus",
-        **overviews,
+        overview_resampling="nearest" if np.dtype(band.dtype).itemsize > 2 else "mode",
+        # An overview of one column is one column again, which validators take for an error.
+        overviews="none" if box.width == 1 else "auto",
     )
+    raw.unlink()
+    _sidecar(raw).unlink(missing_ok=True)
 
 
 def _sum(path: Path) -> int:
@@ -221,9 +274,9 @@ def _sidecar(path: Path) -> Path:
 
 
 def _with_categories(sidecar: Path, names: Mapping[int, str]) -> bytes | None:
-    """Return a sidecar with other category names; None if there is nothing for one to hold.
+    """Return a sidecar with other category names; None if it would be empty.
 
-    GDAL puts a CRS there that no TIFF can hold, and QGIS statistics.
+    GDAL stores a CRS there that no TIFF can hold, QGIS statistics; both stay.
     """
     root = ET.Element("PAMDataset")
     if sidecar.exists():

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from alps_geo.files import replacing, run_errors
+from alps_geo.outputs.draw import FAINT_INK, INK, save_png, sheet
+from alps_geo.outputs.letters import pillow_lettering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_INK, _FAINT_INK, _GRID, _PAPER = (38, 42, 48), (120, 126, 134), (228, 230, 233), (255, 255, 255)
-_LINE, _MARK = (31, 119, 180), (214, 69, 65)
+_GRID, _LINE, _MARK = (228, 230, 233), (31, 119, 180), (214, 69, 65)
 
 # In pixels of a picture that is drawn twice as large and then made smaller, for smooth lines.
 _SCALE = 2
@@ -26,14 +26,14 @@ _DOT = 7
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve, with what is uncertain about it.
+    """A curve with bars of error.
 
     Attributes
     ----------
     title : str
-        What it shows.
+        The quantity that it shows.
     x, y : tuple of float
-        Its points, by ascending x.
+        Coordinates of the points, by ascending x.
     error : tuple of float
         Half the length of a bar through each point; empty for none.
     """
@@ -50,64 +50,83 @@ def write_curves(path: Path, curves: Sequence[Curve], *, mark: float, across: st
     Parameters
     ----------
     path : pathlib.Path
-        Where to write; a file that is there is replaced at the end.
+        File to write; one that is there is replaced at the end.
     curves : sequence of Curve
         All of the same x.
     mark : float
         The x that a line through all of them marks.
     across : str
-        What x is.
+        Name of x.
 
     Raises
     ------
     RunError
         If the file cannot be written.
     """
-    picture = Image.new("RGB", (_WIDTH, _HEIGHT * len(curves)), _PAPER)
+    picture = sheet(_WIDTH, _HEIGHT * len(curves))
     for number, curve in enumerate(curves):
-        panel = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
+        panel = sheet(_WIDTH, _HEIGHT)
         _draw(ImageDraw.Draw(panel), curve, mark, across)
         picture.paste(panel, (0, number * _HEIGHT))
     smooth = picture.resize(
         (picture.width // _SCALE, picture.height // _SCALE), Image.Resampling.LANCZOS
     )
-    with replacing(path) as part, run_errors(path):
-        smooth.save(part, format="PNG", optimize=True)
+    save_png(path, smooth)
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Scales of the panel of a curve."""
+
+    left: float
+    width: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, curve: Curve) -> _Axes:
+        low = min(y - e for y, e in zip(curve.y, _errors(curve), strict=True))
+        high = max(y + e for y, e in zip(curve.y, _errors(curve), strict=True))
+        return cls(curve.x[0], (curve.x[-1] - curve.x[0]) or 1.0, low, high)
+
+    def pixel(self, x: float, y: float) -> tuple[float, float]:
+        """Return the position of a point in the panel, in pixels from its upper left corner."""
+        spread = (self.high - self.low) or 1.0
+        right = _LEFT + (x - self.left) / self.width * (_WIDTH - _LEFT - _RIGHT)
+        return right, _HEIGHT - _BOTTOM - (y - self.low) / spread * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _errors(curve: Curve) -> tuple[float, ...]:
+    return curve.error or (0.0,) * len(curve.y)
 
 
 def _draw(draw: ImageDraw.ImageDraw, curve: Curve, mark: float, across: str) -> None:
-    font = ImageFont.load_default(_TEXT)
-    error = curve.error or (0.0,) * len(curve.y)
-    low = min(y - e for y, e in zip(curve.y, error, strict=True))
-    high = max(y + e for y, e in zip(curve.y, error, strict=True))
-    spread = (high - low) or 1.0
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        width = (curve.x[-1] - curve.x[0]) or 1.0
-        right = _LEFT + (x - curve.x[0]) / width * (_WIDTH - _LEFT - _RIGHT)
-        return right, _HEIGHT - _BOTTOM - (y - low) / spread * (_HEIGHT - _TOP - _BOTTOM)
-
-    draw.text((_LEFT, 18), curve.title, _INK, font)
-    for level in (low, (low + high) / 2, high):
-        left, height = place(curve.x[0], level)
+    text, axes = pillow_lettering(_TEXT), _Axes.of(curve)
+    text.draw(draw, (_LEFT, 18), curve.title, INK)
+    for level in (axes.low, (axes.low + axes.high) / 2, axes.high):
+        left, height = axes.pixel(curve.x[0], level)
         draw.line((left, height, _WIDTH - _RIGHT, height), _GRID, 2)
-        draw.text((left - 16, height), f"{level:.3g}", _FAINT_INK, font, anchor="rm")
-    marked = place(mark, low)[0]
+        text.draw(draw, (left - 16, height), f"{level:.3g}", FAINT_INK, "rm")
+    marked = axes.pixel(mark, axes.low)[0]
     draw.line((marked, _TOP - 8, marked, _HEIGHT - _BOTTOM), _MARK, 4)
-    written = float("-inf")
-    for x in sorted(curve.x, key=lambda x: (x != mark, x)):
-        at = place(x, low)[0]
-        text = f"{x:g}"
-        # The marked number first; of the others those that there is room for.
-        if x == mark or (at - written > 60 and abs(at - marked) > 60):
-            ink = _MARK if x == mark else _FAINT_INK
-            draw.text((at, _HEIGHT - _BOTTOM + 12), text, ink, font, anchor="ma")
-            written = written if x == mark else at
-    draw.text((_LEFT - 16, _HEIGHT - _BOTTOM + 12), across, _FAINT_INK, font, anchor="ra")
-    points = [place(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
+    _draw_numbers(draw, curve, axes, mark)
+    text.draw(draw, (_LEFT - 16, _HEIGHT - _BOTTOM + 12), across, FAINT_INK, "ra")
+    points = [axes.pixel(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
     draw.line(points, _LINE, 4, joint="curve")
-    for (x, y), value, bar in zip(points, curve.y, error, strict=True):
+    for (x, y), value, bar in zip(points, curve.y, _errors(curve), strict=True):
         if bar:
-            up, down = place(0, value + bar)[1], place(0, value - bar)[1]
+            up, down = axes.pixel(0, value + bar)[1], axes.pixel(0, value - bar)[1]
             draw.line((x, up, x, down), _LINE, 3)
         draw.ellipse((x - _DOT, y - _DOT, x + _DOT, y + _DOT), _LINE)
+
+
+def _draw_numbers(draw: ImageDraw.ImageDraw, curve: Curve, axes: _Axes, mark: float) -> None:
+    """Write the numbers below the axis: the marked one, and others where there is room."""
+    text, written = pillow_lettering(_TEXT), float("-inf")
+    marked = axes.pixel(mark, axes.low)[0]
+    for x in sorted(curve.x, key=lambda x: (x != mark, x)):
+        at = axes.pixel(x, axes.low)[0]
+        if x == mark or (at - written > 60 and abs(at - marked) > 60):
+            ink = _MARK if x == mark else FAINT_INK
+            text.draw(draw, (at, _HEIGHT - _BOTTOM + 12), f"{x:g}", ink, "ma")
+            written = written if x == mark else at

@@ -21,6 +21,9 @@ from pyproj import CRS, Geod, Transformer
 if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+    from alps_geo.scene import Scene
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -32,10 +35,10 @@ _POLAR = np.radians(89.0)
 
 @dataclass(frozen=True)
 class Measures:
-    """Size of polygons: arrays (n,) of area and of perimeter, with holes' outlines counted in it.
+    """Area and perimeter of polygons: arrays (n,); perimeters include those of holes.
 
-    In square metres and metres; in pixels where there is no CRS. NaN where a vertex lies outside of
-    what its projection shows of the Earth.
+    In square metres and metres; in pixels without a CRS. NaN where a vertex lies outside of the
+    part of the Earth that its projection shows.
     """
 
     area: Floats
@@ -54,7 +57,7 @@ def ground_measures(
         Of the coordinates, x before y. A local CRS, tied to no place on Earth, is measured in its
         plane.
     transform : affine.Affine
-        The scene's, which says what a pixel is where there is no CRS.
+        Transform of the scene, which gives the size of a pixel without a CRS.
 
     Returns
     -------
@@ -73,6 +76,14 @@ def ground_measures(
     return _measure(_cut(geometries, step), ellipsoid)
 
 
+def pixel_area(raster: Scene | DatasetReader) -> float:
+    """Return the ground area of the central pixel of a raster, in m², or pixels without a CRS."""
+    row, col = raster.height // 2, raster.width // 2
+    corners = [raster.transform @ (col + x, row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    pixel = np.array([shapely.Polygon(corners)], dtype=object)
+    return float(ground_measures(pixel, raster.crs, raster.transform).area[0])
+
+
 def _cut(geometries: NDArray[np.object_], step: float) -> NDArray[np.object_]:
     """Add vertices to edges longer than `step`, in polygons that are large enough to have one."""
     left, bottom, right, top = shapely.bounds(geometries).T
@@ -86,7 +97,7 @@ class _Surface(Protocol):
     """Measures closed rings, given as points one after the other."""
 
     def rings(self, points: Floats, start: Ints) -> tuple[Floats, Floats]:
-        """Area and length of each; `start` (rings + 1,) says where each begins in the points."""
+        """Return area and length of each; ring i is ``points[start[i] : start[i + 1]]``."""
 
 
 def _measure(geometries: NDArray[np.object_], surface: _Surface) -> Measures:
@@ -148,7 +159,7 @@ class _Ellipsoid:
         return area, length
 
     def _band(self, lat: Floats) -> Floats:
-        """Area between the equator and a latitude, per radian of longitude."""
+        """Return the area between the equator and latitudes, per radian of longitude."""
         squared = self._geod.es
         sine = np.sin(lat)
         shape = sine
@@ -167,7 +178,7 @@ class _Ellipsoid:
 
 
 def _horizontal(crs: CRS) -> CRS:
-    """Without a vertical part, and without parameters that lead to another datum."""
+    """Strip a CRS of its vertical part, and of parameters that lead to another datum."""
     if crs.is_compound:
         return _horizontal(crs.sub_crs_list[0])
     if crs.is_bound and crs.source_crs is not None:
@@ -176,12 +187,12 @@ def _horizontal(crs: CRS) -> CRS:
 
 
 def _base(crs: CRS | None) -> CRS | None:
-    """Longitude and latitude under a geodetic CRS that may be derived from another."""
+    """Return the CRS of longitude and latitude from which a geodetic CRS may be derived."""
     return _base(crs.source_crs) if crs is not None and crs.is_derived else crs
 
 
 def _ring_sums(steps: Floats, start: Ints) -> Floats:
-    """Sum along each ring what (points - 1,) belongs to the steps from point to point."""
+    """Sum values (points - 1,) of the steps from point to point along each ring."""
     steps = np.append(steps, 0.0)
     steps[start[1:] - 1] = 0.0
     return np.add.reduceat(steps, start[:-1])

@@ -40,7 +40,7 @@ _TYPEFACES = (
 )
 
 UNWRITABLE = "(letters that no typeface here has)"
-"""Stands for a text of which nothing can be drawn."""
+"""Drawn in place of a text whose letters are in no typeface."""
 
 _MISSING = "\ufffd"
 
@@ -59,7 +59,7 @@ class Lettering:
     size : int
         In pixels.
     is_plain : callable
-        Tells the texts that `font` draws as they should be.
+        Returns True for a text that `font` draws correctly.
     """
 
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -73,7 +73,7 @@ class Lettering:
     def draw(
         self,
         draw: ImageDraw.ImageDraw,
-        at: tuple[int, int],
+        at: tuple[float, float],
         text: str,
         ink: tuple[int, int, int],
         anchor: str = "la",
@@ -84,20 +84,20 @@ class Lettering:
             return
         line = _shaped(text, self.size)
         ascent, descent = _latin(self.size).getmetrics()
-        left = at[0] - {"l": 0, "m": line.width // 2, "r": line.width}[anchor[0]]
-        baseline = at[1] + {"a": ascent, "m": (ascent - descent) // 2}[anchor[1]]
+        left = int(at[0]) - {"l": 0, "m": line.width // 2, "r": line.width}[anchor[0]]
+        baseline = int(at[1]) + {"a": ascent, "m": (ascent - descent) // 2}[anchor[1]]
         draw.bitmap((left + line.left, baseline - line.above), Image.fromarray(line.pixels), ink)
 
 
 @cache
 def lettering(size: int) -> Lettering:
-    """Letter in DejaVu Sans, and in other typefaces what that lacks."""
+    """Return lettering in DejaVu Sans, with other typefaces for letters that it lacks."""
     return Lettering(_latin(size), size, _stands_alone)
 
 
 @cache
 def pillow_lettering(size: int) -> Lettering:
-    """Letter in Pillow's own typeface, which knows ASCII alone, and in ours what that lacks."""
+    """Return lettering in Pillow's own typeface for ASCII, in ours for all else."""
     return Lettering(ImageFont.load_default(size), size, str.isascii)
 
 
@@ -109,7 +109,7 @@ def _latin(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _stands_alone(text: str) -> bool:
-    """Tell text that is drawn letter by letter from left to right, all of it in one typeface."""
+    """Return True for text that is drawn letter by letter, left to right, in one typeface."""
     return all(
         ord(letter) in _letters(_LATIN)
         and not _runs_left(letter)
@@ -171,14 +171,14 @@ def _writable(text: str) -> str:
 
 
 def _is_known(letter: str) -> bool:
-    # What joins letters, or keeps them apart, needs no glyph.
+    # Signs that join letters, or keep them apart, need no glyph.
     return unicodedata.category(letter) == "Cf" or any(
         ord(letter) in _letters(name) for name in _TYPEFACES
     )
 
 
 def _runs(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Cut a text into what one typeface draws in one direction, from left to right.
+    """Cut a text into runs of one typeface and one direction, from left to right.
 
     Yields the typeface, the letters in the order in which they are read, and whether they run to
     the left.

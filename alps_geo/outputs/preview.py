@@ -1,9 +1,7 @@
-"""One picture of a result: the scene, its labels, and what the colours mean."""
+"""The output of a picture: the scene, its labels, and the meaning of the colours."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -11,18 +9,44 @@ from PIL import Image, ImageDraw
 
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors
+from alps_geo.outputs.draw import (
+    FAINT_INK,
+    INK,
+    Entry,
+    Legend,
+    LegendStyle,
+    paste_row,
+    save_png,
+    sheet,
+    shortened,
+)
 from alps_geo.outputs.letters import lettering
+from alps_geo.outputs.names import LABELS
+from alps_geo.outputs.output import Output, check_present
+from alps_geo.scene import read_overview
+from alps_geo.scene.placed import north_up
+from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    Color = tuple[int, int, int]
+    from alps_geo.clusters.colors import Color
+    from alps_geo.outputs.output import LabelledScene, SceneSource
+
     Pixels = NDArray[np.uint8]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+
+PREVIEW_SIZE = 1024
+"""Longest side of each picture in the preview, in pixels."""
+
+PICTURE = "picture.png"
+"""The scene as the preview shows it, stored with the segments: another preview is drawn of it."""
+
+_FILE = "preview.png"
 
 # All in pixels of the picture.
 _LONGEST_PANEL = 960
@@ -31,36 +55,51 @@ _THINNEST_PANEL = 56
 _NARROWEST = 720
 _MARGIN = 32
 _GAP = 24
-_PATCH = 18
 _LINE = 28
 _TEXT = 15
 _TITLE = 22
 _LONGEST_NAME = 36
-_BETWEEN_COLUMNS = 40
 _AFTER_PATCH = 10
-_AFTER_NUMBER = 12
-_BEFORE_SHARE = 16
 
-# Lines of the legend below each other before a second column begins.
-_FEWEST_LINES = 6
-
-_CLUSTER, _SHARE = "cluster", "share"
-
-_INK = (38, 42, 48)
-_FAINT_INK = (120, 126, 134)
 _FRAME = (176, 181, 188)
-_PAPER = (255, 255, 255)
 _UNLABELLED = (222, 222, 222)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One line of the legend: a cluster by its number and name, and its share of the scene."""
+class Preview(Output):
+    """``preview.png``: the scene and its labels at a glance."""
 
-    color: Color
-    number: str
-    name: str
-    share: str
+    files = (_FILE,)
+    needs = (LABELS,)
+
+    def check(self, labelled: LabelledScene) -> None:
+        """Check that the picture of the scene is there."""
+        check_present(labelled.segments_folder / PICTURE)
+
+    def write(self, labelled: LabelledScene, source: SceneSource) -> None:
+        """Store the picture of the scene, and draw the preview."""
+        pixels = read_overview(source.scene, PREVIEW_SIZE)
+        write_picture(labelled.segments_folder / PICTURE, pixels.image, pixels.valid)
+        self.rewrite(labelled)
+
+    def rewrite(self, labelled: LabelledScene) -> None:
+        """Draw the preview from the picture of the scene and ``labels.tif``."""
+        image, valid = read_picture(labelled.segments_folder / PICTURE)
+        with opened(str(labelled.folder / LABELS)) as raster:
+            labels = raster.read(1, out_shape=valid.shape)
+            order = north_up(raster.transform)
+        write_preview(
+            labelled.folder / _FILE,
+            image[order],
+            labels[order],
+            valid[order],
+            palette=labelled.model.legend.palette,
+            names=labelled.model.legend.names,
+            title=labelled.title,
+        )
+
+    def rewrite_legend(self, labelled: LabelledScene) -> None:
+        """Draw the preview again."""
+        self.rewrite(labelled)
 
 
 def write_preview(
@@ -72,7 +111,7 @@ def write_preview(
     names: Mapping[int, str] | None = None,
     title: str | None = None,
 ) -> None:
-    """Draw the scene beside its labels, with a legend, as one PNG.
+    """Draw the scene next to its labels, with a legend, as one PNG.
 
     Large scenes are drawn smaller, small ones larger pixel by pixel. Unlabelled pixels show the
     scene in faint grey, pixels without data are white. The same arrays give the same bytes.
@@ -80,13 +119,13 @@ def write_preview(
     Parameters
     ----------
     path : pathlib.Path
-        Where to write. A file that is there is replaced at the end.
+        File to write. One that is there is replaced at the end.
     image : array (rows, cols, 3), uint8
         The scene, or an overview of it.
     labels : array (rows, cols), integer
         Clusters, 0 where there is none.
     valid : array (rows, cols), bool
-        Where the scene has data. Shares are shares of these pixels.
+        True where the scene has data. Shares are shares of these pixels.
     palette : mapping of cluster to (red, green, blue)
         All clusters that the legend lists, 0 to 255 each.
     names : mapping of cluster to str, optional
@@ -103,9 +142,7 @@ def write_preview(
     colored = _labels_panel(scene, _nearest(labels, rows, cols), palette)
     empty = ~_nearest(valid, rows, cols)
     panels = ("scene", _blank(scene, empty)), ("labels", _blank(colored, empty))
-    picture = _compose(panels, _legend(labels, valid, palette, names or {}), title)
-    with replacing(path) as part, run_errors(path):
-        picture.save(part, format="PNG", optimize=True)
+    save_png(path, _compose(panels, _entries(labels, valid, palette, names or {}), title))
 
 
 def write_picture(path: Path, image: Pixels, valid: NDArray[np.bool_]) -> None:
@@ -114,9 +151,9 @@ def write_picture(path: Path, image: Pixels, valid: NDArray[np.bool_]) -> None:
     Parameters
     ----------
     path : pathlib.Path
-        Where to write.
+        File to write.
     image, valid
-        As in `write_preview`.
+        Scene and valid mask, as for `write_preview`.
 
     Raises
     ------
@@ -148,7 +185,7 @@ def read_picture(path: Path) -> tuple[Pixels, NDArray[np.bool_]]:
 
 
 def _panel_shape(rows: int, cols: int) -> tuple[int, int]:
-    """Shape to draw at: whole multiples of a small scene; a thin one is widened to be seen."""
+    """Return the shape of a panel: a multiple of a small scene, wider than a thin one."""
     longest = max(rows, cols)
     scale = (
         _LONGEST_PANEL / longest
@@ -166,7 +203,7 @@ def _nearest(values: NDArray[_Scalar], rows: int, cols: int) -> NDArray[_Scalar]
 
 
 def _scene_panel(image: Pixels, valid: NDArray[np.bool_], rows: int, cols: int) -> Pixels:
-    """Draw the scene at the given shape; smaller means averaged, without what has no data."""
+    """Draw the scene at the given shape; where it is smaller, pixels with data are averaged."""
     if rows >= image.shape[0] and cols >= image.shape[1]:
         return _nearest(image, rows, cols)
     weights = _shrunk(valid.astype(np.float32), rows, cols)
@@ -194,112 +231,60 @@ def _blank(panel: Pixels, empty: NDArray[np.bool_]) -> Pixels:
     return np.where(empty[..., None], np.uint8(255), panel)
 
 
-def _legend(
+def _entries(
     labels: NDArray[np.integer],
     valid: NDArray[np.bool_],
     palette: Mapping[int, Color],
     names: Mapping[int, str],
-) -> list[_Entry]:
+) -> list[Entry]:
     found, counts = np.unique(labels[valid], return_counts=True)
     count = dict(zip(found.tolist(), counts.tolist(), strict=True))
     total = max(int(counts.sum()), 1)
     entries = [
-        _Entry(color, str(cluster), _shortened(names.get(cluster, "")), _share(n, total))
+        Entry(
+            color,
+            shortened(names.get(cluster, ""), _LONGEST_NAME),
+            str(cluster),
+            _share(n, total),
+        )
         for cluster, color in sorted(palette.items())
         for n in [count.get(cluster, 0)]
     ]
     unlabelled = sum(n for cluster, n in count.items() if cluster not in palette)
     if unlabelled:
-        entries.append(_Entry(_UNLABELLED, "", "unlabelled", _share(unlabelled, total)))
+        entries.append(Entry(_UNLABELLED, "unlabelled", share=_share(unlabelled, total)))
     return entries
 
 
 def _share(count: int, total: int) -> str:
-    """Percentage with one decimal; little shows as little, none as none."""
+    """Format a percentage with one decimal, a small one as <0.1%, zero as none."""
     percent = 100 * count / total
     if percent >= 0.05:
         return f"{percent:.1f}%"
     return "<0.1%" if count else "none"
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1].rstrip() + "…"
-
-
 def _compose(
-    panels: tuple[tuple[str, Pixels], ...], legend: list[_Entry], title: str | None
+    panels: tuple[tuple[str, Pixels], ...], entries: Sequence[Entry], title: str | None
 ) -> Image.Image:
+    """Lay out title, panels and legend, from top to bottom."""
     rows, cols = panels[0][1].shape[:2]
     panels_width = 2 * cols + _GAP
     inner = max(panels_width, _NARROWEST)
-    columns = _Columns.of(legend, inner)
+    text = lettering(_TEXT)
+    style = LegendStyle(text, _LINE, _AFTER_PATCH, frame=_FRAME)
+    legend = Legend.in_columns(entries, style, inner)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
     legend_top = top + _LINE + rows + _GAP + _LINE
-    height = legend_top + columns.lines * _LINE + _MARGIN
-    picture = Image.new("RGB", (inner + 2 * _MARGIN, height), _PAPER)
+    picture = sheet(inner + 2 * _MARGIN, legend_top + legend.lines * _LINE + _MARGIN)
     draw = ImageDraw.Draw(picture)
     if title:
-        lettering(_TITLE).draw(draw, (_MARGIN, _MARGIN), title, _INK)
+        lettering(_TITLE).draw(draw, (_MARGIN, _MARGIN), title, INK)
     left = _MARGIN + (inner - panels_width) // 2
-    for number, (caption, panel) in enumerate(panels):
-        x, y = left + number * (cols + _GAP), top + _LINE
-        lettering(_TEXT).draw(draw, (x, top), caption, _FAINT_INK)
-        picture.paste(Image.fromarray(panel), (x, y))
+    images = [Image.fromarray(panel) for _, panel in panels]
+    corners = paste_row(picture, images, (left, top + _LINE), _GAP)
+    for (caption, _), (x, y) in zip(panels, corners, strict=True):
+        text.draw(draw, (x, top), caption, FAINT_INK)
         draw.rectangle((x - 1, y - 1, x + cols, y + rows), None, _FRAME)
-    for index, entry in enumerate(legend):
-        column, line = divmod(index, columns.lines)
-        x, y = _MARGIN + column * columns.pitch, legend_top + line * _LINE
-        if line == 0:
-            _draw_head(draw, (x, y - _LINE), columns)
-        _draw_entry(draw, (x, y), columns, entry)
+    legend.draw(draw, (_MARGIN, legend_top))
     return picture
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Layout of a legend: lines in a column, and positions in it."""
-
-    lines: int
-    pitch: int
-    number_end: int
-    name_start: int
-    share_end: int
-
-    @classmethod
-    def of(cls, legend: list[_Entry], width: int) -> _Columns:
-        """Make columns of some lines at least, and no more of them than fit."""
-        number_end = _PATCH + _AFTER_PATCH + _widest([entry.number for entry in legend])
-        names = [entry.name for entry in legend if entry.name]
-        name_start = number_end + _AFTER_NUMBER
-        name_end = name_start + _widest(names) if names else number_end
-        shares = _widest([_SHARE, *(entry.share for entry in legend)])
-        share_end = max(name_end, _widest([_CLUSTER])) + _BEFORE_SHARE + shares
-        most = max(1, (width + _BETWEEN_COLUMNS) // (share_end + _BETWEEN_COLUMNS))
-        lines = max(-(-len(legend) // most), min(len(legend), _FEWEST_LINES))
-        return cls(lines, share_end + _BETWEEN_COLUMNS, number_end, name_start, share_end)
-
-
-def _widest(texts: list[str]) -> int:
-    return math.ceil(max(map(lettering(_TEXT).width, texts), default=0.0))
-
-
-def _draw_head(draw: ImageDraw.ImageDraw, corner: tuple[int, int], columns: _Columns) -> None:
-    text = lettering(_TEXT)
-    x, middle = corner[0], corner[1] + _PATCH // 2
-    text.draw(draw, (x, middle), _CLUSTER, _FAINT_INK, "lm")
-    text.draw(draw, (x + columns.share_end, middle), _SHARE, _FAINT_INK, "rm")
-    y = corner[1] + _PATCH + (_LINE - _PATCH) // 3
-    draw.line((x, y, x + columns.share_end, y), _FRAME)
-
-
-def _draw_entry(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], columns: _Columns, entry: _Entry
-) -> None:
-    text = lettering(_TEXT)
-    x, y = corner
-    draw.rectangle((x, y, x + _PATCH, y + _PATCH), entry.color, _FRAME)
-    middle = y + _PATCH // 2
-    text.draw(draw, (x + columns.number_end, middle), entry.number, _INK, "rm")
-    name = columns.name_start if entry.number else _PATCH + _AFTER_PATCH
-    text.draw(draw, (x + name, middle), entry.name, _INK, "lm")
-    text.draw(draw, (x + columns.share_end, middle), entry.share, _FAINT_INK, "rm")

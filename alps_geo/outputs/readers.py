@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.gpkg import ERRORS
+from alps_geo.outputs.gpkg.write import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def read_polygons(
     Parameters
     ----------
     path : pathlib.Path
-        The file that `alps_geo.outputs.gpkg.write_segments_gpkg` wrote.
+        The file that `alps_geo.outputs.gpkg.write.write_segments_gpkg` wrote.
     bbox : (west, south, east, north) or geopandas object, optional
         As for `geopandas.read_file`; found by the spatial index.
     clusters : sequence of int, optional

@@ -1,43 +1,39 @@
-"""All results of one scene, each made from those before it."""
+"""The list of outputs, and the results of a scene: written, written again, and measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.errors import RunError
-from alps_geo.outputs.cog import write_category_names, write_cog
-from alps_geo.outputs.gpkg_read import read_attribute
-from alps_geo.outputs.polygons import AREA, POLYGONS, RASTER, pixel_area, write_polygons
-from alps_geo.outputs.preview import read_picture, write_picture, write_preview
-from alps_geo.outputs.style import cluster_labels, write_raster_style
-from alps_geo.scene import read_overview
-from alps_geo.scene.placed import GroundControl, has_transform, north_up
-from alps_geo.scene.raster import opened, read_window
+from alps_geo.outputs.cluster_model import ModelFile
+from alps_geo.outputs.gpkg.read import read_attribute
+from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
+from alps_geo.outputs.ground import pixel_area
+from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
+from alps_geo.outputs.names import POLYGONS, SEGMENTS
+from alps_geo.outputs.preview import Preview
+from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    from numpy.typing import DTypeLike, NDArray
-    from rasterio.io import DatasetReader
-    from rasterio.windows import Window
+    from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.clusters.tree import Assigned
-    from alps_geo.scene import Scene
-    from alps_geo.segments.stitch import Segments
-    from alps_geo.segments.table import Attributes
+    from alps_geo.outputs.output import LabelledScene, Output, SceneSource
 
-PREVIEW_SIZE = 1024
-"""Longest side of each picture in the preview, in pixels."""
-
-FILES = ("labels.tif", "labels.qml", "segments.tif", POLYGONS, "preview.png")
-
-PICTURE = "picture.png"
-"""The scene as the preview shows it, beside the segments: to draw another preview without it."""
+OUTPUTS: list[Output] = [
+    ModelFile(),
+    LabelsRaster(),
+    LabelsStyle(),
+    SegmentsRaster(),
+    SegmentPolygons(),
+    Preview(),
+]
+"""The formats that a run writes, in the order in which its record lists their files."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,8 @@ class SceneResults:
         Ground area of each cluster; None for a scene without a CRS, or with pixels that lie
         nowhere on the ground.
     unlabelled_area_m2 : float or None
-        Ground area of pixels with data but without a segment, likewise: as many as there are,
-        each as large as the one amid the scene.
+        Ground area of pixels with data but without a segment, None in the same cases. Estimated as
+        pixel count times the ground area of the scene's central pixel.
     """
 
     valid_pixels: int
@@ -65,229 +61,128 @@ class SceneResults:
     unlabelled_area_m2: float | None
 
 
-def write_results(
-    folder: Path,
-    tables: Path,
-    scene: Scene,
-    blocks: Iterable[tuple[Window, NDArray[np.uint32]]],
-    segments: Segments,
-    attributes: Attributes,
-    assigned: Assigned,
-    model: ClusterModel,
-    *,
-    simplify_by: float = 0.0,
-) -> SceneResults:
-    """Write labels, segments, polygons and preview of a scene.
+def scene_files() -> tuple[str, ...]:
+    """List the names of the results in the folder of a scene."""
+    return tuple(name for output in OUTPUTS for name in output.files)
+
+
+def run_files() -> tuple[str, ...]:
+    """List the names of the results in the run folder itself."""
+    return tuple(name for output in OUTPUTS for name in output.run_files)
+
+
+def write_results(labelled: LabelledScene, source: SceneSource) -> SceneResults:
+    """Write all results of a scene.
 
     Parameters
     ----------
-    folder : pathlib.Path
-        Where to write; made if need be.
-    tables : pathlib.Path
-        Where the segments are kept, for what `rewrite_results` needs of the scene.
-    scene : Scene
-        The scene.
-    blocks : iterable of (window, ids)
-        The segment ids of the scene, piece by piece.
-    segments : Segments
-        Those that there are.
-    attributes : Attributes
-        What users are told of them.
-    assigned : Assigned
-        Their clusters, by segment id.
-    model : ClusterModel
-        The clusters there are, also those that this scene lacks.
-    simplify_by : float
-        Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS. The
-        rasters stay as they are, and what they measure is told apart from the polygons. If not 0,
-        all polygons of the scene are held at once.
+    labelled : LabelledScene
+        The segments, their clusters, and the folder to write to, which is made if need be.
+    source : SceneSource
+        Pixels of the scene and ids of its segments. If ``simplify_by`` is not 0, all polygons of
+        the scene are held at once.
 
     Raises
     ------
     RunError
         If a file cannot be written; those before it are whole, it and those after it are absent.
     """
-    write_cog(
-        folder / "segments.tif",
-        blocks,
-        height=scene.height,
-        width=scene.width,
-        crs=scene.crs,
-        transform=scene.transform if scene.has_transform else None,
-        control=scene.control,
-        dtype=np.uint32,
-        description="segment id",
-    )
-    _write_labels(folder, assigned, model)
-    ground = write_polygons(folder, scene, segments, attributes, assigned, model, simplify_by)
-    pixels = read_overview(scene, PREVIEW_SIZE)
-    write_picture(tables / PICTURE, pixels.image, pixels.valid)
-    _write_preview(folder, tables, model, scene.name)
-    return _count(folder, assigned, model, segments, None if scene.crs is None else ground)
+    for output in _in_order():
+        output.write(labelled, source)
+    return _measure(labelled)
 
 
-def rewrite_results(
-    folder: Path,
-    tables: Path,
-    name: str,
-    segments: Segments,
-    assigned: Assigned,
-    model: ClusterModel,
-) -> SceneResults:
-    """Write labels and preview again, from what `write_results` wrote.
+def rewrite_results(labelled: LabelledScene) -> SceneResults:
+    """Write the results of a scene again, of a model that gives its segments other clusters.
 
-    The polygons are changed in place before: see `alps_geo.outputs.gpkg_update`.
-
-    Parameters
-    ----------
-    folder, tables, segments, assigned, model
-        As in `write_results`.
-    name : str
-        Of the scene.
+    The polygons are changed in place before: see `alps_geo.outputs.gpkg.update`.
 
     Raises
     ------
     RunError
         If a file is absent, damaged or cannot be written; each of them is whole, old or new.
     """
-    _write_labels(folder, assigned, model)
-    _write_preview(folder, tables, model, name)
-    with opened(str(folder / "segments.tif")) as raster:
-        # As good as can be for segments whose polygons a person has deleted.
-        estimated = (segments.area * pixel_area(raster)).astype(np.float64)
-        ground = None if raster.crs is None else estimated
-    if len(segments):
-        ground = read_attribute(folder / POLYGONS, RASTER + AREA, estimated)
-        if ground is None:
-            ground = read_attribute(folder / POLYGONS, AREA, estimated)
-    return _count(folder, assigned, model, segments, ground)
+    for output in _in_order():
+        output.rewrite(labelled)
+    return _measure(labelled)
 
 
-def rewrite_legends(folder: Path, tables: Path, name: str, model: ClusterModel) -> None:
+def rewrite_legends(labelled: LabelledScene) -> None:
     """Write names and colours of clusters again, where every segment keeps its cluster.
 
-    The polygons are changed in place before: see `alps_geo.outputs.gpkg_update`.
-
-    Parameters
-    ----------
-    folder, tables, model
-        As in `write_results`.
-    name : str
-        Of the scene.
+    The polygons are changed in place before: see `alps_geo.outputs.gpkg.update`.
 
     Raises
     ------
     RunError
         If a file is absent, damaged or cannot be written; each of them is whole, old or new.
     """
-    labels, shown = folder / "labels.tif", cluster_labels(model)
-    with opened(str(labels)) as raster:
-        colors = raster.colormap(1)
-        recolored = any(colors[i][:3] != color for i, color in model.legend.palette.items())
-        if recolored:
-            blocks = (
-                (window, read_window(raster, str(labels), (1,), window)[0])
-                for _, window in raster.block_windows(1)
-            )
-            _write_label_blocks(folder, raster, blocks, raster.dtypes[0], model)
-    if not recolored:
-        write_category_names(labels, shown)
-    write_raster_style(labels, model.legend.palette, model.legend.names)
-    _write_preview(folder, tables, model, name)
+    for output in _in_order():
+        output.rewrite_legend(labelled)
 
 
-def check_rewritable(folder: Path, tables: Path) -> None:
-    """Make sure that what is to be written again can be, before anything is changed.
+def check_rewritable(labelled: LabelledScene) -> None:
+    """Check that the results of a scene can be written again, before anything is changed.
 
     Raises
     ------
     RunError
         If a file is absent.
     """
-    for path in (folder / "segments.tif", tables / PICTURE):
-        if not path.is_file():
-            raise RunError(
-                f"{path} is absent, expected that of a finished run: "
-                "run alps-geo label there again with --force"
-            )
+    for output in _in_order():
+        output.check(labelled)
 
 
-def _write_labels(folder: Path, assigned: Assigned, model: ClusterModel) -> None:
-    """Write labels.tif and its style, from segments.tif."""
-    cluster_of_id = np.concatenate([[0], assigned.cluster])
-    dtype = np.uint8 if model.legend.ids[-1] <= 255 else np.uint16
-    path = str(folder / "segments.tif")
-    with opened(path) as ids:
-        blocks = (
-            (window, cluster_of_id[read_window(ids, path, (1,), window)[0]].astype(dtype))
-            for _, window in ids.block_windows(1)
-        )
-        _write_label_blocks(folder, ids, blocks, dtype, model)
-    write_raster_style(folder / "labels.tif", model.legend.palette, model.legend.names)
+def write_run_files(folder: Path, model: ClusterModel) -> None:
+    """Write the results in the run folder itself, after those of its scenes.
+
+    Raises
+    ------
+    RunError
+        If a file cannot be written.
+    """
+    for output in _in_order():
+        output.write_run(folder, model)
 
 
-def _write_label_blocks(
-    folder: Path,
-    like: DatasetReader,
-    blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
-    dtype: DTypeLike,
-    model: ClusterModel,
-) -> None:
-    """Write labels.tif on the grid of an open raster."""
-    placed = has_transform(like)
-    write_cog(
-        folder / "labels.tif",
-        blocks,
-        height=like.height,
-        width=like.width,
-        crs=like.crs,
-        transform=like.transform if placed else None,
-        control=None if placed else GroundControl.of(like),
-        dtype=dtype,
-        description="cluster",
-        colormap=model.legend.palette,
-        category_names=cluster_labels(model),
-    )
+def _in_order() -> list[Output]:
+    """Sort the outputs so that each comes after those whose files it needs."""
+    by_file = {name: output for output in OUTPUTS for name in output.files}
+    graph = {output: [by_file[name] for name in output.needs] for output in OUTPUTS}
+    return list(TopologicalSorter(graph).static_order())
 
 
-def _write_preview(folder: Path, tables: Path, model: ClusterModel, title: str) -> None:
-    image, valid = read_picture(tables / PICTURE)
-    with opened(str(folder / "labels.tif")) as raster:
-        labels = raster.read(1, out_shape=valid.shape)
-        order = north_up(raster.transform)
-    write_preview(
-        folder / "preview.png",
-        image[order],
-        labels[order],
-        valid[order],
-        palette=model.legend.palette,
-        names=model.legend.names,
-        title=title,
-    )
-
-
-def _count(
-    folder: Path,
-    assigned: Assigned,
-    model: ClusterModel,
-    segments: Segments,
-    ground: NDArray[np.float64] | None,
-) -> SceneResults:
-    length = int(model.legend.ids[-1]) + 1
+def _measure(labelled: LabelledScene) -> SceneResults:
+    """Count segments, pixels and ground area of each cluster."""
+    model, segments, cluster = labelled.model, labelled.segments, labelled.assigned.cluster
+    with opened(str(labelled.folder / SEGMENTS)) as raster:
+        pixel, has_ground = pixel_area(raster), raster.crs is not None
+    ground = _ground_areas(labelled, pixel)
+    rest = segments.valid_pixels - int(segments.area.sum())
+    unlabelled = rest * pixel if rest else 0.0
+    known = has_ground and bool(np.isfinite(ground.sum() + unlabelled))
 
     def total(weights: NDArray[np.number] | None) -> NDArray[np.float64]:
-        sums = np.bincount(assigned.cluster, weights=weights, minlength=length)
+        sums = np.bincount(cluster, weights=weights, minlength=int(model.legend.ids[-1]) + 1)
         return sums[model.legend.ids].astype(np.float64)
 
-    rest = 0.0
-    if unlabelled := segments.valid_pixels - int(segments.area.sum()):
-        with opened(str(folder / "segments.tif")) as raster:
-            rest = unlabelled * pixel_area(raster)
-    known = ground is not None and bool(np.isfinite(ground.sum() + rest))
     return SceneResults(
         valid_pixels=segments.valid_pixels,
         cluster_segments=total(None).astype(np.int64),
         cluster_pixels=total(segments.area).astype(np.int64),
         cluster_area_m2=total(ground) if known else None,
-        unlabelled_area_m2=rest if known else None,
+        unlabelled_area_m2=unlabelled if known else None,
     )
+
+
+def _ground_areas(labelled: LabelledScene, pixel: float) -> NDArray[np.float64]:
+    """Read the ground area of each segment, as it is in the raster, from the polygons."""
+    path = labelled.folder / POLYGONS
+    # As good as can be for segments whose polygons a person has deleted.
+    estimated = (labelled.segments.area * pixel).astype(np.float64)
+    if not len(estimated):
+        return estimated
+    for name in (RASTER + AREA, AREA):
+        if (found := read_attribute(path, name, estimated)) is not None:
+            return found
+    return estimated

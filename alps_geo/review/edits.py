@@ -14,11 +14,12 @@ import numpy as np
 
 from alps_geo.errors import RunError
 from alps_geo.files import allow_open_files
-from alps_geo.outputs.gpkg_contents import read_contents
-from alps_geo.outputs.gpkg_lock import DamagedDatabaseError, is_database, settle
-from alps_geo.outputs.gpkg_update import WRITTEN, Edits, Given, locked_segments
-from alps_geo.outputs.polygons import AREA, POLYGONS
-from alps_geo.outputs.style import cluster_labels
+from alps_geo.outputs.gpkg.contents import read_contents
+from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, is_database, settle
+from alps_geo.outputs.gpkg.segments import AREA
+from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
+from alps_geo.outputs.names import POLYGONS
+from alps_geo.outputs.styles import cluster_labels
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.reading import read_record
 from alps_geo.runs.run import read_model
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.outputs.gpkg_contents import Contents
+    from alps_geo.outputs.gpkg.contents import Contents
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable

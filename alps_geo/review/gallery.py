@@ -12,10 +12,9 @@ from rasterio.windows import Window
 from shapely.affinity import affine_transform
 
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
-from alps_geo.outputs.gpkg_read import read_geometries
-from alps_geo.outputs.polygons import POLYGONS
-from alps_geo.outputs.preview import read_picture
-from alps_geo.outputs.results import PICTURE
+from alps_geo.outputs.gpkg.read import read_geometries
+from alps_geo.outputs.names import LABELS, POLYGONS
+from alps_geo.outputs.preview import PICTURE, read_picture
 from alps_geo.review.scenes import open_labelled
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
@@ -233,7 +232,7 @@ class _Maps:
         self._scenes = []
         for name in run.tables:
             image, valid = read_picture(run.folder.segments_folder(name) / PICTURE)
-            with opened(str(run.folder.scene_folder(name) / "labels.tif")) as raster:
+            with opened(str(run.folder.scene_folder(name) / LABELS)) as raster:
                 labels = raster.read(1, out_shape=valid.shape)
                 order = north_up(raster.transform)
             self._scenes.append((image[order], labels[order]))

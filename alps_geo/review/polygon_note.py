@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from alps_geo.files import write_bytes
-from alps_geo.outputs.gpkg_contents import Contents
+from alps_geo.outputs.gpkg.contents import Contents
 from alps_geo.runs.stored_json import (
     DamagedError,
     check_shape,

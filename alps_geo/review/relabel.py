@@ -21,11 +21,18 @@ from PIL import ImageColor
 
 from alps_geo.clusters.fit import fit_split
 from alps_geo.errors import RunError
-from alps_geo.files import run_errors, write_bytes
-from alps_geo.outputs.results import check_rewritable, rewrite_legends, rewrite_results
+from alps_geo.files import run_errors
+from alps_geo.outputs.names import GALLERY
+from alps_geo.outputs.output import LabelledScene
+from alps_geo.outputs.results import (
+    check_rewritable,
+    rewrite_legends,
+    rewrite_results,
+    write_run_files,
+)
 from alps_geo.review.edits import changing_polygons
 from alps_geo.runs.describe import with_clusters, with_legend
-from alps_geo.runs.folder import GALLERY, RunFolder
+from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.journal import Change, begin_change, end_change
 from alps_geo.runs.lock import held
 from alps_geo.runs.reading import read_change, read_plan, read_record
@@ -33,16 +40,14 @@ from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_changed_model, read_finished, read_model
 from alps_geo.runs.writing import sweep
 from alps_geo.scene.kind import scene_name
-from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.clusters.colors import Color
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.outputs.results import SceneResults
-    from alps_geo.runs.record import RunRecord, SceneRecord
+    from alps_geo.runs.record import RunRecord
     from alps_geo.runs.run import FinishedRun
 
 
@@ -182,11 +187,9 @@ def _begin(
 ) -> RunRecord:
     """Change the polygons, note the change, and make it in all other results."""
     folder, changed = run.folder, alter(run)
-    for scene in run.tables:
-        check_rewritable(folder.scene_folder(scene), folder.segments_folder(scene))
-    moves_segments = changed.stamp != run.model.stamp or not all(
-        (folder.scene_folder(scene) / "labels.tif").is_file() for scene in run.tables
-    )
+    for scene in _labelled_scenes(folder, run.record, changed):
+        check_rewritable(scene)
+    moves_segments = changed.stamp != run.model.stamp
     change = Change(command, run.record.changes or (), moves_segments)
     with changing_polygons(
         folder,
@@ -214,15 +217,14 @@ def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRe
 def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
     """Make the change that is noted in all results other than the polygons."""
     record, model = read_record(folder), read_changed_model(folder, change)
+    scenes = _labelled_scenes(folder, record, model)
     if change.moves_segments:
-        results = [_rewrite(folder, scene, model) for scene in record.scenes]
-        record = with_clusters(record, model, results)
+        record = with_clusters(record, model, [rewrite_results(scene) for scene in scenes])
     else:
-        for scene in record.scenes:
-            stored = folder.segments_folder(scene.name)
-            rewrite_legends(folder.scene_folder(scene.name), stored, scene_name(scene.path), model)
+        for scene in scenes:
+            rewrite_legends(scene)
         record = with_legend(record, model)
-    write_bytes(folder.model_path, model.to_bytes())
+    write_run_files(folder.path, model)
     record = replace(record, changes=(*change.earlier, change.command))
     write_record(folder.record_path, record)
     with run_errors(folder.change_path):
@@ -234,12 +236,11 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
     return record
 
 
-def _rewrite(folder: RunFolder, scene: SceneRecord, model: ClusterModel) -> SceneResults:
-    """Write labels and preview of a scene again."""
-    stored = folder.segments_folder(scene.name)
-    table = open_table(stored)
-    segments, _ = read_segments(stored)
-    assigned = model.apply(table).by_id(table.rows)
-    return rewrite_results(
-        folder.scene_folder(scene.name), stored, scene_name(scene.path), segments, assigned, model
-    )
+def _labelled_scenes(
+    folder: RunFolder, record: RunRecord, model: ClusterModel
+) -> Iterator[LabelledScene]:
+    """Give the scenes of a run with their stored segments and the clusters of a model."""
+    for scene in record.scenes:
+        stored = folder.segments_folder(scene.name)
+        title = scene_name(scene.path)
+        yield LabelledScene(folder.scene_folder(scene.name), stored, title, model)

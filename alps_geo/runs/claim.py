@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.runs.folder import GALLERY, SUGGESTION
+from alps_geo.outputs.names import GALLERY, SUGGESTION
 from alps_geo.runs.journal import end_change
 from alps_geo.runs.lock import held
 from alps_geo.runs.reading import (

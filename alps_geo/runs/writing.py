@@ -6,12 +6,11 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from alps_geo.files import DATABASE_SIDECARS, replacing, run_errors
+from alps_geo.files import remove_result, replacing, run_errors
 from alps_geo.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from alps_geo.runs.plan import Plan
 
@@ -66,21 +65,10 @@ def remove_results(folder: RunFolder, names: Iterable[str]) -> None:
     paths = [root / name for name in names]
     for path in (path.resolve() for path in paths):
         if path.is_relative_to(root):
-            _remove_result(path)
+            remove_result(path)
     for parent in {path.parent for path in paths} - {root}:
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
-
-
-def _remove_result(path: Path) -> None:
-    if path.suffix == ".gpkg":
-        # First, for they would be taken for those of the next file of this name.
-        for ending in DATABASE_SIDECARS:
-            path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
-    if path.is_file():
-        path.unlink()
-        # GDAL keeps there the parts that a raster cannot hold, such as names of clusters.
-        path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)
 
 
 def sweep(folder: RunFolder, plan: Plan) -> None:

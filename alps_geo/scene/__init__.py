@@ -1,7 +1,7 @@
 """Scenes: one georeferenced raster each, read window by window, never held whole in memory.
 
 Opening a scene decides everything once (bands, valid pixels, stretch) from one bounded look at the
-whole raster, so that every tile is read by the same rules. Files are opened anew for each read: a
+whole raster, so that every tile is read by the same rules. Files are opened again for each read: a
 `Scene` is a plain value that threads and processes can share.
 """
 

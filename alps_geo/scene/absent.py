@@ -29,7 +29,7 @@ NOT_A_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/vsi|[A-Za-z][A-Za-z0-9_]+:
 
 @dataclass(frozen=True)
 class AbsentFile:
-    """A file of a mosaic that is not there.
+    """A missing file of a mosaic.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ def _within(name: str) -> list[AbsentFile] | None:
 
 
 def _placed(area: Window, source: ET.Element) -> Window | None:
-    """Take an area of a source to the pixels that it has in the mosaic; None if nothing says."""
+    """Return the pixels of a source's area in the mosaic; None if the mosaic doesn't give them."""
     from_, to = _rect(source, "SrcRect"), _rect(source, "DstRect")
     if from_ is None or to is None:
         return None

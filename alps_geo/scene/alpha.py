@@ -1,4 +1,4 @@
-"""Transparency, and data that got the tag of it: telling bands that are tagged as alpha apart."""
+"""Bands that are tagged as alpha: transparency, or data with the wrong tag."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class AlphaSample:
 
 
 def is_true_alpha(samples: Iterable[AlphaSample]) -> bool:
-    """Tell if a band that is tagged as alpha holds nothing but 0 and full.
+    """Return True if a band that is tagged as alpha holds nothing but 0 and full.
 
     Values between are allowed only as the soft edge that resampling leaves, two pixels from both
     0 and full; wider ones are for `is_ramp` to judge.
@@ -86,7 +86,7 @@ def is_true_alpha(samples: Iterable[AlphaSample]) -> bool:
 
 
 def is_ramp(alpha: NDArray[Any], readable: NDArray[np.bool_]) -> bool:
-    """Tell if a band that is tagged as alpha is 0 in areas, full elsewhere, and a ramp between.
+    """Return True if a band tagged as alpha is 0 in areas, full elsewhere, and a ramp between.
 
     Near infrared is 0 in dark water and full where it is overexposed, but between the two nearly
     everywhere, not only next to where it is 0.
@@ -112,7 +112,7 @@ def is_ramp(alpha: NDArray[Any], readable: NDArray[np.bool_]) -> bool:
 
 
 def is_blank_below(alpha: NDArray[Any], others: NDArray[Any]) -> bool:
-    """Tell if other bands hold one colour where alpha is 0, or that lies at the scene's border.
+    """Return True if other bands hold one colour where alpha is 0, or alpha is 0 at the border.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def is_partial(alpha: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _opaque(pixels: NDArray[Any]) -> float | None:
-    """Find the value that stands for full; None where the largest is not near to one."""
+    """Return the value of full opacity; None where the largest value is not near to one."""
     largest = float(pixels.max())
     levels = [*_OPAQUE, _largest(pixels.dtype)]
     level = min((level for level in levels if level >= largest), default=None)
@@ -150,7 +150,7 @@ def _solid(zero: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _reaching(between: NDArray[np.bool_], zero: NDArray[np.bool_]) -> int:
-    """Count the pixels of those areas that come near to where it is 0."""
+    """Count the pixels of areas that come near to pixels of 0."""
     square = np.ones((3, 3))
     areas, count = ndimage.label(between, square)
     touched = np.zeros(count + 1, np.bool_)
@@ -160,7 +160,7 @@ def _reaching(between: NDArray[np.bool_], zero: NDArray[np.bool_]) -> int:
 
 
 def _is_one_color(colors: NDArray[Any]) -> bool:
-    """Tell if (B, n) pixels have one colour, n >= 1."""
+    """Return True if (B, n) pixels have one colour, n >= 1."""
     if not len(colors):
         return False
     tolerance = _COLOR_TOLERANCE if colors.dtype == np.uint8 else 0
@@ -186,7 +186,7 @@ def _largest(dtype: np.dtype[Any]) -> float:
 
 
 def alpha_cores(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns to judge a band by.
+    """Rows and columns that a band is sampled at.
 
     They are spread evenly, and cover all of scenes up to 4096 pixels: decimation would miss small
     areas of data, and reading all of a huge scene would take minutes.
@@ -198,7 +198,7 @@ def alpha_cores(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 def with_edge(
     rows: slice, cols: slice, height: int, width: int
 ) -> tuple[Window, tuple[slice, slice]]:
-    """Window that holds a core and its neighbours, inside a scene, and the core inside of it."""
+    """Return the window of a core and its neighbours inside a scene, and the core inside of it."""
     outer = [
         (max(0, core.start - _SOFT_EDGE), min(length, core.stop + _SOFT_EDGE))
         for core, length in ((rows, height), (cols, width))

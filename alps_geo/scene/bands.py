@@ -46,7 +46,7 @@ class BandChoice:
     rgb : tuple of int
         The three bands that SAM sees, counted from 1.
     notes : tuple of str
-        What was assumed.
+        Assumptions, one sentence each.
     """
 
     data: tuple[int, ...]
@@ -79,7 +79,7 @@ def choose_bands(
     override : tuple of int, optional
         One band, shown as grey, or three.
     alpha_setting : str
-        What the user said of bands that are tagged as alpha, for the notes.
+        The user's setting for bands that are tagged as alpha, for the notes.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def _described(descriptions: Sequence[str | None], data: Sequence[int]) -> dict[
 
 
 def _landsat_numbers(texts: Sequence[str]) -> dict[str, str]:
-    """SR_B4 and the like, where the set of bands tells which Landsat it is."""
+    """Return roles of names such as SR_B4, where the set of bands tells which Landsat it is."""
     numbers = {int(text[4:]) for text in texts if re.fullmatch(r"sr_b[1-7]", text)}
     if 6 in numbers or (1 not in numbers and {2, 3, 4} <= numbers and 7 not in numbers):
         table = _LANDSAT8

@@ -1,6 +1,6 @@
 """Collars: the black frame around a scan, a mosaic or a satellite scene.
 
-Those without a nodata tag, and the edge of tagged ones where lossy compression has blurred it.
+Found are collars without a nodata tag, and the edge of tagged ones that lossy compression blurred.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _LOSSY_CEILING = 15
 
 
 @dataclass(frozen=True)
-class Place:
+class PixelCentres:
     """Centres of rows and columns of pixels, from 0 to 1 across the scene."""
 
     rows: NDArray[np.float64]
     cols: NDArray[np.float64]
 
     @classmethod
-    def of_window(cls, window: Window, scene_shape: tuple[int, int]) -> Place:
-        """Place the pixels of a window in a scene of (height, width) pixels."""
+    def of_window(cls, window: Window, scene_shape: tuple[int, int]) -> PixelCentres:
+        """Return the centres of the pixels of a window in a scene of (height, width) pixels."""
         rows, cols = window.toslices()
         height, width = scene_shape
         return cls(
@@ -48,8 +48,8 @@ class Place:
         )
 
     @classmethod
-    def of_whole(cls, shape: tuple[int, int]) -> Place:
-        """Place the pixels of a whole scene that is read at `shape`."""
+    def of_whole(cls, shape: tuple[int, int]) -> PixelCentres:
+        """Return the centres of the pixels of a whole scene that is read at `shape`."""
         return cls.of_window(Window(0, 0, shape[1], shape[0]), shape)
 
 
@@ -87,14 +87,14 @@ class Collar:
         bits = np.unpackbits(packed[rows], axis=1, count=self.shape[1])
         return bits[:, cols].astype(np.bool_)
 
-    def covers(self, bands: NDArray[Any], place: Place) -> NDArray[np.bool_]:
-        """Mask the pixels of the collar, by the position and values of each alone.
+    def covers(self, bands: NDArray[Any], centres: PixelCentres) -> NDArray[np.bool_]:
+        """Mask the pixels of the collar, each by its own position and values.
 
         Parameters
         ----------
         bands : numpy.ndarray
             (B, H, W), all data bands.
-        place : Place
+        centres : PixelCentres
             Centres of the H rows and W columns.
 
         Returns
@@ -103,7 +103,7 @@ class Collar:
             bool (H, W).
         """
         rows, cols = self.shape
-        near = self.near((place.rows * rows).astype(int), (place.cols * cols).astype(int))
+        near = self.near((centres.rows * rows).astype(int), (centres.cols * cols).astype(int))
         if self.ceiling is not None and near.any():
             near &= _is_black(_from_level(bands, self.level), self.ceiling)
         return near
@@ -155,7 +155,7 @@ def find_collar(
 
 
 def _with_ringing(collar: NDArray[np.bool_], dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Add what lossy compression made of the collar's edge: dark pixels, and specks it encloses."""
+    """Add the dark pixels and enclosed specks that lossy compression leaves at a collar's edge."""
     grown = ndimage.binary_dilation(collar, np.ones((3, 3)), iterations=_LOSSY_REACH, mask=dark)
     areas, _ = ndimage.label(~grown)
     speck = np.bincount(areas.ravel()) < _LOSSY_REACH**2
@@ -181,7 +181,7 @@ def _filled_from_border(black: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _from_level(bands: NDArray[Any], level: int) -> NDArray[Any]:
-    """Measure how far 8-bit values are from that of a collar."""
+    """Return the distance of 8-bit values from the value of a collar."""
     if level == 0:
         return bands
     return np.abs(bands.astype(np.int16) - level)

@@ -1,4 +1,4 @@
-"""Opening a scene: deciding its bands, valid pixels and stretch, and noting what was assumed."""
+"""Opening a scene: its bands, valid pixels and stretch are decided, assumptions noted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alps_geo.errors import SceneError
 from alps_geo.fields import Percentiles
 from alps_geo.grid import TileGrid
 from alps_geo.scene.bands import RGB, BandChoice, choose_bands
-from alps_geo.scene.collar import MIN_COLLAR_SHARE, Place, find_collar
+from alps_geo.scene.collar import MIN_COLLAR_SHARE, PixelCentres, find_collar
 from alps_geo.scene.empty import check_not_chosen, empty_bands, empty_notes
 from alps_geo.scene.kind import check_kind, file_facts, placement_notes, scene_name
 from alps_geo.scene.marks import (
@@ -84,8 +84,8 @@ def open_scene(
         Percentiles of the valid pixels that become 0 and 255. Without it 8-bit values stay as they
         are and others are stretched from 2 to 98.
     alpha : str
-        yes or no: whether bands that are tagged as alpha are transparency. With auto, what they
-        hold tells.
+        yes if bands that are tagged as alpha are transparency, no if they are data. With auto their
+        values decide.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def open_scene(
 
 @dataclass(frozen=True)
 class _Wishes:
-    """Choices of the user, as `open_scene` takes them."""
+    """The user's arguments to `open_scene`."""
 
     bands: tuple[int, ...] | None
     nodata: float | None
@@ -123,7 +123,7 @@ class _Layout:
     alpha : tuple of int
         Bands of transparency, counted from 1.
     added : tuple of int
-        Those of them that warping has added.
+        Bands of transparency that warping has added.
     palette : tuple of (red, green, blue, alpha), or None
         Colours of a paletted scene.
     notes : tuple of str
@@ -143,27 +143,20 @@ def _describe(
 ) -> Scene:
     layout = _layout(dataset, path, wishes, empty)
     choice, palette = layout.choice, layout.palette
-    notes = [*placement_notes(dataset), *empty_notes(empty), *layout.notes]
-
-    layers = Layers(choice.data, layout.alpha, mask_bands(dataset, layout.alpha), palette)
-    survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
-    notes += _damage_notes(survey)
-    notes += huge_notes(survey.bands, layout.nodata)
+    layers, survey, survey_notes = _survey(dataset, path, layout)
+    notes = [*placement_notes(dataset), *empty_notes(empty), *layout.notes, *survey_notes]
     validity = Validity(layout.nodata, layout.alpha, layers.masks, collar=None)
     found = empty_bands(dataset, path, choice.data, survey, validity) if palette is None else ()
     if found:
         check_not_chosen(path, found, wishes.bands or ())
         return _describe(dataset, path, wishes, (*empty, *found))
     validity, collar_notes = _with_any_collar(dataset, survey, validity, layout, wishes)
-    notes += collar_notes
 
     samples = _valid_samples(dataset, path, layers, survey, validity)
     seen = samples[list(rgb_positions(choice.data, choice.rgb, palette))]
     limits = _limits(seen, survey.bands.dtype, wishes.stretch)
-    notes += _stretch_notes(seen, limits)
 
     files = source_files(dataset, path)
-    notes += _unknown_notes(files)
     size, mtime = file_facts(path)
     is_placed = has_transform(dataset)
     return Scene(
@@ -186,12 +179,22 @@ def _describe(
         size_bytes=size,
         mtime=mtime,
         files_sha256=_files_digest(files, survey),
-        notes=tuple(notes),
+        notes=(*notes, *collar_notes, *_stretch_notes(seen, limits), *_unknown_notes(files)),
     )
 
 
+def _survey(
+    dataset: DatasetReader, path: str, layout: _Layout
+) -> tuple[Layers, Pixels, tuple[str, ...]]:
+    """Read the whole scene at a reduced resolution, with notes on damaged and huge values."""
+    choice, alpha = layout.choice, layout.alpha
+    layers = Layers(choice.data, alpha, mask_bands(dataset, alpha), layout.palette)
+    survey = read_whole(dataset, path, layers, _survey_shape(dataset, len(choice.names)))
+    return layers, survey, (*_damage_notes(survey), *huge_notes(survey.bands, layout.nodata))
+
+
 def _layout(dataset: DatasetReader, path: str, wishes: _Wishes, empty: tuple[int, ...]) -> _Layout:
-    """Tell bands of data from those of transparency, leaving the `empty` ones out."""
+    """Separate bands of data from bands of transparency, without `empty` ones."""
     # Read once, before any pixel: after a block that cannot be read, GDAL blames this for it.
     added = added_alpha(dataset)
     tags = dataset.colorinterp[: dataset.count - len(added)]
@@ -222,7 +225,7 @@ def _with_any_collar(
 
 
 def _files_digest(files: SourceFiles, survey: Pixels) -> str:
-    """Digest what tells the files of a scene from others: where they don't say, its pixels do."""
+    """Digest the identity of a scene's files, and its pixels where files have no dates."""
     digest = sha256(files.sha256.encode())
     if files.unknown:
         for part in (survey.bands, survey.alpha, survey.masks):
@@ -257,7 +260,8 @@ def _with_collar(
         return validity, ()
     collar, share = found
     if validity.alpha:  # outside of a warped scene all is zero
-        inside = collar.covers(survey.bands, Place.of_whole((rows, cols))) & survey.alpha.all(0)
+        centres = PixelCentres.of_whole((rows, cols))
+        inside = collar.covers(survey.bands, centres) & survey.alpha.all(0)
         share = float(inside.mean())
         if share < MIN_COLLAR_SHARE:
             return validity, ()
@@ -272,7 +276,7 @@ def _with_collar(
 def _with_tagged_collar(
     dataset: DatasetReader, survey: Pixels, validity: Validity
 ) -> tuple[Validity, tuple[str, ...]]:
-    """Add to the pixels of a nodata tag those that lossy compression moved a little off it."""
+    """Add pixels near the value of a nodata tag, from which lossy compression moved them."""
     tags = set(validity.nodata)
     if len(tags) != 1 or tags & {None} or not _is_lossy(dataset):
         return validity, ()
@@ -282,7 +286,7 @@ def _with_tagged_collar(
     if found is None:
         return validity, ()
     collar = found[0]
-    covered = collar.covers(survey.bands, Place.of_whole(survey.readable.shape))
+    covered = collar.covers(survey.bands, PixelCentres.of_whole(survey.readable.shape))
     added = float((covered & (survey.bands != tag).any(axis=0)).mean())
     note = (
         f"{added:.2%} of the scene, values near nodata {tag} along the edge of its area at the "
@@ -318,7 +322,7 @@ def _valid_samples(
 ) -> NDArray[np.float32]:
     """Gather valid pixels from all over the scene, (B, n), n >= 1, as they are stored."""
     rows, cols = survey.readable.shape
-    bands, valid = as_stored(survey, validity, Place.of_whole((rows, cols)))
+    bands, valid = as_stored(survey, validity, PixelCentres.of_whole((rows, cols)))
     samples = bands[:, valid]
     if samples.shape[1] >= _FEW or (rows, cols) == dataset.shape:
         found = [samples]
@@ -335,15 +339,15 @@ def _valid_samples(
 def _first_samples(
     dataset: DatasetReader, path: str, layers: Layers, validity: Validity
 ) -> Iterator[NDArray[np.float32]]:
-    """Read a scene in full until a few valid pixels are found: the survey saw next to none."""
+    """Read a scene at full resolution until a few valid pixels are found."""
     count = 0
     for tile in TileGrid(dataset.height, dataset.width, _SURVEY_SIDE, overlap=0):
         try:
             pixels = read_layers(dataset, path, layers, tile.window)
         except SceneError:
             continue  # reported as damage already
-        place = Place.of_window(tile.window, dataset.shape)
-        bands, valid = as_stored(pixels, validity, place)
+        centres = PixelCentres.of_window(tile.window, dataset.shape)
+        bands, valid = as_stored(pixels, validity, centres)
         yield bands[:, valid]
         count += int(valid.sum())
         if count >= _FEW:

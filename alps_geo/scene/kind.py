@@ -1,4 +1,4 @@
-"""Kinds of rasters: names, those that are refused, and notes on their placement."""
+"""Kinds of rasters: names, refused kinds, and notes on their placement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def scene_name(path: str) -> str:
-    """Stem of the file that `path` names, fit to name a folder.
+    """Return the stem of the file that `path` names, as a valid name of a folder.
 
     A part of a container adds its own name: "NETCDF:sea.nc:sst" gives "sea.nc_sst".
     """
@@ -31,7 +31,7 @@ def scene_name(path: str) -> str:
 
 
 def file_facts(path: str) -> tuple[int | None, float | None]:
-    """Size in bytes and time of change of a local file."""
+    """Return size in bytes and time of change of a local file."""
     if not is_local(path):
         return None, None
     facts = Path(path).stat()
@@ -58,7 +58,7 @@ def check_kind(dataset: DatasetReader, path: str) -> None:
 
 
 def placement_notes(dataset: DatasetReader) -> Iterator[str]:
-    """Say what is assumed about where the scene lies."""
+    """Yield the assumptions about the placement of a scene."""
     source = source_of(dataset)
     if source.subdatasets:
         yield (

@@ -44,7 +44,7 @@ _NUMBERS_OF_COLORS = ("uint8", "uint16")
 
 @dataclass(frozen=True)
 class AlphaChoice:
-    """Bands of transparency, counted from 1, and what was assumed about them."""
+    """Bands of transparency, counted from 1, and the assumptions about them."""
 
     bands: tuple[int, ...]
     notes: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def true_alpha(
     chosen: tuple[int, ...],
     setting: str,
 ) -> AlphaChoice:
-    """Find the bands that are tagged as alpha, are, and are not `chosen` to be seen by SAM.
+    """Find the bands that are tagged as alpha and are transparency, without `chosen` ones.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def true_alpha(
 def _is_transparency(
     dataset: DatasetReader, path: str, tags: Sequence[ColorInterp], alpha: Pixels
 ) -> bool:
-    """Tell if a band with values between 0 and full is transparency, by a look at the scene."""
+    """Return True if a band with values between 0 and full is transparency: look at the scene."""
     if not is_ramp(alpha.bands[0], alpha.readable):
         return False
     others = [band for band, tag in enumerate(tags, start=1) if tag is not ColorInterp.alpha]
@@ -113,7 +113,7 @@ def _alpha_samples(dataset: DatasetReader, path: str, band: int) -> Iterator[Alp
 
 
 def mask_bands(dataset: DatasetReader, alpha: tuple[int, ...]) -> tuple[int, ...]:
-    """Bands whose GDAL mask says more than their values and alpha do.
+    """Return the bands whose GDAL mask adds to their values and alpha.
 
     An alpha band's flags are `per_dataset` and `alpha`; a mask of single bands has no flag.
     """
@@ -130,7 +130,7 @@ def palette_of(
     alpha: tuple[int, ...],
     nodata: float | None,
 ) -> Palette | None:
-    """Read the colours of a paletted scene; those that stand for nodata are transparent.
+    """Read the colours of a paletted scene; colours of nodata are transparent.
 
     None for a band that is tagged as a palette but has no colour table, or no numbers that could
     stand for colours: its values are data.
@@ -175,7 +175,7 @@ def palette_notes(tags: Sequence[ColorInterp], data: tuple[int, ...]) -> Iterato
 def nodata_values(
     dataset: DatasetReader, path: str, data: tuple[int, ...], override: float | None
 ) -> tuple[float | None, ...]:
-    """Find the nodata value of each data band; None where there is none that its pixels can have.
+    """Find the nodata value of each data band; None without one that its pixels can have.
 
     Raises
     ------

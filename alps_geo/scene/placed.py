@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from affine import Affine
-from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
+from alps_geo.files import gdal_error
 from alps_geo.scene.raster import WARNING_FILTERS, opened
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ _RPC_CRS = "EPSG:4326"
 
 
 class WarpedScene(WarpedVRT):  # type: ignore[misc]  # rasterio has no types
-    """A raster as GDAL warps it: nearest pixels, and nothing lost of its nodata tags.
+    """A raster warped by GDAL: nearest pixels, with the nodata tags of its source.
 
-    Where the raster has no alpha band, one is added after the last: 0 outside of the raster.
+    A raster without an alpha band gets one after its last: 0 outside of the raster.
     """
 
     @property
@@ -61,14 +61,14 @@ class WarpedScene(WarpedVRT):  # type: ignore[misc]  # rasterio has no types
 
 @dataclass(frozen=True)
 class GroundControl:
-    """Ground control points that say where a raster lies.
+    """Ground control points of a raster.
 
     Attributes
     ----------
     points : tuple of (row, col, x, y, z)
         Pixel coordinates, and coordinates on the ground.
     crs : rasterio.crs.CRS or None
-        Of the coordinates on the ground.
+        CRS of the coordinates on the ground.
     """
 
     points: tuple[tuple[float, float, float, float, float], ...]
@@ -83,7 +83,7 @@ class GroundControl:
         return cls(tuple((p.row, p.col, p.x, p.y, p.z or 0.0) for p in points), crs)
 
     def for_rasterio(self) -> tuple[list[GroundControlPoint], CRS]:
-        """Return what the `gcps` of a rasterio dataset are set to."""
+        """Return the value for the `gcps` of a rasterio dataset."""
         return [GroundControlPoint(*point) for point in self.points], self.crs or CRS()
 
 
@@ -94,7 +94,7 @@ def opened_scene(path: str) -> Iterator[DatasetReader]:
     Raises
     ------
     SceneError
-        As `opened`.
+        If the file is missing, a folder, empty, not readable for this user or not a raster.
     """
     with opened(path) as dataset:
         warped = _warped(dataset)
@@ -106,7 +106,7 @@ def opened_scene(path: str) -> Iterator[DatasetReader]:
 
 
 def _warped(dataset: DatasetReader) -> WarpedScene | None:
-    """Put a raster on the map by its control points or RPCs; None if it has none of use."""
+    """Warp a raster by its control points or RPCs; None if it has none of use."""
     if dataset.count == 0 or not dataset.transform.is_identity:
         return None
     if not dataset.gcps[0] and dataset.rpcs is None:
@@ -117,7 +117,7 @@ def _warped(dataset: DatasetReader) -> WarpedScene | None:
         options["crs"] = _RPC_CRS
     # From six points on GDAL bends the scene, which it cannot if they lie on two lines.
     for order in ({}, {"MAX_GCP_ORDER": 1}):
-        with suppress(RasterioError, CPLE_BaseError):
+        with suppress(RasterioError, gdal_error("rasterio")):
             return WarpedScene(
                 dataset,
                 src_nodata=_NO_NODATA,

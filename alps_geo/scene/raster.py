@@ -20,7 +20,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.windows import Window
 
-from alps_geo.errors import SceneError
+from alps_geo.errors import SceneError, reason_of
 from alps_geo.scene.absent import NOT_A_FILE, absent_files
 from alps_geo.scene.swallowed import heard_errors
 
@@ -48,7 +48,7 @@ _MOSAICS = {"GTI", "VRT"}
 
 # A damaged raster is read in pieces, down to this part of each side.
 _DAMAGED_PARTS = 64
-# Likewise, of a tile index, which is opened anew for each piece.
+# The same for a tile index, which is opened again for each piece.
 _MISSING_PARTS = 16
 
 Piece = TypeVar("Piece")
@@ -60,7 +60,7 @@ def is_local(path: str) -> bool:
 
 
 def real_path(path: str) -> str:
-    """Name a local file in the one way that all its spellings lead to, and all else as it is."""
+    """Resolve the path of a local file; names of other sources stay as they are."""
     return str(Path(path).resolve()) if is_local(path) else path
 
 
@@ -100,16 +100,9 @@ def _open(path: str) -> DatasetReader:
             return rasterio.open(path)
         except RasterioError as error:
             raise SceneError(
-                f"{path} cannot be opened as a raster ({_reason(error)}): "
+                f"{path} cannot be opened as a raster ({reason_of(error)}): "
                 "expected a GeoTIFF, VRT, JP2 or another format that GDAL reads"
             ) from error
-
-
-def _reason(error: BaseException) -> str:
-    """Say the first cause of `error` in one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def read_window(
@@ -161,7 +154,7 @@ def read_window(
             reader = source.read_masks if masks else source.read
             pixels = np.concatenate([read(reader, group, window, size) for group in groups])
     except RasterioIOError as error:
-        raise _unreadable(dataset, path, window, _reason(error)) from error
+        raise _unreadable(dataset, path, window, reason_of(error)) from error
     if errors and dataset.driver in _MOSAICS:
         raise _unreadable(dataset, path, window, errors[0])
     return pixels
@@ -169,7 +162,7 @@ def read_window(
 
 @contextmanager
 def _anew(dataset: DatasetReader, path: str) -> Iterator[DatasetReader]:
-    """Open a tile index once more: of a missing file it tells only at the first read."""
+    """Open a tile index again: it reports a missing file only at the first read."""
     if dataset.driver != "GTI":
         yield dataset
         return
@@ -290,7 +283,7 @@ def read_layers(
 def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[int, int]) -> Pixels:
     """Read a whole raster at `shape`, nearest neighbour, from overviews where there are any.
 
-    What a damaged file has left still counts.
+    Of a damaged file the readable parts count.
 
     Raises
     ------
@@ -324,9 +317,9 @@ def readable_pieces(
     cols: slice,
     parts: int = _DAMAGED_PARTS,
 ) -> Iterator[tuple[slice, slice, Piece]]:
-    """Read a rectangle, or what a damaged file has left of it.
+    """Read a rectangle, or the readable parts of a damaged one.
 
-    Where reading fails, the halves are read, and theirs, down to a part in `parts` of each side.
+    A part that cannot be read is halved again and again, down to one in `parts` of each side.
 
     Parameters
     ----------
@@ -335,14 +328,14 @@ def readable_pieces(
     rows, cols : slice
         The rectangle.
     parts : int
-        How finely it is cut at most.
+        Parts of each side, at most.
 
     Yields
     ------
     rows, cols : slice
         A rectangle that could be read.
     piece
-        What came of it.
+        Return value of `read`.
 
     Raises
     ------
@@ -380,7 +373,7 @@ def _halves(rows: slice, cols: slice, least: Sequence[int]) -> list[tuple[slice,
 
 
 def _unread(piece: Pixels, shape: tuple[int, int]) -> Pixels:
-    """Zeros in place of all pixels of a raster, given some of them."""
+    """Return zeros for all pixels of a raster, of the dtypes of some of them."""
 
     def blank(part: NDArray[Any]) -> NDArray[Any]:
         return np.zeros((*part.shape[:-2], *shape), part.dtype)

@@ -1,4 +1,4 @@
-"""The value that describes a scene, and reading its pixels by it."""
+"""Description of a scene, and the reading of its pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.scene.collar import Place
+from alps_geo.scene.collar import PixelCentres
 from alps_geo.scene.placed import opened_scene
 from alps_geo.scene.raster import Layers, Palette, Pixels, read_layers, read_whole
 from alps_geo.scene.scaling import UNSCALED, Scaling, to_units, unit_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scene:
-    """One georeferenced raster, and how its pixels are read.
+    """Description of one georeferenced raster, and the rules for reading its pixels.
 
     Attributes
     ----------
@@ -51,26 +51,26 @@ class Scene:
         The bands that hold data, counted from 1, in the order in which they are read: that of the
         file, unless `in_order` has changed it.
     scaling : tuple of (scale, offset)
-        Of each data band, from its tags.
+        Scale and offset of each data band, from its tags.
     rgb : tuple of int
         The three bands that SAM sees, counted from 1.
     dtype : str
-        Of the data bands.
+        Data type of the data bands.
     validity : Validity
-        How it is decided which pixels are valid.
+        Rules that decide which pixels are valid.
     stretch : tuple of (low, high), or None
         Stored values of the `rgb` bands that become 0 and 255; None leaves 8-bit values as they
         are.
     palette : tuple of (red, green, blue, alpha), or None
         Colours of a paletted scene, whose data bands are then the three colours.
     size_bytes : int or None
-        Of a local file.
+        Size of a local file.
     mtime : float or None
-        Of a local file, seconds since 1970.
+        Time of change of a local file, in seconds since 1970.
     files_sha256 : str
-        Digest of what tells the files behind the scene from others; see `alps_geo.scene.sources`.
+        Digest of the identity of the files behind the scene; see `alps_geo.scene.sources`.
     notes : tuple of str
-        What was assumed about the scene, one sentence each.
+        Assumptions about the scene, one sentence each.
     """
 
     path: str
@@ -110,7 +110,7 @@ class Scene:
         return unit_of(self.dtype, self.band_names, self.scaling)
 
     def in_order(self, names: Sequence[str]) -> Scene:
-        """Read the data bands in the order of these names, which are all that there are."""
+        """Return the scene with all its data bands in the order of these names."""
         if tuple(names) == self.band_names:
             return self
         at = [self.band_names.index(name) for name in names]
@@ -182,7 +182,7 @@ def read_tile(scene: Scene, window: Window) -> TilePixels:
         raise ValueError(f"{window} reaches outside a scene of {scene.shape} pixels")
     with opened_scene(scene.path) as dataset:
         stored = read_layers(dataset, scene.path, scene.layers, window)
-    return _finish(scene, stored, Place.of_window(window, scene.shape))
+    return _finish(scene, stored, PixelCentres.of_window(window, scene.shape))
 
 
 def read_overview(scene: Scene, max_size: int) -> TilePixels:
@@ -199,7 +199,7 @@ def read_overview(scene: Scene, max_size: int) -> TilePixels:
     shape = fit(scene.shape, max_size)
     with opened_scene(scene.path) as dataset:
         stored = read_whole(dataset, scene.path, scene.layers, shape)
-    return _finish(scene, stored, Place.of_whole(shape))
+    return _finish(scene, stored, PixelCentres.of_whole(shape))
 
 
 def fit(shape: tuple[int, int], max_size: int) -> tuple[int, int]:
@@ -216,14 +216,14 @@ def rgb_positions(
 
 
 def as_stored(
-    stored: Pixels, validity: Validity, place: Place
+    stored: Pixels, validity: Validity, centres: PixelCentres
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Turn pixels into float32 (B, H, W), 0 where invalid, and their valid mask (H, W).
 
     Values are those of the file before scale and offset, as nodata, collars and stretch are.
     """
     valid = stored.readable & valid_pixels(
-        validity, stored.bands, stored.alpha, stored.masks, place
+        validity, stored.bands, stored.alpha, stored.masks, centres
     )
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and so invalid
         bands = stored.bands.astype(np.float32)
@@ -232,8 +232,8 @@ def as_stored(
     return bands, valid
 
 
-def _finish(scene: Scene, stored: Pixels, place: Place) -> TilePixels:
-    bands, valid = as_stored(stored, scene.validity, place)
+def _finish(scene: Scene, stored: Pixels, centres: PixelCentres) -> TilePixels:
+    bands, valid = as_stored(stored, scene.validity, centres)
     image = apply_stretch(bands[list(scene.rgb_positions)], scene.stretch)
     if any(tag != UNSCALED for tag in scene.scaling):
         bands = to_units(stored.bands, scene.scaling)

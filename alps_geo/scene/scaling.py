@@ -1,4 +1,4 @@
-"""Scale and offset tags: from the numbers that are stored to the units that they stand for."""
+"""Scale and offset tags, which turn stored numbers into physical units."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Scaling = tuple[tuple[float, float], ...]
 
 
 def scaling_of(dataset: DatasetReader, choice: BandChoice) -> Scaling:
-    """Scale and offset of each data band; `UNSCALED` where the tags are of no use.
+    """Return scale and offset of each data band; `UNSCALED` where the tags are of no use.
 
     Colours that stand for the numbers of a paletted scene have no unit.
     """
@@ -35,7 +35,7 @@ def scaling_of(dataset: DatasetReader, choice: BandChoice) -> Scaling:
 
 
 def scaling_notes(dataset: DatasetReader, choice: BandChoice) -> Iterator[str]:
-    """Report tags that are applied, and those that `scaling_of` could not use."""
+    """Report tags that are applied, and tags that `scaling_of` could not use."""
     if _is_paletted(choice):
         return
     found = dict(zip(choice.names, _tags(dataset, choice), strict=True))

@@ -1,4 +1,4 @@
-"""The files behind a scene, and what tells that one of them is another than before.
+"""The files behind a scene, and a digest that changes when one of them does.
 
 A scene is every file that GDAL lists for it: the raster with its world file and masks, the sources
 of a VRT and theirs, the rasters of a tile index, the archive that a raster lies in. Local files are
@@ -60,7 +60,7 @@ class SourceFiles:
     sha256 : str
         Digest of their names, sizes and times.
     unknown : tuple of str
-        Those of which nobody says size and time.
+        Files without a known size and time.
     """
 
     sha256: str
@@ -68,7 +68,7 @@ class SourceFiles:
 
 
 def source_files(dataset: DatasetReader, path: str) -> SourceFiles:
-    """Find all files behind an open dataset, and what tells that they are the same.
+    """Find all files behind an open dataset, and digest their identity.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def source_files(dataset: DatasetReader, path: str) -> SourceFiles:
 
 
 _NOTHING = ""
-"""Fact of a file that says nothing which matters, as if it weren't there."""
+"""Identity of a file without relevant content, the same as of an absent one."""
 
 
 def _listed(dataset: DatasetReader, path: str, seen: set[str]) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _indexed(name: str) -> Iterator[str]:
 
 
 def _beside(name: str) -> Iterator[str]:
-    """List what GDAL reads with a local raster; for the scene itself GDAL lists that."""
+    """List the files that GDAL reads with a local raster that is not the scene itself."""
     path = Path(name)
     kind = path.suffix[1:]
     worlds = {kind[:1] + kind[-1:] + "w", kind + "w", "wld"} if kind else set()
@@ -156,7 +156,7 @@ def _base(name: str) -> str:
 
 
 def _archive(rest: str) -> str | None:
-    """Find the archive in what follows /vsizip/ and the like."""
+    """Find the archive in a path after /vsizip/ and the like."""
     inner = rest.partition(",")[2] if re.match(r"\d+_\d+,", rest) else rest
     inner = inner[1:].partition("}")[0] if inner.startswith("{") else inner
     if re.match(r"/?vsi", inner):
@@ -172,7 +172,7 @@ def _archive(rest: str) -> str | None:
 
 
 def _container(rest: str) -> str | None:
-    """Find the file in what follows the prefix of a name such as NETCDF:"sea.nc":sst."""
+    """Find the file in a name such as NETCDF:"sea.nc":sst, its prefix left out."""
     quoted = re.search(r'"([^"]+)"', rest)
     pieces = rest.split(":")
     spans = [
@@ -194,7 +194,7 @@ def _exists(name: str) -> bool:
 
 
 def _local_facts(name: str) -> str | None:
-    """Tell a local file by what matters of it; None if the name is of no local file."""
+    """Return the identity of a local file; None if the name is of no local file."""
     if not _exists(name):
         return "absent" if is_local(name) else None
     path = Path(name)
@@ -205,7 +205,7 @@ def _local_facts(name: str) -> str | None:
 
 
 def _content(path: Path) -> str:
-    """Digest of an .aux.xml, apart from statistics and histograms; `_NOTHING` if it has no more."""
+    """Digest an .aux.xml, apart from statistics and histograms; `_NOTHING` if it has no more."""
     data = path.read_bytes()
     try:
         root = ET.fromstring(data)

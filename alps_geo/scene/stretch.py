@@ -1,4 +1,4 @@
-"""From a band's own units to the 8 bits that SAM sees: one linear stretch for a whole scene."""
+"""Linear stretch of a whole scene from its bands' units to the 8 bits that SAM sees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Limits = tuple[tuple[float, float], ...]
 
 
 def stretch_limits(values: Iterable[NDArray[Any]], percentiles: tuple[float, float]) -> Limits:
-    """Values that become 0 and 255, for each band.
+    """Return the values that become 0 and 255, for each band.
 
     Parameters
     ----------

@@ -18,14 +18,14 @@ _heard = threading.local()
 
 
 def _listen(record: logging.LogRecord) -> bool:
-    """Keep an error of this thread, and let only those pass that would be logged anyway."""
+    """Keep an error of this thread, and pass on only records above the level of the log."""
     if _is_error(record) and getattr(_heard, "messages", None) is not None:
         _heard.messages.append(_text(record))
     return _ABOVE.isEnabledFor(record.levelno)
 
 
 def _is_error(record: logging.LogRecord) -> bool:
-    """Tell errors from warnings, such as one on a server that was asked again."""
+    """Return False for warnings, such as one on a server that was asked again."""
     return record.levelno >= logging.ERROR or str(record.msg).startswith("GDAL signalled an error")
 
 
@@ -38,7 +38,7 @@ def _text(record: logging.LogRecord) -> str:
 
 @contextmanager
 def heard_errors() -> Iterator[list[str]]:
-    """Collect what GDAL reports as errors in this thread, also where a call goes on past them.
+    """Collect the errors that GDAL reports in this thread, also where a call goes on past them.
 
     Yields
     ------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.scene.collar import Collar, Place
+    from alps_geo.scene.collar import Collar, PixelCentres
 
 # No sensor measures values beyond this; the lowest and highest float32 mark missing pixels.
 HUGE = 1e30
@@ -52,7 +52,7 @@ def valid_pixels(
     bands: NDArray[Any],
     alpha: NDArray[Any],
     masks: NDArray[np.uint8],
-    place: Place,
+    centres: PixelCentres,
 ) -> NDArray[np.bool_]:
     """Decide which pixels are valid.
 
@@ -65,7 +65,7 @@ def valid_pixels(
     rule : Validity
     bands, alpha, masks : numpy.ndarray
         (n, H, W), the data bands in the file's dtype, alpha bands and GDAL masks.
-    place : Place
+    centres : PixelCentres
         Centres of the H rows and W columns.
 
     Returns
@@ -80,7 +80,7 @@ def valid_pixels(
         valid &= ~_unmeasurable(bands).any(axis=0)
     valid &= ~_is_nodata(bands, rule.nodata)
     if rule.collar is not None:
-        valid &= ~rule.collar.covers(bands, place)
+        valid &= ~rule.collar.covers(bands, centres)
     return valid
 
 
@@ -168,7 +168,7 @@ def _equals(band: NDArray[Any], value: float) -> NDArray[np.bool_]:
 
 
 def can_hold(dtype: np.dtype[Any], value: float) -> bool:
-    """Tell if pixels of `dtype` can have `value`, up to the digits of a float64."""
+    """Return True if pixels of `dtype` can have `value`, up to the digits of a float64."""
     if dtype.kind == "f":
         return True
     info = np.iinfo(dtype)
@@ -178,8 +178,8 @@ def can_hold(dtype: np.dtype[Any], value: float) -> bool:
 def fill_invalid(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Give each invalid pixel the colours of the valid one nearest to it.
 
-    An encoder looks far around each place: beside a black collar it takes half of a lake for
-    something else than the other half, and prompts near it find the collar's edge.
+    An encoder looks far around each pixel: next to a black collar it takes half of a lake for
+    another thing than the other half, and prompts near it find the collar's edge.
 
     Parameters
     ----------

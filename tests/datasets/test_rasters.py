@@ -10,8 +10,8 @@ from rasterio.windows import Window
 
 from alps_geo.datasets import find_scenes
 from alps_geo.errors import SceneError
-from alps_geo.outputs.results import FILES
-from alps_geo.runs.folder import SUGGESTION
+from alps_geo.outputs.names import SUGGESTION
+from alps_geo.outputs.results import scene_files
 
 QUICK = ("--points-per-side", "2", "--clusters", "2", "--quiet")
 
@@ -64,7 +64,7 @@ def test_results_are_known_by_their_record_or_their_fellows(
 ) -> None:
     copy = tmp_path / "copy"
     (copy / "scene").mkdir(parents=True)
-    for name in ("run.json", *(f"scene/{file}" for file in FILES)):
+    for name in ("run.json", *(f"scene/{file}" for file in scene_files())):
         if not name.endswith(lost):
             (copy / name).write_bytes((folder / "out" / name).read_bytes())
     with pytest.raises(SceneError, match=r"of (an )?alps-geo run"):

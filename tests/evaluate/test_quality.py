@@ -14,10 +14,10 @@ from sklearn.metrics import accuracy_score, adjusted_rand_score, jaccard_score, 
 from alps_geo.errors import SceneError
 from alps_geo.evaluate import (
     Quality,
+    TruthFile,
     draw_quality,
     evaluate_quality,
     quality_record,
-    read_class_names,
     write_quality,
 )
 from alps_geo.evaluate.quality import NO_TRUTH, RIGHT, UNLABELLED, WRONG
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, labels: NDArray[np.uint8]) 
 
 @pytest.fixture(scope="module")
 def quality(folder: Path) -> Quality:
-    return evaluate_quality(str(folder / "labels.tif"), str(LANDCOVER), ignore=["15"])
+    return evaluate_quality(str(folder / "labels.tif"), TruthFile(str(LANDCOVER), ignore=["15"]))
 
 
 def majority_map(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
@@ -89,7 +89,9 @@ def test_the_oracle_gives_every_segment_its_majority(
 @pytest.mark.parametrize("window_size", [300, 97])
 def test_nothing_depends_on_the_windows(folder: Path, quality: Quality, window_size: int) -> None:
     again = evaluate_quality(
-        str(folder / "labels.tif"), str(LANDCOVER), ignore=["15"], window_size=window_size
+        str(folder / "labels.tif"),
+        TruthFile(str(LANDCOVER), ignore=["15"]),
+        window_size=window_size,
     )
     assert quality_record(again) == quality_record(quality)
     assert (again.agreement == quality.agreement).all()
@@ -101,7 +103,7 @@ def test_unlabelled_pixels_are_wrong(
     half = labels.copy()
     half[::2] = 0
     path = write_ids(tmp_path / "labels.tif", half)
-    measured = evaluate_quality(str(path), str(LANDCOVER))
+    measured = evaluate_quality(str(path), TruthFile(str(LANDCOVER)))
     found = majority_map(half, landcover)
     assert measured.coverage == 0.5
     assert measured.majority.accuracy == pytest.approx((found == landcover).mean())
@@ -119,7 +121,7 @@ def test_unlabelled_pixels_are_wrong(
 
 def test_truth_as_labels_is_perfect(tmp_path: Path, landcover: NDArray[np.uint8]) -> None:
     labels = write_ids(tmp_path / "labels.tif", landcover[:300, :400])
-    measured = evaluate_quality(str(labels), str(LANDCOVER), segments=str(labels))
+    measured = evaluate_quality(str(labels), TruthFile(str(LANDCOVER)), segments=str(labels))
     record = quality_record(measured)
     for kind in ("majority", "one_to_one", "oracle"):
         assert record[kind] == {"accuracy": 1, "mean_iou": 1, "mean_f1": 1}
@@ -132,7 +134,9 @@ def test_truth_as_labels_is_perfect(tmp_path: Path, landcover: NDArray[np.uint8]
 def test_ignored_classes_do_not_count(
     folder: Path, labels: NDArray[np.uint8], landcover: NDArray[np.uint8]
 ) -> None:
-    measured = evaluate_quality(str(folder / "labels.tif"), str(LANDCOVER), ignore=["2", "6"])
+    measured = evaluate_quality(
+        str(folder / "labels.tif"), TruthFile(str(LANDCOVER), ignore=["2", "6"])
+    )
     kept = ~np.isin(landcover, [2, 6])
     assert measured.table.classes.tolist() == [1, 3, 4, 5]
     assert measured.table.pixels == kept.sum()
@@ -157,7 +161,7 @@ def test_the_map_of_a_larger_raster_is_decimated(tmp_path: Path) -> None:
         str(write_ids(tmp_path / f"{name}.tif", ids, nodata=255))
         for name, ids in (("labels", labels), ("truth", truth))
     ]
-    codes = evaluate_quality(paths[0], paths[1]).agreement
+    codes = evaluate_quality(paths[0], TruthFile(paths[1])).agreement
     assert codes.shape == (451, 1024)
     assert (codes[:225, :512] == RIGHT).all()
     assert (codes[:225, 512:] == UNLABELLED).all()
@@ -176,7 +180,7 @@ def test_any_number_of_classes_is_drawn(tmp_path: Path, classes: int) -> None:
     ids = (np.arange(3000).reshape(30, 100) % classes + 1).astype(np.uint16)
     path = str(write_ids(tmp_path / "labels.tif", ids))
     names = {1: "a class whose name is far too long to be written in full"}
-    measured = evaluate_quality(path, path, names=names)
+    measured = evaluate_quality(path, TruthFile(path, names=names))
     written = write_quality(measured, tmp_path / "out" / "deep")
     record = json.loads(written[0].read_text())
     assert len(record["classes"]) == classes
@@ -190,64 +194,32 @@ def test_labels_that_do_not_meet_the_truth_are_refused(
 ) -> None:
     far = write_ids(tmp_path / "far.tif", landcover, crs="EPSG:32610")
     with pytest.raises(SceneError, match="has no class on any pixel of"):
-        evaluate_quality(str(folder / "labels.tif"), str(far))
+        evaluate_quality(str(folder / "labels.tif"), TruthFile(str(far)))
     with pytest.raises(SceneError, match=r"all its classes on .* \(1, 2, 3, 4, 5, 6\) are ignored"):
-        evaluate_quality(str(folder / "labels.tif"), str(LANDCOVER), ignore=list("123456"))
+        evaluate_quality(
+            str(folder / "labels.tif"), TruthFile(str(LANDCOVER), ignore=list("123456"))
+        )
 
 
 def test_segments_must_lie_on_the_labels(tmp_path: Path, folder: Path) -> None:
     other = write_ids(tmp_path / "segments.tif", np.ones((10, 10), np.uint32))
     with pytest.raises(SceneError, match="has 10 x 10 pixels, not 1024 x 1024"):
-        evaluate_quality(str(folder / "labels.tif"), str(LANDCOVER), segments=str(other))
+        evaluate_quality(str(folder / "labels.tif"), TruthFile(str(LANDCOVER)), segments=str(other))
 
 
 def test_labels_must_be_ids(tmp_path: Path) -> None:
     below = write_ids(tmp_path / "below.tif", np.full((9, 9), -3, np.int16))
     with pytest.raises(SceneError, match="holds the id -3, expected ids from 0"):
-        evaluate_quality(str(below), str(LANDCOVER))
+        evaluate_quality(str(below), TruthFile(str(LANDCOVER)))
     real = write_ids(tmp_path / "real.tif", np.ones((9, 9), np.float32))
     with pytest.raises(SceneError, match="holds float32 numbers, expected integer ids"):
-        evaluate_quality(str(real), str(LANDCOVER))
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("names.csv", "1,water\n2, tree canopy\n"),
-        ("names.csv", "class,name,colour\n1,water,blue\n\n2,tree canopy,green\n"),
-        ("names.json", '{"1": "water", "2": "tree canopy"}'),
-    ],
-)
-def test_names_are_read(tmp_path: Path, file: str, content: str) -> None:
-    (tmp_path / file).write_text(content)
-    assert read_class_names(tmp_path / file) == {1: "water", 2: "tree canopy"}
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
-        ("names.csv", "1 water", "a line '1 water' without a comma"),
-        ("names.csv", "", "no line"),
-        ("names.csv", "1,water\nx,tree", "'x'"),
-        ("names.json", "[1, 2]", "a JSON list"),
-        ("names.json", "{", "Expecting"),
-    ],
-)
-def test_names_that_are_none_are_refused(
-    tmp_path: Path, file: str, content: str, message: str
-) -> None:
-    (tmp_path / file).write_text(content)
-    with pytest.raises(SceneError, match="holds no names of classes") as error:
-        read_class_names(tmp_path / file)
-    assert message in str(error.value)
-    with pytest.raises(SceneError, match="cannot be read"):
-        read_class_names(tmp_path / "absent.csv")
+        evaluate_quality(str(real), TruthFile(str(LANDCOVER)))
 
 
 def test_classes_have_names_in_any_script(tmp_path: Path) -> None:
     path = str(write_ids(tmp_path / "labels.tif", np.ones((9, 9), np.uint16)))
     pictures = {
-        draw_quality(evaluate_quality(path, path, names={1: name})).tobytes()
+        draw_quality(evaluate_quality(path, TruthFile(path, names={1: name}))).tobytes()
         for name in ("森林", "水体", "غابة", "بحار")
     }
     assert len(pictures) == 4, "no name is a row of boxes"

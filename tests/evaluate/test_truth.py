@@ -19,7 +19,7 @@ from shapely.geometry import Point, box, shape
 
 from alps_geo.errors import AlpsGeoError, SceneError, SettingsError
 from alps_geo.evaluate.rasters import open_ids, windows
-from alps_geo.evaluate.truth import open_truth
+from alps_geo.evaluate.truth import TruthFile, open_truth
 
 CROP = 200
 """Side of the piece of the land cover that is made into polygons, in pixels."""
@@ -35,7 +35,7 @@ def read(
     """Read truth on the grid of labels in windows of `size`; -1 where there is none."""
     with ExitStack() as stack:
         grid = stack.enter_context(open_ids(str(labels)))
-        opened = stack.enter_context(open_truth(str(truth), grid, **options))
+        opened = stack.enter_context(open_truth(TruthFile(str(truth), **options), grid))
         classes = np.full((grid.height, grid.width), -1, np.int32)
         valid = np.zeros(classes.shape, bool)
         for window in windows(*classes.shape, size):
@@ -177,7 +177,7 @@ def test_texts_become_classes_in_alphabetical_order(
 ) -> None:
     truth = tmp_path / "truth.gpkg"
     polygons.to_file(truth)
-    with open_ids(str(crop)) as grid, open_truth(str(truth), grid, field="kind") as opened:
+    with open_ids(str(crop)) as grid, open_truth(TruthFile(str(truth), "kind"), grid) as opened:
         names = dict(opened.names)
         classes, _ = opened.read(Window(0, 0, CROP, CROP))
     assert list(names) == list(range(1, len(names) + 1))

@@ -20,8 +20,8 @@ from rio_cogeo.cogeo import cog_validate
 
 from alps_geo.clusters.colors import default_colors
 from alps_geo.errors import RunError
-from alps_geo.outputs.cog import row_reader, write_category_names, write_cog
-from alps_geo.outputs.style import write_raster_style
+from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_category_names, write_cog
+from alps_geo.outputs.styles import write_raster_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,16 +47,15 @@ def blocks_of(raster: Raster, size: int = 200) -> list[tuple[Window, Raster]]:
     ]
 
 
-def write(path: Path, raster: Raster, **changes: Any) -> None:
-    given = {
-        "height": raster.shape[0],
-        "width": raster.shape[1],
-        "dtype": raster.dtype,
-        "crs": UTM,
-        "transform": THIRD,
-        "description": "cluster",
-    }
-    write_cog(path, blocks_of(raster), **{**given, **changes})
+def write(
+    path: Path,
+    raster: Raster,
+    crs: CRS | None = UTM,
+    transform: Affine = THIRD,
+    **band: Any,
+) -> None:
+    box = GeoBox(raster.shape[0], raster.shape[1], crs, transform)
+    write_cog(path, blocks_of(raster), box, IdBand(raster.dtype, "cluster", **band))
 
 
 def check_is_cog(path: Path, advice: int = 0) -> None:
@@ -235,28 +234,12 @@ def test_names_of_an_earlier_raster_go_with_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_tags_survive(tmp_path: Path) -> None:
-    path = tmp_path / "labels.tif"
-    write(path, random_labels(60, 50), tags={"clusters": "24"})
-    with rasterio.open(path) as raster:
-        assert raster.tags()["clusters"] == "24"
-
-
 def test_what_no_block_covers_is_nodata(tmp_path: Path) -> None:
     path = tmp_path / "labels.tif"
     labels = random_labels(700, 700)
     labels[200:400, 200:600] = 0
     blocks = [(window, block) for window, block in blocks_of(labels) if block.any()]
-    write_cog(
-        path,
-        blocks,
-        height=700,
-        width=700,
-        dtype="uint8",
-        crs=UTM,
-        transform=THIRD,
-        description="cluster",
-    )
+    write_cog(path, blocks, GeoBox(700, 700, UTM, THIRD), IdBand("uint8", "cluster"))
     with rasterio.open(path) as raster:
         assert np.array_equal(raster.read(1), labels)
 
@@ -273,17 +256,8 @@ def test_same_pixels_same_bytes_in_any_order(tmp_path: Path) -> None:
         ]
     ):
         path = tmp_path / f"{number}.tif"
-        write_cog(
-            path,
-            blocks,
-            height=1300,
-            width=900,
-            dtype="uint8",
-            crs=UTM,
-            transform=THIRD,
-            description="cluster",
-            colormap=PALETTE,
-        )
+        box, band = GeoBox(1300, 900, UTM, THIRD), IdBand("uint8", "cluster", PALETTE)
+        write_cog(path, blocks, box, band)
         contents.add(path.read_bytes())
     assert len(contents) == 1
 
@@ -331,16 +305,7 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_cog(
-            path,
-            broken(),
-            height=50,
-            width=50,
-            dtype="uint8",
-            crs=UTM,
-            transform=THIRD,
-            description="cluster",
-        )
+        write_cog(path, broken(), GeoBox(50, 50, UTM, THIRD), IdBand("uint8", "cluster"))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -389,6 +354,6 @@ def test_blocks_are_kept_in_memory_while_a_raster_is_written(tmp_path: Path) -> 
         held.append(get_gdal_config("GDAL_CACHEMAX"))
         yield from blocks_of(random_labels(64, 64))
 
-    given = {"height": 64, "width": 64, "dtype": "uint8", "crs": UTM, "transform": THIRD}
-    write_cog(tmp_path / "labels.tif", blocks(), description="cluster", **given)
+    box = GeoBox(64, 64, UTM, THIRD)
+    write_cog(tmp_path / "labels.tif", blocks(), box, IdBand("uint8", "cluster"))
     assert held[0] >= 512 * 30_000  # a row of blocks

@@ -19,8 +19,8 @@ from rasterio.crs import CRS
 from scipy import ndimage
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.gpkg import write_segments_gpkg
-from alps_geo.outputs.vectorize import polygonize
+from alps_geo.outputs.gpkg.write import write_segments_gpkg
+from alps_geo.outputs.polygons import polygonize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -218,13 +218,13 @@ def test_a_crs_that_needs_wkt2_survives_with_all_columns(crs: str, tmp_path: Pat
         (system,) = database.execute("SELECT srs_id FROM gpkg_geometry_columns").fetchone()
     assert any(name.startswith("gpkg_crs_wkt") for (name,) in extensions)
     assert int.from_bytes(first[4:8], "little", signed=True) == system
-    write(tmp_path / "empty.gpkg", [], wanted)
+    write(tmp_path / "empty.gpkg", [next(batches(wanted)).iloc[:0]], wanted)
     assert gpd.read_file(tmp_path / "empty.gpkg", layer="segments").crs == wanted
 
 
 def test_no_segment_at_all_is_an_empty_layer(tmp_path: Path) -> None:
     path = tmp_path / "segments.gpkg"
-    write(path, [])
+    write(path, [next(batches()).iloc[:0]])
     read = gpd.read_file(path, layer="segments")
     assert len(read) == 0
     assert {"segment_id", "cluster"} <= set(read.columns)

@@ -32,8 +32,8 @@ from edited_runs import (
 )
 from helpers import alps_geo, disk_of
 
-from alps_geo.outputs import gpkg_lock
-from alps_geo.outputs.gpkg_update import LockedSegments
+from alps_geo.outputs.gpkg import lock
+from alps_geo.outputs.gpkg.update import LockedSegments
 from alps_geo.runs.run import read_model
 
 
@@ -50,7 +50,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpkg_lock, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(lock, "_LOCK_SECONDS", 0.2)
 
 
 CHANGES = [("name", "2=water"), ("merge", "2", "3"), ("split", "1", "--into", "2")]

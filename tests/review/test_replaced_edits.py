@@ -26,7 +26,7 @@ from edited_runs import (
 from helpers import alps_geo
 
 from alps_geo import files, pipeline
-from alps_geo.outputs import gpkg_lock
+from alps_geo.outputs.gpkg import lock
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def crops(finished: Path) -> list[Path]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpkg_lock, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(lock, "_LOCK_SECONDS", 0.2)
 
 
 def label(crops: list[Path], run: Path, *more: object) -> Any:

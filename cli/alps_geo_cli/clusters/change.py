@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alps_geo.outputs.names import GALLERY
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ def change_clusters(run: Path, work: Callable[[], RunRecord], printing: Printing
         Options of what is printed.
     """
     with printing.errors("the same command finishes the change"):
-        from alps_geo.runs.folder import GALLERY
-
         page = run / GALLERY
         is_outdated = page.exists()
         record = work()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from alps_geo.outputs.names import GALLERY
 from alps_geo_cli.clusters.change import Run
 from alps_geo_cli.console import Debug, Quiet, reported_errors
 from alps_geo_cli.paths import typed_path
@@ -23,7 +24,7 @@ def gallery(
             parser=typed_path,
             metavar="FILE",
             help="The page.",
-            show_default="RUN/gallery.html",
+            show_default=f"RUN/{GALLERY}",
         ),
     ] = None,
     quiet: Quiet = False,
@@ -36,7 +37,6 @@ def gallery(
     """
     with reported_errors(debug=debug):
         from alps_geo.review.gallery import make_gallery
-        from alps_geo.runs.folder import GALLERY
         from alps_geo_cli.progress import counting
 
         page = out or run / GALLERY

@@ -53,10 +53,10 @@ def name(
         raise typer.BadParameter("give names, such as 3=water, or a --from file", param_hint="NAME")
 
     def work() -> RunRecord:
-        from alps_geo.evaluate.names import read_class_names
+        from alps_geo.clusters.names import read_names
         from alps_geo.review.relabel import name_clusters
 
-        read = {} if file is None else read_class_names(file)
+        read = {} if file is None else read_names(file, "clusters")
         return name_clusters(run, read | given, seen, discard_edits=discard_edits)
 
     change_clusters(run, work, printing)

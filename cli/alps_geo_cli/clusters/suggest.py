@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alps_geo.outputs.names import SUGGESTION
 from alps_geo_cli.clusters.change import Run
 from alps_geo_cli.console import Printing
 from alps_geo_cli.paths import typed_path
@@ -38,7 +39,7 @@ def suggest(
             parser=typed_path,
             metavar="FILE",
             help="Picture of the curves.",
-            show_default="RUN/suggest.png",
+            show_default=f"RUN/{SUGGESTION}",
         ),
     ] = None,
     printing: Printing,
@@ -54,7 +55,6 @@ def suggest(
     low, high, step = _range(span)
     with printing.errors():
         from alps_geo.review.suggest import suggest_clusters
-        from alps_geo.runs.folder import SUGGESTION
         from alps_geo_cli.progress import counting
 
         picture = out or run / SUGGESTION

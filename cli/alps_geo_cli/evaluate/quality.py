@@ -88,22 +88,20 @@ def quality(
     """
     with printing.errors():
         folder = out or _folder_of(labels)
-        from alps_geo.evaluate import (
-            evaluate_quality,
-            quality_record,
-            read_class_names,
-            write_quality,
-        )
+        from alps_geo.clusters.names import read_names
+        from alps_geo.evaluate import TruthFile, evaluate_quality, quality_record, write_quality
         from alps_geo_cli.progress import counting
 
         with counting("evaluate", quiet=printing.silent) as listen:
             measured = evaluate_quality(
                 labels,
-                truth,
-                field=field,
-                layer=layer,
-                ignore=_values(ignore),
-                names=None if names is None else read_class_names(names),
+                TruthFile(
+                    truth,
+                    field,
+                    layer,
+                    _values(ignore),
+                    None if names is None else read_names(names, "classes"),
+                ),
                 segments=segments,
                 listen=listen,
             )

@@ -1,23 +1,25 @@
-"""Names of classes, from a file."""
+"""Names of clusters or classes, from a file."""
 
 from __future__ import annotations
 
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alps_geo.errors import SceneError
 
 
-def read_class_names(path: str | Path) -> dict[int, str]:
-    """Read what the classes of a truth are called.
+def read_names(path: str | Path, things: Literal["clusters", "classes"]) -> dict[int, str]:
+    """Read names by number.
 
     Parameters
     ----------
     path : str or pathlib.Path
         JSON, an object such as ``{"1": "water"}``; or else CSV with the number and the name in the
         first two columns, with or without a heading.
+    things : str
+        Bearers of the names, for messages of errors.
 
     Raises
     ------
@@ -28,13 +30,13 @@ def read_class_names(path: str | Path) -> dict[int, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SceneError(f"{path}: the names of the classes cannot be read: {error}") from error
+        raise SceneError(f"{path}: the names of the {things} cannot be read: {error}") from error
     try:
         pairs = _from_json(text) if path.suffix.lower() == ".json" else _from_csv(text)
         return {int(number): str(name).strip() for number, name in pairs}
     except (TypeError, ValueError) as error:
         raise SceneError(
-            f"{path}: holds no names of classes ({error}); expected lines such as 1,water, "
+            f"{path}: holds no names of {things} ({error}); expected lines such as 1,water, "
             'or in a .json file an object such as {"1": "water"}'
         ) from error
 

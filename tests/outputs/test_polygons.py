@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from alps_geo.outputs.vectorize import Polygons, polygonize, simplify
+from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Contents of a GeoPackage of segments, in short: enough to notice that a person changed it."""
+"""Digests of a GeoPackage of segments, which show that a person changed it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from alps_geo.outputs.gpkg import STYLE
-from alps_geo.outputs.gpkg_lock import connected, database_errors
-from alps_geo.outputs.gpkg_update import LAYER, WRITTEN
+from alps_geo.outputs.gpkg.lock import connected, database_errors
+from alps_geo.outputs.gpkg.update import LAYER, WRITTEN
+from alps_geo.outputs.gpkg.write import STYLE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """Contents of a GeoPackage that people and programs change; locks and counters are none.
+    """Columns, rows and extra tables of a GeoPackage, without SQLite's locks and counters.
 
     Attributes
     ----------
     columns : tuple of str
-        Of the layer; empty without it.
+        Columns of the layer; none without it.
     features : int
-        Rows of the layer.
+        Number of rows of the layer.
     rows : str
         SHA-256 of all columns that do not depend on the clusters, geometries included.
     clusters : str
-        SHA-256 of those that do.
+        SHA-256 of the columns `WRITTEN`.
     extras : tuple of str
         Tables and styles that alps-geo has not made.
     """

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from alps_geo.clusters.colors import hex_color
 from alps_geo.files import replacing, run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from alps_geo.clusters.colors import Color
     from alps_geo.clusters.model import ClusterModel
 
-    Color = tuple[int, int, int]
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 _OUTLINE_MM = "0.1"
@@ -28,14 +29,14 @@ _SLD_NAMESPACES = {
 
 
 def cluster_label(cluster: int, names: Mapping[int, str] | None) -> str:
-    """Name of a cluster, its number where it has none."""
+    """Return the name of a cluster, its number where it has none."""
     return (names or {}).get(cluster) or str(cluster)
 
 
 def cluster_labels(model: ClusterModel) -> dict[int, str]:
-    """Label all clusters as results show them, as soon as one has a name; else none.
+    """Return labels of all clusters if one has a name, else of none.
 
-    So no cluster is blank in a legend, a map tip or a table where others have names.
+    No cluster is blank in a legend, a map tip or a table where others have names.
     """
     legend = model.legend
     return {i: cluster_label(i, legend.names) for i in legend.palette} if legend.names else {}
@@ -112,10 +113,10 @@ def polygons_sld(
         ET.SubElement(condition, "ogc:Literal").text = str(cluster)
         symbolizer = ET.SubElement(rule, "se:PolygonSymbolizer")
         fill = ET.SubElement(symbolizer, "se:Fill")
-        ET.SubElement(fill, "se:SvgParameter", name="fill").text = _hex(color)
+        ET.SubElement(fill, "se:SvgParameter", name="fill").text = hex_color(color)
         stroke = ET.SubElement(symbolizer, "se:Stroke")
         for name, value in (
-            ("stroke", _hex(_darker(color))),
+            ("stroke", hex_color(_darker(color))),
             ("stroke-width", _OUTLINE_PIXELS),
             ("stroke-linejoin", "bevel"),
         ):
@@ -134,7 +135,7 @@ def write_raster_style(
     Parameters
     ----------
     raster : pathlib.Path
-        The style goes beside it, with the suffix .qml.
+        Raster of clusters. The style lies next to it, with the suffix .qml.
     palette : mapping of cluster to (red, green, blue)
     names : mapping of cluster to str, optional
 
@@ -155,7 +156,7 @@ def write_raster_style(
             entries,
             "paletteEntry",
             value=str(cluster),
-            color=_hex(color),
+            color=hex_color(color),
             alpha="255",
             label=cluster_label(cluster, names),
         )
@@ -167,10 +168,6 @@ def write_raster_style(
 def _text(root: ET.Element) -> str:
     ET.indent(root, " ")
     return ET.tostring(root, encoding="unicode") + "\n"
-
-
-def _hex(color: Color) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _rgba(color: Color) -> str:

@@ -1,4 +1,4 @@
-"""Segments in a GeoPackage, read."""
+"""Attributes and geometries of the segments in a GeoPackage."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pyogrio
 
-from alps_geo.errors import RunError
-from alps_geo.outputs.gpkg import ERRORS
-from alps_geo.outputs.gpkg_lock import (
+from alps_geo.errors import RunError, one_line
+from alps_geo.outputs.gpkg.lock import (
     check_columns,
     connected,
     database_errors,
     layer_columns,
     unreadable,
 )
+from alps_geo.outputs.gpkg.write import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,19 +28,18 @@ if TYPE_CHECKING:
 def read_attribute(
     path: Path, name: str, default: NDArray[np.float64], layer: str = "segments"
 ) -> NDArray[np.float64] | None:
-    """Read a number of each segment, by id; None if the layer has no such attribute.
+    """Read an attribute of each segment, by id; None if the layer lacks it.
 
-    Features that are not the run's, without the id of a segment or a copy of one that has it, are
-    left out.
+    Only features of the run count: the first feature that has the id of a segment.
 
     Parameters
     ----------
     path : pathlib.Path
-        What `write_segments_gpkg` wrote.
+        File of `write_segments_gpkg`.
     name : str
-        Of the attribute.
+        Name of the attribute.
     default : array (n,), float64
-        Number of each segment that the layer lacks.
+        Values of segments that the layer lacks.
     layer : str
 
     Raises
@@ -66,7 +65,7 @@ def read_attribute(
 def read_geometries(
     path: Path, segments: Sequence[int], layer: str = "segments"
 ) -> dict[int, shapely.Geometry]:
-    """Read the polygons of some segments, by id; those that the layer lacks are left out.
+    """Read the polygons of some segments, by id, without segments that the layer lacks.
 
     Raises
     ------
@@ -75,14 +74,14 @@ def read_geometries(
     """
     listed = ", ".join(map(str, segments)) or "NULL"
     with connected(path) as database:
-        # Opened to write, it is rid of what a killed process left; GDAL opens it to read.
+        # Opening it to write settles the files of a killed process; GDAL opens it to read.
         check_columns(path, database, layer, ["segment_id"])
     try:
         found = pyogrio.read_dataframe(
             path, layer=layer, columns=["segment_id"], where=f"segment_id IN ({listed})"
         )
     except ERRORS as error:
-        raise RunError(unreadable(path, " ".join(str(error).split()))) from error
+        raise RunError(unreadable(path, one_line(error))) from error
     # The first feature of an id is the run's; a copy comes after it.
     first = found.drop_duplicates("segment_id")
     drawn = first[~(first.geometry.isna() | first.geometry.is_empty)]

@@ -1,7 +1,7 @@
 """Clusters of the segments in a GeoPackage, changed in place.
 
-All changes of a file are one transaction: other programs see all of it or nothing, and SQLite takes
-back what a killed process or a full disk left half done. Only features whose clusters, names or
+All changes of a file are one transaction: other programs see all of it or nothing, and SQLite
+rolls it back after a killed process or a full disk. Only features whose clusters, names or
 confidence the run itself changes are written. Geometries, further attributes, styles and features
 that a person added stay as they are.
 """
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.outputs.gpkg import FIELD, STYLE
-from alps_geo.outputs.gpkg_lock import check_columns, database_errors, exclusive
-from alps_geo.outputs.style import polygons_qml, polygons_sld
+from alps_geo.outputs.gpkg.lock import check_columns, database_errors, exclusive
+from alps_geo.outputs.gpkg.write import FIELD, STYLE
+from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,9 +59,9 @@ class Given:
     Attributes
     ----------
     cluster : ndarray of int64, shape (n,)
-        Of each segment, by id.
+        Cluster of each segment, by id.
     confidence : ndarray of float32, shape (n,)
-        Likewise.
+        Confidence of each segment, by id.
     names : mapping of cluster to str
         Names of the clusters that have one.
     """
@@ -71,7 +71,7 @@ class Given:
     names: Mapping[int, str]
 
     def differs(self, other: Given) -> NDArray[np.int64]:
-        """Ids of the segments that two models give other clusters, names or confidences."""
+        """Return the ids of the segments that two models give other values."""
         changed = (self.cluster != other.cluster) | (self.confidence != other.confidence)
         for cluster in np.unique(self.cluster).tolist():
             if self.names.get(cluster, "") != other.names.get(cluster, ""):
@@ -79,7 +79,7 @@ class Given:
         return np.flatnonzero(changed) + 1
 
     def rows(self, ids: NDArray[np.int64]) -> Iterator[tuple[int, str, float]]:
-        """Cluster, its name and the confidence of some segments."""
+        """Yield cluster, its name and confidence of some segments."""
         clusters, confidences = self.cluster[ids - 1], self.confidence[ids - 1]
         for cluster, confidence in zip(clusters.tolist(), confidences.tolist(), strict=True):
             yield cluster, self.names.get(cluster, ""), confidence
@@ -87,14 +87,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Edits:
-    """Features of a run whose clusters are not those that the run gave them.
+    """Features of a run that a person has given another cluster, name or confidence.
 
     Attributes
     ----------
     count : int
-        How many there are.
+        Number of features.
     first : str
-        What the first of them says; empty if there is none.
+        Sentence on the first of them; empty if there is none.
     """
 
     count: int
@@ -105,8 +105,8 @@ class Edits:
 class LockedSegments:
     """The segments in a GeoPackage, locked against all other programs.
 
-    A feature is the run's if its ``segment_id`` is that of a segment, and it is the first of those
-    that have this id: a copy comes after the original.
+    A feature is the run's if it is the first that has the ``segment_id`` of a segment: a copy comes
+    after the original.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class LockedSegments:
     database: sqlite3.Connection
 
     def check_columns(self, needed: Sequence[str]) -> None:
-        """Make sure that there are the columns that a command reads or writes.
+        """Check that the layer has the columns that a command reads or writes.
 
         Raises
         ------
@@ -132,18 +132,18 @@ class LockedSegments:
     def compare(
         self, before: Given, after: Given, ids: NDArray[np.int64], *, spare: bool = False
     ) -> Edits:
-        """Compare some segments with what the run gave them, and get ready to update them.
+        """Find edited features of some segments, and prepare their update.
 
         Parameters
         ----------
         before, after : Given
-            What they are given now, and what they are to be given. A feature that says either is
-            not edited: a change that was cut short may have come to it or not.
+            Clusters now and after the change. A feature with either is not edited: a change that
+            was cut short may have reached it or not.
         ids : ndarray of int64
             Ids of the segments.
         spare : bool
-            Whether edited features stay as they are, and count for nothing, where nothing changes
-            but that a number stands in for the name that their cluster lacks.
+            True leaves edited features alone, and doesn't count them, where the only change is a
+            number in place of the name that their cluster lacks.
         """
         execute = self.database.execute
         with database_errors(self.path):
@@ -186,7 +186,7 @@ class LockedSegments:
         Parameters
         ----------
         palette, names
-            As in `alps_geo.outputs.gpkg.write_segments_gpkg`.
+            Colours and names of clusters, see `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
 
         Raises
         ------
@@ -208,7 +208,7 @@ class LockedSegments:
             )
 
     def commit(self) -> None:
-        """Make the changes last, and unlock the file.
+        """Commit the changes, and unlock the file.
 
         Raises
         ------
@@ -219,7 +219,7 @@ class LockedSegments:
             self.database.execute("COMMIT")
 
     def _set_style(self, qml: str, sld: str) -> None:
-        """Renew our style, where it still is: a person may have removed it."""
+        """Update our style where it still is: a person may have removed it."""
         if self.database.execute("PRAGMA table_info(layer_styles)").fetchall():
             self.database.execute(
                 'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2 '
@@ -231,7 +231,7 @@ class LockedSegments:
 
 @contextmanager
 def locked_segments(path: Path, cache: int = 2**21) -> Iterator[LockedSegments]:
-    """Lock the segments of `alps_geo.outputs.gpkg.write_segments_gpkg` to change them.
+    """Lock the segments of `alps_geo.outputs.gpkg.write.write_segments_gpkg` to change them.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def locked_segments(path: Path, cache: int = 2**21) -> Iterator[LockedSegments]:
     Raises
     ------
     RunError
-        As `exclusive`.
+        If the file is absent or damaged, another program holds it, or it cannot be written.
     """
     with exclusive(path) as database:
         with database_errors(path):
@@ -258,7 +258,7 @@ def _stands_in(new: tuple[int, str, float], old: tuple[int, str, float]) -> bool
 
 
 def _sentence(row: Sequence[object]) -> str:
-    """Say by which attribute a feature differs from what the run gave it."""
+    """Return a sentence on the attribute in which a feature differs from its run."""
     segment, found, given = row[0], row[1:4], row[4:7]
     for name, one, other in zip(WRITTEN, found, given, strict=True):
         same = (one or "") == other if name == "cluster_name" else one == other
@@ -275,9 +275,9 @@ def _shown(value: object) -> str:
 
 @contextmanager
 def _without_triggers(database: sqlite3.Connection) -> Iterator[None]:
-    """Take the layer's triggers away for as long as no geometry changes.
+    """Remove the layer's triggers for a change that leaves geometries alone.
 
-    Those that keep the spatial index call functions that GDAL has and SQLite lacks.
+    The triggers of the spatial index call functions that GDAL has and SQLite lacks.
     """
     triggers = database.execute(
         "SELECT name, sql FROM sqlite_master "

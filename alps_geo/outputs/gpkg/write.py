@@ -7,27 +7,29 @@ import warnings
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-import geopandas as gpd
 import pyogrio
-from pyogrio._err import CPLE_BaseError
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from alps_geo.errors import DiskError
-from alps_geo.files import replacing, run_errors, unwritable
-from alps_geo.outputs.style import polygons_qml, polygons_sld
-from alps_geo.outputs.wkt2 import create_layer, needs_wkt2
+from alps_geo.files import gdal_error, replacing, run_errors, unwritable
+from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
+from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import geopandas as gpd
+
+    from alps_geo.clusters.colors import Color
+
 FIELD = "cluster"
-"""Attribute that the style goes by."""
+"""Attribute that the style shows."""
 
 STYLE = "clusters"
 """Name of the style in `layer_styles`."""
 
-ERRORS = (DataLayerError, DataSourceError, CPLE_BaseError, sqlite3.Error)
+ERRORS = (DataLayerError, DataSourceError, gdal_error("pyogrio"), sqlite3.Error)
 """Errors of the libraries that read and write GeoPackages."""
 
 # Every date in the file: the same polygons give the same bytes, whenever they are written.
@@ -43,7 +45,7 @@ def write_segments_gpkg(
     *,
     crs: object | None,
     layer: str = "segments",
-    palette: Mapping[int, tuple[int, int, int]],
+    palette: Mapping[int, Color],
     names: Mapping[int, str] | None = None,
 ) -> None:
     """Write segments as a GeoPackage layer with a spatial index and a default style.
@@ -55,10 +57,10 @@ def write_segments_gpkg(
     Parameters
     ----------
     path : pathlib.Path
-        Where to write. A file that is there is replaced at the end.
+        File to write. One that is there is replaced at the end.
     batches : iterable of geopandas.GeoDataFrame
-        Polygons and multipolygons, which become multipolygons, with the same columns in every
-        batch; `cluster` among them, which the style goes by.
+        At least one, which may be empty. Polygons and multipolygons, which become multipolygons,
+        with the same columns in every batch; `cluster` among them, which the style shows.
     crs : anything that geopandas takes, or None
         None becomes GeoPackage's undefined Cartesian system.
     layer : str
@@ -73,7 +75,7 @@ def write_segments_gpkg(
     """
     with replacing(path) as part, _ogr_options():
         count = 0
-        for batch in _at_least_one(batches):
+        for batch in batches:
             with run_errors(path, *ERRORS):
                 _append(part, batch.set_crs(crs, allow_override=True), layer)
             count += len(batch)
@@ -82,16 +84,6 @@ def write_segments_gpkg(
             _add_style(database, layer, palette, names)
         if stored != count:
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
-
-
-def _at_least_one(batches: Iterable[gpd.GeoDataFrame]) -> Iterator[gpd.GeoDataFrame]:
-    """Give an empty batch where there is none: the layer exists all the same."""
-    none = True
-    for batch in batches:
-        yield batch
-        none = False
-    if none:
-        yield gpd.GeoDataFrame({"segment_id": [], FIELD: []}, dtype="int64", geometry=[])
 
 
 def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
@@ -119,7 +111,7 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
 
 @contextmanager
 def _ogr_options() -> Iterator[None]:
-    """Fix the dates, and leave syncing to the end: a file that is cut short is thrown away."""
+    """Fix the dates, and sync at the end only: a file that is cut short is removed."""
     wanted = {"OGR_CURRENT_DATE": _DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"}
     before = {name: pyogrio.get_gdal_config_option(name) for name in wanted}
     pyogrio.set_gdal_config_options(wanted)
@@ -129,15 +121,8 @@ def _ogr_options() -> Iterator[None]:
         pyogrio.set_gdal_config_options(before)
 
 
-def _add_style(
-    database: sqlite3.Connection,
-    layer: str,
-    palette: Mapping[int, tuple[int, int, int]],
-    names: Mapping[int, str] | None,
-) -> None:
-    """Add the table that QGIS makes when it saves a style, with one default style in it."""
-    database.executescript(
-        """
+# As QGIS makes it when it saves a style. SQLite stores the text as it is, indented as here.
+_STYLE_TABLE = """
         CREATE TABLE layer_styles (
             "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
             "f_table_catalog" TEXT(256),
@@ -163,8 +148,17 @@ def _add_style(
             UPDATE gpkg_ogr_contents SET feature_count = feature_count - 1
             WHERE lower(table_name) = lower('layer_styles');
         END;
-        """
-    )
+"""
+
+
+def _add_style(
+    database: sqlite3.Connection,
+    layer: str,
+    palette: Mapping[int, Color],
+    names: Mapping[int, str] | None,
+) -> None:
+    """Add QGIS's table of styles, with one default style in it."""
+    database.executescript(_STYLE_TABLE)
     database.execute("INSERT INTO gpkg_ogr_contents VALUES ('layer_styles', 0)")
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "

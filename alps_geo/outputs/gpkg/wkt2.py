@@ -1,4 +1,4 @@
-"""Layers in a CRS that WKT 1 cannot say, such as one with ellipsoidal heights or a rotated pole."""
+"""Layers in a CRS that WKT 1 cannot express, with ellipsoidal heights or a rotated pole."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def create_layer(
 ) -> None:
     """Create a GeoPackage layer of multipolygons without features, its CRS given in WKT 2.
 
-    `pyogrio.write_dataframe` hands the CRS on in WKT 1 alone; what it appends takes the layer's.
-    GDAL stores the CRS by GeoPackage's extension for WKT 2 (gpkg_crs_wkt).
+    `pyogrio.write_dataframe` passes the CRS on in WKT 1 alone; features that it appends take the
+    layer's. GDAL stores the CRS by GeoPackage's extension for WKT 2 (gpkg_crs_wkt).
 
     Parameters
     ----------
     path : pathlib.Path
-        Where to write; there is no file yet.
+        File to write, which does not exist yet.
     like : geopandas.GeoDataFrame
-        Has the columns and the CRS of the layer.
+        Frame with the columns and the CRS of the layer.
     layer : str
     options : mapping of str to str
-        Of the layer, as GDAL knows them.
+        Layer creation options of GDAL.
     """
     columns = like.iloc[:0].drop(columns=like.geometry.name)
     pyogrio.raw.write(

@@ -1,4 +1,4 @@
-"""Locks of GeoPackages that other programs may have open, and the files next to them."""
+"""Connections to GeoPackages that other programs may have open, and their locks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DamagedDatabaseError(RunError):
 def exclusive(path: Path) -> Iterator[sqlite3.Connection]:
     """Lock a GeoPackage against changes by other programs, in a transaction.
 
-    What a program that crashed left in a ``-wal`` or ``-journal`` is settled by opening the file.
+    Opening the file settles a ``-wal`` or ``-journal`` that a crashed program left.
 
     Parameters
     ----------
@@ -112,10 +112,10 @@ def settle(path: Path) -> None:
 
 
 def is_database(path: Path) -> bool:
-    """Return True if a file begins as those of SQLite do.
+    """Return True if a file begins as databases of SQLite do.
 
-    Not to be asked while this process holds a lock of the file: POSIX lets go of all locks of a
-    file when any descriptor of it is closed.
+    Don't call this while this process holds a lock of the file: POSIX drops all locks of a file
+    when any descriptor of it is closed.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def layer_columns(path: Path, database: sqlite3.Connection, layer: str) -> list[
 def check_columns(
     path: Path, database: sqlite3.Connection, layer: str, needed: Sequence[str]
 ) -> None:
-    """Make sure that a layer has the columns that a command reads or writes.
+    """Check that a layer has the columns that a command reads or writes.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def _held(path: Path) -> str:
 
 
 def unreadable(path: Path, reason: str) -> str:
-    """Say that the segments in a GeoPackage cannot be read, and what to do."""
+    """Return the message that the segments in a GeoPackage cannot be read, with the remedy."""
     return (
         f"{path}: the segments cannot be read ({reason}); expected those of a finished run: "
         "run alps-geo label there again with --force"

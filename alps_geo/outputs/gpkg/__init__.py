@@ -1,0 +1,1 @@
+"""GeoPackages of segments: written, read, locked and changed in place."""

@@ -1,0 +1,114 @@
+"""The outputs of segment ids and cluster ids as rasters on the grid of the scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alps_geo.outputs.cog import GeoBox, IdBand, write_category_names, write_cog
+from alps_geo.outputs.names import LABELS, SEGMENTS
+from alps_geo.outputs.output import Output, check_present
+from alps_geo.outputs.styles import cluster_labels, write_raster_style
+from alps_geo.scene.raster import opened, read_window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import DTypeLike, NDArray
+    from rasterio.io import DatasetReader
+    from rasterio.windows import Window
+
+    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.outputs.output import LabelledScene, SceneSource
+
+
+class SegmentsRaster(Output):
+    """``segments.tif``: the id of the segment of each pixel."""
+
+    files = (SEGMENTS,)
+
+    def check(self, labelled: LabelledScene) -> None:
+        """Check that the raster is there: labels are painted from it."""
+        check_present(labelled.folder / SEGMENTS)
+
+    def write(self, labelled: LabelledScene, source: SceneSource) -> None:
+        """Write the blocks of the source."""
+        box = GeoBox.of_scene(source.scene)
+        write_cog(labelled.folder / SEGMENTS, source.blocks, box, IdBand(np.uint32, "segment id"))
+
+
+class LabelsRaster(Output):
+    """``labels.tif``: the id of the cluster of each pixel, with colours and names."""
+
+    files = (LABELS,)
+    needs = (SEGMENTS,)
+
+    def write(self, labelled: LabelledScene, source: SceneSource) -> None:  # noqa: ARG002
+        """Write the cluster of each pixel's segment."""
+        self.rewrite(labelled)
+
+    def rewrite(self, labelled: LabelledScene) -> None:
+        """Write the cluster of each pixel's segment."""
+        model = labelled.model
+        cluster_of_id = np.concatenate([[0], labelled.assigned.cluster])
+        dtype = np.uint8 if model.legend.ids[-1] <= 255 else np.uint16
+        with opened(str(labelled.folder / SEGMENTS)) as ids:
+            blocks = (
+                (window, cluster_of_id[block].astype(dtype))
+                for window, block in _blocks(ids, labelled.folder / SEGMENTS)
+            )
+            _write_labels(labelled.folder / LABELS, ids, blocks, dtype, model)
+
+    def rewrite_legend(self, labelled: LabelledScene) -> None:
+        """Write the raster again where colours changed, else the names next to it."""
+        path, model = labelled.folder / LABELS, labelled.model
+        if not path.is_file():
+            self.rewrite(labelled)
+            return
+        with opened(str(path)) as raster:
+            colors = raster.colormap(1)
+            recolored = any(colors[i][:3] != color for i, color in model.legend.palette.items())
+            if recolored:
+                _write_labels(path, raster, _blocks(raster, path), raster.dtypes[0], model)
+        if not recolored:
+            write_category_names(path, cluster_labels(model))
+
+
+class LabelsStyle(Output):
+    """``labels.qml``: the style of ``labels.tif`` in QGIS."""
+
+    files = ("labels.qml",)
+
+    def write(self, labelled: LabelledScene, source: SceneSource) -> None:  # noqa: ARG002
+        """Write the style."""
+        self.rewrite_legend(labelled)
+
+    def rewrite(self, labelled: LabelledScene) -> None:
+        """Write the style again."""
+        self.rewrite_legend(labelled)
+
+    def rewrite_legend(self, labelled: LabelledScene) -> None:
+        """Write the style again."""
+        model = labelled.model
+        write_raster_style(labelled.folder / LABELS, model.legend.palette, model.legend.names)
+
+
+def _blocks(
+    raster: DatasetReader, path: Path
+) -> Iterator[tuple[Window, NDArray[np.unsignedinteger]]]:
+    for _, window in raster.block_windows(1):
+        yield window, read_window(raster, str(path), (1,), window)[0]
+
+
+def _write_labels(
+    path: Path,
+    like: DatasetReader,
+    blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
+    dtype: DTypeLike,
+    model: ClusterModel,
+) -> None:
+    """Write labels on the grid of an open raster."""
+    band = IdBand(dtype, "cluster", model.legend.palette, cluster_labels(model))
+    write_cog(path, blocks, GeoBox.of_raster(like), band)

@@ -1,0 +1,10 @@
+"""Names of files in a run folder, for modules that need no more of the outputs."""
+
+MODEL = "clusters.npz"
+"""The cluster model."""
+
+GALLERY, SUGGESTION = "gallery.html", "suggest.png"
+"""Views of the clusters that commands make on demand: true as long as the clusters are."""
+
+LABELS, SEGMENTS, POLYGONS = "labels.tif", "segments.tif", "segments.gpkg"
+"""Results of a scene that other outputs are made of: cluster ids, segment ids, polygons."""

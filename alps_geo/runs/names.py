@@ -1,0 +1,47 @@
+"""Names of the results of a run, and of the folders of its scenes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+from alps_geo.outputs.names import GALLERY, SUGGESTION
+from alps_geo.outputs.results import run_files, scene_files
+from alps_geo.runs.folder import RECORD, TILES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_RESERVED = (".", "..", TILES, RECORD, GALLERY, SUGGESTION)
+"""Names in a run folder, next to those of its results, that no scene can have."""
+
+
+def result_files(names: Sequence[str]) -> list[str]:
+    """List the results of a run over scenes of these folder names, relative to the run folder."""
+    return [*run_files(), *(f"{name}/{file}" for name in names for file in scene_files())]
+
+
+def folder_names(names: Sequence[str]) -> list[str]:
+    """Make names unique, by a number after those that were there before.
+
+    Unique on any disk: names that differ in case or Unicode composition alone are one name to
+    Windows and macOS. Those of files in the run folder are taken.
+
+    >>> folder_names(["a", "b", "a", "A"])
+    ['a', 'b', 'a-2', 'A-3']
+    """
+    taken = set(map(_on_disk, (*_RESERVED, *run_files())))
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while _on_disk(candidate) in taken:
+            number += 1
+            candidate = f"{name}-{number}"
+        taken.add(_on_disk(candidate))
+        unique.append(candidate)
+    return unique
+
+
+def _on_disk(name: str) -> str:
+    """Return a name as file systems compare it that ignore case and composition."""
+    return normalize("NFC", normalize("NFD", name).casefold())
