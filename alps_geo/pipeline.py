@@ -22,10 +22,11 @@ from alps_geo.outputs.results import SceneResults, write_results
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.runs.checks import check_model, check_model_path, check_segments, check_valid
 from alps_geo.runs.claim import claimed
-from alps_geo.runs.describe import fit_record, origin_of, result_files, run_record
+from alps_geo.runs.describe import fit_record, origin_of, run_record
 from alps_geo.runs.failures import write_each
-from alps_geo.runs.folder import RunFolder, folder_names
+from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.identity import fingerprint, run_identity, weights_of
+from alps_geo.runs.names import folder_names, result_files
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record

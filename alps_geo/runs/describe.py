@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import rasterio
 
-from alps_geo.outputs.results import FILES
-from alps_geo.runs.folder import MODEL
+from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.record import ClusterRecord, FitRecord, RunRecord, SceneRecord
 from alps_geo.scene.raster import is_local
@@ -137,11 +136,6 @@ def fit_record(
         failed=tuple(failed),
         seconds=dict(seconds),
     )
-
-
-def result_files(names: Sequence[str]) -> list[str]:
-    """List the results of a run over scenes of these folder names, relative to the run folder."""
-    return [MODEL] + [f"{name}/{file}" for name in names for file in FILES]
 
 
 def with_clusters(

@@ -25,10 +25,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from unicodedata import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 GALLERY, SUGGESTION = "gallery.html", "suggest.png"
@@ -36,9 +34,6 @@ GALLERY, SUGGESTION = "gallery.html", "suggest.png"
 
 RECORD, MODEL, TILES = "run.json", "clusters.npz", ".tiles"
 """Names of the record, of the cluster model, and of the folder of all that is no result."""
-
-_RESERVED = (".", "..", TILES, RECORD, MODEL, GALLERY, SUGGESTION)
-"""Names in a run folder that no scene can have."""
 
 _KEY_DIGITS = 16
 
@@ -106,29 +101,3 @@ class RunFolder:
     def tiles_folder(self, scene: str, key: str) -> Path:
         """Return the folder of the tiles of a scene that depend on a fingerprint `key`."""
         return self.tiles_path / f"{scene}.{key[:_KEY_DIGITS]}"
-
-
-def folder_names(names: Sequence[str]) -> list[str]:
-    """Make names unique, by a number after those that were there before.
-
-    Unique on any disk: names that differ in case or Unicode composition alone are one name to
-    Windows and macOS. Those of files in the run folder are taken.
-
-    >>> folder_names(["a", "b", "a", "A"])
-    ['a', 'b', 'a-2', 'A-3']
-    """
-    taken = set(map(_on_disk, _RESERVED))
-    unique = []
-    for name in names:
-        candidate, number = name, 1
-        while _on_disk(candidate) in taken:
-            number += 1
-            candidate = f"{name}-{number}"
-        taken.add(_on_disk(candidate))
-        unique.append(candidate)
-    return unique
-
-
-def _on_disk(name: str) -> str:
-    """Return a name as file systems compare it that ignore case and composition."""
-    return normalize("NFC", normalize("NFD", name).casefold())

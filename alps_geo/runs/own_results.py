@@ -10,16 +10,16 @@ from alps_geo.runs.record import listed_results
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What GDAL opens of a scene's results, and of those on the clusters of a run.
+# Results of a scene that GDAL opens, and pictures of the clusters of a run.
 _OF_SCENE = {"labels.tif", "segments.tif", "preview.png"}
 _OF_RUN = {"suggest.png"}
 
-# These lie together in a scene's folder wherever that is moved to.
+# These lie together in a scene's folder even after it was moved.
 _TOGETHER = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg")
 
 
 def is_own_result(file: Path) -> bool:
-    """Tell if a file is a result of a run: its record lists it, or it lies among its fellows."""
+    """Return True if the record of a run lists a file, or it lies next to others of a scene."""
     if file.name in _OF_RUN:
         return bool(listed_results(file.parent / RECORD))
     if file.name not in _OF_SCENE:

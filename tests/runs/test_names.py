@@ -5,7 +5,7 @@ from unicodedata import normalize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alps_geo.runs.folder import folder_names
+from alps_geo.runs.names import folder_names
 
 # Names that are one name on some disk: case, composition, and letters without a one-letter capital.
 ALIKE = ("a", "A", "ä", "a\u0308", "Ä", "ß", "SS", "a-2", "A-2", "run.json", "RUN.JSON", "..")

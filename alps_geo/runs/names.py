@@ -1,0 +1,46 @@
+"""Names that a run gives: folders of scenes, and results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+from alps_geo.outputs.results import FILES
+from alps_geo.runs.folder import GALLERY, MODEL, RECORD, SUGGESTION, TILES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_RESERVED = (".", "..", TILES, RECORD, MODEL, GALLERY, SUGGESTION)
+"""Names in a run folder that no scene can have."""
+
+
+def result_files(names: Sequence[str]) -> list[str]:
+    """List the results of a run over scenes of these folder names, relative to the run folder."""
+    return [MODEL] + [f"{name}/{file}" for name in names for file in FILES]
+
+
+def folder_names(names: Sequence[str]) -> list[str]:
+    """Make names unique, by a number after those that were there before.
+
+    Unique on any disk: names that differ in case or Unicode composition alone are one name to
+    Windows and macOS. Those of files in the run folder are taken.
+
+    >>> folder_names(["a", "b", "a", "A"])
+    ['a', 'b', 'a-2', 'A-3']
+    """
+    taken = set(map(_on_disk, _RESERVED))
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while _on_disk(candidate) in taken:
+            number += 1
+            candidate = f"{name}-{number}"
+        taken.add(_on_disk(candidate))
+        unique.append(candidate)
+    return unique
+
+
+def _on_disk(name: str) -> str:
+    """Return a name as file systems compare it that ignore case and composition."""
+    return normalize("NFC", normalize("NFD", name).casefold())
