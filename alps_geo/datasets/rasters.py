@@ -6,8 +6,8 @@ import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alps_geo.datasets.own_results import is_own_result
 from alps_geo.errors import SceneError
+from alps_geo.runs.own_results import is_own_result
 from alps_geo.scene.raster import is_local, opened, real_path
 
 if TYPE_CHECKING:

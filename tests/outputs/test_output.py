@@ -12,11 +12,11 @@ import rasterio
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
 
-from alps_geo.datasets.own_results import is_own_result
 from alps_geo.outputs.names import LABELS, POLYGONS
 from alps_geo.outputs.output import Output, check_present
 from alps_geo.outputs.results import OUTPUTS
 from alps_geo.runs.names import folder_names
+from alps_geo.runs.own_results import is_own_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
