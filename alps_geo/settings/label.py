@@ -1,15 +1,10 @@
-"""Settings of a run, as one frozen value whose fields carry all that is known of them.
-
-The same names are options on the command line, keys of a ``--config`` file, and keys of
-``settings`` in ``run.json``.
-"""
+"""The settings of a run, as one frozen value."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from alps_geo.errors import SettingsError
 from alps_geo.fields import (
     AtLeast,
     BandNumbers,
@@ -27,33 +22,16 @@ from alps_geo.fields import (
 from alps_geo.sam import MaskSettings
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
+from alps_geo.settings.features import FeatureNames, chosen_features, split_feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
-BACKBONE_GROUP = "timm"
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
 MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
 """Panels of options."""
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "alps": {
-        "clusters": 46,
-        "passes": 1,
-        "batch_size": 512,
-        "pred_iou_thresh": 0.88,
-        "stability_score_thresh": 0.95,
-        "max_mask_area": 0.3,
-        "fill": "none",
-        "min_area": 1,
-        "features": "sam",
-        "compare": "raw",
-    }
-}
-"""Settings that go together; ``alps`` is the published recipe (arXiv 2406.10855, section 4)."""
 
 
 def default_overlap(tile_size: int) -> int:
@@ -83,51 +61,6 @@ def current_words(
             if note is not None and current[name] != values[name]:
                 note(f"{name} {values[name]} is called {current[name]} now")
     return current
-
-
-def split_feature(name: str) -> tuple[str, str]:
-    """Split a feature into its group and the backbone behind it.
-
-    >>> split_feature("timm:resnet18"), split_feature("sam")
-    (('timm', 'resnet18'), ('sam', ''))
-    """
-    group, _, backbone = name.partition(":")
-    return group, backbone
-
-
-@dataclass(frozen=True)
-class FeatureNames(Rule):
-    """Names of feature groups, joined by plus signs; one of them may be a backbone of timm."""
-
-    def check(self, name: str, value: str) -> None:
-        """Raise SettingsError if a group does not exist, or if there are several backbones."""
-        prefix = f"{BACKBONE_GROUP}:"
-        chosen = chosen_features(value)
-        backbones = [feature for feature in chosen if feature.startswith(prefix)]
-        for feature in chosen:
-            if feature not in backbones:
-                Choices(self.known).check(name, feature)
-        if len(backbones) > 1 or prefix in backbones:
-            raise SettingsError(
-                f"{name} is {value!r}, expected one backbone after {prefix}, such as "
-                f"sam+{prefix}vit_small_patch14_dinov2.lvd142m"
-            )
-
-    def describe(self) -> str:
-        """Return the allowed values in words."""
-        return " + ".join(f"`{word}`" for word in self.known)
-
-    @property
-    def known(self) -> tuple[str, ...]:
-        """Names that may be chosen."""
-        return (*FEATURES, f"{BACKBONE_GROUP}:NAME")
-
-
-def chosen_features(text: str) -> tuple[str, ...]:
-    """Return the features in a text such as sam+texture: each once, backbones first."""
-    chosen = [name.strip() for name in text.split("+")]
-    others = [name for name in chosen if name not in FEATURES]
-    return (*others, *(name for name in FEATURES if name in chosen))
 
 
 @documented

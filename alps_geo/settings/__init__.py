@@ -1,0 +1,29 @@
+"""Settings of a run, whose fields carry their range, help and effect; see `alps_geo.fields`.
+
+The same names are options on the command line, keys of a ``--config`` file, and keys of
+``settings`` in ``run.json``.
+"""
+
+from alps_geo.settings.features import FEATURES
+from alps_geo.settings.label import (
+    CLUSTERING,
+    DEFAULT_CLUSTERS,
+    MAX_CLUSTERS,
+    OUTPUT,
+    LabelSettings,
+    current_words,
+    default_overlap,
+)
+from alps_geo.settings.presets import PRESETS
+
+__all__ = [
+    "CLUSTERING",
+    "DEFAULT_CLUSTERS",
+    "FEATURES",
+    "MAX_CLUSTERS",
+    "OUTPUT",
+    "PRESETS",
+    "LabelSettings",
+    "current_words",
+    "default_overlap",
+]

@@ -1,0 +1,21 @@
+"""Settings that go together, under one name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "alps": {
+        "clusters": 46,
+        "passes": 1,
+        "batch_size": 512,
+        "pred_iou_thresh": 0.88,
+        "stability_score_thresh": 0.95,
+        "max_mask_area": 0.3,
+        "fill": "none",
+        "min_area": 1,
+        "features": "sam",
+        "compare": "raw",
+    }
+}
+"""Settings that go together; ``alps`` is the published recipe (arXiv 2406.10855, section 4)."""
