@@ -16,6 +16,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from alps_geo.errors import SettingsError
+from alps_geo.windows import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +46,7 @@ class Tile:
     @property
     def core_slices(self) -> tuple[slice, slice]:
         """The core as (row, col) slices into an array that covers `window`."""
-        top = self.core.row_off - self.window.row_off
-        left = self.core.col_off - self.window.col_off
-        return slice(top, top + self.core.height), slice(left, left + self.core.width)
+        return within(self.core, self.window)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ ROOMS = [
     "errors",
     "events",
     "files",
+    "windows",
     "grid",
     "scene",
     "datasets",

@@ -23,6 +23,7 @@ from alps_geo.segments.regions import (
     variance,
 )
 from alps_geo.segments.superpixels import SIDE, superpixels
+from alps_geo.windows import origin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -167,7 +168,7 @@ def cut_fragments(
     owner = paint_masks(masks, kept)
     edges = _inner_edges(owner, len(masks), tile.core_slices)
     if fill:
-        cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
+        cells = superpixels(standard, pixels.valid, origin(tile.window))
         sums = region_sums(owner, len(masks), cell_means(cells, standard))
         coarse = (sums[:, 0] > COARSE_AREA) & (variance(sums) > COARSE_VARIANCE)
         in_parts = edges.any(axis=1) & ~coarse
@@ -304,8 +305,8 @@ def _ranks(
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
     # Pixel (0, 0) reaches from 0 to 1, as the cores of tiles have it; its centre is 0.5.
     centres = pixel_sums(labels, count, coordinates) / size[:, None] + 0.5
-    origin = np.array([tile.window.row_off, tile.window.col_off])
-    asked = grid.owners(centres + origin)
+    corner = np.array(origin(tile.window))
+    asked = grid.owners(centres + corner)
     owned = asked == grid.index(tile)
     of_masks = np.where(owned, OWNED, SEEN)
     of_masks[_inner_edges(labels, count, tile.core_slices).any(axis=1)] = CUT
@@ -313,7 +314,7 @@ def _ranks(
     seen = np.flatnonzero(rank == SEEN)
     boxes = find_objects(labels, max_label=count)
     box = np.array([[(s.start, s.stop) for s in boxes[i]] for i in seen]).reshape(-1, 2, 2)
-    seen = seen[grid.see_whole(asked[seen], box.astype(np.int64) + origin[:, None])]
+    seen = seen[grid.see_whole(asked[seen], box.astype(np.int64) + corner[:, None])]
     owner = np.full(count, -1, dtype=np.int32)
     owner[seen] = asked[seen]
     return rank, owner

@@ -27,7 +27,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rasterio.windows import Window, intersection
+from rasterio.windows import intersect, intersection
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -42,6 +42,7 @@ from alps_geo.segments.fragments import (
     TOP,
 )
 from alps_geo.segments.regions import variance
+from alps_geo.windows import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,13 +147,6 @@ def match_labels(
     return np.stack([a[keep], b[keep]], axis=1).astype(np.int64) + 1
 
 
-def within(inner: Window, outer: Window) -> tuple[slice, slice]:
-    """`inner` as slices into an array that covers `outer`."""
-    top = inner.row_off - outer.row_off
-    left = inner.col_off - outer.col_off
-    return slice(top, top + inner.height), slice(left, left + inner.width)
-
-
 @dataclass(frozen=True)
 class _View:
     """The objects of one tile and the mean band values of each.
@@ -237,7 +231,8 @@ def _band_means(objects: Objects) -> NDArray[np.float64]:
 
 def _match(tile: Tile, view: _View, neighbour: Tile, their_view: _View) -> NDArray[np.int64]:
     """Pair the things of two tiles that are one object, shape (n, 2)."""
-    if _apart(tile.window, neighbour.window):
+    # With an overlap of 0 they share no pixel.
+    if not intersect(tile.window, neighbour.window):
         return _NO_PAIR
     shared = intersection(tile.window, neighbour.window)
     pairs = match_labels(
@@ -303,11 +298,3 @@ def _components(links: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
     order = np.empty(len(appearance), dtype=np.int64)
     order[np.argsort(appearance)] = np.arange(1, len(appearance) + 1)
     return np.asarray(order[inverse])
-
-
-def _apart(first: Window, second: Window) -> bool:
-    """Return True if two windows of one grid share no pixel (an overlap of 0)."""
-    return bool(
-        first.row_off + first.height <= second.row_off
-        or first.col_off + first.width <= second.col_off
-    )

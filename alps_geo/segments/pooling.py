@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rasterio.windows import Window, intersection
+from rasterio.windows import intersection
 
 from alps_geo.features.images import (
     CONTEXT_REACH,
@@ -23,13 +23,14 @@ from alps_geo.features.images import (
 )
 from alps_geo.features.sums import RegionSums, embedding_sums, moment_sums, pixel_counts, pixel_sums
 from alps_geo.sam.frame import Frame
-from alps_geo.segments.matching import within
 from alps_geo.segments.stitch import claim
+from alps_geo.windows import buffered, origin, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+    from rasterio.windows import Window
 
     from alps_geo.features.images import BandScale
     from alps_geo.features.sums import Embeddings
@@ -143,20 +144,20 @@ def _core_sums(
     margin = max(
         TEXTURE_REACH if "texture" in wanted else 0, CONTEXT_REACH if "context" in wanted else 0
     )
-    window = _widened(tile, margin)
+    # As far as the tile has been read before.
+    window = buffered(tile.core, margin, tile.window)
     pixels = source.read(window)
     core = within(tile.core, window)
     bands = pixels.bands[:, *core].astype(np.float64)
     texture, context = _surroundings(pixels, core, source.scale, wanted)
     weight, features, dense = _blended(tile.core, rows, count, source, wanted)
-    origin = int(tile.core.row_off), int(tile.core.col_off)
     return RegionSums(
         area=pixel_counts(rows, count).astype(np.float64),
         mask_area=of_masks[1:, 0],
         score_sums=of_masks[1:, 1:],
         band_sums=pixel_sums(rows, count, bands),
         square_sums=pixel_sums(rows, count, bands**2),
-        moment_sums=moment_sums(rows, count, origin),
+        moment_sums=moment_sums(rows, count, origin(tile.core)),
         texture_sums=pixel_sums(rows, count, texture),
         context_sums=pixel_sums(rows, count, context),
         weight=weight,
@@ -175,18 +176,6 @@ def _fragment_scores(
         rows = np.vstack([np.zeros((1, 3)), np.insert(objects.scores, 0, 1.0, axis=1)])
         found.append(rows[np.where(segments.by_mask[grid.index(tile)], objects.of, 0)])
     return np.concatenate(found)
-
-
-def _widened(tile: Tile, margin: int) -> Window:
-    """Add a margin to a core, as far as the tile's window reaches: that could be read before."""
-    core = tile.core
-    wide = Window(
-        core.col_off - margin,
-        core.row_off - margin,
-        core.width + 2 * margin,
-        core.height + 2 * margin,
-    )
-    return intersection(wide, tile.window)
 
 
 def _surroundings(

@@ -28,9 +28,10 @@ from scipy.sparse.csgraph import connected_components
 
 from alps_geo.features.sums import pixel_counts
 from alps_geo.segments.fragments import CUT, FILLED
-from alps_geo.segments.matching import join, within
+from alps_geo.segments.matching import join
 from alps_geo.segments.regions import touching_pairs
 from alps_geo.segments.superpixels import SIDE
+from alps_geo.windows import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
