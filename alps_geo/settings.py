@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from alps_geo.errors import SettingsError
+from alps_geo.features.registry import BACKBONE, group_names
 from alps_geo.sam import MaskSettings
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
@@ -17,8 +18,7 @@ from alps_geo.sam.weights import MODELS
 ALPHAS = ("auto", "yes", "no")
 FILLS = ("none", "superpixels")
 COMPARES = ("weighed", "raw")
-FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
-_TIMM = "timm:"
+_TIMM = f"{BACKBONE}:"
 DEFAULT_CLUSTERS = 24
 MAX_CLUSTERS = 65535
 
@@ -112,7 +112,7 @@ class LabelSettings:
     min_area : int
         Segments of fewer pixels join their largest neighbour; without a fill they are dropped.
     features : str
-        What the clusters compare: some of `FEATURES`, joined by a plus sign. ``context`` is means
+        What the clusters compare: feature groups, joined by a plus sign. ``context`` is means
         of the bands around each pixel, in Gaussian windows, not features of neighbouring segments.
         ``timm:NAME`` among them stands for the features of a backbone of timm.
     compare : str
@@ -167,7 +167,7 @@ class LabelSettings:
         _one_of("compare", self.compare, COMPARES)
         others = [name for name in self.feature_names if not name.startswith(_TIMM)]
         for name in others:
-            _one_of("features", name, (*FEATURES, f"{_TIMM}NAME"))
+            _one_of("features", name, (*_plain_groups(), f"{_TIMM}NAME"))
         if len(self.feature_names) - len(others) > 1 or f"{_TIMM}" in self.feature_names:
             raise SettingsError(
                 f"features is {self.features!r}, expected one backbone after timm:, such as "
@@ -211,10 +211,11 @@ class LabelSettings:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features one by one, each once, in the order of `FEATURES`."""
+        """The features one by one, each once, in the order of the groups."""
         chosen = [name.strip() for name in self.features.split("+")]
-        unknown = [name for name in chosen if name not in FEATURES]
-        return (*unknown, *(name for name in FEATURES if name in chosen))
+        known = _plain_groups()
+        unknown = [name for name in chosen if name not in known]
+        return (*unknown, *(name for name in known if name in chosen))
 
     @property
     def backbone(self) -> str | None:
@@ -234,6 +235,11 @@ class LabelSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, in the order of the attributes."""
         return asdict(self)
+
+
+def _plain_groups() -> tuple[str, ...]:
+    """Names of the feature groups that need no backbone."""
+    return tuple(name for name in group_names() if name != BACKBONE)
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -45,6 +45,7 @@ from rich.table import Table
 from alps_geo.clusters.fit import fit_clusters
 from alps_geo.evaluate import evaluate_seams
 from alps_geo.events import Tally
+from alps_geo.features.columns import ColumnSchema
 from alps_geo.grid import TileGrid
 from alps_geo.runs.record import weights_of
 from alps_geo.runs.tile_store import TileStore
@@ -170,10 +171,10 @@ class _Run:
             self.job.scale,
             embedded.job.grid,
         )
-        features = self.settings.feature_names
-        sums = sum_segments(self.job.grid, self.segments, source, features)
+        schema = ColumnSchema(scene.band_names, scene.unit, self.settings.feature_names)
+        sums = sum_segments(self.job.grid, self.segments, source, schema)
         folder = self.job.store.folder / f"by_{embedded.job.store.key[:16]}"
-        write_tables(folder, self.segments, sums, scene.band_names, scene.unit, features)
+        write_tables(folder, self.segments, sums, schema)
         return open_table(folder)
 
     def labels(self, table: SegmentTable, model: ClusterModel) -> Ids:

@@ -20,8 +20,9 @@ from alps_geo.clusters.colors import unused_colors
 from alps_geo.clusters.threads import one_thread
 from alps_geo.clusters.tree import SPLIT, Assigned, descend
 from alps_geo.errors import RunError
-from alps_geo.features.groups import batches, current_names
+from alps_geo.features.columns import batches
 from alps_geo.features.kinds import check_known
+from alps_geo.features.registry import current_names
 from alps_geo.settings import MAX_CLUSTERS
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.colors import Color
-    from alps_geo.features.groups import Columns, Table
+    from alps_geo.features.columns import Columns, Table
 
 FORMAT_VERSION = 3
 
@@ -62,7 +63,7 @@ class ClusterModel:
     names : tuple of str
         Names of the columns, C of them.
     kinds : tuple of str
-        The kinds of scene that the model knows, m of them: see `alps_geo.features.groups.Columns`.
+        The kinds of scene that the model knows, m of them: see `alps_geo.features.columns.Columns`.
     mean, scale : ndarray of float64, shape (m, C)
         Columns are standardised to (column - mean) / scale of their kind of scene; 0 and 1 where
         they are compared as they are.

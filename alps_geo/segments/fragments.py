@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import find_objects
 
-from alps_geo.features.sums import Embeddings, pixel_counts, pixel_sums
+from alps_geo.features.embeddings import Embeddings
+from alps_geo.features.sums import pixel_counts, pixel_sums
 from alps_geo.segments.regions import (
     cell_means,
     connected_pieces,

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from alps_geo.errors import RunError
-from alps_geo.features.groups import Columns, current_names, segment_columns
-from alps_geo.features.sums import RegionSums
+from alps_geo.features.columns import Columns
+from alps_geo.features.registry import current_names
 from alps_geo.files import replacing, run_errors
 from alps_geo.segments.pooling import SegmentSums
 from alps_geo.segments.stitch import Segments
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from numpy.typing import NDArray
+
+    from alps_geo.features.columns import ColumnSchema
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
 
@@ -67,7 +69,7 @@ class SegmentTable:
     folder : pathlib.Path
         Where the files lie.
     kind, features, names
-        As in `alps_geo.features.groups.Columns`.
+        As in `alps_geo.features.columns.Columns`.
     rows : ndarray of uint32, shape (n,)
         Segment id of each row.
     area : ndarray of int64, shape (n,)
@@ -95,11 +97,9 @@ def write_tables(
     folder: Path,
     segments: Segments,
     sums: Iterable[SegmentSums],
-    band_names: Sequence[str],
-    unit: str,
-    features: Sequence[str],
+    schema: ColumnSchema,
 ) -> None:
-    """Describe the segments of a scene by columns and attributes, and keep all of it.
+    """Write the segments of a scene, their columns and their attributes.
 
     Parameters
     ----------
@@ -108,13 +108,9 @@ def write_tables(
     segments : Segments
         All segments.
     sums : iterable of SegmentSums
-        What describes each, in any order; held a batch at a time.
-    band_names : sequence of str
-        Names of the bands.
-    unit : str
-        Unit of the bands, as in `alps_geo.features.groups.segment_columns`.
-    features : sequence of str
-        Keys of `alps_geo.features.groups.FEATURES`.
+        Their sums, in any order; held a batch at a time.
+    schema : ColumnSchema
+        The columns.
 
     Raises
     ------
@@ -123,7 +119,7 @@ def write_tables(
     """
     count = len(segments)
     attributes = Attributes(
-        np.full((count, len(band_names)), np.nan),
+        np.full((count, len(schema.band_names)), np.nan),
         np.full(count, np.nan),
         np.full(count, np.nan),
         np.zeros(count, np.bool_),
@@ -132,12 +128,12 @@ def write_tables(
     batches = iter(sums)
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
-        first = next(batches, SegmentSums(order[0], RegionSums.empty(len(band_names))))
-        columns = segment_columns(first.sums, band_names, unit, features)
+        first = next(batches, SegmentSums(order[0], schema.no_segments()))
+        columns = schema.columns(first.sums)
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (count, len(columns.names)))
             for batch in chain([first], batches):
-                found = segment_columns(batch.sums, band_names, unit, features)
+                found = schema.columns(batch.sums)
                 file.write(found.values.astype(np.float32).tobytes())
                 order.append(batch.ids)
                 at = batch.ids.astype(np.int64) - 1

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.events import Tally
+    from alps_geo.features.embeddings import Embeddings
     from alps_geo.features.images import BandScale
-    from alps_geo.features.sums import Embeddings
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.runs.tile_store import TileStore
     from alps_geo.sam.model import Embedding

@@ -16,11 +16,12 @@ from sklearn.metrics import adjusted_rand_score, pairwise_distances
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from alps_geo.clusters.colors import default_colors
-from alps_geo.clusters.fit import WEIGHTS, fit_clusters, group_projection
+from alps_geo.clusters.fit import fit_clusters, group_projection
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.clusters.tree import Assigned
 from alps_geo.errors import RunError
-from alps_geo.features.groups import Columns, batches
+from alps_geo.features.columns import Columns, batches
+from alps_geo.features.registry import find_part
 from alps_geo.settings import MAX_CLUSTERS
 
 
@@ -94,7 +95,7 @@ def test_a_group_counts_by_its_weight_and_not_by_its_columns() -> None:
     for group in ("mean", "texture", "sam"):
         inside = np.array([name.startswith(group) for name in names])
         outcome = rows[:, inside] @ projection[inside]
-        assert np.sqrt(outcome.var(axis=0).sum()) == pytest.approx(WEIGHTS[group])
+        assert np.sqrt(outcome.var(axis=0).sum()) == pytest.approx(find_part(group).weight)
 
 
 def test_raw_columns_are_compared_as_they_are() -> None:
@@ -236,7 +237,7 @@ def test_what_is_read_in_pieces_is_the_same_as_in_one(monkeypatch: pytest.Monkey
     whole = fit(columns, 5)
     found = whole.apply(columns)
     assert adjusted_rand_score(truth, found.cluster) == 1.0
-    monkeypatch.setattr("alps_geo.features.groups.BATCH_ROWS", 64)
+    monkeypatch.setattr("alps_geo.features.columns.BATCH_ROWS", 64)
     assert [len(piece) for piece in batches(columns)] == [64] * 31 + [16]
     again = whole.apply(columns)
     for field in fields(Assigned):
@@ -261,7 +262,7 @@ def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
             return self
 
     monkeypatch.setattr("alps_geo.clusters.fit.MiniBatchKMeans", Watched)
-    monkeypatch.setattr("alps_geo.features.groups.BATCH_ROWS", 3)
+    monkeypatch.setattr("alps_geo.features.columns.BATCH_ROWS", 3)
     monkeypatch.setattr("alps_geo.clusters.fit.FIT_ROWS", 3)
     monkeypatch.setattr("alps_geo.clusters.fit._RUN_ROWS", 2)
     model = fit_clusters([columns], [np.ones(len(columns), int)], 20, seed=0, batch_size=3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alps_geo.errors import RunError
-from alps_geo.features.sums import Embeddings
+from alps_geo.features.embeddings import Embeddings
 from alps_geo.grid import TileGrid
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.plan import Change, Plan, PlannedScene
