@@ -39,8 +39,9 @@ from alps_geo.runs.tile_store import fingerprint
 from alps_geo.sam.frame import CHANNELS
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
+from alps_geo.segments.paint import paint
 from alps_geo.segments.pooling import Source, sum_segments
-from alps_geo.segments.stitch import paint, stitch
+from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, read_segments, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, SEGMENT_SETTINGS, LabelSettings
 from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key

@@ -51,8 +51,9 @@ from alps_geo.runs.record import weights_of
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.matching import match_labels
+from alps_geo.segments.paint import paint
 from alps_geo.segments.pooling import Source, sum_segments
-from alps_geo.segments.stitch import paint, stitch
+from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key

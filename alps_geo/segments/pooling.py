@@ -1,4 +1,4 @@
-"""Sums that describe the segments of a scene, over the pixels that they were given.
+"""Sums over the pixels of the segments of a scene, to describe them by.
 
 Each pixel counts once, whatever tiles were made of it: its bands, and texture and context around
 it, are the scene's. Only embeddings come from tiles. Where several see a pixel, their features
@@ -18,7 +18,7 @@ from alps_geo.features.embeddings import embedding_sums
 from alps_geo.features.images import CorePixels
 from alps_geo.features.sums import MASKS, WEIGHT, RegionSums, pixel_counts, pixel_sums
 from alps_geo.sam.frame import Frame
-from alps_geo.segments.stitch import claim
+from alps_geo.segments.paint import claim
 from alps_geo.windows import buffered, within
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import TilePixels
     from alps_geo.segments.fragments import Outlines
-    from alps_geo.segments.stitch import Claims, Stitched
+    from alps_geo.segments.paint import Claims
+    from alps_geo.segments.stitch import Stitched
 
     NamedSums = dict[str, NDArray[np.float64]]
 
@@ -45,10 +46,10 @@ class Source:
     Attributes
     ----------
     outlines, embeddings : callable
-        Give those of a tile. They are asked several times for each, never for more than three rows
+        Load those of a tile. They are called several times for each, never for more than three rows
         of tiles at once.
     read : callable
-        Gives the pixels of a window.
+        Reads the pixels of a window.
     scale : BandScale
         Level and spread of the scene's bands.
     views : TileGrid
@@ -104,7 +105,7 @@ def sum_segments(
     """
     open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
     for index, tile in enumerate(grid):
-        claims = claim(grid, tile, segments.ids, segments.ranks, source.outlines)
+        claims = claim(grid, tile, segments, source.outlines)
         core = _CoreSegments.of(tile, claims)
         if not len(core):
             continue

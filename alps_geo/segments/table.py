@@ -1,4 +1,4 @@
-"""The segments of a scene on disk: what they are, and the columns that clusters compare.
+"""The segments of a scene on disk, with the columns that clusters compare.
 
 ::
 
@@ -51,7 +51,7 @@ class Attributes:
     predicted_iou, stability_score : ndarray of float64, shape (n,)
         Means over the pixels that masks own; NaN without a mask.
     is_filled : ndarray of bool, shape (n,)
-        Whether most of the segment belongs to no mask.
+        True if most of the segment belongs to no mask.
     """
 
     band_means: NDArray[np.float64]
@@ -67,9 +67,9 @@ class SegmentTable:
     Attributes
     ----------
     folder : pathlib.Path
-        Where the files lie.
+        Folder of the files.
     kind, features, names
-        As in `alps_geo.features.columns.Columns`.
+        See `alps_geo.features.columns.Columns`.
     rows : ndarray of uint32, shape (n,)
         Segment id of each row.
     area : ndarray of int64, shape (n,)
@@ -104,7 +104,7 @@ def write_tables(
     Parameters
     ----------
     folder : pathlib.Path
-        Where to write; made if need be.
+        Folder to write to; made if need be.
     segments : Segments
         All segments.
     sums : iterable of SegmentSums
@@ -205,9 +205,9 @@ def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def _arrays(value: Segments | Attributes) -> dict[str, NDArray[Any]]:
-    """Take a value apart into plain arrays; those of the tiles go end to end."""
+    """Split a value into plain arrays; those of the tiles go end to end."""
     arrays: dict[str, NDArray[Any]] = {}
-    # Of stitched segments only what makes them segments is kept.
+    # Of stitched segments only the fields of `Segments` are kept.
     for field in fields(Segments if isinstance(value, Segments) else value):
         found = getattr(value, field.name)
         if field.name in _OF_TILES:
@@ -224,12 +224,16 @@ def _of_tiles(arrays: Mapping[str, NDArray[Any]], name: str) -> tuple[NDArray[An
 
 
 def _lengths(name: str) -> str:
-    """Name the array that says how long the arrays of the tiles are."""
+    """Name the array of the lengths of the arrays of tiles."""
     return f"{name}_of_tile"
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
-    """Begin a .npy file of float32."""
+    """Begin a .npy file of float32.
+
+    The rows are written and not mapped: on a full disk a mapped file ends the process (SIGBUS)
+    where writing raises an error.
+    """
     descr = npy.dtype_to_descr(np.dtype(np.float32))
     header = {"descr": descr, "fortran_order": False, "shape": shape}
     npy.write_array_header_2_0(file, header)

@@ -17,7 +17,7 @@ from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.runs.record import scene_identity
 from alps_geo.runs.tile_store import ARRAYS, FailedTile, fingerprint
 from alps_geo.scene import fill_invalid, read_overview, read_tile
-from alps_geo.segments.fragments import cut_fragments, failed_fragments, no_fragments
+from alps_geo.segments.fragments import FragmentRules, cut_fragments, failed_fragments, no_fragments
 from alps_geo.tiles.processes import Lost, in_processes
 
 if TYPE_CHECKING:
@@ -288,8 +288,7 @@ class _TileWork:
             pixels,
             masks,
             job.scale,
-            max_mask_area=self._settings.mask_area_gate,
-            fill=self._settings.fill == "superpixels",
+            FragmentRules(self._settings.mask_area_gate, fill=self._settings.fill == "superpixels"),
             dense=dense,
         )
 

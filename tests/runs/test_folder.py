@@ -23,7 +23,7 @@ FRAGMENTS = Fragments(
     owner=np.array([-1, 1], dtype=np.int32),
     objects=Objects(
         of=np.array([1, 0], dtype=np.int32),
-        cell=np.array([0, 7], dtype=np.int32),
+        superpixel=np.array([0, 7], dtype=np.int32),
         in_parts=np.array([False]),
         edges=np.array([[False, True, False, False]]),
         sums=np.arange(5.0)[None],

@@ -14,7 +14,7 @@ from alps_geo.features.sums import MASKS, WEIGHT
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.segments.fragments import Fragments, cut_fragments, failed_fragments
+from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, failed_fragments
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 
@@ -37,7 +37,7 @@ def perfect(grid: TileGrid, tile: Tile) -> Fragments:
     masks = TileMasks.from_dense(dense, scores, scores, np.zeros((256, 8, 8), np.float32))
     pixels = read(tile.window)
     scale = band_scale(pixels)
-    return cut_fragments(grid, tile, pixels, masks, scale, max_mask_area=1.0, fill=False)
+    return cut_fragments(grid, tile, pixels, masks, scale, FragmentRules(1.0, fill=False))
 
 
 def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None:

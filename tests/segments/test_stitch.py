@@ -14,8 +14,9 @@ from alps_geo.features.sums import WEIGHT
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.segments.fragments import Fragments, cut_fragments, no_fragments
-from alps_geo.segments.stitch import Segments, Stitched, paint, stitch
+from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, no_fragments
+from alps_geo.segments.paint import paint
+from alps_geo.segments.stitch import Segments, Stitched, stitch
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
@@ -32,8 +33,7 @@ def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
         pixels_of(labels[None]),
         masks,
         band_scale(pixels_of(scene[None])),
-        max_mask_area=1.0,
-        fill=False,
+        FragmentRules(1.0, fill=False),
     )
 
 
@@ -248,7 +248,7 @@ class Pair:
             scores = np.full(len(dense), 0.9, np.float32)
             masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 4, 4), np.float32))
             tiles[tile] = cut_fragments(
-                self.grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1.0, fill=True
+                self.grid, tile, pixels, masks, band_scale(pixels), FragmentRules(1.0, fill=True)
             )
         found = stitch(self.grid, tiles.__getitem__, keep_specks=True)
         ids = painted(self.grid, found, tiles)
