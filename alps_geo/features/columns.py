@@ -128,7 +128,7 @@ class ColumnSchema:
 
     @property
     def reach(self) -> int:
-        """How far around a pixel the images of the sums look, in pixels."""
+        """Reach of the images of the sums around a pixel, in pixels."""
         return max(each.reach for each in self.pixel_sums)
 
     @property

@@ -26,12 +26,12 @@ class Embeddings:
     sam : ndarray of float16, shape (C, h, w)
         SAM's embedding, of `Frame.cell_size`. It ends in a layer norm, far from the limits of half
         precision.
-    dense : ndarray of float32, shape (D, h, w)
-        Features of another backbone, in cells that fit the window; D is 0 without one.
+    backbone : ndarray of float32, shape (D, h, w)
+        Embedding of a backbone of timm, in cells that fit the window; D is 0 without one.
     """
 
     sam: NDArray[np.float16]
-    dense: NDArray[np.float32]
+    backbone: NDArray[np.float32]
 
     @classmethod
     def empty(cls) -> Embeddings:

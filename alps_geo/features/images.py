@@ -145,7 +145,7 @@ class Blur:
 
 
 def blur_reach(sigma: float) -> int:
-    """How far a Gaussian average of this width looks, in pixels."""
+    """Reach of a Gaussian average of this width, in pixels."""
     return round(3 * sigma) if sigma < _BOXES_FROM else 3 * (_box(sigma) // 2)
 
 

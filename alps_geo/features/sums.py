@@ -69,12 +69,12 @@ class RegionSums:
 
     @property
     def predicted_iou(self) -> NDArray[np.float64]:
-        """Predicted IoU of masks, a mean over the pixels they own, shape (n,); NaN without any."""
+        """Predicted IoU of masks, a mean over their pixels, shape (n,); NaN without any."""
         return self._mean_score(1)
 
     @property
     def stability_score(self) -> NDArray[np.float64]:
-        """Stability score of masks, likewise."""
+        """Stability score of masks, a mean over their pixels, shape (n,); NaN without any."""
         return self._mean_score(2)
 
     @property

@@ -148,7 +148,7 @@ def cut_fragments(
     masks: TileMasks,
     scale: BandScale,
     rules: FragmentRules,
-    dense: NDArray[np.float32] | None = None,
+    backbone: NDArray[np.float32] | None = None,
 ) -> Fragments:
     """Cut a tile into fragments, which are disjoint.
 
@@ -166,8 +166,8 @@ def cut_fragments(
         Level and spread of the scene's bands.
     rules : FragmentRules
         Masks to drop, and whether to fill.
-    dense : ndarray of float32, shape (D, h, w), optional
-        Features of another backbone, cells over the whole window.
+    backbone : ndarray of float32, shape (D, h, w), optional
+        Embedding of a backbone of timm, cells over the whole window.
     """
     masks = masks.clipped(pixels.valid)
     small = np.flatnonzero(masks.area <= rules.max_mask_area * pixels.valid.size)
@@ -191,7 +191,7 @@ def cut_fragments(
         valid_pixels=int(pixels.valid[tile.core_slices].sum()),
         embeddings=Embeddings(
             masks.embedding.astype(np.float16),
-            Embeddings.empty().dense if dense is None else dense,
+            Embeddings.empty().backbone if backbone is None else backbone,
         ),
     )
 

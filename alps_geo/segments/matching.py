@@ -1,6 +1,6 @@
 """Matching of fragments of neighbouring tiles that are one object.
 
-Five rules decide, whatever the order in which tiles are looked at:
+Five rules decide, in whatever order tiles are gone through:
 
 1. Fragments of two neighbouring tiles are one object if they agree on the pixels that both tiles
    see: IoU above one half there. Objects of a tile never overlap, so each can match one of a

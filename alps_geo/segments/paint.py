@@ -1,6 +1,6 @@
 """Painting of segments: the fragment, and so the segment, that each pixel of a core belongs to.
 
-Whatever the order in which tiles are gone through:
+In whatever order tiles are gone through:
 
 1. Where tiles overlap and disagree, a pixel goes to the fragment of the highest rank: a mask that
    is whole and has its centroid in its own tile's core, before one that is whole, before one that
@@ -97,7 +97,7 @@ def paint(
 
 
 def claim(grid: TileGrid, tile: Tile, numbering: Numbering, load: Load) -> Claims:
-    """Give each pixel of a core to a fragment; to none if the tile has failed.
+    """Assign each pixel of a core to a fragment; to none if the tile has failed.
 
     Parameters
     ----------

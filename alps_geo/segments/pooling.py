@@ -1,9 +1,9 @@
 """Sums over the pixels of the segments of a scene, to describe them by.
 
-Each pixel counts once, whatever tiles were made of it: its bands, and texture and context around
-it, are the scene's. Only embeddings come from tiles. Where several see a pixel, their features
-blend, by weights that add up to 1. So segments are described as if the scene were one image,
-whichever tile their outlines come from.
+Each pixel counts once, in however many tiles it lies: its images are the scene's. Only embeddings
+come from tiles. Where several tiles see a pixel, their embeddings blend, by weights that add up to
+1. So segments are described as if the scene were one image, whichever tile their outlines come
+from.
 """
 
 from __future__ import annotations

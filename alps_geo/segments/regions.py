@@ -102,6 +102,6 @@ def superpixel_means(
 
 
 def connected_pieces(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Give each connected piece of each label a number of its own, from 1; 0 stays 0."""
+    """Assign a number of its own to each connected piece of each label, from 1; 0 stays 0."""
     pieces: NDArray[np.int64] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     return pieces.astype(np.int32)

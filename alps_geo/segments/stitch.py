@@ -88,8 +88,8 @@ def stitch(grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool =
     min_area : int
         Segments of fewer pixels are specks.
     keep_specks : bool
-        Whether specks join the largest segment that they touch, so that every pixel keeps its
-        segment; those that touch none stay. Else they are dropped: their pixels become 0.
+        True to join specks to the largest segment that they touch, so that every pixel keeps its
+        segment; those that touch none stay. False to drop them: their pixels become 0.
 
     Returns
     -------

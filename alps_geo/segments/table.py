@@ -88,7 +88,7 @@ class SegmentTable:
 
     def read(self, start: int, stop: int) -> Columns:
         """Return some rows, half-open; values are float32."""
-        # Mapped for this moment only, so that what was read doesn't stay in memory.
+        # Mapped for this moment only, so that the rows do not stay in memory.
         values = np.load(self.folder / _COLUMNS, mmap_mode="r", allow_pickle=False)
         return Columns(self.kind, self.features, self.names, np.array(values[start:stop]))
 

@@ -289,7 +289,7 @@ class _TileWork:
             masks,
             job.scale,
             FragmentRules(self._settings.mask_area_gate, fill=self._settings.fill == "superpixels"),
-            dense=dense,
+            backbone=dense,
         )
 
     @cached_property

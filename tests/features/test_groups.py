@@ -29,7 +29,7 @@ def segments(
         "context": np.tile(band_means, 2) * 2 * each,
         WEIGHT: np.full((count, 1), 2.0),
         "sam": np.arange(count * 4.0).reshape(count, 4),
-        "dense": np.full((count, 5), 4.0),
+        "backbone": np.full((count, 5), 4.0),
     }
     return RegionSums(area, named)
 

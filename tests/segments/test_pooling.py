@@ -30,7 +30,7 @@ def read(window: Window) -> TilePixels:
 
 
 def perfect(grid: TileGrid, tile: Tile) -> Fragments:
-    """Find what a perfect SAM finds in a tile."""
+    """Cut a tile by the masks of a perfect SAM."""
     labels = SCENE[tile.window.toslices()]
     dense = np.stack([labels == i for i in np.unique(labels)])
     scores = np.full(len(dense), 0.9, np.float32)
@@ -93,7 +93,7 @@ def test_features_blend_the_embeddings_of_all_tiles_that_see_a_pixel() -> None:
     where = sums.mean("moments")[:, :2].astype(int)
     expected = expected_features(grid, SCENE[where[:, 0], where[:, 1]])
     np.testing.assert_allclose(sums.embedding("sam")[:, 0], expected)
-    np.testing.assert_allclose(sums.embedding("dense")[:, 2], -expected)
+    np.testing.assert_allclose(sums.embedding("backbone")[:, 2], -expected)
 
 
 def test_a_failed_tile_has_no_say() -> None:

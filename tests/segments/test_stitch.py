@@ -20,7 +20,7 @@ from alps_geo.segments.stitch import Segments, Stitched, stitch
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
-    """What a perfect SAM finds in a tile of a scene whose segments are known."""
+    """Fragments of a perfect SAM in a tile of a scene whose segments are known."""
     labels = scene[tile.window.toslices()]
     dense = np.stack([labels == i for i in [-1, *np.unique(labels[labels > 0])]])
     scores = np.full(len(dense), 0.9, np.float32)

@@ -1,6 +1,6 @@
 """Mean of each band around each pixel, at several widths.
 
-Neighbouring segments count by what of them lies nearby, and not one by one.
+Neighbouring segments count by their pixels nearby, and not one by one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Size, elongation and ellipticity, all from moments.
 
 Elongation is that of the ellipse of equal moments. Ellipticity is the segment's area over that of
-this ellipse: 1 for an ellipse, less for whatever is ragged, hollow or scattered. It is the root of
+this ellipse: 1 for an ellipse, less for a ragged, hollow or scattered segment. It is the root of
 the measure in Rosin 2003, "Measuring shape: ellipticity, rectangularity, and triangularity".
 """
 

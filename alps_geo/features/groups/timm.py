@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def _columns(segments: RegionSums, _: Sequence[str]) -> NamedColumns:
-    return {f"timm.{i}": column for i, column in enumerate(segments.embedding("dense").T)}
+    return {f"timm.{i}": column for i, column in enumerate(segments.embedding("backbone").T)}
 
 
 GROUP = FeatureGroup(
-    "timm", _columns, (Part("timm", weight=0.8, is_embedding=True),), embedding="dense"
+    "timm", _columns, (Part("timm", weight=0.8, is_embedding=True),), embedding="backbone"
 )
