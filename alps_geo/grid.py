@@ -16,6 +16,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from alps_geo.errors import SettingsError
+from alps_geo.windows import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +46,7 @@ class Tile:
     @property
     def core_slices(self) -> tuple[slice, slice]:
         """The core as (row, col) slices into an array that covers `window`."""
-        top = self.core.row_off - self.window.row_off
-        left = self.core.col_off - self.window.col_off
-        return slice(top, top + self.core.height), slice(left, left + self.core.width)
+        return within(self.core, self.window)
 
 
 @dataclass(frozen=True)
@@ -132,17 +131,17 @@ class TileGrid:
         )
 
     def index(self, tile: Tile) -> int:
-        """Position of a tile in the order of iteration."""
+        """Index of a tile in the order of iteration."""
         return tile.row * len(self._cols) + tile.col
 
     def after(self, tile: Tile) -> list[Tile]:
         """Return the neighbours to the right and below."""
         rows, cols = self.shape
-        places = ((tile.row, tile.col + 1), (tile.row + 1, tile.col))
-        return [self[row, col] for row, col in places if row < rows and col < cols]
+        after = ((tile.row, tile.col + 1), (tile.row + 1, tile.col))
+        return [self[row, col] for row, col in after if row < rows and col < cols]
 
     def owners(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Find the tiles whose cores hold some points.
+        """Find the tiles whose cores hold points.
 
         Parameters
         ----------
@@ -152,7 +151,7 @@ class TileGrid:
         Returns
         -------
         ndarray of int64, shape (n,)
-            Positions in the order of iteration.
+            Indices in the order of iteration.
         """
         row, col = (
             np.searchsorted([span.core[1] for span in spans[:-1]], along, side="right")
@@ -163,32 +162,32 @@ class TileGrid:
     def see_whole(
         self, tiles: NDArray[np.integer], boxes: NDArray[np.integer]
     ) -> NDArray[np.bool_]:
-        """Tell whether nothing of some boxes may be cut off by the windows of tiles.
+        """Check boxes against the windows of tiles: True if the window surely cuts nothing off.
 
-        A box that touches the edge of a window may go on beyond it, but not at the scene's edge.
+        A box that touches the edge of a window may go on beyond it, except at the scene's edge.
 
         Parameters
         ----------
         tiles : ndarray of int, shape (n,)
-            A position in the order of iteration for each box.
+            An index in the order of iteration for each box.
         boxes : ndarray of int, shape (n, 2, 2)
             First row and the one after the last, then columns, in scene pixels.
         """
-        places = np.divmod(tiles, len(self._cols))
+        positions = np.divmod(tiles, len(self._cols))
         whole = np.ones(len(boxes), dtype=np.bool_)
-        for spans, place, box in zip(
-            (self._rows, self._cols), places, boxes.transpose(1, 2, 0), strict=True
+        for spans, position, box in zip(
+            (self._rows, self._cols), positions, boxes.transpose(1, 2, 0), strict=True
         ):
             start, stop = np.array([span.window for span in spans]).T
-            whole &= (place == 0) | (start[place] < box[0])
-            whole &= (place == len(spans) - 1) | (box[1] < stop[place])
+            whole &= (position == 0) | (start[position] < box[0])
+            whole &= (position == len(spans) - 1) | (box[1] < stop[position])
         return whole
 
     def weights(self, tile: Tile) -> NDArray[np.float64]:
         """Weight of each pixel of a tile's window, shape of the window.
 
-        Falls from 1 to 0 across each overlap, so that what several tiles say of one pixel blends
-        without a seam: the weights of all tiles that see it add up to 1.
+        Falls from 1 to 0 across each overlap, so that the values that several tiles have for one
+        pixel blend without a seam: the weights of all tiles that see it add up to 1.
         """
         return np.outer(_ramp(self._rows, tile.row), _ramp(self._cols, tile.col))
 
@@ -207,8 +206,8 @@ class TileGrid:
             _reaching(spans, (extent.start, extent.stop))
             for spans, extent in zip((self._rows, self._cols), window.toslices(), strict=True)
         )
-        others = (place for place in product(rows, cols) if place != owner)
-        return [self[owner], *(self[place] for place in others)]
+        others = (position for position in product(rows, cols) if position != owner)
+        return [self[owner], *(self[position] for position in others)]
 
     @cached_property
     def _rows(self) -> tuple[_Span, ...]:

@@ -15,6 +15,7 @@ import rasterio
 from alps_geo.clusters.fit import Recipe, fit_clusters
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
+from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.kinds import in_one_order, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
@@ -34,10 +35,12 @@ from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_model
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
+from alps_geo.sam.frame import CHANNELS
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
+from alps_geo.segments.paint import paint
 from alps_geo.segments.pooling import Source, sum_segments
-from alps_geo.segments.stitch import paint, stitch
+from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
@@ -210,7 +213,7 @@ def _open_run(
 ) -> _Run:
     known = () if given is None else given.projection.kinds
     scenes = in_one_order(_open_scenes(paths, settings), known)
-    scenes = with_kind_notes(scenes, settings, known)
+    scenes = with_kind_notes(scenes, settings.feature_names, known, raw=settings.is_raw)
     weights = weights_of(settings)
     differences = [] if given is None else [*check_model(given, scenes, settings, weights)]
     jobs = _plan_jobs(scenes, settings, folder, weights)
@@ -247,11 +250,12 @@ def _find_segments(
         if not len(segments):
             run.tally.tell("stitch", job.name, "no segment was found in it")
         source = Source(outlines, stored.embeddings(job), read, job.scale, job.grid)
-        features = run.settings.feature_names
-        sums = sum_segments(job.grid, segments, source, features)
-        place = folder.segments_folder(job.name)
-        write_tables(place, segments, sums, job.scene.band_names, job.scene.unit, features)
-        tables.append(open_table(place))
+        scene, features = job.scene, run.settings.feature_names
+        schema = ColumnSchema(scene.band_names, scene.unit, features, {"sam": CHANNELS})
+        sums = sum_segments(job.grid, segments, source, schema)
+        segments_folder = folder.segments_folder(job.name)
+        write_tables(segments_folder, segments, sums, schema)
+        tables.append(open_table(segments_folder))
     check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables

@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 
 from alps_geo.clusters.fit import fit_clusters
-from alps_geo.features.groups import segment_columns
-from alps_geo.features.sums import RegionSums
+from alps_geo.features.columns import ColumnSchema
+from alps_geo.sam.frame import CHANNELS
 from alps_geo.segments.table import open_table
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.features.groups import Columns
+    from alps_geo.features.columns import Columns
     from alps_geo.segments.table import SegmentTable
 
 BANDS = ("red", "green", "blue", "nir")
@@ -62,17 +62,17 @@ class Counted:
 
     @property
     def kind(self) -> str:
-        """As in `alps_geo.features.groups.Table`."""
+        """As in `alps_geo.features.columns.Table`."""
         return self.table.kind
 
     @property
     def features(self) -> tuple[str, ...]:
-        """As in `alps_geo.features.groups.Table`."""
+        """As in `alps_geo.features.columns.Table`."""
         return self.table.features
 
     @property
     def names(self) -> tuple[str, ...]:
-        """As in `alps_geo.features.groups.Table`."""
+        """As in `alps_geo.features.columns.Table`."""
         return self.table.names
 
     def __len__(self) -> int:
@@ -129,7 +129,8 @@ def write_table(folder: Path, segments: int) -> None:
     """Write a table for `alps_geo.segments.table.open_table`, a few rows at a time."""
     rng = np.random.default_rng(0)
     features = LabelSettings().feature_names
-    columns = segment_columns(RegionSums.empty(len(BANDS)), BANDS, "uint8", features)
+    schema = ColumnSchema(tuple(BANDS), "uint8", features, {"sam": CHANNELS})
+    columns = schema.columns(schema.no_segments())
     values = np.lib.format.open_memmap(
         folder / "columns.npy", "w+", np.float32, (segments, len(columns.names))
     )

@@ -45,13 +45,15 @@ from rich.table import Table
 from alps_geo.clusters.fit import fit_clusters
 from alps_geo.evaluate import evaluate_seams
 from alps_geo.events import Tally
+from alps_geo.features.columns import ColumnSchema
 from alps_geo.grid import TileGrid
 from alps_geo.runs.identity import weights_of
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.matching import match_labels
+from alps_geo.segments.paint import paint
 from alps_geo.segments.pooling import Source, sum_segments
-from alps_geo.segments.stitch import paint, stitch
+from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
@@ -170,10 +172,10 @@ class _Run:
             self.job.scale,
             embedded.job.grid,
         )
-        features = self.settings.feature_names
-        sums = sum_segments(self.job.grid, self.segments, source, features)
+        schema = ColumnSchema(scene.band_names, scene.unit, self.settings.feature_names)
+        sums = sum_segments(self.job.grid, self.segments, source, schema)
         folder = self.job.store.folder / f"by_{embedded.job.store.key[:16]}"
-        write_tables(folder, self.segments, sums, scene.band_names, scene.unit, features)
+        write_tables(folder, self.segments, sums, schema)
         return open_table(folder)
 
     def labels(self, table: SegmentTable, model: ClusterModel) -> Ids:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.clusters.fit import fit_clusters, fit_split
-from alps_geo.features.groups import Columns
+from alps_geo.features.columns import Columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.images import BandScale
 from alps_geo.features.sums import RegionSums
 from alps_geo.segments.pooling import Source, sum_segments
@@ -60,9 +61,9 @@ def sums_by_id(
     found: Stitched,
     tiles: Mapping[Tile, Fragments],
     read: Callable[[Window], TilePixels],
-    features: tuple[str, ...] = ("sam",),
+    features: tuple[str, ...] = ("sam", "shape"),
 ) -> RegionSums:
-    """Sum what describes all segments, in the order of their ids."""
+    """Sums of all segments, in the order of their ids."""
     bands = len(read(grid[0, 0].core).bands)
     source = Source(
         outlines=tiles.__getitem__,
@@ -71,10 +72,11 @@ def sums_by_id(
         scale=BandScale(np.zeros(bands), np.ones(bands)),
         views=grid,
     )
-    batches = list(sum_segments(grid, found, source, features))
+    schema = ColumnSchema(tuple(f"band_{i}" for i in range(bands)), "float32", features)
+    batches = list(sum_segments(grid, found, source, schema))
     ids = np.concatenate([np.empty(0, int), *(batch.ids for batch in batches)])
     np.testing.assert_array_equal(np.sort(ids), np.arange(1, len(found) + 1))
-    sums = [RegionSums.empty(bands), *(batch.sums for batch in batches)]
+    sums = [schema.no_segments(), *(batch.sums for batch in batches)]
     return RegionSums.concatenate(sums).take(np.argsort(ids))
 
 

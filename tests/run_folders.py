@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.features.sums import Embeddings
+from alps_geo.features.embeddings import Embeddings
 from alps_geo.grid import TileGrid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.origin import Origin, WeightsRecord
@@ -35,7 +35,7 @@ FRAGMENTS = Fragments(
     owner=np.array([-1, 1], dtype=np.int32),
     objects=Objects(
         of=np.array([1, 0], dtype=np.int32),
-        cell=np.array([0, 7], dtype=np.int32),
+        superpixel=np.array([0, 7], dtype=np.int32),
         in_parts=np.array([False]),
         edges=np.array([[False, True, False, False]]),
         sums=np.arange(5.0)[None],

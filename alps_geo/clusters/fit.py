@@ -10,34 +10,22 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
 
 from alps_geo.clusters.legend import Legend
+from alps_geo.clusters.limits import MAX_CLUSTERS
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.sampling import picked_rows, sample_rows, shuffled_batches
 from alps_geo.clusters.threads import one_thread
 from alps_geo.clusters.tree import CentreTree
 from alps_geo.errors import RunError
-from alps_geo.features.groups import BATCH_ROWS, batches, group_of
-from alps_geo.settings import MAX_CLUSTERS
+from alps_geo.features.columns import BATCH_ROWS, batches, group_of
+from alps_geo.features.registry import find_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from alps_geo.features.groups import Table
-
-WEIGHTS = {
-    "mean": 1.0,
-    "contrast": 0.5,
-    "index": 0.3,
-    "spread": 0.3,
-    "texture": 0.4,
-    "context": 0.3,
-    "shape": 0.3,
-    "sam": 0.8,
-    "timm": 0.8,
-}
-"""Weight of each group of columns, however many columns it has."""
+    from alps_geo.features.columns import Table
 
 COMPONENTS = 16
 """Principal components that stand for the embedding of SAM, or of another backbone."""
@@ -287,10 +275,10 @@ def _fit_centers(
 def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weight groups of columns against each other.
 
-    Each group is scaled to its weight in `WEIGHTS`: the sum of the variances of its projected
-    columns is the weight squared, however many columns there are. Means of the bands yield
-    themselves and their contrast, the differences to the mean of all bands, which hold the colour
-    apart from brightness. Embeddings yield their principal components.
+    Each group is scaled to the weight of its `alps_geo.features.group.Part`: the sum of the
+    variances of its projected columns is the weight squared, however many columns there are. Means
+    of the bands yield themselves and their contrast, the differences to the mean of all bands,
+    which hold the colour apart from brightness. Embeddings yield their principal components.
 
     Parameters
     ----------
@@ -327,12 +315,13 @@ def _group_matrices(
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
     """Weight and matrix of each part that a group of standardised columns yields."""
     count = len(covariance)
-    if group in ("sam", "timm"):
+    part = find_part(group)
+    if part.is_embedding:
         _, vectors = np.linalg.eigh(covariance)
-        yield WEIGHTS[group], vectors[:, ::-1][:, :COMPONENTS]
+        yield part.weight, vectors[:, ::-1][:, :COMPONENTS]
         return
-    yield WEIGHTS[group], np.eye(count)
-    if group == "mean" and count > 1:
+    yield part.weight, np.eye(count)
+    if part.contrast is not None and count > 1:
         contrast = np.eye(count) - 1 / count
         spread = np.sqrt(np.maximum(_variances(contrast, covariance), 0))
-        yield WEIGHTS["contrast"], contrast / np.where(spread > _NO_SPREAD, spread, np.inf)
+        yield part.contrast, contrast / np.where(spread > _NO_SPREAD, spread, np.inf)

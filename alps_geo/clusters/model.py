@@ -19,7 +19,8 @@ from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.tree import Assigned, CentreTree
 from alps_geo.errors import RunError
-from alps_geo.features.groups import batches, current_names
+from alps_geo.features.columns import batches
+from alps_geo.features.registry import current_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.colors import Color
-    from alps_geo.features.groups import Table
+    from alps_geo.features.columns import Table
 
 FORMAT_VERSION = 4
 

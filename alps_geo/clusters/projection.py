@@ -13,7 +13,7 @@ from alps_geo.features.kinds import check_known
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from alps_geo.features.groups import Columns
+    from alps_geo.features.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Projection:
     column_names : tuple of str
         Names of the C columns that are compared.
     kinds : tuple of str
-        The m known kinds of scene: see `alps_geo.features.groups.Columns`.
+        The m known kinds of scene: see `alps_geo.features.columns.Columns`.
     mean, scale : ndarray of float64, shape (m, C)
         Columns are standardised to (column - mean) / scale of their kind of scene; 0 and 1 where
         raw columns are compared.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from alps_geo.features.groups import batches
+from alps_geo.features.columns import batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.projection import Projection
-    from alps_geo.features.groups import Table
+    from alps_geo.features.columns import Table
 
 _RUN_ROWS = 256
 """Rows that a shuffled batch takes in one piece."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.features.groups import Table
+    from alps_geo.features.columns import Table
 
 SAMPLE_ROWS = 6000
 """Segments that are clustered, at most."""

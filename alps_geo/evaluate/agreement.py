@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rasterio.windows import subdivide
 
 from alps_geo.errors import SceneError
-from alps_geo.evaluate.rasters import check_same_grid, open_ids, windows
+from alps_geo.evaluate.rasters import check_same_grid, open_ids
+from alps_geo.windows import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +76,7 @@ def evaluate_agreement(
     counts = np.zeros(4, np.int64)
     with open_ids(first) as one, open_ids(second) as other:
         check_same_grid(one, other)
-        pieces = list(windows(one.height, one.width, window_size))
+        pieces = subdivide(whole(one.height, one.width), window_size, window_size)
         for done, window in enumerate(pieces, start=1):
             a, b = one.read(window), other.read(window)
             both = (a != 0) & (b != 0)

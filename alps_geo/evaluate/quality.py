@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rasterio.windows import subdivide
 
 from alps_geo.errors import SceneError
 from alps_geo.evaluate.boundary import BoundaryCounts, BoundaryScores, count_boundaries, halo
 from alps_geo.evaluate.contingency import NO_CLASS, PairCounts
-from alps_geo.evaluate.rasters import check_same_grid, crs_name, open_ids, windows, with_halo
+from alps_geo.evaluate.rasters import check_same_grid, crs_name, open_ids
 from alps_geo.evaluate.truth import open_truth
 from alps_geo.scene.raster import is_local
+from alps_geo.windows import buffered, origin, whole, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -186,7 +188,7 @@ class _Work:
         self._truth = truth
         self._truth_path = truth_path
         self._listen = listen
-        self._windows = list(windows(labels.height, labels.width, window_size))
+        self._windows = subdivide(whole(labels.height, labels.width), window_size, window_size)
         self._done = 0
 
     def count(self) -> tuple[Contingency, Contingency | None]:
@@ -215,7 +217,8 @@ class _Work:
         total = BoundaryCounts.zero(len(tolerances), len(table.classes))
         picture = _AgreementMap(height, width)
         for window in self._windows:
-            wide, inner = with_halo(window, halo(tolerances), height, width)
+            wide = buffered(window, halo(tolerances), whole(height, width))
+            inner = within(window, wide)
             classes, valid = self._truth.read(wide)
             valid &= ~np.isin(classes, list(self._truth.ignored))
             labels = self._labels.read(wide)
@@ -223,8 +226,7 @@ class _Work:
             found = _lookup(table.ids, given, labels)
             total += count_boundaries(truth, found, valid, inner, len(table.classes), tolerances)
             picture.draw(
-                int(window.row_off),
-                int(window.col_off),
+                *origin(window),
                 _agreement(truth[inner], found[inner], valid[inner], labels[inner] != 0),
             )
             self._count_window()

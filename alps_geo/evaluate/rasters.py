@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.enums import ColorInterp
-from rasterio.windows import Window
 
 from alps_geo.errors import SceneError
 from alps_geo.scene.placed import map_transform
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader
+    from rasterio.windows import Window
 
 
 @dataclass(frozen=True)
@@ -144,32 +144,3 @@ def check_same_grid(one: IdRaster, other: IdRaster) -> None:
 def crs_name(crs: CRS | None) -> str:
     """Name a CRS in a few words."""
     return "none" if crs is None else str(crs.to_string()).split("[", maxsplit=1)[0]
-
-
-def windows(height: int, width: int, size: int) -> Iterator[Window]:
-    """Cut a raster into windows of at most `size` x `size` pixels, row by row."""
-    for row in range(0, height, size):
-        for col in range(0, width, size):
-            yield Window(col, row, min(size, width - col), min(size, height - row))
-
-
-def with_halo(
-    window: Window, halo: int, height: int, width: int
-) -> tuple[Window, tuple[slice, slice]]:
-    """Widen a window by `halo` pixels on each side, as far as the raster goes.
-
-    Returns
-    -------
-    wide : rasterio.windows.Window
-        The widened window.
-    inner : tuple of slice
-        Slices (row, col) of `window` in it.
-    """
-    top, left = max(window.row_off - halo, 0), max(window.col_off - halo, 0)
-    bottom = min(window.row_off + window.height + halo, height)
-    right = min(window.col_off + window.width + halo, width)
-    row, col = window.row_off - top, window.col_off - left
-    return (
-        Window(left, top, right - left, bottom - top),
-        (slice(row, row + window.height), slice(col, col + window.width)),
-    )

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rasterio.windows import Window
 
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.rasters import open_ids
 from alps_geo.grid import TileGrid
+from alps_geo.windows import extended, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,13 +135,7 @@ def _count_tile(ids: IdRaster, tile: Tile) -> NDArray[np.int64]:
     core = tile.core
     height, width = int(core.height), int(core.width)
     # One more row and column: the pixels across the borders below and to the right.
-    wide = Window(
-        core.col_off,
-        core.row_off,
-        min(width + 1, ids.width - core.col_off),
-        min(height + 1, ids.height - core.row_off),
-    )
-    pixels = ids.read(wide)
+    pixels = ids.read(extended(core, 1, whole(ids.height, ids.width)))
     counts = np.zeros((2, 2, 2), np.int64)
     counts[_SIDEWAYS] = _count_pairs(pixels[:height], width)
     counts[_DOWNWARDS] = _count_pairs(pixels[:, :width].T, height)

@@ -1,34 +1,31 @@
-"""What describes a pixel beside its bands: images of texture and context, in the scene's scale.
+"""Images of which segments are described: bands on the scale of the scene, and averages of them.
 
-Every image is a plain function of a few pixels around, so that sums over pixels add up, and tiles
-that overlap agree wherever both see enough of the surroundings.
+Every image depends on a few pixels around each, and nothing else, so that sums over pixels add up,
+and tiles that overlap agree wherever both see enough of the surroundings.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
+from alps_geo.windows import origin, within
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rasterio.windows import Window
 
     from alps_geo.scene import TilePixels
 
 CLIP = 4.0
-"""Standardised bands end here, in standard deviations: a glint or a dead pixel weighs no more."""
-
-TEXTURE_SCALES = (1.0, 2.0, 4.0)
-"""Widths (sigma, in pixels) of the detail that the texture images measure."""
-
-CONTEXT_SCALES = (8.0, 16.0)
-"""Widths (sigma, in pixels) of the surroundings that the context images average."""
+"""Standardised bands end here, in standard deviations: a glint or a dead pixel counts no more."""
 
 _WINSOR = (1.0, 99.0)
-_TEXTURE_FLOOR = 0.01
 _BOXES_FROM = 3.0
 
 
@@ -77,51 +74,53 @@ def band_scale(pixels: TilePixels) -> BandScale:
     return BandScale(values.mean(axis=1), std)
 
 
-def texture_images(standard: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Log energy of the detail around each pixel, one image for each of `TEXTURE_SCALES`.
+@dataclass(frozen=True, eq=False)
+class CorePixels:
+    """Pixels of a tile's core, with a margin around it.
 
-    The detail is what a Gaussian of that width takes from the brightness, the mean of all bands;
-    its energy is averaged over twice the width. Pixels without data take no part.
-
-    Parameters
+    Attributes
     ----------
-    standard : ndarray of float32, shape (B, H, W)
-        Standardised bands.
-    valid : ndarray of bool, shape (H, W)
-
-    Returns
-    -------
-    ndarray of float32, shape (len(TEXTURE_SCALES), H, W)
-        Finite everywhere.
+    pixels : TilePixels
+        The pixels of `window`.
+    window, core : rasterio.windows.Window
+        The pixels that were read, and the core inside them, in scene pixels.
+    scale : BandScale
+        Level and spread of the scene's bands.
     """
-    brightness = standard.mean(axis=0)
-    images = []
-    for sigma in TEXTURE_SCALES:
-        detail = brightness - _Blur(valid, sigma).of(brightness)
-        energy = _Blur(valid, 2 * sigma).of(detail * detail)
-        images.append(np.log(_TEXTURE_FLOOR + np.sqrt(np.maximum(energy, 0))))
-    return np.stack(images)
+
+    pixels: TilePixels
+    window: Window
+    core: Window
+    scale: BandScale
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """True where the scene has data, shape (H, W) of the window."""
+        return self.pixels.valid
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Slices of the core in arrays that cover the window."""
+        return within(self.core, self.window)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """The scene's row and column of the core's first pixel."""
+        return origin(self.core)
+
+    @cached_property
+    def standard(self) -> NDArray[np.float32]:
+        """Standardised bands, shape (B, H, W) of the window; see `BandScale.standardise`."""
+        return self.scale.standardise(self.pixels.bands, self.pixels.valid)
+
+    @cached_property
+    def core_bands(self) -> NDArray[np.float64]:
+        """The bands, shape (B, h, w) of the core."""
+        return self.pixels.bands[:, *self.inside].astype(np.float64)
 
 
-def context_images(standard: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean of each standardised band around each pixel, for each of `CONTEXT_SCALES`.
-
-    Returns
-    -------
-    ndarray of float32, shape (len(CONTEXT_SCALES) * B, H, W)
-        Scale by scale, band by band.
-    """
-    return np.stack(
-        [
-            blur.of(band)
-            for blur in (_Blur(valid, sigma) for sigma in CONTEXT_SCALES)
-            for band in standard
-        ]
-    )
-
-
-class _Blur:
-    """A Gaussian average over valid pixels."""
+class Blur:
+    """A Gaussian average over valid pixels, near enough; see `blur_reach` for how far it looks."""
 
     def __init__(self, valid: NDArray[np.bool_], sigma: float) -> None:
         self._sigma = sigma
@@ -129,6 +128,7 @@ class _Blur:
         self._weight = None if valid.all() else self._filter(valid.astype(np.float32))
 
     def of(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Average a (H, W) image."""
         if self._weight is None:
             return self._filter(image)
         total = self._filter(np.where(self._valid, image, np.float32(0)))
@@ -137,25 +137,18 @@ class _Blur:
 
     def _filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._sigma < _BOXES_FROM:
-            return np.asarray(gaussian_filter(image, self._sigma, radius=_reach(self._sigma)))
+            return np.asarray(gaussian_filter(image, self._sigma, radius=blur_reach(self._sigma)))
         # Three box filters are close to a Gaussian, at a price that does not grow with its width.
         for _ in range(3):
             image = uniform_filter(image, _box(self._sigma))
         return np.asarray(image)
 
 
-def _reach(sigma: float) -> int:
-    """How far a Gaussian average of this width looks, in pixels."""
+def blur_reach(sigma: float) -> int:
+    """Reach of a Gaussian average of this width, in pixels."""
     return round(3 * sigma) if sigma < _BOXES_FROM else 3 * (_box(sigma) // 2)
 
 
 def _box(sigma: float) -> int:
     """Side of the box filter of which three make a Gaussian of this width, in pixels."""
     return 2 * round((sqrt(4 * sigma**2 + 1) - 1) / 2) + 1
-
-
-TEXTURE_REACH = max(_reach(sigma) + _reach(2 * sigma) for sigma in TEXTURE_SCALES)
-"""How far a pixel's texture looks, in pixels."""
-
-CONTEXT_REACH = max(map(_reach, CONTEXT_SCALES))
-"""How far a pixel's context looks, in pixels."""

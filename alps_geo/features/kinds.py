@@ -6,15 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.features.registry import find_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from alps_geo.scene import Scene
-    from alps_geo.settings import LabelSettings
-
-_IN_UNITS = {"spectral", "spread", "context"}
-"""Features in the units of the bands; all others are without units."""
 
 
 def kind_of(unit: str, band_names: Sequence[str]) -> str:
@@ -52,7 +49,7 @@ def in_one_order(scenes: Iterable[Scene], known: Sequence[str] = ()) -> list[Sce
 
 
 def with_kind_notes(
-    scenes: Sequence[Scene], settings: LabelSettings, known: Sequence[str] = ()
+    scenes: Sequence[Scene], features: Sequence[str], known: Sequence[str] = (), *, raw: bool
 ) -> list[Scene]:
     """Note on scenes of other kinds than the first that their clusters are not comparable.
 
@@ -60,14 +57,14 @@ def with_kind_notes(
     ----------
     scenes : sequence of Scene
         One at least.
-    settings : LabelSettings
-        The features and how they are compared.
+    features : sequence of str
+        Names of feature groups.
     known : sequence of str
-        Kinds that a cluster model knows: its first is what scenes are compared with.
+        Kinds that a cluster model knows; scenes are compared with the first of them.
+    raw : bool
+        True if columns are compared as they are: then those without units are comparable.
     """
-    features = {name.split(":")[0] for name in settings.feature_names}
-    raw = settings.is_raw
-    if raw and features.isdisjoint(_IN_UNITS):
+    if raw and not any(find_group(name).in_band_units for name in features):
         return list(scenes)
     first = known[0] if known else scene_kind(scenes[0])
     how = "compared as it is, in its own units" if raw else "standardised by itself"

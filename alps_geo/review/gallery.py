@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 from PIL import Image, ImageDraw
-from rasterio.windows import Window
 from shapely.affinity import affine_transform
 
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
@@ -21,6 +20,7 @@ from alps_geo.runs.run import read_finished
 from alps_geo.scene import read_tile
 from alps_geo.scene.placed import north_up
 from alps_geo.scene.raster import opened
+from alps_geo.windows import centred, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from affine import Affine
     from numpy.typing import NDArray
+    from rasterio.windows import Window
 
     from alps_geo.clusters.tree import Assigned
     from alps_geo.runs.run import FinishedRun
@@ -218,10 +219,7 @@ def crop_window(pixels: shapely.Geometry, shape: tuple[int, int]) -> Window:
     if longest > side:
         point = shapely.point_on_surface(pixels)
         middle = shapely.get_x(point), shapely.get_y(point)
-    height, width = (min(side, length) for length in shape)
-    row = min(max(round(middle[1] - height / 2), 0), shape[0] - height)
-    col = min(max(round(middle[0] - width / 2), 0), shape[1] - width)
-    return Window(col, row, width, height)
+    return centred((middle[1], middle[0]), side, whole(*shape))
 
 
 class _Maps:

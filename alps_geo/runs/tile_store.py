@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from alps_geo.features.sums import Embeddings
+from alps_geo.features.embeddings import Embeddings
 from alps_geo.files import write_bytes
 from alps_geo.segments.fragments import Fragments, Objects, Outlines
 

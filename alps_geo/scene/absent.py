@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from rasterio.windows import Window, from_bounds
+from rasterio.windows import Window, from_bounds, intersect
 
 from alps_geo.scene.tile_index import index_file, location_column, next_to, read_index
+from alps_geo.windows import transferred, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,13 +45,7 @@ class AbsentFile:
 
     def reaches(self, window: Window) -> bool:
         """Return True if a window needs pixels of the file."""
-        area = self.area
-        return bool(
-            area.row_off < window.row_off + window.height
-            and window.row_off < area.row_off + area.height
-            and area.col_off < window.col_off + window.width
-            and window.col_off < area.col_off + area.width
-        )
+        return bool(intersect(self.area, window))
 
 
 def absent_files(dataset: DatasetReader, path: str) -> Iterator[AbsentFile]:
@@ -66,14 +61,14 @@ def absent_files(dataset: DatasetReader, path: str) -> Iterator[AbsentFile]:
     if dataset.driver == "GTI":
         yield from _of_index(dataset, path)
         return
-    whole = Window(0, 0, dataset.width, dataset.height)
+    everything = whole(*dataset.shape)
     root = _parsed(Path(path))
     if root is None:
         return
     # A scene that is warped onto the map has other pixels than the file.
     has_its_pixels = _shape(root) == dataset.shape
     for absent in _of_vrt(root, Path(path)):
-        yield absent if has_its_pixels else AbsentFile(absent.name, whole)
+        yield absent if has_its_pixels else AbsentFile(absent.name, everything)
 
 
 def _of_index(dataset: DatasetReader, path: str) -> Iterator[AbsentFile]:
@@ -85,7 +80,7 @@ def _of_index(dataset: DatasetReader, path: str) -> Iterator[AbsentFile]:
         name = next_to(index, location)
         if NOT_A_FILE.match(name) or Path(name).exists():
             continue
-        area = Window(0, 0, dataset.width, dataset.height)
+        area = whole(*dataset.shape)
         if table.crs == dataset.crs:
             area = from_bounds(*outline.bounds, transform=dataset.transform)
             # An outline that ends on the border of a pixel may lie beyond it by rounding.
@@ -94,8 +89,7 @@ def _of_index(dataset: DatasetReader, path: str) -> Iterator[AbsentFile]:
 
 
 def _of_vrt(root: ET.Element, path: Path) -> Iterator[AbsentFile]:
-    height, width = _shape(root)
-    whole = Window(0, 0, width, height)
+    everything = whole(*_shape(root))
     within: dict[str, list[AbsentFile] | None] = {}  # every band names all files
     for source in root.iter():
         # A warped VRT has one source, in pixels of its own.
@@ -109,10 +103,10 @@ def _of_vrt(root: ET.Element, path: Path) -> Iterator[AbsentFile]:
             within[name] = _within(name)
         inside = within[name]
         if inside is None:
-            yield AbsentFile(name, _rect(source, "DstRect") or whole)
+            yield AbsentFile(name, _rect(source, "DstRect") or everything)
             continue
         for absent in inside:
-            yield AbsentFile(absent.name, _placed(absent.area, source) or whole)
+            yield AbsentFile(absent.name, _placed(absent.area, source) or everything)
 
 
 def _within(name: str) -> list[AbsentFile] | None:
@@ -131,13 +125,7 @@ def _placed(area: Window, source: ET.Element) -> Window | None:
     from_, to = _rect(source, "SrcRect"), _rect(source, "DstRect")
     if from_ is None or to is None:
         return None
-    across, down = to.width / from_.width, to.height / from_.height
-    return Window(
-        to.col_off + (area.col_off - from_.col_off) * across,
-        to.row_off + (area.row_off - from_.row_off) * down,
-        area.width * across,
-        area.height * down,
-    )
+    return transferred(area, from_, to)
 
 
 def _rect(source: ET.Element, name: str) -> Window | None:

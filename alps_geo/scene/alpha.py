@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Resampling leaves values between 0 and full this near to both, in pixels.
-_SOFT_EDGE = 2
+SOFT_EDGE = 2
 
 # The windows that are looked at, in pixels, and how many along each side of the scene.
 _WINDOW = 512
@@ -176,7 +176,7 @@ def _share_at_border(zero: NDArray[np.bool_]) -> float:
 
 
 def _is_edge(pixels: NDArray[Any], full: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    size = 2 * _SOFT_EDGE + 1
+    size = 2 * SOFT_EDGE + 1
     beside_zero = ndimage.minimum_filter(pixels, size) == 0
     return np.asarray(beside_zero & ndimage.maximum_filter(full, size))
 
@@ -185,29 +185,14 @@ def _largest(dtype: np.dtype[Any]) -> float:
     return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
-def alpha_cores(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns that a band is sampled at.
+def alpha_cores(height: int, width: int) -> Iterator[Window]:
+    """Windows that a band is sampled at.
 
     They are spread evenly, and cover all of scenes up to 4096 pixels: decimation would miss small
     areas of data, and reading all of a huge scene would take minutes.
     """
     for rows, cols in product(_spread(height), _spread(width)):
-        yield slice(*rows), slice(*cols)
-
-
-def with_edge(
-    rows: slice, cols: slice, height: int, width: int
-) -> tuple[Window, tuple[slice, slice]]:
-    """Return the window of a core and its neighbours inside a scene, and the core inside of it."""
-    outer = [
-        (max(0, core.start - _SOFT_EDGE), min(length, core.stop + _SOFT_EDGE))
-        for core, length in ((rows, height), (cols, width))
-    ]
-    inner = [
-        slice(core.start - first, core.stop - first)
-        for core, (first, _) in zip((rows, cols), outer, strict=True)
-    ]
-    return Window.from_slices(*outer), (inner[0], inner[1])
+        yield Window.from_slices(rows, cols)
 
 
 def _spread(length: int) -> list[tuple[int, int]]:

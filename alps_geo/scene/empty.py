@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from rasterio.windows import Window
-
 from alps_geo.errors import SceneError
 from alps_geo.scene.alpha import alpha_cores
 from alps_geo.scene.raster import read_window, readable_pieces
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
+    from rasterio.windows import Window
 
     from alps_geo.scene.raster import Pixels
     from alps_geo.scene.validity import Validity
@@ -59,12 +58,12 @@ def empty_bands(
 
 
 def _is_empty(dataset: DatasetReader, path: str, band: int, nodata: float | None) -> bool:
-    def read(rows: slice, cols: slice) -> NDArray[Any]:
-        return read_window(dataset, path, [band], Window.from_slices(rows, cols))
+    def read(window: Window) -> NDArray[Any]:
+        return read_window(dataset, path, [band], window)
 
-    for rows, cols in alpha_cores(dataset.height, dataset.width):
+    for core in alpha_cores(dataset.height, dataset.width):
         with suppress(SceneError):  # the survey of the whole scene reports damage
-            for _, _, piece in readable_pieces(read, rows, cols):
+            for _, piece in readable_pieces(read, core):
                 if not missing_in_band(piece, nodata).all():
                     return False
     return True

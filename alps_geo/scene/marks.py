@@ -12,13 +12,13 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from alps_geo.errors import SceneError
 from alps_geo.scene.alpha import (
+    SOFT_EDGE,
     AlphaSample,
     alpha_cores,
     is_blank_below,
     is_partial,
     is_ramp,
     is_true_alpha,
-    with_edge,
 )
 from alps_geo.scene.raster import (
     Layers,
@@ -30,11 +30,13 @@ from alps_geo.scene.raster import (
 )
 from alps_geo.scene.read import fit
 from alps_geo.scene.validity import can_hold
+from alps_geo.windows import buffered, whole, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rasterio.io import DatasetReader
+    from rasterio.windows import Window
 
 # The look at all of a band that is tagged as alpha: longest side in pixels.
 _LOOK_SIDE = 1024
@@ -102,13 +104,14 @@ def _look(dataset: DatasetReader, path: str, bands: tuple[int, ...]) -> Pixels:
 
 
 def _alpha_samples(dataset: DatasetReader, path: str, band: int) -> Iterator[AlphaSample]:
-    def read(rows: slice, cols: slice) -> AlphaSample:
-        window, core = with_edge(rows, cols, dataset.height, dataset.width)
-        return AlphaSample(read_window(dataset, path, [band], window)[0], core)
+    def read(core: Window) -> AlphaSample:
+        window = buffered(core, SOFT_EDGE, whole(*dataset.shape))
+        pixels = read_window(dataset, path, [band], window)[0]
+        return AlphaSample(pixels, within(core, window))
 
-    for rows, cols in alpha_cores(dataset.height, dataset.width):
+    for core in alpha_cores(dataset.height, dataset.width):
         with suppress(SceneError):  # the survey of the whole scene reports damage
-            for _, _, sample in readable_pieces(read, rows, cols):
+            for _, sample in readable_pieces(read, core):
                 yield sample
 
 

@@ -23,6 +23,7 @@ from rasterio.windows import Window
 from alps_geo.errors import SceneError, reason_of
 from alps_geo.scene.absent import NOT_A_FILE, absent_files
 from alps_geo.scene.swallowed import heard_errors
+from alps_geo.windows import halves, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -292,48 +293,43 @@ def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[i
     """
     down, across = dataset.height / shape[0], dataset.width / shape[1]
 
-    def read(rows: slice, cols: slice) -> Pixels:
-        size = rows.stop - rows.start, cols.stop - cols.start
-        window = Window(cols.start * across, rows.start * down, size[1] * across, size[0] * down)
-        return read_layers(dataset, path, layers, window, size)
+    def read(part: Window) -> Pixels:
+        top, left, height, width = part.row_off, part.col_off, part.height, part.width
+        window = Window(left * across, top * down, width * across, height * down)
+        return read_layers(dataset, path, layers, window, (height, width))
 
-    whole: Pixels | None = None
-    sides, parts = (slice(0, shape[0]), slice(0, shape[1])), _DAMAGED_PARTS
-    if dataset.driver == "GTI":
-        parts = _MISSING_PARTS
-    for rows, cols, piece in readable_pieces(read, *sides, parts):
+    found: Pixels | None = None
+    parts = _MISSING_PARTS if dataset.driver == "GTI" else _DAMAGED_PARTS
+    for part, piece in readable_pieces(read, whole(*shape), parts):
         if piece.readable.shape == shape:
             return piece
-        whole = whole or _unread(piece, shape)
+        found = found or _unread(piece, shape)
         for name in ("bands", "alpha", "masks", "readable"):
-            getattr(whole, name)[..., rows, cols] = getattr(piece, name)
-    assert whole is not None  # else an error would have been raised
-    return whole
+            getattr(found, name)[..., *part.toslices()] = getattr(piece, name)
+    assert found is not None  # else an error would have been raised
+    return found
 
 
 def readable_pieces(
-    read: Callable[[slice, slice], Piece],
-    rows: slice,
-    cols: slice,
-    parts: int = _DAMAGED_PARTS,
-) -> Iterator[tuple[slice, slice, Piece]]:
-    """Read a rectangle, or the readable parts of a damaged one.
+    read: Callable[[Window], Piece], window: Window, parts: int = _DAMAGED_PARTS
+) -> Iterator[tuple[Window, Piece]]:
+    """Read a window, or the readable parts of a damaged one.
 
     A part that cannot be read is halved again and again, down to one in `parts` of each side.
 
     Parameters
     ----------
     read : callable
-        Reads some rows and columns, or raises a SceneError.
-    rows, cols : slice
-        The rectangle.
+        Reads a window, or raises a SceneError.
+    window : rasterio.windows.Window
+        The pixels to read.
     parts : int
         Parts of each side, at most.
 
     Yields
     ------
-    rows, cols : slice
-        A rectangle that could be read.
+    part : rasterio.windows.Window
+        A part of the window that could be read.
     piece
         Return value of `read`.
 
@@ -342,34 +338,20 @@ def readable_pieces(
     SceneError
         That of the whole, if nothing at all can be read.
     """
-    least = [max(1, (side.stop - side.start) // parts) for side in (rows, cols)]
-    waiting, failure, found = [(rows, cols)], None, False
+    least = max(1, window.height // parts), max(1, window.width // parts)
+    waiting, failure, found = [window], None, False
     while waiting:
-        rows, cols = waiting.pop()
+        part = waiting.pop()
         try:
-            piece = read(rows, cols)
+            piece = read(part)
         except SceneError as error:
             failure = failure or error
-            waiting += reversed(_halves(rows, cols, least))
+            waiting += reversed(halves(part, least))
             continue
         found = True
-        yield rows, cols, piece
+        yield part, piece
     if failure is not None and not found:
         raise failure
-
-
-def _halves(rows: slice, cols: slice, least: Sequence[int]) -> list[tuple[slice, slice]]:
-    """Cut a rectangle across its longer side, measured in the `least` sides; none if too small."""
-    times = [
-        (side.stop - side.start) / short for side, short in zip((rows, cols), least, strict=True)
-    ]
-    if max(times) < 2:
-        return []
-    if times[0] >= times[1]:
-        middle = (rows.start + rows.stop) // 2
-        return [(slice(rows.start, middle), cols), (slice(middle, rows.stop), cols)]
-    middle = (cols.start + cols.stop) // 2
-    return [(rows, slice(cols.start, middle)), (rows, slice(middle, cols.stop))]
 
 
 def _unread(piece: Pixels, shape: tuple[int, int]) -> Pixels:

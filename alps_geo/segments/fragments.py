@@ -1,7 +1,7 @@
-"""From the masks of one tile to fragments: disjoint regions, of which segments are made.
+"""Cutting one tile into fragments: disjoint regions, of which segments are made.
 
-Where masks overlap, the smaller one owns the pixel. What no mask owns, and what a large mask lumps
-together or has not whole, is filled with superpixels. Those of a large mask that the window cuts
+Where masks overlap, the smaller one owns the pixel. Pixels of no mask, of a large uneven mask, and
+of a large mask that the window cuts off, are filled with superpixels. Those of a mask that is cut
 off remember it, so that they become one segment again where the next tile goes on with it.
 """
 
@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import find_objects
 
-from alps_geo.features.sums import Embeddings, pixel_counts, pixel_sums
+from alps_geo.features.embeddings import Embeddings
+from alps_geo.features.sums import pixel_counts, pixel_sums
+from alps_geo.segments.ranks import Edge, Rank
 from alps_geo.segments.regions import (
-    cell_means,
     connected_pieces,
     first_pixels,
     numbered,
     region_sums,
+    superpixel_means,
     variance,
 )
-from alps_geo.segments.superpixels import SIDE, superpixels
+from alps_geo.segments.superpixels import SIDE, cut_superpixels
+from alps_geo.windows import origin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,41 +36,36 @@ if TYPE_CHECKING:
     from alps_geo.scene import TilePixels
 
 
-FILLED, FILLED_OWNED, CUT, SEEN, OWNED = range(5)
-TOP, BOTTOM, LEFT, RIGHT = 0, 1, 2, 3
-
 COARSE_AREA = 4 * SIDE**2
 """Masks of fewer pixels are never too coarse."""
 
 COARSE_VARIANCE = 0.1
-"""A mask is uneven if its superpixels differ by more than this share of the scene's variance."""
+"""A mask is uneven if the variance of its superpixels is above this share of the scene's."""
 
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects that SAM's masks make of one tile's fragments.
+    """Masks of one tile that own fragments.
 
     Attributes
     ----------
     of : ndarray of int32, shape (n,)
         Object of each fragment, 1..k; 0 for superpixels that no mask owns.
-    cell : ndarray of int32, shape (n,)
+    superpixel : ndarray of int32, shape (n,)
         Superpixel of each fragment that is one or a part of one, from 1; 0 for those of masks.
     in_parts : ndarray of bool, shape (k,)
-        Whether parts of superpixels have taken the place of the object, which the window has cut
-        off.
+        True if the window cuts the mask and it was replaced by parts of superpixels.
     edges : ndarray of bool, shape (k, 4)
-        Whether it touches the top, bottom, left and right edge of the window, if the scene goes on
-        there.
+        True for each `Edge` of the window that it touches, if the scene goes on there.
     sums : ndarray of float64, shape (k, 1 + 2 * B)
         Pixels; sums over them of each standardised band, and of its square. Bands are averaged over
         superpixels first, where there are any.
     scores : ndarray of float64, shape (k, 2)
-        SAM's predicted IoU and stability score.
+        Predicted IoU and stability score.
     """
 
     of: NDArray[np.int32]
-    cell: NDArray[np.int32]
+    superpixel: NDArray[np.int32]
     in_parts: NDArray[np.bool_]
     edges: NDArray[np.bool_]
     sums: NDArray[np.float64]
@@ -88,18 +86,16 @@ class Outlines:
     size : ndarray of int64, shape (n,)
         Pixels of each fragment in the window.
     rank : ndarray of uint8, shape (n,)
-        Of a mask `CUT` if the window may have cut it off, `OWNED` if it is whole and its centroid
-        lies in the tile's core, else `SEEN`. Of superpixels `FILLED_OWNED` if the centroid lies in
-        the core, else `FILLED`.
+        `Rank` of each fragment.
     owner : ndarray of int32, shape (n,)
-        Of what is `SEEN`, the position in the grid of the tile whose core holds the centroid, if
-        that tile sees all of it, too; -1 if it does not, and for all other fragments.
+        Index in the grid of the tile whose core holds the centroid, if the fragment is `SEEN` and
+        that tile sees all of it, too; -1 for all others.
     objects : Objects
-        What masks they come from.
+        The masks that they come from.
     valid_pixels : int
         Pixels of the tile's core that have data.
     failed : bool
-        Whether the tile could not be read or worked on: its core then stays without segments.
+        True if the tile could not be read or worked on: its core then stays without segments.
     """
 
     labels: NDArray[np.int32]
@@ -121,10 +117,28 @@ class Fragments(Outlines):
     Attributes
     ----------
     embeddings : Embeddings
-        What describes the tile's pixels.
+        The tile's embeddings.
     """
 
     embeddings: Embeddings
+
+
+@dataclass(frozen=True)
+class FragmentRules:
+    """Rules by which masks become fragments.
+
+    Attributes
+    ----------
+    max_mask_area : float
+        Masks that cover a larger share of the window are dropped: the filtering gate of ALPS
+        (arXiv 2406.10855).
+    fill : bool
+        True to replace masks that are large and uneven or cut off by superpixels, and to fill all
+        other pixels, so that every valid one has a fragment.
+    """
+
+    max_mask_area: float
+    fill: bool
 
 
 def cut_fragments(
@@ -133,12 +147,10 @@ def cut_fragments(
     pixels: TilePixels,
     masks: TileMasks,
     scale: BandScale,
-    *,
-    max_mask_area: float,
-    fill: bool,
-    dense: NDArray[np.float32] | None = None,
+    rules: FragmentRules,
+    backbone: NDArray[np.float32] | None = None,
 ) -> Fragments:
-    """Turn the masks of a tile into fragments, which are disjoint.
+    """Cut a tile into fragments, which are disjoint.
 
     Parameters
     ----------
@@ -147,65 +159,108 @@ def cut_fragments(
     tile : Tile
         The tile that the masks are of.
     pixels : TilePixels
-        What was read from the tile's window.
+        The pixels of the tile's window.
     masks : TileMasks
         The masks, of which only valid pixels count, and the tile's embedding.
     scale : BandScale
         Level and spread of the scene's bands.
-    max_mask_area : float
-        Masks that cover a larger share of the window are dropped: the filtering gate of ALPS
-        (arXiv 2406.10855).
-    fill : bool
-        Whether superpixels take the place of masks that are large and uneven or cut off, and fill
-        what is left, so that every valid pixel has a fragment.
-    dense : ndarray of float32, shape (D, h, w), optional
-        Features of another backbone, cells over the whole window.
+    rules : FragmentRules
+        Masks to drop, and whether to fill.
+    backbone : ndarray of float32, shape (D, h, w), optional
+        Embedding of a backbone of timm, cells over the whole window.
     """
-    standard = scale.standardise(pixels.bands, pixels.valid)
     masks = masks.clipped(pixels.valid)
-    kept = np.flatnonzero(masks.area <= max_mask_area * pixels.valid.size)
-    owner = paint_masks(masks, kept)
+    small = np.flatnonzero(masks.area <= rules.max_mask_area * pixels.valid.size)
+    owner = paint_masks(masks, small)
     edges = _inner_edges(owner, len(masks), tile.core_slices)
-    if fill:
-        cells = superpixels(standard, pixels.valid, (tile.window.row_off, tile.window.col_off))
-        sums = region_sums(owner, len(masks), cell_means(cells, standard))
-        coarse = (sums[:, 0] > COARSE_AREA) & (variance(sums) > COARSE_VARIANCE)
-        in_parts = edges.any(axis=1) & ~coarse
-        labels, mask_of, cell = _filled(owner, cells, coarse, in_parts)
+    standard = scale.standardise(pixels.bands, pixels.valid)
+    if rules.fill:
+        superpixels = cut_superpixels(standard, pixels.valid, origin(tile.window))
+        cut = _with_superpixels(owner, edges, superpixels, standard)
     else:
-        sums = region_sums(owner, len(masks), standard)
-        in_parts = np.zeros(len(masks), dtype=np.bool_)
-        labels, mask_of = numbered(owner)
-        cell = np.zeros(len(mask_of), dtype=np.int32)
-    filled = np.concatenate([[True], in_parts])[mask_of]
-    size = pixel_counts(labels, len(mask_of))
-    rank, owner_tile = _ranks(labels, size, filled, grid, tile)
-    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
-    present, of = np.unique(np.concatenate([[0], mask_of]), return_inverse=True)
-    chosen = present[1:] - 1
+        cut = _without_superpixels(owner, len(masks), standard)
+    size = pixel_counts(cut.labels, len(cut.mask_of))
+    filled = np.append(True, cut.in_parts)[cut.mask_of]
+    rank, owner_tile = _ranks(cut.labels, size, filled, grid, tile)
     return Fragments(
-        labels,
+        cut.labels,
         size,
         rank,
         owner_tile,
-        Objects(
-            of[1:].astype(np.int32),
-            cell,
-            in_parts[chosen],
-            edges[chosen],
-            sums[chosen],
-            scores[chosen],
-        ),
+        _objects(cut, edges, masks),
         valid_pixels=int(pixels.valid[tile.core_slices].sum()),
         embeddings=Embeddings(
             masks.embedding.astype(np.float16),
-            Embeddings.empty().dense if dense is None else dense,
+            Embeddings.empty().backbone if backbone is None else backbone,
         ),
     )
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """Fragments of a tile and the m masks that were found in it.
+
+    Attributes
+    ----------
+    labels : ndarray of int32, shape (H, W)
+        Fragment of every pixel, 1..n.
+    mask_of : ndarray of int32, shape (n,)
+        The mask that each belongs to, 1..m; 0 for none.
+    superpixel : ndarray of int32, shape (n,)
+        The superpixel that each is a part of, from 1; 0 for masks.
+    in_parts : ndarray of bool, shape (m,)
+        As in `Objects`.
+    sums : ndarray of float64, shape (m, 1 + 2 * B)
+        As in `Objects`.
+    """
+
+    labels: NDArray[np.int32]
+    mask_of: NDArray[np.int32]
+    superpixel: NDArray[np.int32]
+    in_parts: NDArray[np.bool_]
+    sums: NDArray[np.float64]
+
+
+def _with_superpixels(
+    owner: NDArray[np.int32],
+    edges: NDArray[np.bool_],
+    superpixels: NDArray[np.int32],
+    standard: NDArray[np.float32],
+) -> _Cut:
+    """Cut a tile into masks and superpixels; see `_filled`."""
+    sums = region_sums(owner, len(edges), superpixel_means(superpixels, standard))
+    coarse = (sums[:, 0] > COARSE_AREA) & (variance(sums) > COARSE_VARIANCE)
+    in_parts = edges.any(axis=1) & ~coarse
+    return _Cut(*_filled(owner, superpixels, coarse, in_parts), in_parts, sums)
+
+
+def _without_superpixels(
+    owner: NDArray[np.int32], count: int, standard: NDArray[np.float32]
+) -> _Cut:
+    """Cut a tile into masks alone."""
+    labels, mask_of = numbered(owner)
+    none = np.zeros(len(mask_of), dtype=np.int32)
+    in_parts = np.zeros(count, dtype=np.bool_)
+    return _Cut(labels, mask_of, none, in_parts, region_sums(owner, count, standard))
+
+
+def _objects(cut: _Cut, edges: NDArray[np.bool_], masks: TileMasks) -> Objects:
+    """Keep the masks that own fragments."""
+    present, of = np.unique(np.append(0, cut.mask_of), return_inverse=True)
+    owning = present[1:] - 1
+    scores = np.stack([masks.predicted_iou, masks.stability_score], axis=1).astype(np.float64)
+    return Objects(
+        of[1:].astype(np.int32),
+        cut.superpixel,
+        cut.in_parts[owning],
+        edges[owning],
+        cut.sums[owning],
+        scores[owning],
+    )
+
+
 def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
-    """Return the fragments of a tile of this shape in which there is nothing to find."""
+    """Return the fragments of an empty tile of this shape: none."""
     return Fragments(
         np.zeros(shape, dtype=np.int32),
         size=np.zeros(0, dtype=np.int64),
@@ -213,7 +268,7 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
         owner=np.zeros(0, dtype=np.int32),
         objects=Objects(
             of=np.zeros(0, dtype=np.int32),
-            cell=np.zeros(0, dtype=np.int32),
+            superpixel=np.zeros(0, dtype=np.int32),
             in_parts=np.zeros(0, dtype=np.bool_),
             edges=np.zeros((0, 4), dtype=np.bool_),
             sums=np.zeros((0, 1 + 2 * bands)),
@@ -225,24 +280,24 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
 
 
 def failed_fragments(tile: Tile, bands: int) -> Fragments:
-    """Return what is known of a tile that has failed."""
+    """Return the fragments of a failed tile: none."""
     return replace(no_fragments((tile.window.height, tile.window.width), bands), failed=True)
 
 
 def paint_masks(masks: TileMasks, chosen: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Resolve overlapping masks: small objects over large ones.
+    """Paint overlapping masks, small ones over large ones.
 
     Parameters
     ----------
     masks : TileMasks
         The masks of one tile.
     chosen : ndarray of int
-        Positions of those to paint; of two of equal area the later owns what they share.
+        Indices of those to paint; of two of equal area the later owns the pixels that they share.
 
     Returns
     -------
     ndarray of int32, shape (H, W)
-        1-based position of the mask that owns the pixel; 0 for none.
+        Mask that owns the pixel, from 1; 0 for none.
     """
     owner = np.zeros(masks.shape, dtype=np.int32)
     for i in chosen[np.argsort(-masks.area[chosen], kind="stable")].tolist():
@@ -252,44 +307,40 @@ def paint_masks(masks: TileMasks, chosen: NDArray[np.integer]) -> NDArray[np.int
 
 def _filled(
     owner: NDArray[np.int32],
-    cells: NDArray[np.int32],
+    superpixels: NDArray[np.int32],
     coarse: NDArray[np.bool_],
     in_parts: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Give numbers to what masks own, and after that to the superpixels of all else.
+    """Assign numbers to the masks, and after them to the superpixels of all other pixels.
 
     Parameters
     ----------
     owner : ndarray of int32, shape (H, W)
         Mask of every pixel, 1..m; 0 for none.
-    cells : ndarray of int32, shape (H, W)
+    superpixels : ndarray of int32, shape (H, W)
         Superpixel of every pixel.
     coarse : ndarray of bool, shape (m,)
-        Masks whose place superpixels take.
+        Masks to replace by superpixels.
     in_parts : ndarray of bool, shape (m,)
-        Masks whose place parts of superpixels take: none lies on both sides of the mask's border.
+        Masks to replace by parts of superpixels: none lies on both sides of the mask's border.
 
     Returns
     -------
-    labels : ndarray of int32, shape (H, W)
-        Fragment of every pixel, 1..n.
-    mask_of : ndarray of int32, shape (n,)
-        The mask that each belongs to; 0 for none.
-    cell : ndarray of int32, shape (n,)
-        The superpixel that each is a part of, from 1; 0 for masks.
+    labels, mask_of, superpixel : ndarray of int32
+        As in `_Cut`.
     """
     labels, mask_of = numbered(np.where(np.append(False, coarse | in_parts)[owner], 0, owner))
     part_of = np.where(np.append(False, in_parts)[owner], owner, 0)
     free = labels == 0
     # A superpixel that masks cut apart is several.
-    whole = connected_pieces(np.where(free, cells, 0))
+    whole = connected_pieces(np.where(free, superpixels, 0))
     # Pixels times masks: of a large tile more than 32 bits hold.
     both = whole + part_of.astype(np.int64) * (int(whole.max()) + 1)
     parts = connected_pieces(np.where(free, both, 0))
     first = first_pixels(parts)
-    cell = np.append(np.zeros_like(mask_of), whole.ravel()[first]).astype(np.int32)
+    superpixel = np.append(np.zeros_like(mask_of), whole.ravel()[first]).astype(np.int32)
     labels[parts > 0] = parts[parts > 0] + len(mask_of)
-    return labels, np.append(mask_of, part_of.ravel()[first]).astype(np.int32), cell
+    return labels, np.append(mask_of, part_of.ravel()[first]).astype(np.int32), superpixel
 
 
 def _ranks(
@@ -299,21 +350,22 @@ def _ranks(
     grid: TileGrid,
     tile: Tile,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Say how well the tile knows each of its fragments, and who should know better."""
+    """Rank the fragments of a tile, and find the owners of those that it does not own itself."""
     count = len(size)
     coordinates = np.array(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"))
     # Pixel (0, 0) reaches from 0 to 1, as the cores of tiles have it; its centre is 0.5.
     centres = pixel_sums(labels, count, coordinates) / size[:, None] + 0.5
-    origin = np.array([tile.window.row_off, tile.window.col_off])
-    asked = grid.owners(centres + origin)
+    corner = np.array(origin(tile.window))
+    asked = grid.owners(centres + corner)
     owned = asked == grid.index(tile)
-    of_masks = np.where(owned, OWNED, SEEN)
-    of_masks[_inner_edges(labels, count, tile.core_slices).any(axis=1)] = CUT
-    rank = np.where(filled, np.where(owned, FILLED_OWNED, FILLED), of_masks).astype(np.uint8)
-    seen = np.flatnonzero(rank == SEEN)
+    of_masks = np.where(owned, Rank.OWNED, Rank.SEEN)
+    of_masks[_inner_edges(labels, count, tile.core_slices).any(axis=1)] = Rank.CUT
+    of_superpixels = np.where(owned, Rank.FILLED_OWNED, Rank.FILLED)
+    rank = np.where(filled, of_superpixels, of_masks).astype(np.uint8)
+    seen = np.flatnonzero(rank == Rank.SEEN)
     boxes = find_objects(labels, max_label=count)
     box = np.array([[(s.start, s.stop) for s in boxes[i]] for i in seen]).reshape(-1, 2, 2)
-    seen = seen[grid.see_whole(asked[seen], box.astype(np.int64) + origin[:, None])]
+    seen = seen[grid.see_whole(asked[seen], box.astype(np.int64) + corner[:, None])]
     owner = np.full(count, -1, dtype=np.int32)
     owner[seen] = asked[seen]
     return rank, owner
@@ -322,9 +374,12 @@ def _ranks(
 def _inner_edges(
     labels: NDArray[np.int32], count: int, core: tuple[slice, slice]
 ) -> NDArray[np.bool_]:
-    """Tell which of the labels 1..count touch edges of the window beyond which the scene goes on.
+    """Find the labels 1..count that touch an edge of the window beyond which the scene goes on.
 
-    Shape (count, 4): the top, bottom, left and right edge.
+    Returns
+    -------
+    ndarray of bool, shape (count, 4)
+        One column for each `Edge`.
     """
     height, width = labels.shape
     edges = (
@@ -334,6 +389,6 @@ def _inner_edges(
         (labels[:, -1:], core[1].stop < width),
     )
     touching = np.zeros((count + 1, len(edges)), dtype=np.bool_)
-    for edge, (pixels, goes_on) in zip((TOP, BOTTOM, LEFT, RIGHT), edges, strict=True):
+    for edge, (pixels, goes_on) in zip(Edge, edges, strict=True):
         touching[pixels, edge] = goes_on
     return touching[1:]

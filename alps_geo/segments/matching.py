@@ -1,23 +1,22 @@
 """Matching of fragments of neighbouring tiles that are one object.
 
-Five rules decide, whatever the order in which tiles are looked at:
+Five rules decide, in whatever order tiles are gone through:
 
-1. What two neighbouring tiles see is one object if they agree on the pixels that both see: IoU
-   above one half there. Objects of a tile never overlap, so each can match one of a neighbour at
-   most.
-2. Masks have to look alike, too: what two tiles call one thing in a narrow overlap may be another
-   thing beyond it.
+1. Fragments of two neighbouring tiles are one object if they agree on the pixels that both tiles
+   see: IoU above one half there. Objects of a tile never overlap, so each can match one of a
+   neighbour at most.
+2. Masks have to look alike, too: one object in a narrow overlap may be two beyond it.
 3. A mask that a window has cut off is there in parts of superpixels. They are one object if the
    mask goes on beyond every edge that cuts it: the next tile has a mask that agrees on the pixels
    that both see, which goes on in turn, until it ends; and if all of it together is as even as one
-   mask has to be. So no mask ends at the edge of a tile, and no chain of masks swallows what is
-   unlike.
+   mask has to be. So no mask ends at the edge of a tile, and no chain of masks swallows unlike
+   ones.
 4. Else the mask is forgotten, and the parts of each superpixel are one again.
 5. Every object has one owner, the tile whose core holds its centroid (as in StarDist's `big`).
-   What another tile sees and the owner would see as well, but doesn't, is disowned: else there
+   A mask of another tile that the owner would see as well, but doesn't, is disowned: else there
    would be more masks where tiles overlap, those of both, than anywhere else.
 
-What is joined is found by union-find over the pairs of the whole scene.
+Objects are the connected components of the pairs of the whole scene.
 """
 
 from __future__ import annotations
@@ -27,21 +26,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rasterio.windows import Window, intersection
+from rasterio.windows import intersect, intersection
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from alps_geo.segments.fragments import (
-    BOTTOM,
-    COARSE_VARIANCE,
-    FILLED,
-    LEFT,
-    OWNED,
-    RIGHT,
-    SEEN,
-    TOP,
-)
+from alps_geo.segments.fragments import COARSE_VARIANCE
+from alps_geo.segments.ranks import Edge, Rank, is_owned
 from alps_geo.segments.regions import variance
+from alps_geo.windows import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,19 +58,19 @@ class Joined:
 
     Attributes
     ----------
-    groups : tuple of ndarray of uint32
+    ids : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> group, 1..n by first appearance;
         0 -> 0.
     ranks : tuple of ndarray of uint8
-        The rank of each fragment of each tile, `FILLED` for what is disowned.
+        `Rank` of each fragment of each tile, `FILLED` if it is disowned.
     by_mask : tuple of ndarray of bool
-        Whether each fragment of each tile is a mask or a part of one: neither superpixel nor
+        True for each fragment of each tile that is a mask or a part of one: neither superpixel nor
         disowned, and no part of a mask that is forgotten.
     count : int
         Number of groups, n.
     """
 
-    groups: tuple[NDArray[np.uint32], ...]
+    ids: tuple[NDArray[np.uint32], ...]
     ranks: tuple[NDArray[np.uint8], ...]
     by_mask: tuple[NDArray[np.bool_], ...]
     count: int
@@ -92,35 +84,35 @@ def join(grid: TileGrid, load: Callable[[Tile], Outlines]) -> Joined:
     grid : TileGrid
         The scene's tiles.
     load : callable
-        Gives the outlines of a tile's fragments. It is asked several times for each tile, never for
-        more than two rows of tiles at once.
+        Loads the outlines of a tile. It is called several times for each tile, never for more than
+        two rows of tiles at once.
     """
     going = _masks_that_go_on(grid, load)
-    things: list[NDArray[np.int64]] = []
+    objects: list[NDArray[np.int64]] = []
     known: list[_Known] = []
     pairs: list[tuple[list[int], NDArray[np.int64]]] = []
     for index, tile in enumerate(grid):
         outlines = load(tile)
-        view = _things(outlines, going[index])
-        things.append(view.thing)
+        view = _objects(outlines, going[index])
+        objects.append(view.object_of)
         holds = np.append(False, ~outlines.objects.in_parts | going[index])
         of_mask = holds[outlines.objects.of]
         known.append(_Known(outlines.rank, outlines.owner, of_mask, outlines.failed))
         for neighbour in grid.after(tile):
             other = grid.index(neighbour)
-            their_view = _things(load(neighbour), going[other])
+            their_view = _objects(load(neighbour), going[other])
             pairs.append(([index, other], _match(tile, view, neighbour, their_view)))
-    offsets = np.cumsum([0, *(thing.max(initial=0) for thing in things)])
+    offsets = np.cumsum([0, *(object_of.max(initial=0) for object_of in objects)])
     links = [matched + offsets[tiles] - 1 for tiles, matched in pairs]
     group = _components(np.concatenate([_NO_PAIR, *links]), int(offsets[-1]))
     count = int(group.max(initial=0))
     tables = (np.append(0, group[start:stop]) for start, stop in pairwise(offsets))
-    groups = tuple(table[of].astype(np.uint32) for table, of in zip(tables, things, strict=True))
-    ranks = _final_ranks(groups, known, count)
+    ids = tuple(table[of].astype(np.uint32) for table, of in zip(tables, objects, strict=True))
+    ranks = _final_ranks(ids, known, count)
     by_mask = tuple(
         tile.by_mask & (tile.rank == rank) for tile, rank in zip(known, ranks, strict=True)
     )
-    return Joined(groups, ranks, by_mask, count)
+    return Joined(ids, ranks, by_mask, count)
 
 
 def match_labels(
@@ -146,13 +138,6 @@ def match_labels(
     return np.stack([a[keep], b[keep]], axis=1).astype(np.int64) + 1
 
 
-def within(inner: Window, outer: Window) -> tuple[slice, slice]:
-    """`inner` as slices into an array that covers `outer`."""
-    top = inner.row_off - outer.row_off
-    left = inner.col_off - outer.col_off
-    return slice(top, top + inner.height), slice(left, left + inner.width)
-
-
 @dataclass(frozen=True)
 class _View:
     """The objects of one tile and the mean band values of each.
@@ -161,21 +146,21 @@ class _View:
     ----------
     labels : ndarray of int32, shape (H, W)
         Fragment of every pixel.
-    thing : ndarray of int64, shape (n + 1,)
-        The thing that each fragment is or is a part of, 1..t, by fragment; 0 for none.
-    bands : ndarray of float64, shape (t + 1, B)
-        Mean of each standardised band over each thing that is a mask; NaN for others.
+    object_of : ndarray of int64, shape (n + 1,)
+        The object that each fragment is or is a part of, 1..k, by fragment; 0 for none.
+    bands : ndarray of float64, shape (k + 1, B)
+        Mean of each standardised band over each object that is a mask; NaN for others.
     """
 
     labels: NDArray[np.int32]
-    thing: NDArray[np.int64]
+    object_of: NDArray[np.int64]
     bands: NDArray[np.float64]
 
 
 def _masks(outlines: Outlines) -> _View:
-    """Take fragments for the masks they come from, and leave all others out."""
-    thing = np.append(0, outlines.objects.of).astype(np.int64)
-    return _View(outlines.labels, thing, _band_means(outlines.objects))
+    """View a tile as its masks, and nothing else."""
+    object_of = np.append(0, outlines.objects.of).astype(np.int64)
+    return _View(outlines.labels, object_of, _band_means(outlines.objects))
 
 
 @dataclass(frozen=True)
@@ -191,7 +176,7 @@ class _Known:
 def _final_ranks(
     groups: Sequence[NDArray[np.uint32]], known: Sequence[_Known], count: int
 ) -> tuple[NDArray[np.uint8], ...]:
-    """Rank the fragments of each tile, `FILLED` if their owners know nothing of them.
+    """Rank the fragments of each tile; those that their owners do not see are disowned.
 
     Parameters
     ----------
@@ -202,30 +187,30 @@ def _final_ranks(
     count : int
         Number of groups.
     """
-    is_owned = np.zeros(count + 1, dtype=np.bool_)
+    owned = np.zeros(count + 1, dtype=np.bool_)
     for table, tile in zip(groups, known, strict=True):
-        is_owned[table[1:][tile.rank == OWNED]] = True
+        owned[table[1:][is_owned(tile.rank)]] = True
     ranks = []
     for table, tile in zip(groups, known, strict=True):
         group = table[1:]
-        in_doubt = (tile.rank == SEEN) & (tile.owner >= 0) & ~is_owned[group]
+        in_doubt = (tile.rank == Rank.SEEN) & (tile.owner >= 0) & ~owned[group]
         unknown = np.zeros_like(in_doubt)
         for owner in np.unique(tile.owner[in_doubt]).tolist():
             if not known[owner].failed:
                 asked = in_doubt & (tile.owner == owner)
                 unknown[asked] = ~np.isin(group[asked], groups[owner][1:])
-        ranks.append(np.where(unknown, FILLED, tile.rank).astype(np.uint8))
+        ranks.append(np.where(unknown, Rank.FILLED, tile.rank).astype(np.uint8))
     return tuple(ranks)
 
 
-def _things(outlines: Outlines, going: NDArray[np.bool_]) -> _View:
-    """Take fragments for masks, and for superpixels where they are part of none that goes on."""
+def _objects(outlines: Outlines, going: NDArray[np.bool_]) -> _View:
+    """View a tile as masks, and as superpixels where a mask in parts does not go on."""
     objects = outlines.objects
     mask = np.where(np.append(False, ~objects.in_parts | going)[objects.of], objects.of, 0)
-    code = np.append(0, np.where(mask > 0, mask, len(objects) + objects.cell))
-    known, thing = np.unique(code, return_inverse=True)
+    code = np.append(0, np.where(mask > 0, mask, len(objects) + objects.superpixel))
+    known, object_of = np.unique(code, return_inverse=True)
     bands = _band_means(objects)[np.where(known > len(objects), 0, known)]
-    return _View(outlines.labels, thing.astype(np.int64), bands)
+    return _View(outlines.labels, object_of.astype(np.int64), bands)
 
 
 def _band_means(objects: Objects) -> NDArray[np.float64]:
@@ -236,16 +221,17 @@ def _band_means(objects: Objects) -> NDArray[np.float64]:
 
 
 def _match(tile: Tile, view: _View, neighbour: Tile, their_view: _View) -> NDArray[np.int64]:
-    """Pair the things of two tiles that are one object, shape (n, 2)."""
-    if _apart(tile.window, neighbour.window):
+    """Pair the views of one object in two tiles, shape (n, 2)."""
+    # With an overlap of 0 they share no pixel.
+    if not intersect(tile.window, neighbour.window):
         return _NO_PAIR
     shared = intersection(tile.window, neighbour.window)
     pairs = match_labels(
-        view.thing[view.labels[within(shared, tile.window)]],
-        their_view.thing[their_view.labels[within(shared, neighbour.window)]],
+        view.object_of[view.labels[within(shared, tile.window)]],
+        their_view.object_of[their_view.labels[within(shared, neighbour.window)]],
     )
     difference = view.bands[pairs[:, 0]] - their_view.bands[pairs[:, 1]]
-    # Where one of them is no mask this is NaN, and no reason against.
+    # NaN, and so not unlike, where one of them is no mask.
     unlike: NDArray[np.bool_] = (difference**2).mean(axis=1) > ALIKE
     return pairs[~unlike]
 
@@ -261,7 +247,7 @@ def _masks_that_go_on(grid: TileGrid, load: Callable[[Tile], Outlines]) -> list[
         for neighbour in grid.after(tile):
             matched = _match(tile, _masks(outlines), neighbour, _masks(load(neighbour)))
             pairs.append(([index, grid.index(neighbour)], matched))
-            side = (RIGHT, LEFT) if neighbour.row == tile.row else (BOTTOM, TOP)
+            side = (Edge.RIGHT, Edge.LEFT) if neighbour.row == tile.row else (Edge.BOTTOM, Edge.TOP)
             sides.append(np.broadcast_to(side, matched.shape))
     offsets = np.cumsum([0, *map(len, objects)])
     links = [matched + offsets[tiles] - 1 for tiles, matched in pairs]
@@ -272,7 +258,7 @@ def _masks_that_go_on(grid: TileGrid, load: Callable[[Tile], Outlines]) -> list[
 def _go_on(
     objects: Sequence[Objects], links: NDArray[np.int64], sides: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Tell which masks of all tiles, numbered from 0, are in parts and go on.
+    """Find the masks of all tiles, numbered from 0, that are in parts and go on.
 
     Parameters
     ----------
@@ -286,7 +272,7 @@ def _go_on(
     sums = np.concatenate([o.sums for o in objects])
     met = np.zeros_like(edges)
     met[links, sides] = True
-    # Whole masks are no part of what has to be even: with them a street would hang on every house.
+    # Whole masks need not be even with it: else a street would take every house along.
     group = _components(links[in_parts[links].all(axis=1)], len(in_parts)) - 1
     totals = np.zeros((int(group.max(initial=-1)) + 1, sums.shape[1]))
     np.add.at(totals, group[in_parts], sums[in_parts])
@@ -303,11 +289,3 @@ def _components(links: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
     order = np.empty(len(appearance), dtype=np.int64)
     order[np.argsort(appearance)] = np.arange(1, len(appearance) + 1)
     return np.asarray(order[inverse])
-
-
-def _apart(first: Window, second: Window) -> bool:
-    """Return True if two windows of one grid share no pixel (an overlap of 0)."""
-    return bool(
-        first.row_off + first.height <= second.row_off
-        or first.col_off + first.width <= second.col_off
-    )

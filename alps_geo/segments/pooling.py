@@ -1,9 +1,9 @@
-"""Sums that describe the segments of a scene, over the pixels that they were given.
+"""Sums over the pixels of the segments of a scene, to describe them by.
 
-Each pixel counts once, whatever tiles were made of it: its bands, and texture and context around
-it, are the scene's. Only embeddings come from tiles. Where several see a pixel, their features
-blend, by weights that add up to 1. So segments are described as if the scene were one image,
-whichever tile their outlines come from.
+Each pixel counts once, in however many tiles it lies: its images are the scene's. Only embeddings
+come from tiles. Where several tiles see a pixel, their embeddings blend, by weights that add up to
+1. So segments are described as if the scene were one image, whichever tile their outlines come
+from.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rasterio.windows import Window, intersection
+from rasterio.windows import intersection
 
-from alps_geo.features.images import (
-    CONTEXT_REACH,
-    CONTEXT_SCALES,
-    TEXTURE_REACH,
-    context_images,
-    texture_images,
-)
-from alps_geo.features.sums import RegionSums, embedding_sums, moment_sums, pixel_counts, pixel_sums
+from alps_geo.features.embeddings import embedding_sums
+from alps_geo.features.images import CorePixels
+from alps_geo.features.sums import MASKS, WEIGHT, RegionSums, pixel_counts, pixel_sums
 from alps_geo.sam.frame import Frame
-from alps_geo.segments.matching import within
-from alps_geo.segments.stitch import claim
+from alps_geo.segments.paint import claim
+from alps_geo.windows import buffered, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+    from rasterio.windows import Window
 
+    from alps_geo.features.columns import ColumnSchema
+    from alps_geo.features.embeddings import Embeddings
     from alps_geo.features.images import BandScale
-    from alps_geo.features.sums import Embeddings
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import TilePixels
     from alps_geo.segments.fragments import Outlines
-    from alps_geo.segments.stitch import Claims, Stitched
+    from alps_geo.segments.paint import Claims
+    from alps_geo.segments.stitch import Stitched
+
+    NamedSums = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Source:
     Attributes
     ----------
     outlines, embeddings : callable
-        Give those of a tile. They are asked several times for each, never for more than three rows
+        Load those of a tile. They are called several times for each, never for more than three rows
         of tiles at once.
     read : callable
-        Gives the pixels of a window.
+        Reads the pixels of a window.
     scale : BandScale
         Level and spread of the scene's bands.
     views : TileGrid
@@ -80,9 +80,9 @@ class SegmentSums:
 
 
 def sum_segments(
-    grid: TileGrid, segments: Stitched, source: Source, features: Sequence[str]
+    grid: TileGrid, segments: Stitched, source: Source, schema: ColumnSchema
 ) -> Iterator[SegmentSums]:
-    """Add up what describes each segment.
+    """Sum over the pixels of each segment.
 
     Only segments that go on in a tile to come are held, so memory follows the strips along the
     seams and not the scene.
@@ -94,26 +94,25 @@ def sum_segments(
     segments : Stitched
         The segments.
     source : Source
-        What is added up.
-    features : sequence of str
-        Keys of `alps_geo.features.groups.FEATURES`: texture, context and embeddings are left out
-        unless they are among them.
+        The scene's outlines, embeddings and pixels.
+    schema : ColumnSchema
+        Decides which sums there are.
 
     Yields
     ------
     SegmentSums
         The segments that end in a tile's core, by ascending id; each segment comes once.
     """
-    wanted = {feature.split(":")[0] for feature in features}
     open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
     for index, tile in enumerate(grid):
-        claims = claim(grid, tile, segments.ids, segments.ranks, source.outlines)
-        here = np.unique(claims.ids[claims.number])
-        here = here[here > 0]
-        if not len(here):
+        claims = claim(grid, tile, segments, source.outlines)
+        core = _CoreSegments.of(tile, claims)
+        if not len(core):
             continue
-        held.append(_core_sums(grid, tile, segments, claims, here, source, wanted))
-        known, row = np.unique(np.concatenate([open_ids, here]), return_inverse=True)
+        named = _image_sums(core, source, schema) | _embedding_sums(core, source, schema)
+        named[MASKS] = _mask_sums(core, claims, _fragment_scores(grid, segments, claims, source))
+        held.append(RegionSums(core.area, named))
+        known, row = np.unique(np.concatenate([open_ids, core.ids]), return_inverse=True)
         sums = RegionSums.concatenate(held).grouped(row + 1, len(known))
         ended = segments.last_tile[known - 1] == index
         if ended.any():
@@ -121,123 +120,108 @@ def sum_segments(
         open_ids, held = known[~ended], [sums.take(~ended)]
 
 
-def _core_sums(
-    grid: TileGrid,
-    tile: Tile,
-    segments: Stitched,
-    claims: Claims,
-    here: NDArray[np.uint32],
-    source: Source,
-    wanted: set[str],
-) -> RegionSums:
-    """Sum over the pixels of a core, for the segments that are there."""
-    count = len(here)
-    # Fragments without a pixel may be of segments that aren't here; their row is never looked at.
-    row_of = np.where(claims.ids > 0, np.searchsorted(here, claims.ids) + 1, 0)
-    rows = row_of[claims.number]
-    fragment_pixels = pixel_counts(claims.number, len(claims.ids) - 1)
-    painted = np.flatnonzero(fragment_pixels)
-    scores = _fragment_scores(grid, segments, claims, source)[painted]
-    of_masks = np.zeros((count + 1, 3))
-    np.add.at(of_masks, row_of[1:][painted], scores * fragment_pixels[painted, None])
-    margin = max(
-        TEXTURE_REACH if "texture" in wanted else 0, CONTEXT_REACH if "context" in wanted else 0
-    )
-    window = _widened(tile, margin)
-    pixels = source.read(window)
-    core = within(tile.core, window)
-    bands = pixels.bands[:, *core].astype(np.float64)
-    texture, context = _surroundings(pixels, core, source.scale, wanted)
-    weight, features, dense = _blended(tile.core, rows, count, source, wanted)
-    origin = int(tile.core.row_off), int(tile.core.col_off)
-    return RegionSums(
-        area=pixel_counts(rows, count).astype(np.float64),
-        mask_area=of_masks[1:, 0],
-        score_sums=of_masks[1:, 1:],
-        band_sums=pixel_sums(rows, count, bands),
-        square_sums=pixel_sums(rows, count, bands**2),
-        moment_sums=moment_sums(rows, count, origin),
-        texture_sums=pixel_sums(rows, count, texture),
-        context_sums=pixel_sums(rows, count, context),
-        weight=weight,
-        feature_sums=features,
-        dense_sums=dense,
-    )
+@dataclass(frozen=True)
+class _CoreSegments:
+    """The k segments that have pixels in a tile's core.
+
+    Attributes
+    ----------
+    tile : Tile
+        The tile.
+    ids : ndarray of uint32, shape (k,)
+        Their ids.
+    row_of : ndarray of int64, shape (n + 1,)
+        Row of the segment of each fragment of `Claims`, 1..k; 0 for none.
+    rows : ndarray of int64, shape of the core
+        Row of the segment of each pixel; 0 for none.
+    """
+
+    tile: Tile
+    ids: NDArray[np.uint32]
+    row_of: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tile: Tile, claims: Claims) -> _CoreSegments:
+        here = np.unique(claims.ids[claims.number])
+        here = here[here > 0]
+        # Fragments without a pixel may be of segments that aren't here; their row is never used.
+        row_of = np.where(claims.ids > 0, np.searchsorted(here, claims.ids) + 1, 0)
+        return cls(tile, here, row_of, row_of[claims.number])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def area(self) -> NDArray[np.float64]:
+        """Pixels of each segment in the core, shape (k,)."""
+        return pixel_counts(self.rows, len(self)).astype(np.float64)
+
+
+def _image_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -> NamedSums:
+    """Sum the images of the schema over a core."""
+    # As far as the tile has been read before.
+    window = buffered(core.tile.core, schema.reach, core.tile.window)
+    pixels = CorePixels(source.read(window), window, core.tile.core, source.scale)
+    return {
+        each.name: pixel_sums(core.rows, len(core), each.images(pixels))
+        for each in schema.pixel_sums
+    }
+
+
+def _embedding_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -> NamedSums:
+    """Sum weights and embeddings over a core's pixels, of all tiles that see them."""
+    if not schema.embeddings:
+        return {}
+    count, area = len(core), core.tile.core
+    weight = np.zeros((count, 1))
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in schema.embeddings}
+    for view in source.views.seeing(area):
+        embeddings = source.embeddings(view)
+        if not embeddings.sam.size:
+            continue
+        shared = intersection(area, view.window)
+        there = within(shared, view.window)
+        part = core.rows[within(shared, area)]
+        weights = source.views.weights(view)
+        weight += pixel_sums(part, count, weights[None, *there])
+        for name, sums in found.items():
+            cells: NDArray[np.floating] = getattr(embeddings, name)
+            cell_size = _cell_size(name, cells, weights.shape)
+            sums.append(embedding_sums(part, count, cells, cell_size, weights, there))
+    nothing = np.zeros((count, 0))
+    total = {name: np.sum(sums, axis=0) if sums else nothing for name, sums in found.items()}
+    return {WEIGHT: weight, **total}
+
+
+def _cell_size(
+    name: str, cells: NDArray[np.floating], shape: tuple[int, ...]
+) -> tuple[float, float]:
+    """Height and width of an embedding's cell, in pixels of a tile of this shape."""
+    height, width = shape
+    if name == "sam":
+        return Frame(height, width).cell_size
+    return height / cells.shape[1], width / cells.shape[2]
+
+
+def _mask_sums(
+    core: _CoreSegments, claims: Claims, scores: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum the scores of the fragments over a core's pixels, shape (k, 3)."""
+    pixels = pixel_counts(claims.number, len(claims.ids) - 1)
+    painted = np.flatnonzero(pixels)
+    sums = np.zeros((len(core) + 1, 3))
+    np.add.at(sums, core.row_of[1:][painted], scores[painted] * pixels[painted, None])
+    return sums[1:]
 
 
 def _fragment_scores(
     grid: TileGrid, segments: Stitched, claims: Claims, source: Source
 ) -> NDArray[np.float64]:
-    """Give 1 and the two scores of the mask for each fragment that is of one; else 0; (n, 3)."""
+    """Return 1 and the two scores of its mask for each fragment that is of one; else 0; (n, 3)."""
     found = [np.zeros((0, 3))]
     for tile in claims.tiles:
         objects = source.outlines(tile).objects
         rows = np.vstack([np.zeros((1, 3)), np.insert(objects.scores, 0, 1.0, axis=1)])
         found.append(rows[np.where(segments.by_mask[grid.index(tile)], objects.of, 0)])
     return np.concatenate(found)
-
-
-def _widened(tile: Tile, margin: int) -> Window:
-    """Add a margin to a core, as far as the tile's window reaches: that could be read before."""
-    core = tile.core
-    wide = Window(
-        core.col_off - margin,
-        core.row_off - margin,
-        core.width + 2 * margin,
-        core.height + 2 * margin,
-    )
-    return intersection(wide, tile.window)
-
-
-def _surroundings(
-    pixels: TilePixels, core: tuple[slice, slice], scale: BandScale, wanted: set[str]
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Measure texture and context, (T, H, W) and (S * B, H, W) over a core."""
-    texture: NDArray[np.floating] = np.zeros((0, *pixels.valid[core].shape))
-    context = texture
-    if wanted.isdisjoint({"texture", "context"}):
-        return texture, context
-    standard = scale.standardise(pixels.bands, pixels.valid)
-    if "texture" in wanted:
-        texture = texture_images(standard, pixels.valid)[:, *core]
-    if "context" in wanted:
-        images = context_images(standard, pixels.valid)[:, *core].astype(np.float64)
-        repeats = len(CONTEXT_SCALES)
-        std, mean = (np.tile(each, repeats)[:, None, None] for each in (scale.std, scale.mean))
-        context = images * std + mean
-    return texture, context
-
-
-def _blended(
-    core: Window,
-    rows: NDArray[np.int64],
-    count: int,
-    source: Source,
-    wanted: set[str],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Sum weights and features over a core's pixels, of all tiles that see them."""
-    weight = np.zeros(count)
-    features: list[NDArray[np.float64]] = []
-    dense: list[NDArray[np.float64]] = []
-    for other in source.views.seeing(core):
-        embeddings = source.embeddings(other)
-        if not embeddings.sam.size:
-            continue
-        shared = intersection(core, other.window)
-        there = within(shared, other.window)
-        part = rows[within(shared, core)]
-        weights = source.views.weights(other)
-        weight += pixel_sums(part, count, weights[None, *there])[:, 0]
-        if "sam" in wanted:
-            cell_size = Frame(*weights.shape).cell_size
-            features.append(embedding_sums(part, count, embeddings.sam, cell_size, weights, there))
-        if "timm" in wanted:
-            cells = embeddings.dense.shape[1:]
-            fitting = weights.shape[0] / cells[0], weights.shape[1] / cells[1]
-            dense.append(embedding_sums(part, count, embeddings.dense, fitting, weights, there))
-    nothing = np.zeros((count, 0))
-    return (
-        weight,
-        np.sum(features, axis=0) if features else nothing,
-        np.sum(dense, axis=0) if dense else nothing,
-    )

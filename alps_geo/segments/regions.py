@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def region_sums(
     regions: NDArray[np.int32], count: int, standard: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Sum what tells how even regions are.
+    """Sum the bands and their squares over regions, for `variance`.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def numbered(owner: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give what masks own numbers from 1, without gaps.
+    """Assign numbers from 1 to masks, without gaps.
 
     Returns the numbers, shape (H, W), and the mask of each, shape (n,). Masks that smaller ones
     cover whole have none.
@@ -82,23 +82,26 @@ def numbered(owner: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.in
 
 
 def first_pixels(labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Place of the first pixel of each of the labels 1..n in an array laid out flat, shape (n,)."""
+    """Flat index of the first pixel of each of the labels 1..n, shape (n,)."""
     flat = labels.ravel()
     first = np.zeros(int(flat.max()) + 1, dtype=np.int64)
-    # From the last pixel to the first, so that what stays is the first.
+    # From the last pixel to the first, so that the first stays.
     first[flat[::-1]] = np.arange(flat.size)[::-1]
     return first[1:]
 
 
-def cell_means(cells: NDArray[np.int32], standard: NDArray[np.float32]) -> NDArray[np.float32]:
+def superpixel_means(
+    superpixels: NDArray[np.int32], standard: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Replace each band, shape (B, H, W), by its means over superpixels; 0 outside of them."""
-    count = int(cells.max())
-    means = pixel_sums(cells, count, standard) / np.maximum(pixel_counts(cells, count), 1)[:, None]
-    image = np.vstack([np.zeros(len(standard)), means]).astype(np.float32)[cells]
+    count = int(superpixels.max())
+    area = np.maximum(pixel_counts(superpixels, count), 1)[:, None]
+    means = pixel_sums(superpixels, count, standard) / area
+    image = np.vstack([np.zeros(len(standard)), means]).astype(np.float32)[superpixels]
     return np.ascontiguousarray(np.moveaxis(image, -1, 0))
 
 
 def connected_pieces(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Give each connected piece of each label a number of its own, from 1; 0 stays 0."""
+    """Assign a number of its own to each connected piece of each label, from 1; 0 stays 0."""
     pieces: NDArray[np.int64] = label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     return pieces.astype(np.int32)

@@ -25,13 +25,13 @@ _ITERATIONS = 5
 _PERIOD = 8 * SIDE
 
 
-def superpixels(
+def cut_superpixels(
     standard: NDArray[np.float32], valid: NDArray[np.bool_], origin: tuple[int, int]
 ) -> NDArray[np.int32]:
     """Cut a tile into superpixels by SLIC (Achanta et al. 2012, doi 10.1109/TPAMI.2012.120).
 
-    Seeds lie on a lattice of scene pixels, so that tiles that overlap cut what they share alike,
-    but for the surroundings of their edges.
+    Seeds lie on a lattice of scene pixels, so that overlapping tiles cut the pixels that they share
+    alike, except near their edges.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def superpixels(
     rows, cols = lattice.pixels()
     bent = image[rows.clip(0, valid.shape[0] - 1), cols.clip(0, valid.shape[1] - 1)]
     count = bent.shape[2]
-    # slic stretches what it is given to 0..1 first: this undoes it, so that all tiles weigh alike.
+    # slic stretches its input to 0..1 first: undone here, so that colour counts alike everywhere.
     spread = float(bent.max() - bent.min()) or 1.0
     labels = slic(
         bent,
@@ -63,7 +63,7 @@ def superpixels(
         start_label=1,
         channel_axis=-1,
     )
-    cut: NDArray[np.int32] = labels[lattice.places(valid.shape)].astype(np.int32)
+    cut: NDArray[np.int32] = labels[lattice.points(valid.shape)].astype(np.int32)
     cut[~valid] = 0
     return cut
 
@@ -72,7 +72,7 @@ def superpixels(
 class _Lattice:
     """A lattice of seeds whose lines zigzag over the scene.
 
-    Where there is little to see, superpixels are the cells of the lattice. Straight lines would
+    In even areas superpixels are the squares of the lattice. Straight lines would
     show in the labels, most of all where they meet the straight borders of tiles. So columns are
     shifted by row, then rows by column, by whole pixels: one to one, and the same in every tile.
 
@@ -99,13 +99,13 @@ class _Lattice:
         return cls(origin, (start[0], start[1]), (stop[0] - start[0], stop[1] - start[1]))
 
     def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row and column of the tile at each place of the lattice, also beyond the tile's edges."""
+        """Row and column of the tile at each point of the lattice, also beyond the tile's edges."""
         rows, cols = (np.arange(n) + first for n, first in zip(self.shape, self.start, strict=True))
         row = rows[:, None] - _zigzag(cols)[None]
         col = cols[None] - _zigzag(row)
         return row - self.origin[0], col - self.origin[1]
 
-    def places(self, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def points(self, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column of the lattice at each pixel of the tile."""
         rows, cols = (np.arange(n) + first for n, first in zip(shape, self.origin, strict=True))
         col = cols[None] + _zigzag(rows)[:, None]
@@ -113,7 +113,7 @@ class _Lattice:
         return row - self.start[0], col - self.start[1]
 
 
-def _zigzag(place: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Shift of the lattice, in whole pixels: up and down by one cell in `_PERIOD` pixels."""
-    along = place % _PERIOD
+def _zigzag(position: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Shift of the lattice, in whole pixels: up and down by `SIDE` in `_PERIOD` pixels."""
+    along = position % _PERIOD
     return np.minimum(along, _PERIOD - along) * 2 * SIDE // _PERIOD - SIDE // 2

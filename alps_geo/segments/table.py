@@ -1,4 +1,4 @@
-"""The segments of a scene on disk: what they are, and the columns that clusters compare.
+"""The segments of a scene on disk, with the columns that clusters compare.
 
 ::
 
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from alps_geo.errors import RunError
-from alps_geo.features.groups import Columns, current_names, segment_columns
-from alps_geo.features.sums import RegionSums
+from alps_geo.features.columns import Columns
+from alps_geo.features.registry import current_names
 from alps_geo.files import replacing, run_errors
 from alps_geo.segments.pooling import SegmentSums
 from alps_geo.segments.stitch import Segments
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from numpy.typing import NDArray
+
+    from alps_geo.features.columns import ColumnSchema
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
 
@@ -49,7 +51,7 @@ class Attributes:
     predicted_iou, stability_score : ndarray of float64, shape (n,)
         Means over the pixels that masks own; NaN without a mask.
     is_filled : ndarray of bool, shape (n,)
-        Whether most of the segment belongs to no mask.
+        True if most of the segment belongs to no mask.
     """
 
     band_means: NDArray[np.float64]
@@ -65,9 +67,9 @@ class SegmentTable:
     Attributes
     ----------
     folder : pathlib.Path
-        Where the files lie.
+        Folder of the files.
     kind, features, names
-        As in `alps_geo.features.groups.Columns`.
+        See `alps_geo.features.columns.Columns`.
     rows : ndarray of uint32, shape (n,)
         Segment id of each row.
     area : ndarray of int64, shape (n,)
@@ -86,7 +88,7 @@ class SegmentTable:
 
     def read(self, start: int, stop: int) -> Columns:
         """Return some rows, half-open; values are float32."""
-        # Mapped for this moment only, so that what was read doesn't stay in memory.
+        # Mapped for this moment only, so that the rows do not stay in memory.
         values = np.load(self.folder / _COLUMNS, mmap_mode="r", allow_pickle=False)
         return Columns(self.kind, self.features, self.names, np.array(values[start:stop]))
 
@@ -95,26 +97,20 @@ def write_tables(
     folder: Path,
     segments: Segments,
     sums: Iterable[SegmentSums],
-    band_names: Sequence[str],
-    unit: str,
-    features: Sequence[str],
+    schema: ColumnSchema,
 ) -> None:
-    """Describe the segments of a scene by columns and attributes, and keep all of it.
+    """Write the segments of a scene, their columns and their attributes.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Where to write; made if need be.
+        Folder to write to; made if need be.
     segments : Segments
         All segments.
     sums : iterable of SegmentSums
-        What describes each, in any order; held a batch at a time.
-    band_names : sequence of str
-        Names of the bands.
-    unit : str
-        Unit of the bands, as in `alps_geo.features.groups.segment_columns`.
-    features : sequence of str
-        Keys of `alps_geo.features.groups.FEATURES`.
+        Their sums, in any order; held a batch at a time.
+    schema : ColumnSchema
+        The columns.
 
     Raises
     ------
@@ -123,7 +119,7 @@ def write_tables(
     """
     count = len(segments)
     attributes = Attributes(
-        np.full((count, len(band_names)), np.nan),
+        np.full((count, len(schema.band_names)), np.nan),
         np.full(count, np.nan),
         np.full(count, np.nan),
         np.zeros(count, np.bool_),
@@ -132,12 +128,12 @@ def write_tables(
     batches = iter(sums)
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
-        first = next(batches, SegmentSums(order[0], RegionSums.empty(len(band_names))))
-        columns = segment_columns(first.sums, band_names, unit, features)
+        first = next(batches, SegmentSums(order[0], schema.no_segments()))
+        columns = schema.columns(first.sums)
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (count, len(columns.names)))
             for batch in chain([first], batches):
-                found = segment_columns(batch.sums, band_names, unit, features)
+                found = schema.columns(batch.sums)
                 file.write(found.values.astype(np.float32).tobytes())
                 order.append(batch.ids)
                 at = batch.ids.astype(np.int64) - 1
@@ -209,9 +205,9 @@ def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def _arrays(value: Segments | Attributes) -> dict[str, NDArray[Any]]:
-    """Take a value apart into plain arrays; those of the tiles go end to end."""
+    """Split a value into plain arrays; those of the tiles go end to end."""
     arrays: dict[str, NDArray[Any]] = {}
-    # Of stitched segments only what makes them segments is kept.
+    # Of stitched segments only the fields of `Segments` are kept.
     for field in fields(Segments if isinstance(value, Segments) else value):
         found = getattr(value, field.name)
         if field.name in _OF_TILES:
@@ -228,12 +224,16 @@ def _of_tiles(arrays: Mapping[str, NDArray[Any]], name: str) -> tuple[NDArray[An
 
 
 def _lengths(name: str) -> str:
-    """Name the array that says how long the arrays of the tiles are."""
+    """Name the array of the lengths of the arrays of tiles."""
     return f"{name}_of_tile"
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
-    """Begin a .npy file of float32."""
+    """Begin a .npy file of float32.
+
+    The rows are written and not mapped: on a full disk a mapped file ends the process (SIGBUS)
+    where writing raises an error.
+    """
     descr = npy.dtype_to_descr(np.dtype(np.float32))
     header = {"descr": descr, "fortran_order": False, "shape": shape}
     npy.write_array_header_2_0(file, header)

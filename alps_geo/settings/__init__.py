@@ -4,11 +4,9 @@ The same names are options on the command line, keys of a ``--config`` file, and
 ``settings`` in ``run.json``.
 """
 
-from alps_geo.settings.features import FEATURES
 from alps_geo.settings.label import (
     CLUSTERING,
     DEFAULT_CLUSTERS,
-    MAX_CLUSTERS,
     OUTPUT,
     LabelSettings,
     current_words,
@@ -19,8 +17,6 @@ from alps_geo.settings.presets import PRESETS
 __all__ = [
     "CLUSTERING",
     "DEFAULT_CLUSTERS",
-    "FEATURES",
-    "MAX_CLUSTERS",
     "OUTPUT",
     "PRESETS",
     "LabelSettings",

@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alps_geo.errors import SettingsError
+from alps_geo.features.registry import BACKBONE, group_names
 from alps_geo.fields import Choices, Rule
-
-FEATURES = ("sam", "spectral", "spread", "texture", "context", "shape")
-BACKBONE_GROUP = "timm"
-"""The group whose name is followed by a colon and the name of a backbone."""
-
-
-def split_feature(name: str) -> tuple[str, str]:
-    """Split a feature into its group and the backbone behind it.
-
-    >>> split_feature("timm:resnet18"), split_feature("sam")
-    (('timm', 'resnet18'), ('sam', ''))
-    """
-    group, _, backbone = name.partition(":")
-    return group, backbone
 
 
 @dataclass(frozen=True)
@@ -28,7 +15,7 @@ class FeatureNames(Rule):
 
     def check(self, name: str, value: str) -> None:
         """Raise SettingsError if a group does not exist, or if there are several backbones."""
-        prefix = f"{BACKBONE_GROUP}:"
+        prefix = f"{BACKBONE}:"
         chosen = chosen_features(value)
         backbones = [feature for feature in chosen if feature.startswith(prefix)]
         for feature in chosen:
@@ -47,11 +34,17 @@ class FeatureNames(Rule):
     @property
     def known(self) -> tuple[str, ...]:
         """Names that may be chosen."""
-        return (*FEATURES, f"{BACKBONE_GROUP}:NAME")
+        return (*_plain_groups(), f"{BACKBONE}:NAME")
 
 
 def chosen_features(text: str) -> tuple[str, ...]:
     """Return the features in a text such as sam+texture: each once, backbones first."""
     chosen = [name.strip() for name in text.split("+")]
-    others = [name for name in chosen if name not in FEATURES]
-    return (*others, *(name for name in FEATURES if name in chosen))
+    known = _plain_groups()
+    others = [name for name in chosen if name not in known]
+    return (*others, *(name for name in known if name in chosen))
+
+
+def _plain_groups() -> tuple[str, ...]:
+    """Names of the feature groups that need no backbone."""
+    return tuple(name for name in group_names() if name != BACKBONE)

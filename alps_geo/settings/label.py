@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from alps_geo.clusters.limits import MAX_CLUSTERS
+from alps_geo.features.registry import split_feature
 from alps_geo.fields import (
     AtLeast,
     BandNumbers,
@@ -22,13 +24,12 @@ from alps_geo.fields import (
 from alps_geo.sam import MaskSettings
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.weights import MODELS
-from alps_geo.settings.features import FeatureNames, chosen_features, split_feature
+from alps_geo.settings.features import FeatureNames, chosen_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEFAULT_CLUSTERS = 24
-MAX_CLUSTERS = 65535
 
 MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
 """Panels of options."""
@@ -318,7 +319,7 @@ class LabelSettings:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features one by one, each once, a backbone first and then as in `FEATURES`."""
+        """The features one by one, each once: a backbone, then groups in their order."""
         return chosen_features(self.features)
 
     @property

@@ -18,7 +18,7 @@ from alps_geo.runs.failures import FailedTile
 from alps_geo.runs.identity import fingerprint, scene_identity
 from alps_geo.runs.tile_store import ARRAYS
 from alps_geo.scene import fill_invalid, read_overview, read_tile
-from alps_geo.segments.fragments import cut_fragments, failed_fragments, no_fragments
+from alps_geo.segments.fragments import FragmentRules, cut_fragments, failed_fragments, no_fragments
 from alps_geo.tiles.processes import Lost, in_processes
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.events import Tally
+    from alps_geo.features.embeddings import Embeddings
     from alps_geo.features.images import BandScale
-    from alps_geo.features.sums import Embeddings
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.runs.tile_store import TileStore
     from alps_geo.sam.model import Embedding
@@ -280,9 +280,8 @@ class _TileWork:
             pixels,
             masks,
             job.scale,
-            max_mask_area=self._settings.mask_area_gate,
-            fill=self._settings.fills,
-            dense=dense,
+            FragmentRules(self._settings.mask_area_gate, fill=self._settings.fills),
+            backbone=dense,
         )
 
     @cached_property

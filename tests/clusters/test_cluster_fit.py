@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 
-from alps_geo.clusters.fit import WEIGHTS, Recipe, fit_clusters, group_projection
+from alps_geo.clusters.fit import Recipe, fit_clusters, group_projection
 from alps_geo.clusters.tree import Assigned
 from alps_geo.errors import RunError
-from alps_geo.features.groups import Columns, batches
+from alps_geo.features.columns import Columns, batches
+from alps_geo.features.registry import find_part
 
 
 def test_well_separated_groups_are_found() -> None:
@@ -56,7 +57,7 @@ def test_a_group_counts_by_its_weight_and_not_by_its_columns() -> None:
     for group in ("mean", "texture", "sam"):
         inside = np.array([name.startswith(group) for name in names])
         outcome = rows[:, inside] @ projection[inside]
-        assert np.sqrt(outcome.var(axis=0).sum()) == pytest.approx(WEIGHTS[group])
+        assert np.sqrt(outcome.var(axis=0).sum()) == pytest.approx(find_part(group).weight)
 
 
 def test_raw_columns_are_compared_as_they_are() -> None:
@@ -127,7 +128,7 @@ def test_rows_that_are_read_in_pieces_are_the_same_as_in_one(
     whole = fit(columns, 5)
     found = whole.apply(columns)
     assert adjusted_rand_score(truth, found.cluster) == 1.0
-    monkeypatch.setattr("alps_geo.features.groups.BATCH_ROWS", 64)
+    monkeypatch.setattr("alps_geo.features.columns.BATCH_ROWS", 64)
     assert [len(piece) for piece in batches(columns)] == [64] * 31 + [16]
     again = whole.apply(columns)
     for field in fields(Assigned):
@@ -154,7 +155,7 @@ def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
             return self
 
     monkeypatch.setattr("alps_geo.clusters.fit.MiniBatchKMeans", Watched)
-    monkeypatch.setattr("alps_geo.features.groups.BATCH_ROWS", 3)
+    monkeypatch.setattr("alps_geo.features.columns.BATCH_ROWS", 3)
     monkeypatch.setattr("alps_geo.clusters.fit.FIT_ROWS", 3)
     monkeypatch.setattr("alps_geo.clusters.sampling._RUN_ROWS", 2)
     areas = [np.ones(len(columns), int)]

@@ -4,7 +4,7 @@ from scipy.spatial import KDTree
 from skimage.color import rgb2lab
 
 from alps_geo.clusters.colors import default_colors
-from alps_geo.settings import MAX_CLUSTERS
+from alps_geo.clusters.limits import MAX_CLUSTERS
 
 
 def test_colours_differ_and_never_run_out() -> None:

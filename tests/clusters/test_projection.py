@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from alps_geo.clusters.projection import Projection
 from alps_geo.errors import RunError
-from alps_geo.features.groups import Columns
+from alps_geo.features.columns import Columns
 
 KINDS = ("uint8: red, nir", "uint16: red, nir")
 

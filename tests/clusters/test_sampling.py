@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from alps_geo.clusters import sampling
 from alps_geo.clusters.projection import Projection
-from alps_geo.features.groups import Columns
+from alps_geo.features.columns import Columns
 
 PLAIN = Projection(("texture.0",), ("rgb",), np.zeros((1, 1)), np.ones((1, 1)), np.eye(1))
 
@@ -43,7 +43,7 @@ def test_rows_are_picked_by_their_index_in_all_tables(
     chosen = data.draw(arrays.arrays(np.bool_, sum(sizes)))
     picked = np.flatnonzero(chosen)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("alps_geo.features.groups.BATCH_ROWS", 7)
+        patched.setattr("alps_geo.features.columns.BATCH_ROWS", 7)
         assert listed(sampling.picked_rows(PLAIN, tables(sizes), picked)) == picked.tolist()
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alps_geo.clusters.model import FORMAT_VERSION, ClusterModel
 from alps_geo.errors import RunError
-from alps_geo.features.groups import Columns
+from alps_geo.features.columns import Columns
 
 KINDS = ("uint8: red, nir", "uint16: red, nir")
 FEATURES = ("sam", "spectral", "texture", "shape")

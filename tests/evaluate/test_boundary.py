@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rasterio.windows import subdivide
 from scipy.ndimage import distance_transform_edt
 
+from alps_geo import windows
 from alps_geo.evaluate.boundary import BoundaryCounts, count_boundaries, halo
-from alps_geo.evaluate.rasters import windows, with_halo
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
@@ -83,9 +84,10 @@ def test_windows_add_up_to_the_whole(case: tuple[Ints, Ints, Bools], size: int) 
     truth, found, valid = case
     total = BoundaryCounts.zero(2, 4)
     height, width = truth.shape
-    for window in windows(height, width, size):
-        wide, inner = with_halo(window, halo((1, 3)), height, width)
-        part = wide.toslices()
+    everything = windows.whole(height, width)
+    for window in subdivide(everything, size, size):
+        wide = windows.buffered(window, halo((1, 3)), everything)
+        part, inner = wide.toslices(), windows.within(window, wide)
         total += count_boundaries(truth[part], found[part], valid[part], inner, 4, (1, 3))
     assert as_lists(total) == as_lists(whole(truth, found, valid, 4, 1, 3))
 

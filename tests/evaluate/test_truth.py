@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.features import shapes
 from rasterio.warp import Resampling, reproject, transform_bounds
-from rasterio.windows import Window
+from rasterio.windows import Window, subdivide
 from shapely.geometry import Point, box, shape
 
 from alps_geo.errors import AlpsGeoError, SceneError, SettingsError
-from alps_geo.evaluate.rasters import open_ids, windows
+from alps_geo.evaluate.rasters import open_ids
 from alps_geo.evaluate.truth import TruthFile, open_truth
+from alps_geo.windows import whole
 
 CROP = 200
 """Side of the piece of the land cover that is made into polygons, in pixels."""
@@ -38,7 +39,7 @@ def read(
         opened = stack.enter_context(open_truth(TruthFile(str(truth), **options), grid))
         classes = np.full((grid.height, grid.width), -1, np.int32)
         valid = np.zeros(classes.shape, bool)
-        for window in windows(*classes.shape, size):
+        for window in subdivide(whole(*classes.shape), size, size):
             classes[window.toslices()], valid[window.toslices()] = opened.read(window)
     return np.where(valid, classes, -1), valid
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alps_geo.features.groups import Columns, group_of, segment_columns
-from alps_geo.features.sums import RegionSums, moment_sums
-from alps_geo.settings import FEATURES
+from alps_geo.features.columns import Columns, ColumnSchema, group_of
+from alps_geo.features.groups.shape import moment_images
+from alps_geo.features.registry import group_names
+from alps_geo.features.sums import BANDS, MASKS, WEIGHT, RegionSums, pixel_sums
 
 
 def segments(
@@ -14,30 +15,31 @@ def segments(
     count = len(band_means)
     masks = masks or [np.ones((4, 4), bool)] * count
     area = np.array([float(mask.sum()) for mask in masks])
-    moments = np.concatenate([moment_sums(mask.astype(int), 1, (100, 200)) for mask in masks])
-    weight = np.full(count, 2.0)
+    moments = [
+        pixel_sums(mask.astype(int), 1, moment_images((len(mask), len(mask.T)), (100, 200)))
+        for mask in masks
+    ]
     each = area[:, None]
-    return RegionSums(
-        area=area,
-        mask_area=area,
-        score_sums=np.ones((count, 2)),
-        band_sums=band_means * each,
-        square_sums=band_means**2 * 1.01 * each,
-        moment_sums=moments,
-        texture_sums=np.ones((count, 3)),
-        context_sums=np.tile(band_means, 2) * 2 * each,
-        weight=weight,
-        feature_sums=np.arange(count * 4.0).reshape(count, 4),
-        dense_sums=np.full((count, 5), 4.0),
-    )
+    named = {
+        MASKS: np.ones((count, 3)),
+        BANDS: band_means * each,
+        "squares": band_means**2 * 1.01 * each,
+        "moments": np.concatenate(moments),
+        "texture": np.ones((count, 3)),
+        "context": np.tile(band_means, 2) * 2 * each,
+        WEIGHT: np.full((count, 1), 2.0),
+        "sam": np.arange(count * 4.0).reshape(count, 4),
+        "backbone": np.full((count, 5), 4.0),
+    }
+    return RegionSums(area, named)
 
 
 def columns(found: RegionSums, bands: str, *features: str) -> Columns:
-    return segment_columns(found, bands.split(), "uint8", features)
+    return ColumnSchema(tuple(bands.split()), "uint8", features).columns(found)
 
 
 def test_every_feature_yields_its_own_groups() -> None:
-    found = columns(segments(np.array([[1.0, 2, 3, 4]])), "red green blue nir", *FEATURES, "timm:x")
+    found = columns(segments(np.array([[1.0, 2, 3, 4]])), "red green blue nir", *group_names())
     groups = list(dict.fromkeys(map(group_of, found.names)))
     assert groups == ["sam", "mean", "index", "spread", "texture", "context", "shape", "timm"]
     assert found.values.shape == (1, len(found.names))
@@ -59,7 +61,7 @@ def test_indices_are_there_where_their_bands_are() -> None:
 def test_scenes_are_of_one_kind_if_bands_and_type_agree() -> None:
     found = segments(np.ones((1, 3)))
     kinds = {
-        segment_columns(found, bands.split(), dtype, ["sam"]).kind
+        ColumnSchema(tuple(bands.split()), dtype, ("sam",)).columns(found).kind
         for bands, dtype in [("r g b", "uint8"), ("r g b", "uint16"), ("b g r", "uint8")]
     }
     assert len(kinds) == 3

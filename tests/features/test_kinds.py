@@ -15,7 +15,6 @@ from rasterio.windows import Window
 from alps_geo.errors import RunError
 from alps_geo.features.kinds import check_known, in_one_order, scene_kind, with_kind_notes
 from alps_geo.scene import Scene, open_scene, read_tile
-from alps_geo.settings import LabelSettings
 
 QUICK = ("--tile-size", "96", "--points-per-side", "2", "--clusters", "4")
 NAMES = ("blue", "green", "red", "nir")
@@ -104,7 +103,7 @@ def test_other_kinds_are_noted_on_the_scenes_that_have_them(tmp_path: Path) -> N
     one, other = opened(tmp_path, ("x", "y", "z"), ("x", "y"))
     (byte,) = opened(tmp_path, ("x", "y", "z"), dtype="uint8")
     scenes = [one, other, byte]
-    noted = with_kind_notes(scenes, LabelSettings())
+    noted = with_kind_notes(scenes, ("sam", "spectral"), raw=False)
     new = [after.notes[len(before.notes) :] for before, after in zip(scenes, noted, strict=True)]
     assert new[0] == ()
     assert new[1] == (
@@ -112,16 +111,18 @@ def test_other_kinds_are_noted_on_the_scenes_that_have_them(tmp_path: Path) -> N
         "it is standardised by itself, so a cluster need not mean the same in both",
     )
     assert "(uint8: x, y, z)" in new[2][0]
-    fitted = with_kind_notes(scenes, LabelSettings(), ("uint8: x, y, z", "uint16: x, y"))
+    fitted = with_kind_notes(
+        scenes, ("sam", "spectral"), ("uint8: x, y, z", "uint16: x, y"), raw=False
+    )
     assert ["first fitted to (uint8: x, y, z)" in scene.notes[-1] for scene in fitted] == [
         True,
         True,
         False,
     ]
-    raw = with_kind_notes(scenes, LabelSettings(compare="raw"))
+    raw = with_kind_notes(scenes, ("sam", "spectral"), raw=True)
     assert "it is compared as it is, in its own units" in raw[1].notes[-1]
     # An embedding is the same, whatever bands there are.
-    assert with_kind_notes(scenes, LabelSettings(compare="raw", features="sam+shape")) == scenes
+    assert with_kind_notes(scenes, ("sam", "shape"), raw=True) == scenes
 
 
 def test_kinds_that_clusters_do_not_know_are_refused() -> None:

@@ -4,7 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from alps_geo.features.sums import RegionSums, embedding_sums, moment_sums, pixel_counts, pixel_sums
+from alps_geo.features.embeddings import embedding_sums
+from alps_geo.features.groups.shape import moment_images
+from alps_geo.features.registry import find_group
+from alps_geo.features.sums import BANDS, MASKS, WEIGHT, RegionSums, pixel_counts, pixel_sums
 
 LABELS = arrays(np.int32, (13, 9), elements=st.integers(0, 4))
 
@@ -74,25 +77,25 @@ def test_sums_of_two_halves_are_the_sum_of_the_whole(labels: np.ndarray, cut: in
 def test_grouping_adds_rows_and_leaves_out_group_zero() -> None:
     area = np.array([2.0, 3.0, 5.0, 7.0])
     sums = RegionSums(
-        area=area,
-        mask_area=np.array([0.0, 3.0, 5.0, 7.0]),
-        score_sums=np.array([[0.0, 0.0], [3.0, 2.5], [4.0, 5.0], [6.0, 7.0]]),
-        band_sums=np.array([[2.0], [0.0], [5.0], [25.0]]),
-        square_sums=np.array([[2.0], [0.0], [5.0], [97.0]]),
-        moment_sums=np.zeros((4, 5)),
-        texture_sums=np.array([[4.0], [0.0], [0.0], [5.0]]),
-        context_sums=np.array([[4.0, 2.0], [0.0, 0.0], [5.0, 10.0], [14.0, 7.0]]),
-        weight=area / 2,
-        feature_sums=area[:, None],
-        dense_sums=np.zeros((4, 0)),
+        area,
+        {
+            MASKS: np.array([[0.0, 0, 0], [3.0, 3.0, 2.5], [5.0, 4.0, 5.0], [7.0, 6.0, 7.0]]),
+            BANDS: np.array([[2.0], [0.0], [5.0], [25.0]]),
+            "squares": np.array([[2.0], [0.0], [5.0], [97.0]]),
+            "texture": np.array([[4.0], [0.0], [0.0], [5.0]]),
+            "context": np.array([[4.0, 2.0], [0.0, 0.0], [5.0, 10.0], [14.0, 7.0]]),
+            WEIGHT: area[:, None] / 2,
+            "sam": area[:, None],
+        },
     )
     grouped = sums.grouped(np.array([2, 0, 1, 2]), 2)
     np.testing.assert_array_equal(grouped.area, [5, 9])
-    np.testing.assert_allclose(grouped.features, [[2.0], [2.0]])
-    np.testing.assert_allclose(grouped.texture, [[0.0], [1.0]])
-    np.testing.assert_allclose(grouped.context, [[1.0, 2.0], [2.0, 1.0]])
+    np.testing.assert_allclose(grouped.embedding("sam"), [[2.0], [2.0]])
+    np.testing.assert_allclose(grouped.mean("texture"), [[0.0], [1.0]])
+    np.testing.assert_allclose(grouped.mean("context"), [[1.0, 2.0], [2.0, 1.0]])
     np.testing.assert_allclose(grouped.band_means, [[1.0], [3.0]])
-    np.testing.assert_allclose(grouped.band_stds, [[0.0], [np.sqrt(2)]])
+    stds = find_group("spread").columns(grouped, ["grey"])["spread.grey"]
+    np.testing.assert_allclose(stds, [0.0, np.sqrt(2)])
     # The scores of a segment are those of the pixels that masks own.
     np.testing.assert_allclose(grouped.predicted_iou, [4 / 5, 6 / 7])
     np.testing.assert_allclose(grouped.stability_score, [1.0, 1.0])
@@ -118,7 +121,7 @@ def test_parts_of_a_tile_add_up_to_the_whole() -> None:
 def test_moments_are_those_of_the_scene_s_rows_and_columns(
     labels: np.ndarray, origin: tuple[int, int]
 ) -> None:
-    sums = moment_sums(labels, 4, origin)
+    sums = pixel_sums(labels, 4, moment_images((13, 9), origin))
     for label in range(1, 5):
         row, col = (axis.astype(float) for axis in np.nonzero(labels == label))
         row, col = row + origin[0], col + origin[1]

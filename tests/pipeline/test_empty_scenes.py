@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from alps_geo.clusters.fit import fit_clusters
 from alps_geo.clusters.model import ClusterModel
-from alps_geo.features.groups import Columns
+from alps_geo.features.columns import Columns
 
 # SAM takes an even grey for one mask, which is too large to be one.
 MASKS = ("--fill", "none", "--points-per-side", "3", "--pred-iou-thresh", "0.2")

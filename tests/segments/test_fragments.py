@@ -8,7 +8,8 @@ from alps_geo.features.images import band_scale
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.segments.fragments import CUT, OWNED, Fragments, _filled, cut_fragments
+from alps_geo.segments.fragments import FragmentRules, Fragments, _filled, cut_fragments
+from alps_geo.segments.ranks import Rank
 from alps_geo.segments.regions import touching_pairs
 
 
@@ -51,8 +52,7 @@ def cut(
         pixels,
         masks,
         band_scale(pixels),
-        max_mask_area=gate,
-        fill=fill,
+        FragmentRules(gate, fill),
     )
 
 
@@ -112,7 +112,7 @@ def test_fragments_are_ranked_by_how_well_the_tile_knows_them() -> None:
     scores = np.ones(4, np.float32)
     masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 1, 1), np.float32))
     fragments = cut(pixels_of(np.ones((16, 16), bool)), masks, grid, fill=False)
-    assert fragments.rank.tolist() == [OWNED, CUT, CUT, OWNED]
+    assert fragments.rank.tolist() == [Rank.OWNED, Rank.CUT, Rank.CUT, Rank.OWNED]
 
 
 LENGTHS = st.integers(4, 10).flatmap(
@@ -149,9 +149,9 @@ def owned(grid: TileGrid, tile: Tile, mask: NDArray[np.bool_]) -> bool:
     masks = TileMasks.from_dense(inside[None], scores, scores, np.ones((256, 1, 1), np.float32))
     pixels = pixels_of(np.ones(inside.shape, bool))
     fragments = cut_fragments(
-        grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1, fill=False
+        grid, tile, pixels, masks, band_scale(pixels), FragmentRules(1.0, fill=False)
     )
-    return bool(fragments.rank[0] == OWNED)
+    return bool(fragments.rank[0] == Rank.OWNED)
 
 
 def test_parts_of_many_masks_over_many_superpixels_are_told_apart() -> None:
@@ -251,4 +251,4 @@ def test_masks_that_the_window_cuts_off_lie_in_parts_but_not_at_the_edge_of_the_
         assert not np.isin(fragments.labels[~dense[number]], parts).any()
         assert (fragments.objects.of[parts - 1] == number + 1).all()
     assert fragments.objects.edges[1:].tolist() == [[False, False, False, True]] * 2
-    assert (fragments.rank < CUT).sum() == is_filled(fragments).sum()
+    assert (fragments.rank < Rank.CUT).sum() == is_filled(fragments).sum()

@@ -11,9 +11,10 @@ from alps_geo.features.sums import RegionSums
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.segments.fragments import Fragments, cut_fragments
+from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments
 from alps_geo.segments.matching import match_labels
-from alps_geo.segments.stitch import paint, stitch
+from alps_geo.segments.paint import paint
+from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
 
 GRID = TileGrid(64, 352, 96, 32)
@@ -44,8 +45,7 @@ def cut(bands: NDArray[np.float32], tile: Tile, *, found: bool) -> Fragments:
         pixels_of(bands[:, *where]),
         masks,
         band_scale(pixels_of(bands)),
-        max_mask_area=1.0,
-        fill=True,
+        FragmentRules(1.0, fill=True),
     )
 
 
@@ -95,8 +95,7 @@ def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
             pixels_of(bands[:, *where]),
             TileMasks.from_dense(lake[where][None], score, score, np.ones((256, 4, 4), np.float32)),
             band_scale(pixels_of(bands)),
-            max_mask_area=LabelSettings().mask_area_gate,
-            fill=True,
+            FragmentRules(LabelSettings().mask_area_gate, fill=True),
         )
     found = stitch(grid, tiles.__getitem__)
     assert found.area.max() == lake.sum()
@@ -140,8 +139,7 @@ def test_masks_that_agree_in_the_overlap_and_look_unlike_beyond_it_stay_apart() 
             pixels_of(bands[:, *tile.window.toslices()]),
             TileMasks.from_dense(dense, scores, scores, np.ones((256, 1, 1), np.float32)),
             band_scale(pixels_of(bands)),
-            max_mask_area=1.0,
-            fill=False,
+            FragmentRules(1.0, fill=False),
         )
     found = stitch(grid, tiles.__getitem__)
     assert len(found) == 2

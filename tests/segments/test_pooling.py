@@ -7,12 +7,14 @@ from helpers import sums_by_id
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from alps_geo.features.columns import ColumnSchema
+from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import band_scale
-from alps_geo.features.sums import Embeddings
+from alps_geo.features.sums import MASKS, WEIGHT
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.segments.fragments import Fragments, cut_fragments, failed_fragments
+from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, failed_fragments
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 
@@ -28,14 +30,14 @@ def read(window: Window) -> TilePixels:
 
 
 def perfect(grid: TileGrid, tile: Tile) -> Fragments:
-    """Find what a perfect SAM finds in a tile."""
+    """Cut a tile by the masks of a perfect SAM."""
     labels = SCENE[tile.window.toslices()]
     dense = np.stack([labels == i for i in np.unique(labels)])
     scores = np.full(len(dense), 0.9, np.float32)
     masks = TileMasks.from_dense(dense, scores, scores, np.zeros((256, 8, 8), np.float32))
     pixels = read(tile.window)
     scale = band_scale(pixels)
-    return cut_fragments(grid, tile, pixels, masks, scale, max_mask_area=1.0, fill=False)
+    return cut_fragments(grid, tile, pixels, masks, scale, FragmentRules(1.0, fill=False))
 
 
 def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None:
@@ -45,22 +47,21 @@ def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None
     for grid in (one, several):
         tiles = {tile: perfect(grid, tile) for tile in grid}
         found = stitch(grid, tiles.__getitem__)
-        sums.append(sums_by_id(grid, found, tiles, read, ("spectral", "texture", "context")))
+        sums.append(sums_by_id(grid, found, tiles, read, ("spread", "texture", "context", "shape")))
     # Ids follow the grid, and each segment has a place of its own.
-    first, second = (each.take(np.lexsort(each.moments.T)) for each in sums)
+    first, second = (each.take(np.lexsort(each.mean("moments").T)) for each in sums)
     np.testing.assert_array_equal(first.area, second.area)
-    np.testing.assert_allclose(first.band_stds, second.band_stds, rtol=1e-6)
-    np.testing.assert_allclose(first.texture, second.texture, rtol=1e-4)
-    np.testing.assert_allclose(first.context, second.context, rtol=1e-4)
-    assert np.abs(first.context - 2).max() < 0.2
+    np.testing.assert_allclose(first.mean("squares"), second.mean("squares"), rtol=1e-6)
+    for name in ("texture", "context"):
+        np.testing.assert_allclose(first.mean(name), second.mean(name), rtol=1e-4)
+    assert np.abs(first.mean("context") - 2).max() < 0.2
 
 
 def test_what_is_not_asked_for_is_not_measured() -> None:
     grid = TileGrid(SIDE, SIDE, SIDE, 0)
     tiles = {tile: perfect(grid, tile) for tile in grid}
     sums = sums_by_id(grid, stitch(grid, tiles.__getitem__), tiles, read, ("spectral",))
-    columns = {name: array.shape[1] for name, array in sums.arrays().items() if array.ndim > 1}
-    assert columns["texture_sums"] == columns["context_sums"] == columns["feature_sums"] == 0
+    assert sums.named.keys() == {"bands", MASKS}
 
 
 def told_apart(grid: TileGrid, failed: tuple[Tile, ...] = ()) -> dict[Tile, Fragments]:
@@ -87,12 +88,12 @@ def expected_features(grid: TileGrid, ids: NDArray[np.int64]) -> NDArray[np.floa
 def test_features_blend_the_embeddings_of_all_tiles_that_see_a_pixel() -> None:
     grid = TileGrid(SIDE, SIDE, 180, 40)
     tiles = told_apart(grid)
-    sums = sums_by_id(grid, stitch(grid, tiles.__getitem__), tiles, read, ("sam", "timm"))
-    np.testing.assert_allclose(sums.weight, sums.area)
-    where = sums.moments[:, :2].astype(int)
+    sums = sums_by_id(grid, stitch(grid, tiles.__getitem__), tiles, read, ("sam", "timm", "shape"))
+    np.testing.assert_allclose(sums.named[WEIGHT][:, 0], sums.area)
+    where = sums.mean("moments")[:, :2].astype(int)
     expected = expected_features(grid, SCENE[where[:, 0], where[:, 1]])
-    np.testing.assert_allclose(sums.features[:, 0], expected)
-    np.testing.assert_allclose(sums.dense_features[:, 2], -expected)
+    np.testing.assert_allclose(sums.embedding("sam")[:, 0], expected)
+    np.testing.assert_allclose(sums.embedding("backbone")[:, 2], -expected)
 
 
 def test_a_failed_tile_has_no_say() -> None:
@@ -103,10 +104,10 @@ def test_a_failed_tile_has_no_say() -> None:
     sums = sums_by_id(grid, found, tiles, read)
     assert found.valid_pixels == 150 * (SIDE - failed.core.height) == found.area.sum()
     # Some of the first tile's pixels would have blended with those of the one that failed.
-    assert (sums.weight < sums.area).any()
-    in_first = sums.moments[:, 0] < first.core.height
-    assert set(np.unique(sums.features[in_first])) == {0}
-    np.testing.assert_allclose(sums.features[~in_first], 2)
+    assert (sums.named[WEIGHT][:, 0] < sums.area).any()
+    in_first = sums.mean("moments")[:, 0] < first.core.height
+    assert set(np.unique(sums.embedding("sam")[in_first])) == {0}
+    np.testing.assert_allclose(sums.embedding("sam")[~in_first], 2)
 
 
 def test_embeddings_may_come_from_other_tiles_than_the_outlines() -> None:
@@ -121,8 +122,9 @@ def test_embeddings_may_come_from_other_tiles_than_the_outlines() -> None:
         band_scale(read(Window(0, 0, SIDE, SIDE))),
         views,
     )
-    for batch in sum_segments(grid, found, source, ("sam",)):
-        np.testing.assert_allclose(batch.sums.weight, batch.sums.area)
-        where = batch.sums.moments[:, :2].astype(int)
+    schema = ColumnSchema(("band_1", "band_2"), "float32", ("sam", "shape"))
+    for batch in sum_segments(grid, found, source, schema):
+        np.testing.assert_allclose(batch.sums.named[WEIGHT][:, 0], batch.sums.area)
+        where = batch.sums.mean("moments")[:, :2].astype(int)
         expected = expected_features(views, SCENE[where[:, 0], where[:, 1]])
-        np.testing.assert_allclose(batch.sums.features[:, 0], expected)
+        np.testing.assert_allclose(batch.sums.embedding("sam")[:, 0], expected)

@@ -10,15 +10,17 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from alps_geo.features.images import band_scale
+from alps_geo.features.sums import WEIGHT
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
-from alps_geo.segments.fragments import Fragments, cut_fragments, no_fragments
-from alps_geo.segments.stitch import Segments, Stitched, paint, stitch
+from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, no_fragments
+from alps_geo.segments.paint import paint
+from alps_geo.segments.stitch import Segments, Stitched, stitch
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
-    """What a perfect SAM finds in a tile of a scene whose segments are known."""
+    """Fragments of a perfect SAM in a tile of a scene whose segments are known."""
     labels = scene[tile.window.toslices()]
     dense = np.stack([labels == i for i in [-1, *np.unique(labels[labels > 0])]])
     scores = np.full(len(dense), 0.9, np.float32)
@@ -31,8 +33,7 @@ def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
         pixels_of(labels[None]),
         masks,
         band_scale(pixels_of(scene[None])),
-        max_mask_area=1.0,
-        fill=False,
+        FragmentRules(1.0, fill=False),
     )
 
 
@@ -89,18 +90,19 @@ def test_planted_segments_come_back_whatever_the_grid(
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
     tiles = {tile: planted(scene, grid, tile) for tile in grid}
-    sums = sums_by_id(grid, found, tiles, read_coordinates)
+    sums = sums_by_id(grid, found, tiles, read_coordinates, ("sam", "shape", "spread"))
+    squares = sums.mean("squares") - sums.band_means**2
     np.testing.assert_array_equal(sums.area, found.area)
     # The weights of all tiles add up to 1 for each pixel, so the sums are those of the whole.
-    np.testing.assert_allclose(sums.weight, found.area)
-    np.testing.assert_allclose(sums.features, 0.5)
+    np.testing.assert_allclose(sums.named[WEIGHT][:, 0], found.area)
+    np.testing.assert_allclose(sums.embedding("sam"), 0.5)
     np.testing.assert_allclose(sums.predicted_iou, 0.9, rtol=1e-6)
     for axis, coordinates in enumerate(np.indices(scene.shape)):
         expected = ndimage.mean(coordinates, result, ids) if len(ids) else []
         np.testing.assert_allclose(sums.band_means[:, axis], expected)
-        np.testing.assert_allclose(sums.moments[:, axis], expected)
-        spread = [np.std(coordinates, where=result == i) for i in ids]
-        np.testing.assert_allclose(sums.band_stds[:, axis], spread, atol=1e-5)
+        np.testing.assert_allclose(sums.mean("moments")[:, axis], expected)
+        spread = [np.var(coordinates, where=result == i) for i in ids]
+        np.testing.assert_allclose(squares[:, axis], spread, atol=1e-5)
 
 
 def relabel_by_pairs(scene: NDArray[np.int32], result: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -180,7 +182,7 @@ def test_a_speck_joins_across_the_border_of_tiles() -> None:
     tiles = {tile: planted(scene, grid, tile) for tile in grid}
     sums = sums_by_id(grid, found, tiles, read_coordinates)
     assert found.area.tolist() == [36, 8, 52]
-    np.testing.assert_allclose(sums.weight, [36, 8, 52])
+    np.testing.assert_allclose(sums.named[WEIGHT][:, 0], [36, 8, 52])
 
 
 def test_a_speck_that_touches_nothing_stays() -> None:
@@ -246,7 +248,7 @@ class Pair:
             scores = np.full(len(dense), 0.9, np.float32)
             masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 4, 4), np.float32))
             tiles[tile] = cut_fragments(
-                self.grid, tile, pixels, masks, band_scale(pixels), max_mask_area=1.0, fill=True
+                self.grid, tile, pixels, masks, band_scale(pixels), FragmentRules(1.0, fill=True)
             )
         found = stitch(self.grid, tiles.__getitem__, keep_specks=True)
         ids = painted(self.grid, found, tiles)

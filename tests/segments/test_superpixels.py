@@ -5,7 +5,7 @@ from rasterio.windows import Window
 
 from alps_geo.features.images import BandScale, band_scale
 from alps_geo.scene import open_scene, read_overview, read_tile
-from alps_geo.segments.superpixels import SIDE, superpixels
+from alps_geo.segments.superpixels import SIDE, cut_superpixels
 
 SCENES = ("naip_md_1m", "landsat8_collar_uint16", "landsat5_int16_1band", "neon_osbs_10cm")
 
@@ -16,7 +16,7 @@ def cut(name: str, window: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     scale = band_scale(read_overview(scene, 512))
     pixels = read_tile(scene, window)
     standard = scale.standardise(pixels.bands, pixels.valid)
-    labels = superpixels(standard, pixels.valid, (window.row_off, window.col_off))
+    labels = cut_superpixels(standard, pixels.valid, (window.row_off, window.col_off))
     return labels, pixels.valid, standard
 
 
@@ -63,13 +63,13 @@ def test_tiles_that_overlap_cut_alike_what_they_share() -> None:
 def test_tiny_tiles_work(shape: tuple[int, int], bands: int) -> None:
     rng = np.random.default_rng(0)
     standard = rng.normal(size=(bands, *shape)).clip(-4, 4).astype(np.float32)
-    labels = superpixels(standard, np.ones(shape, bool), (33, 7))
+    labels = cut_superpixels(standard, np.ones(shape, bool), (33, 7))
     assert (labels > 0).all()
     assert labels.shape == shape
 
 
 def test_a_constant_tile_works() -> None:
-    labels = superpixels(np.zeros((2, 40, 40), np.float32), np.ones((40, 40), bool), (0, 0))
+    labels = cut_superpixels(np.zeros((2, 40, 40), np.float32), np.ones((40, 40), bool), (0, 0))
     assert (labels > 0).all()
 
 

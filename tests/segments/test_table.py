@@ -1,16 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alps_geo.errors import RunError
-from alps_geo.features.groups import Columns
-from alps_geo.features.sums import RegionSums
+from alps_geo.features.columns import Columns, ColumnSchema
+from alps_geo.features.sums import BANDS, MASKS, WEIGHT, RegionSums
 from alps_geo.segments.pooling import SegmentSums
 from alps_geo.segments.stitch import Segments
 from alps_geo.segments.table import open_table, read_segments, write_tables
 
 FEATURES = ("sam", "spectral", "texture")
+SCHEMA = ColumnSchema(tuple("rgbn"), "uint8", FEATURES, {"sam": 256})
 SEGMENTS = Segments(
     area=np.array([4, 6, 8]),
     ids=(np.array([0, 2, 3], np.uint32), np.array([0], np.uint32), np.array([0, 1], np.uint32)),
@@ -29,28 +31,26 @@ def sums(*segments: int) -> SegmentSums:
     return SegmentSums(
         ids,
         RegionSums(
-            area=area,
-            mask_area=by_mask,
-            score_sums=np.stack([0.5 * by_mask, 0.25 * by_mask], axis=1),
-            band_sums=means * area[:, None],
-            square_sums=means**2 * area[:, None],
-            moment_sums=np.ones((len(ids), 5)),
-            texture_sums=np.ones((len(ids), 3)),
-            context_sums=np.ones((len(ids), 8)),
-            weight=area,
-            feature_sums=np.repeat(area * ids.astype(np.float64), 256).reshape(-1, 256),
-            dense_sums=np.ones((len(ids), 2)),
+            area,
+            {
+                MASKS: np.stack([by_mask, 0.5 * by_mask, 0.25 * by_mask], axis=1),
+                BANDS: means * area[:, None],
+                "moments": np.ones((len(ids), 5)),
+                "texture": np.ones((len(ids), 3)),
+                WEIGHT: area[:, None],
+                "sam": np.repeat(area * ids.astype(np.float64), 256).reshape(-1, 256),
+            },
         ),
     )
 
 
 def written(folder: Path) -> None:
     # Segments come in the order in which the tiles finish them.
-    write_tables(folder, SEGMENTS, [sums(2), sums(1, 3)], list("rgbn"), "uint8", FEATURES)
+    write_tables(folder, SEGMENTS, [sums(2), sums(1, 3)], SCHEMA)
 
 
 def test_columns_of_an_earlier_version_have_the_names_of_this_one(tmp_path: Path) -> None:
-    write_tables(tmp_path, SEGMENTS, [sums(1, 2, 3)], list("rgbn"), "uint8", ("shape",))
+    write_tables(tmp_path, SEGMENTS, [sums(1, 2, 3)], replace(SCHEMA, features=("shape",)))
     (path,) = tmp_path.glob("*.npz")
     with np.load(path) as stored:
         arrays = dict(stored)
@@ -99,7 +99,7 @@ def test_a_scene_without_segments_has_empty_tables(tmp_path: Path) -> None:
         ranks=(np.zeros(0, np.uint8),),
         valid_pixels=0,
     )
-    write_tables(tmp_path, none, [], list("rgbn"), "uint8", FEATURES)
+    write_tables(tmp_path, none, [], SCHEMA)
     table = open_table(tmp_path)
     assert len(table) == 0
     assert table.read(0, 0).values.shape == (0, 256 + 4 + 3)
@@ -122,5 +122,5 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(RunError, match="No space left"):
-        write_tables(tmp_path, SEGMENTS, broken(), list("rgbn"), "uint8", FEATURES)  # type: ignore[arg-type]
+        write_tables(tmp_path, SEGMENTS, broken(), SCHEMA)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,4 @@
+"""Limits of a cluster model, for modules that need no more of the clusters."""
+
+MAX_CLUSTERS = 65535
+"""Highest id of a cluster: labels are stored in 16 bits."""
