@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from alps_geo.errors import SettingsError
-from alps_geo.sam import MaskSettings
-from alps_geo.sam.settings import DEVICES, PRECISIONS
-from alps_geo.sam.weights import MODELS
+from alps_geo.masks.generator import GeneratorOptions
+from alps_geo.masks.registry import models
+from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 
 ALPHAS = ("auto", "yes", "no")
 FILLS = ("none", "superpixels")
@@ -63,7 +63,7 @@ class LabelSettings:
     Attributes
     ----------
     model : str
-        Name of the SAM model, a key of `alps_geo.sam.weights.MODELS`.
+        Name of the mask generator's model, a key of `alps_geo.masks.registry.models`.
     checkpoint : str or None
         File with the model's weights; None for the shipped or downloaded one.
     device : str
@@ -159,7 +159,7 @@ class LabelSettings:
     simplify: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("model", self.model, tuple(MODELS))
+        _one_of("model", self.model, tuple(models()))
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("alpha", self.alpha, ALPHAS)
@@ -223,12 +223,19 @@ class LabelSettings:
         return names[0] if names else None
 
     @property
-    def mask_settings(self) -> MaskSettings:
-        """Settings of the masks of one tile."""
-        return MaskSettings(
-            points_per_side=self.points_per_side,
-            pred_iou_thresh=self.pred_iou_thresh,
-            stability_score_thresh=self.stability_score_thresh,
+    def generator_options(self) -> GeneratorOptions:
+        """Options of the mask generator."""
+        return GeneratorOptions(
+            model=self.model,
+            checkpoint=self.checkpoint,
+            device=self.device,
+            precision=self.precision,
+            masks=MaskSettings(
+                points_per_side=self.points_per_side,
+                pred_iou_thresh=self.pred_iou_thresh,
+                stability_score_thresh=self.stability_score_thresh,
+            ),
+            positional=self.compare == "raw",
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import numpy as np
 from scipy import sparse
 
 from alps_geo.features.images import CONTEXT_SCALES, TEXTURE_SCALES
-from alps_geo.sam.frame import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +29,8 @@ class Embeddings:
     Attributes
     ----------
     sam : ndarray of float16, shape (C, h, w)
-        SAM's embedding, of `Frame.cell_size`. It ends in a layer norm, far from the limits of half
-        precision.
+        The mask generator's embedding, of its cell size. SAM's ends in a layer norm, far from the
+        limits of half precision.
     dense : ndarray of float32, shape (D, h, w)
         Features of another backbone, in cells that fit the window; D is 0 without one.
     """
@@ -42,7 +41,7 @@ class Embeddings:
     @classmethod
     def empty(cls) -> Embeddings:
         """Return those of a tile without data."""
-        return cls(np.zeros((CHANNELS, 0, 0), np.float16), np.zeros((0, 0, 0), np.float32))
+        return cls(np.zeros((0, 0, 0), np.float16), np.zeros((0, 0, 0), np.float32))
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class RegionSums:
             texture_sums=np.zeros((0, len(TEXTURE_SCALES))),
             context_sums=np.zeros((0, len(CONTEXT_SCALES) * bands)),
             weight=np.zeros(0),
-            feature_sums=np.zeros((0, CHANNELS)),
+            feature_sums=np.zeros((0, 0)),
             dense_sums=np.zeros((0, 0)),
         )
 

@@ -13,10 +13,8 @@ from unicodedata import normalize
 import numpy as np
 import rasterio
 
-from alps_geo import sam
 from alps_geo.outputs.results import FILES
 from alps_geo.runs.folder import GALLERY, SUGGESTION
-from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
 from alps_geo.scene.raster import is_local, real_path
 
 if TYPE_CHECKING:
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.masks.generator import Weights
     from alps_geo.outputs.results import SceneResults
     from alps_geo.runs.failures import FailedScene
     from alps_geo.runs.tile_store import FailedTile
@@ -59,23 +58,6 @@ def scene_identity(scene: Scene) -> dict[str, Any]:
         if field.name not in left_out
     }
     return {"path": real_path(scene.path), **found}
-
-
-def weights_of(settings: LabelSettings) -> Weights:
-    """Tell all weights of a run by what is in their files.
-
-    Raises
-    ------
-    ModelError
-        If weights are absent or cannot be read.
-    """
-    model = checkpoint_sha256(settings.model, settings.checkpoint)
-    backbone, checkpoint = settings.backbone, settings.timm_checkpoint
-    if backbone is None:
-        return Weights(model)
-    if checkpoint is None:
-        return Weights(model, sam.dense_sha256(backbone))
-    return Weights(model, file_sha256(checkpoint, f"timm:{backbone}"))
 
 
 def run_identity(
@@ -222,7 +204,7 @@ def _versions() -> dict[str, str]:
 
 
 def _models_record(settings: LabelSettings, weights: Weights) -> dict[str, Any]:
-    models = {"model": {"name": settings.model, "sha256": weights.sam}}
+    models = {"model": {"name": weights.model, "sha256": weights.sam}}
     if settings.backbone is not None:
         models["backbone"] = {"name": settings.backbone, "sha256": str(weights.backbone)}
     return models

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alps_geo.sam import resources
+from alps_geo.sam import memory
 from alps_geo.sam.frame import CELL, SIDE
 from alps_geo.sam.image_tokens import (
     ImageTokens,
@@ -235,7 +235,7 @@ class Decoder:
         channels = channels.to(self._dtype)
         rows = (prompts.image.rows @ self._to_pixels).to(self._dtype)
         strip = max(1, _STRIP // len(rows))
-        if resources.wants_large_batches(rows):
+        if memory.wants_large_batches(rows):
             strip = _GRID**2
         masks = [
             _mix(self._pixels(keys, prompts.image, rows, slice(i, i + strip)), channels, which)
@@ -303,7 +303,7 @@ def _to_image(
 
 def _mix(pixels: Tensor, channels: Tensor, which: Tensor) -> Tensor:
     """Mix the channels of (P, n, 32) pixels by (P, 3, 32) into the wanted masks (M, n)."""
-    if resources.wants_large_batches(pixels):
+    if memory.wants_large_batches(pixels):
         return (channels @ pixels.mT).flatten(0, 1)[which]
     pairs = (divmod(number, channels.shape[1]) for number in which.tolist())
     return torch.stack([pixels[prompt] @ channels[prompt, mask] for prompt, mask in pairs])

@@ -19,7 +19,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from alps_geo.sam import resources
+from alps_geo.sam import memory
 from alps_geo.sam.network import HEADS
 
 HEAD_CHANNELS = 16
@@ -196,7 +196,7 @@ def scores(tokens: Tensor, projection: Projection, image: ImageTokens | None) ->
     # The projection is folded into the tokens, and these meet the rows, not the 4096 tokens.
     thin = _through(tokens, projection.weight) @ image.rows.mT
     torch.bmm(thin.to(own.dtype), image.weights, out=result)
-    if resources.wants_large_batches(own):
+    if memory.wants_large_batches(own):
         _add_products(result, tokens, torch.addcmul(fixed, image.scale, own), beta=1)
         return result
     # On a CPU the projected image, 2 MiB for each prompt, is formed for one prompt at a time.
@@ -301,7 +301,7 @@ def _add_products(result: Tensor, tokens: Tensor, heads: Tensor, beta: int) -> N
     ``result = beta * result + products``, in place, (P, H T, N).
     """
     by_head = _by_head(tokens).to(heads.dtype)
-    if not resources.wants_large_batches(heads):
+    if not memory.wants_large_batches(heads):
         for products, its_tokens, its_heads in zip(result, by_head, heads, strict=True):
             channels = its_heads.view(HEADS, HEAD_CHANNELS, -1)
             products.view(HEADS, -1, heads.shape[2]).baddbmm_(its_tokens, channels, beta=beta)
@@ -313,7 +313,7 @@ def _add_products(result: Tensor, tokens: Tensor, heads: Tensor, beta: int) -> N
 def _pool_heads(weights: Tensor, heads: Tensor) -> Tensor:
     """Multiply (P, H T, N) weights with (128, N) channels, head by head: (P, H, T, 16) float32."""
     prompts, _, tokens = weights.shape
-    if not resources.wants_large_batches(heads):
+    if not memory.wants_large_batches(heads):
         by_head = weights.view(prompts, HEADS, -1, tokens)
         channels = heads.view(HEADS, HEAD_CHANNELS, tokens).mT
         return torch.stack([torch.bmm(prompt, channels) for prompt in by_head]).float()

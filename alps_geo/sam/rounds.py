@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from alps_geo.sam import device_pixels
-from alps_geo.sam.candidates import Candidates, join
-from alps_geo.sam.resources import AtOnce, in_halves
+from alps_geo.sam.memory import AtOnce, in_halves
+from alps_geo.sam.packed import PackedMasks, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,16 +45,16 @@ class _Measured:
     bbox: Tensor
 
 
-def candidates(
+def decoded_masks(
     model: SamModel,
     keys: ImageKeys,
     frame: Frame,
     points: NDArray[np.float32],
     settings: MaskSettings,
-) -> Candidates:
+) -> PackedMasks:
     """Decode points, and keep the masks above both thresholds that have a pixel.
 
-    Parameters and errors are those of `alps_geo.sam.batches.candidates`.
+    Parameters and errors are those of `alps_geo.sam.batches.decoded_masks`.
     """
     if not len(points):
         return join([])
@@ -73,7 +73,7 @@ def _round(
     points: Tensor,
     settings: MaskSettings,
     at_once: AtOnce,
-) -> Candidates:
+) -> PackedMasks:
     looks = _look(model, keys, points, at_once.tokens)
     predicted_iou = _to_host([predicted for _, predicted in looks])
     wanted = np.ones_like(predicted_iou, dtype=np.bool_)
@@ -86,7 +86,7 @@ def _round(
     stability = _to_host([part.stability for part in measured])
     bbox = _to_host([part.bbox for part in measured]).astype(np.int64)
     good = np.flatnonzero((stability >= settings.stability_score_thresh) & bbox.any(axis=1))
-    return Candidates(
+    return PackedMasks(
         bbox[good],
         predicted_iou[wanted][good],
         stability[good],

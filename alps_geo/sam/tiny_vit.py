@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from alps_geo.sam import resources
+from alps_geo.sam import memory, threads
 from alps_geo.sam.frame import CHANNELS, SIDE
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Rows:
     def whole(self, step: int) -> Tensor:
         """Compute all rows, `step` at a time."""
         strips = [(a, min(a + step, self.height)) for a in range(0, self.height, step)]
-        return torch.cat(resources.side_by_side(lambda strip: self.take(*strip), strips), dim=2)
+        return torch.cat(threads.side_by_side(lambda strip: self.take(*strip), strips), dim=2)
 
 
 class Convolution(nn.Conv2d):
@@ -276,7 +276,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (B, 3, H, W) pixels into (B, 320, H / 16, W / 16)."""
-        step = x.shape[2] if resources.wants_large_batches(x) else _STRIP
+        step = x.shape[2] if memory.wants_large_batches(x) else _STRIP
         first, second, third, fourth = self.stages
         x = second(first(self.patch_embed(Rows.of(x))), step)
         x = third(Rows.of(x), step)
@@ -335,10 +335,10 @@ def fold_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _by_parts(step: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
     """Apply a step to windows (n, T, C) or tokens (n, C), on a CPU to some of them at a time."""
-    if resources.wants_large_batches(items):
+    if memory.wants_large_batches(items):
         return step(items)
     # All threads have as many parts to do, of one size, and hold no more than one would.
-    workers = resources.workers_for(items)
+    workers = threads.workers_for(items)
     rounds = ceil(items[..., 0].numel() / _TOKENS)
     parts = torch.tensor_split(items, min(len(items), rounds * workers))
-    return torch.cat(resources.side_by_side(step, parts))
+    return torch.cat(threads.side_by_side(step, parts))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
-    from alps_geo.sam import TileMasks
+    from alps_geo.masks.tile_masks import TileMasks
     from alps_geo.scene import TilePixels
 
 
@@ -132,11 +132,11 @@ def cut_fragments(
     tile: Tile,
     pixels: TilePixels,
     masks: TileMasks,
+    embeddings: Embeddings,
     scale: BandScale,
     *,
     max_mask_area: float,
     fill: bool,
-    dense: NDArray[np.float32] | None = None,
 ) -> Fragments:
     """Turn the masks of a tile into fragments, which are disjoint.
 
@@ -149,7 +149,9 @@ def cut_fragments(
     pixels : TilePixels
         What was read from the tile's window.
     masks : TileMasks
-        The masks, of which only valid pixels count, and the tile's embedding.
+        The masks, of which only valid pixels count.
+    embeddings : Embeddings
+        The tile's embeddings.
     scale : BandScale
         Level and spread of the scene's bands.
     max_mask_area : float
@@ -158,8 +160,6 @@ def cut_fragments(
     fill : bool
         Whether superpixels take the place of masks that are large and uneven or cut off, and fill
         what is left, so that every valid pixel has a fragment.
-    dense : ndarray of float32, shape (D, h, w), optional
-        Features of another backbone, cells over the whole window.
     """
     standard = scale.standardise(pixels.bands, pixels.valid)
     masks = masks.clipped(pixels.valid)
@@ -197,10 +197,7 @@ def cut_fragments(
             scores[chosen],
         ),
         valid_pixels=int(pixels.valid[tile.core_slices].sum()),
-        embeddings=Embeddings(
-            masks.embedding.astype(np.float16),
-            Embeddings.empty().dense if dense is None else dense,
-        ),
+        embeddings=embeddings,
     )
 
 

@@ -22,7 +22,6 @@ from alps_geo.features.images import (
     texture_images,
 )
 from alps_geo.features.sums import RegionSums, embedding_sums, moment_sums, pixel_counts, pixel_sums
-from alps_geo.sam.frame import Frame
 from alps_geo.segments.matching import within
 from alps_geo.segments.stitch import claim
 
@@ -54,6 +53,8 @@ class Source:
         Level and spread of the scene's bands.
     views : TileGrid
         The tiles that have embeddings: those of the outlines, or others.
+    cell_size : callable
+        Height and width of an embedding's cell, in pixels, for the height and width of a tile.
     """
 
     outlines: Callable[[Tile], Outlines]
@@ -61,6 +62,7 @@ class Source:
     read: Callable[[Window], TilePixels]
     scale: BandScale
     views: TileGrid
+    cell_size: Callable[[tuple[int, int]], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ def _blended(
         weights = source.views.weights(other)
         weight += pixel_sums(part, count, weights[None, *there])[:, 0]
         if "sam" in wanted:
-            cell_size = Frame(*weights.shape).cell_size
+            cell_size = source.cell_size((weights.shape[0], weights.shape[1]))
             features.append(embedding_sums(part, count, embeddings.sam, cell_size, weights, there))
         if "timm" in wanted:
             cells = embeddings.dense.shape[1:]
