@@ -274,12 +274,15 @@ def _find_segments(
         valid_pixels += segments.valid_pixels
         if not len(segments):
             run.tally.tell("stitch", job.name, "no segment was found in it")
-        cell_size = run.models.generator.cell_size
-        source = Source(outlines, stored.embeddings(job), read, job.scale, job.grid, cell_size)
+        generator = run.models.generator
+        source = Source(
+            outlines, stored.embeddings(job), read, job.scale, job.grid, generator.cell_size
+        )
         features = run.settings.feature_names
         sums = sum_segments(job.grid, segments, source, features)
         place = folder.segments_folder(job.name)
-        write_tables(place, segments, sums, job.scene.band_names, job.scene.unit, features)
+        names, unit = job.scene.band_names, job.scene.unit
+        write_tables(place, segments, sums, names, unit, features, generator.channels)
         tables.append(open_table(place))
     check_valid(valid_pixels, failed)
     clock.lap("stitch")

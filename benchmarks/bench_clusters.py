@@ -21,7 +21,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -127,7 +127,7 @@ def write_table(folder: Path, segments: int) -> None:
     """Write what `alps_geo.segments.table.open_table` reads, a few rows at a time."""
     rng = np.random.default_rng(0)
     features = LabelSettings().feature_names
-    sums = replace(RegionSums.empty(len(BANDS)), feature_sums=np.zeros((0, CHANNELS)))
+    sums = RegionSums.empty(len(BANDS), CHANNELS)
     columns = segment_columns(sums, BANDS, "uint8", features)
     values = np.lib.format.open_memmap(
         folder / "columns.npy", "w+", np.float32, (segments, len(columns.names))

@@ -185,7 +185,9 @@ class _Run:
         features = self.settings.feature_names
         sums = sum_segments(self.job.grid, self.segments, source, features)
         folder = self.job.store.folder / f"by_{embedded.job.store.key[:16]}"
-        write_tables(folder, self.segments, sums, scene.band_names, scene.unit, features)
+        channels = embedded.models.generator.channels
+        names, unit = scene.band_names, scene.unit
+        write_tables(folder, self.segments, sums, names, unit, features, channels)
         return open_table(folder)
 
     def labels(self, table: SegmentTable, model: ClusterModel) -> Ids:

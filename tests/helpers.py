@@ -84,7 +84,7 @@ def sums_by_id(
     batches = list(sum_segments(grid, found, source, features))
     ids = np.concatenate([np.empty(0, int), *(batch.ids for batch in batches)])
     np.testing.assert_array_equal(np.sort(ids), np.arange(1, len(found) + 1))
-    sums = [RegionSums.empty(bands), *(batch.sums for batch in batches)]
+    sums = [RegionSums.empty(bands, 0), *(batch.sums for batch in batches)]
     return RegionSums.concatenate(sums).take(np.argsort(ids))
 
 

@@ -89,8 +89,8 @@ class RegionSums:
     dense_sums: NDArray[np.float64]
 
     @classmethod
-    def empty(cls, bands: int) -> RegionSums:
-        """Return the sums of no regions, for scenes of so many bands."""
+    def empty(cls, bands: int, channels: int) -> RegionSums:
+        """Return the sums of no regions, for so many bands and channels of an embedding."""
         return cls(
             area=np.zeros(0),
             mask_area=np.zeros(0),
@@ -101,7 +101,7 @@ class RegionSums:
             texture_sums=np.zeros((0, len(TEXTURE_SCALES))),
             context_sums=np.zeros((0, len(CONTEXT_SCALES) * bands)),
             weight=np.zeros(0),
-            feature_sums=np.zeros((0, 0)),
+            feature_sums=np.zeros((0, channels)),
             dense_sums=np.zeros((0, 0)),
         )
 

@@ -98,6 +98,7 @@ def write_tables(
     band_names: Sequence[str],
     unit: str,
     features: Sequence[str],
+    channels: int,
 ) -> None:
     """Describe the segments of a scene by columns and attributes, and keep all of it.
 
@@ -115,6 +116,8 @@ def write_tables(
         Unit of the bands, as in `alps_geo.features.groups.segment_columns`.
     features : sequence of str
         Keys of `alps_geo.features.groups.FEATURES`.
+    channels : int
+        Channels of the mask generator's embedding.
 
     Raises
     ------
@@ -132,7 +135,7 @@ def write_tables(
     batches = iter(sums)
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
-        first = next(batches, SegmentSums(order[0], RegionSums.empty(len(band_names))))
+        first = next(batches, SegmentSums(order[0], RegionSums.empty(len(band_names), channels)))
         columns = segment_columns(first.sums, band_names, unit, features)
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (count, len(columns.names)))

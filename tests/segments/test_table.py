@@ -46,11 +46,11 @@ def sums(*segments: int) -> SegmentSums:
 
 def written(folder: Path) -> None:
     # Segments come in the order in which the tiles finish them.
-    write_tables(folder, SEGMENTS, [sums(2), sums(1, 3)], list("rgbn"), "uint8", FEATURES)
+    write_tables(folder, SEGMENTS, [sums(2), sums(1, 3)], list("rgbn"), "uint8", FEATURES, 256)
 
 
 def test_columns_of_an_earlier_version_have_the_names_of_this_one(tmp_path: Path) -> None:
-    write_tables(tmp_path, SEGMENTS, [sums(1, 2, 3)], list("rgbn"), "uint8", ("shape",))
+    write_tables(tmp_path, SEGMENTS, [sums(1, 2, 3)], list("rgbn"), "uint8", ("shape",), 256)
     (path,) = tmp_path.glob("*.npz")
     with np.load(path) as stored:
         arrays = dict(stored)
@@ -99,7 +99,7 @@ def test_a_scene_without_segments_has_empty_tables(tmp_path: Path) -> None:
         ranks=(np.zeros(0, np.uint8),),
         valid_pixels=0,
     )
-    write_tables(tmp_path, none, [], list("rgbn"), "uint8", FEATURES)
+    write_tables(tmp_path, none, [], list("rgbn"), "uint8", FEATURES, 256)
     table = open_table(tmp_path)
     assert len(table) == 0
     assert table.read(0, 0).values.shape == (0, 256 + 4 + 3)
@@ -122,5 +122,5 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(RunError, match="No space left"):
-        write_tables(tmp_path, SEGMENTS, broken(), list("rgbn"), "uint8", FEATURES)  # type: ignore[arg-type]
+        write_tables(tmp_path, SEGMENTS, broken(), list("rgbn"), "uint8", FEATURES, 256)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
