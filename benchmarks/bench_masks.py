@@ -32,7 +32,7 @@ import numpy as np
 import rasterio
 import torch
 from mask_agreement import agreement, compare_labels, show_labels
-from mask_contestants import REFERENCE, contestant, generate_all, thresholds
+from mask_contestants import REFERENCE, Masks, contestant, generate_all, thresholds
 from mask_parts import Counting, matrix_rate, show_parts
 from reporting import make_parser, resident_bytes, write_report
 from rich.console import Console
@@ -49,6 +49,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT_IN = "mobile_sam"
 STAGES = ("encoder", "decoder", "post")
 PEAK_MEMORY, WORK_MEMORY = "peak_memory", "work_memory"
+TIMES = (*STAGES, "total", "images/s", "of floor", "faster")
+HEADERS = (*TIMES, "masks", "IoU>=0.99", "IoU>=0.9", "peak MiB", "less", "of it work", "less")
 
 
 def main() -> None:
@@ -126,6 +128,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--labels", action="store_true", help="compare labels of a scene instead")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    _complete(options, parser)
+    return options
+
+
+def _complete(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Fill in defaults that depend on the machine, and refuse options that do not go together."""
     options.device = choose_device(options.device)
     quick = quick_dtypes(options.device)
     options.dtypes = options.dtypes or [dtype for dtype in ("float32", "bf16") if dtype in quick]
@@ -134,7 +142,6 @@ def parse() -> argparse.Namespace:
         parser.error("--random-encoder is for vit_b, vit_l and vit_h; mobile_sam has its weights")
     if options.checkpoint and (len(options.model) > 1 or options.random_encoder):
         parser.error("--checkpoint goes with one --model, and without --random-encoder")
-    return options
 
 
 def read(scene: Path, size: int) -> NDArray[np.uint8]:
@@ -165,6 +172,37 @@ def write_random_encoder(name: str, folder: Path) -> Path:
 
 def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, Any]:
     images = turned(image, options.images)
+    masks, times = timed(options, images)
+    work = counted_work(options, images)
+    results: dict[str, Any] = {}
+    for name in masks:
+        dtype = "float32" if name == REFERENCE else name
+        results[name] = {
+            **times[name],
+            "masks": sum(map(len, masks[name])),
+            **agreement(masks[REFERENCE], masks[name]),
+            **memory_of(options.model, name),
+            "floor": work / matrix_rate(dtype, options.device),
+        }
+    for figures in results.values():
+        figures["images_per_second"] = 1 / figures["total"]
+        figures["speedup"] = results[REFERENCE]["total"] / figures["total"]
+        figures["share_of_floor"] = figures["floor"] / figures["total"]
+        for kind in (PEAK_MEMORY, WORK_MEMORY):
+            figures[f"{kind}_ratio"] = results[REFERENCE][kind] / figures[kind]
+    return {
+        "machine": machine(options),
+        "image": list(image.shape),
+        "images": options.images,
+        "flop": work,
+        "results": results,
+    }
+
+
+def timed(
+    options: argparse.Namespace, images: list[NDArray[np.uint8]]
+) -> tuple[dict[str, list[Masks]], dict[str, dict[str, float]]]:
+    """Run all contestants in turn: masks of each, and its median seconds stage by stage."""
     names = [REFERENCE, *options.dtypes]
     runs = {name: contestant(name, options, images) for name in names}
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
@@ -181,34 +219,14 @@ def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, 
                 f"{repeat + 1}/{options.repeats} {options.model}, {name}: {seconds['total']:.3g} s",
                 file=sys.stderr,
             )
-    del runs
-    work = counted_work(options, images)
-    results: dict[str, Any] = {}
-    for name in names:
-        figures = {
+    medians = {
+        name: {
             stage: statistics.median(seconds[stage] for seconds in times[name])
             for stage in (*STAGES, "total")
         }
-        results[name] = {
-            **figures,
-            "masks": sum(map(len, masks[name])),
-            **agreement(masks[REFERENCE], masks[name]),
-            **memory_of(options.model, name),
-            "floor": work / matrix_rate("float32" if name == REFERENCE else name, options.device),
-        }
-    for figures in results.values():
-        figures["images_per_second"] = 1 / figures["total"]
-        figures["speedup"] = results[REFERENCE]["total"] / figures["total"]
-        figures["share_of_floor"] = figures["floor"] / figures["total"]
-        for kind in (PEAK_MEMORY, WORK_MEMORY):
-            figures[f"{kind}_ratio"] = results[REFERENCE][kind] / figures[kind]
-    return {
-        "machine": machine(options),
-        "image": list(image.shape),
-        "images": options.images,
-        "flop": work,
-        "results": results,
+        for name in names
     }
+    return masks, medians
 
 
 def counted_work(options: argparse.Namespace, images: list[NDArray[np.uint8]]) -> float:
@@ -277,22 +295,8 @@ def show(report: dict[str, Any]) -> None:
         f"{about['device']}, {about['threads']} threads: seconds an image, "
         f"{report['images']} in a row, medians of {about['repeats']}"
     )
-    headers = (
-        *STAGES,
-        "total",
-        "images/s",
-        "of floor",
-        "faster",
-        "masks",
-        "IoU>=0.99",
-        "IoU>=0.9",
-        "peak MiB",
-        "less",
-        "of it work",
-        "less",
-    )
     table.add_column("", no_wrap=True)
-    for header in headers:
+    for header in HEADERS:
         table.add_column(header, justify="right")
     for name, figures in report["results"].items():
         table.add_row(

@@ -6,12 +6,13 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from dense_masks import unpacked
 from mask_parts import synchronise
+from numpy.typing import NDArray
 
 from alps_geo.masks.sam1 import tile_masks
 from alps_geo.sam import device_pixels
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
     from alps_geo.masks.tile_masks import TileMasks
 
-    Masks = NDArray[np.bool_]
-
 REFERENCE = "segment_anything"
+
+Masks: TypeAlias = NDArray[np.bool_]
+"""Masks of one image, (N, H, W)."""
 
 
 class Stopwatch:

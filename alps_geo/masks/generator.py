@@ -1,4 +1,4 @@
-"""The contract of mask generators: SAM, and all that can take its place.
+"""The contract of mask generators: SAM, and its alternatives.
 
 A generator is handed in, so nothing outside of this room knows which one is at work. A new one is
 a class in a file of its own; to be chosen by name it is entered in `alps_geo.masks.registry`.
@@ -46,8 +46,8 @@ class GeneratorOptions:
     masks : MaskSettings
         Points and thresholds.
     positional : bool
-        True to leave an embedding as the encoder gives it; False to take out what follows the
-        position in the tile and not the picture.
+        True to leave an embedding as the encoder gives it; False to take out the part that
+        follows the position in the tile and not the picture.
     """
 
     model: str = "mobile_sam"

@@ -40,7 +40,7 @@ _FAMILIES = [Family("alps_geo.masks.sam1:SamGenerator", weights.MODELS)]
 
 
 def register(family: Family) -> None:
-    """Add models to those that can be chosen by name; of two of one name the later counts."""
+    """Add models that can be chosen by name; of two of one name the later counts."""
     _FAMILIES.insert(0, family)
 
 

@@ -1,4 +1,4 @@
-"""From points to candidates on a CPU: small batches that stay in cache, on all threads."""
+"""From points to masks on a CPU: small batches that stay in cache, on all threads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def decoded_masks(
     keys : ImageKeys
         From the model's `Decoder.prepare`.
     frame : Frame
-        How the image lies in the encoder's square.
+        Position of the image in the encoder's square.
     points : (P, 2) float32
         (x, y) in input pixels.
     settings : MaskSettings

@@ -3,8 +3,8 @@
 SAM's decoder (Segment Anything, arXiv 2304.02643, appendix A) lets the 4096 image tokens attend to
 the 7 tokens of a prompt, with 8 heads. So a prompt changes all 4096 by a product of two thin
 matrices: the attention's weights, 56 for each image token, and the 56 rows of 256 channels that
-they weigh. Everything that follows in the decoder is linear in the image tokens, but for the layer
-norms and softmaxes, so it can be had from the thin matrices and from projections of the image that
+they weigh. All later steps of the decoder are linear in the image tokens, except for layer norms
+and softmaxes, so it can be had from the thin matrices and from projections of the image that
 all prompts share. `Projection`, `Values` and `Norm` hold those projections; `scores`, `pool` and
 `attended` put the two together.
 
@@ -62,7 +62,7 @@ class Projection:
     own : (128, N)
         Of the image's own share, head by head.
     fixed : (128, N) or None
-        Of what is added whatever the prompt: positional encoding, shift and the projection's bias.
+        Of the terms that no prompt changes: positional encoding, shift and the projection's bias.
         None if no prompt has changed anything yet, and `own` has it all.
     weight : (128, 256) float32
         The projection, which the prompts' rows still have to go through.
@@ -76,7 +76,7 @@ class Projection:
     def of(
         cls, own: Tensor, fixed: Tensor, linear: torch.nn.Linear, dtype: torch.dtype
     ) -> Projection:
-        """Project an image's own share (N, 256) and what is added to it (N, 256)."""
+        """Project an image's own share (N, 256) and the terms added to it (N, 256)."""
         weight, bias = linear.weight, linear.bias
         return cls(
             (weight @ own.mT).to(dtype), (weight @ fixed.mT + bias[:, None]).to(dtype), weight
@@ -256,7 +256,7 @@ def attended(
     ImageTokens
     """
     # Over all rows of a token the weights sum to one for each head: each row takes its part of
-    # what is added to every token.
+    # the terms added to every token.
     rows = centre(_through(values, output.mT)) + norm.shift / HEADS
     all_values: tuple[Tensor, ...] = (values,)
     if image is not None:
@@ -265,7 +265,7 @@ def attended(
         all_values = (*image.values, values)
     square = norm.square + norm.cross if image is None else _square_of_own(image.scale, norm)
 
-    # Half of what the rows add to the squared length, before the last product with the weights.
+    # Half of the rows' part of the squared length, before the last product with the weights.
     half = torch.empty_like(weights)
     for part, value, product in zip(
         half.chunk(len(all_values), dim=1), all_values, norm.products, strict=True

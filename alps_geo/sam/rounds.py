@@ -1,4 +1,4 @@
-"""From points to candidates on a GPU, which is never kept waiting for the host.
+"""From points to masks on a GPU, which never waits for the host.
 
 As long as the host asks for no result it runs ahead of the GPU, which then always has work. So
 points go in rounds of as many as memory can keep, mostly all of a crop, and no loop over batches
@@ -118,7 +118,7 @@ def _measure(
     offset: float,
     count: int,
 ) -> list[_Measured]:
-    """Compute wanted masks, (P, 3) bool, in their order; the looks are used up."""
+    """Compute wanted masks, (P, 3) bool, in their order; consumes `looks` to free GPU memory."""
     chosen = np.flatnonzero(wanted.any(axis=1))
     # All indices go to the GPU at once; loops take slices, whose lengths the host knows.
     device = looks[0][1].device
@@ -163,10 +163,9 @@ def _pack(
 
 
 def _slices(numbers: NDArray[np.int64], counts: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Share sorted numbers out among parts that hold so many each.
+    """Divide sorted numbers among parts that hold so many each.
 
-    For each part the number that it begins with, and the slice [first, last) of the numbers that
-    are its own.
+    Yields for each part the number that it begins with, and the slice [first, last) of its numbers.
     """
     begin = 0
     for count in counts:

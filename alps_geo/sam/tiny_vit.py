@@ -3,8 +3,8 @@
 Faster Segment Anything (arXiv 2306.14289) takes TinyViT (arXiv 2207.10666), keeps its last grid at
 64 x 64 cells, and ends with SAM's neck. The first layers have 256 channels for each of 256 x 256
 pixels. On a CPU they are computed by strips of rows, which pull the rows that they need from the
-layer before: the values are those of whole layers, and a strip stays in cache. What follows treats
-windows, and then tokens, one by one, and so takes some of them at a time.
+layer before: the values are those of whole layers, and a strip stays in cache. The later
+layers treat windows, and then tokens, one by one, and so take some of them at a time.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class Convolution(nn.Conv2d):
         return (source - 1) // self.stride[0] + 1
 
     def needs(self, first: int, last: int, height: int) -> tuple[int, int]:
-        """Give the range of a source's rows, `height` in all, that the rows [first, last) need."""
+        """Range of a source's rows, `height` in all, that the rows [first, last) need."""
         above, below = self._reach(first, last)
         return max(0, above), min(height, below)
 
     def rows(self, source: Tensor, first: int, last: int, height: int) -> Tensor:
-        """Compute the rows [first, last) from those that they need of a source."""
+        """Compute the rows [first, last) from the rows of a source that they need."""
         above, below = self._reach(first, last)
         if above < 0 or below > height:
             source = F.pad(source, (0, 0, max(0, -above), max(0, below - height)))
@@ -98,7 +98,7 @@ class PatchEmbedding(nn.Module):
         self.conv2 = Convolution(channels // 2, channels, 3, stride=2)
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of pixels."""
+        """Rows that are computed from pixels when they are taken."""
         between = self.conv1.height(source.height)
 
         def take(first: int, last: int) -> Tensor:
@@ -111,7 +111,7 @@ class PatchEmbedding(nn.Module):
 
 
 class InvertedBottleneck(nn.Module):
-    """A depthwise convolution between two pointwise ones, and what came in added: MBConv."""
+    """A depthwise convolution between two pointwise ones, plus the input: MBConv."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class InvertedBottleneck(nn.Module):
         self.conv3 = Convolution(hidden, channels, 1)
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of the layer before."""
+        """Rows that are computed from the layer before when they are taken."""
 
         def take(first: int, last: int) -> Tensor:
             start, stop = self.conv2.needs(first, last, source.height)
@@ -143,7 +143,7 @@ class PatchMerging(nn.Module):
         self.conv3 = Convolution(result, result, 1)
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of the layer before."""
+        """Rows that are computed from the layer before when they are taken."""
 
         def take(first: int, last: int) -> Tensor:
             wide = F.gelu(self.conv1(source.take(*self.conv2.needs(first, last, source.height))))
@@ -205,7 +205,7 @@ class Perceptron(nn.Module):
         self.fc2 = nn.Linear(_EXPANSION * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add to (N, C) tokens what the layers make of them."""
+        """Add the layers' output to (N, C) tokens."""
         added: Tensor = x + self.fc2(F.gelu(self.fc1(self.norm(x))))
         return added
 
@@ -234,7 +234,7 @@ class ConvolutionStage(nn.Module):
         self.blocks = nn.ModuleList(InvertedBottleneck(channels) for _ in range(depth))
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of the patch embedding."""
+        """Rows that are computed from the patch embedding when they are taken."""
         for block in self.blocks:
             source = block(source)
         return source

@@ -63,7 +63,7 @@ class ModelSpec:
 
     @property
     def is_damaged(self) -> bool:
-        """Return True if a file of another size lies in the place of the weights file."""
+        """Return True if a file of another size lies at the path of the weights file."""
         return self.path.exists() and not self.is_present
 
 

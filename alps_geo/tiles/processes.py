@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 _ATTEMPTS = 2
 
-# Long enough for an idle process to end by itself, and far below what a user would call hanging.
+# Long enough for an idle process to end by itself, and far too short to look like hanging.
 _SECONDS_TO_END = 5.0
 
 
@@ -157,7 +157,7 @@ class _Pool(Generic[Task, Result]):
             self._workers.append(_start(self._prepare))
 
     def assign(self) -> None:
-        """Give a task to every idle process."""
+        """Assign a task to every idle process."""
         for worker in self._workers:
             if worker.ready and worker.task is None and self._queue:
                 _assign(worker, *self._queue.popleft())

@@ -1,4 +1,4 @@
-"""Tiles in this process: the next ones are read and the last one is written meanwhile."""
+"""Tiles in this process: the next are read and the last is written while one is computed."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class TileStage:
         )
 
     def load_with_note(self, tally: Tally) -> TileWorker:
-        """Load the models, and tell the user meanwhile."""
+        """Load the models, and tell the user so."""
         tally.tell(f"load {self.models.generator.name}")
         worker = self.load()
         tally.tell("tiles")
