@@ -49,18 +49,6 @@ def models() -> dict[str, ModelSpec]:
     return {name: spec for family in reversed(_FAMILIES) for name, spec in family.models.items()}
 
 
-def model_spec(name: str) -> ModelSpec:
-    """Look a model up by name.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model.
-    """
-    _family(name)
-    return models()[name]
-
-
 def make_generator(options: GeneratorOptions) -> MaskGenerator:
     """Make the generator of a model; its weights are not loaded yet.
 

@@ -38,7 +38,7 @@ def models(
 
 
 def _rows() -> list[dict[str, str | int | bool]]:
-    from alps_geo.masks.registry import models
+    from alps_geo.masks.registry import models as all_models
 
     return [
         {
@@ -51,7 +51,7 @@ def _rows() -> list[dict[str, str | int | bool]]:
             "sha256": spec.sha256,
             "url": spec.url or "",
         }
-        for spec in models().values()
+        for spec in all_models().values()
     ]
 
 
@@ -96,7 +96,7 @@ def _download(name: str, *, quiet: bool) -> None:
         TransferSpeedColumn,
     )
 
-    from alps_geo.masks.registry import model_spec
+    from alps_geo.masks.registry import models as all_models
     from alps_geo.sam.weights import download
 
     columns = (
@@ -111,6 +111,6 @@ def _download(name: str, *, quiet: bool) -> None:
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task(f"download {name}", total=None)
         download(
-            model_spec(name),
+            all_models()[name],
             lambda done, total: progress.update(task, completed=done, total=total or None),
         )

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from alps_geo.errors import ModelError
 from alps_geo.masks import registry
 from alps_geo.masks.generator import GeneratorOptions, TileImage, check_tile
-from alps_geo.masks.registry import Family, make_generator, model_spec, models, register
+from alps_geo.masks.registry import Family, make_generator, models, register
 from alps_geo.masks.sam1 import SamGenerator
 from alps_geo.pipeline import label_scenes
 from alps_geo.sam.weights import MODELS
@@ -123,7 +123,7 @@ def test_a_generator_is_registered_by_the_name_of_its_model(
     spec = replace(MODELS["vit_b"], name="quarters")
     register(Family("quarter_tiles:QuarterTiles.from_options", {"quarters": spec}))
     assert list(models()) == [*MODELS, "quarters"]
-    assert model_spec("quarters") is spec
+    assert models()["quarters"] is spec
     assert make_generator(GeneratorOptions(model="quarters")) == QuarterTiles("quarters")
     assert LabelSettings(model="quarters").generator_options.model == "quarters"
 
