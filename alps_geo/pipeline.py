@@ -19,6 +19,8 @@ from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.kinds import in_one_order, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
+from alps_geo.masks.generator import Models
+from alps_geo.masks.registry import make_backbone, make_generator
 from alps_geo.outputs.output import LabelledScene, SceneSource
 from alps_geo.outputs.results import SceneResults, write_results, write_run_files
 from alps_geo.review.edits import check_replaceable, note_polygons
@@ -27,7 +29,7 @@ from alps_geo.runs.claim import claimed
 from alps_geo.runs.describe import fit_record, origin_of, run_record
 from alps_geo.runs.failures import write_each
 from alps_geo.runs.folder import RunFolder
-from alps_geo.runs.identity import fingerprint, run_identity, weights_of
+from alps_geo.runs.identity import fingerprint, run_identity
 from alps_geo.runs.names import folder_names, result_files
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.reading import finished_record
@@ -35,7 +37,6 @@ from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_model
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
-from alps_geo.sam.frame import CHANNELS
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.segments.paint import paint
@@ -43,15 +44,18 @@ from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
+from alps_geo.tiles.jobs import Job, tile_key
+from alps_geo.tiles.stage import TileStage
+from alps_geo.tiles.stored import StoredTiles
+from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.masks.generator import MaskGenerator, Weights
     from alps_geo.runs.failures import FailedScene, FailedTile
     from alps_geo.runs.record import FitRecord, RunRecord
-    from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
 
 
@@ -64,6 +68,7 @@ def label_scenes(
     force: bool = False,
     discard_edits: bool = False,
     strict: bool = False,
+    generator: MaskGenerator | None = None,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> RunRecord:
     """Label scenes with one cluster model for all, and write the results into a run folder.
@@ -87,6 +92,8 @@ def label_scenes(
     strict : bool
         Whether to stop at the first tile, or scene, that fails. Else pixels of such a tile remain
         unlabelled, such a scene has no results, and ``failed`` in the record names it.
+    generator : MaskGenerator, optional
+        Finds the masks; by default the one of the settings' ``model``.
     listen : callable
         Called with an `Event` whenever something has moved.
 
@@ -107,7 +114,8 @@ def label_scenes(
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
     clock, folder = _Clock(), RunFolder(Path(out))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        run = _open_run(paths, settings, folder, listen, given)
+        models = _models(settings, generator)
+        run = _open_run(paths, settings, folder, models, listen, given)
         plan = _plan(run, given)
         if not force and (record := finished_record(folder, plan.fingerprint)):
             return record
@@ -144,13 +152,14 @@ def fit_scenes(
     force: bool = False,
     discard_edits: bool = False,
     strict: bool = False,
+    generator: MaskGenerator | None = None,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> FitRecord:
     """Fit one cluster model to the segments of scenes, to be applied to any.
 
     Parameters
     ----------
-    paths, settings, overwrite, force, discard_edits, strict, listen
+    paths, settings, overwrite, force, discard_edits, strict, generator, listen
         As for `label_scenes`.
     out : pathlib.Path
         Where to write the model; one that is there is replaced, but another file only with
@@ -172,7 +181,8 @@ def fit_scenes(
     settings = settings or LabelSettings()
     clock, folder = _Clock(), RunFolder(Path(work))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        run = _open_run(paths, settings, folder, listen)
+        models = _models(settings, generator)
+        run = _open_run(paths, settings, folder, models, listen)
         plan = _plan(run, None, fit=True)
         check_model_path(Path(out), _inputs(run), overwrite=overwrite)
         check = partial(check_replaceable, folder, discard_edits=discard_edits)
@@ -196,25 +206,41 @@ def fit_scenes(
 
 @dataclass(frozen=True)
 class _Run:
-    """Scenes, settings and weights that all stages work on."""
+    """Scenes, settings, models and their weights that all stages work on."""
 
     jobs: list[Job]
     settings: LabelSettings
+    models: Models
     weights: Weights
     tally: Tally
+
+    @property
+    def tile_stage(self) -> TileStage:
+        """The work on tiles."""
+        return TileStage(self.jobs, self.settings, self.models)
+
+
+def _models(settings: LabelSettings, generator: MaskGenerator | None) -> Models:
+    """Make the models of the settings; a generator that is handed in takes the place of theirs."""
+    generator = generator or make_generator(settings.generator_options)
+    if settings.backbone is None:
+        return Models(generator)
+    checkpoint, device = settings.timm_checkpoint, settings.device
+    return Models(generator, make_backbone(settings.backbone, checkpoint, device))
 
 
 def _open_run(
     paths: Sequence[str],
     settings: LabelSettings,
     folder: RunFolder,
+    models: Models,
     listen: Callable[[Event], None],
     given: ClusterModel | None = None,
 ) -> _Run:
     known = () if given is None else given.projection.kinds
     scenes = in_one_order(_open_scenes(paths, settings), known)
     scenes = with_kind_notes(scenes, settings.feature_names, known, raw=settings.is_raw)
-    weights = weights_of(settings)
+    weights = models.weights()
     differences = [] if given is None else [*check_model(given, scenes, settings, weights)]
     jobs = _plan_jobs(scenes, settings, folder, weights)
     tally = Tally(sum(len(job.grid) for job in jobs), listen)
@@ -226,16 +252,16 @@ def _open_run(
             tally.tell("open", job.name, note)
     for note in differences:
         tally.tell("open", note=note)
-    return _Run(jobs, settings, weights, tally)
+    return _Run(jobs, settings, models, weights, tally)
 
 
 def _find_segments(
     run: _Run, folder: RunFolder, clock: _Clock, *, strict: bool
 ) -> tuple[list[FailedTile], list[SegmentTable]]:
     """Work on all tiles, stitch those of each scene, and keep its segments and their columns."""
-    failed = label_tiles(run.jobs, run.settings, run.tally, strict=strict)
+    failed = label_tiles(run.tile_stage, run.tally, strict=strict)
     clock.lap("tiles")
-    stored = StoredTiles(run.jobs, run.settings, run.tally)
+    stored = StoredTiles(run.tile_stage, run.tally)
     tables, valid_pixels = [], 0
     for job in run.jobs:
         run.tally.tell("stitch", job.name)
@@ -249,9 +275,12 @@ def _find_segments(
         valid_pixels += segments.valid_pixels
         if not len(segments):
             run.tally.tell("stitch", job.name, "no segment was found in it")
-        source = Source(outlines, stored.embeddings(job), read, job.scale, job.grid)
+        generator = run.models.generator
+        cell_size = generator.cell_size
+        source = Source(outlines, stored.embeddings(job), read, job.scale, job.grid, cell_size)
         scene, features = job.scene, run.settings.feature_names
-        schema = ColumnSchema(scene.band_names, scene.unit, features, {"sam": CHANNELS})
+        channels = {"sam": generator.channels}
+        schema = ColumnSchema(scene.band_names, scene.unit, features, channels)
         sums = sum_segments(job.grid, segments, source, schema)
         segments_folder = folder.segments_folder(job.name)
         write_tables(segments_folder, segments, sums, schema)
@@ -298,7 +327,7 @@ def _write(
     strict: bool,
 ) -> tuple[dict[str, SceneResults], list[FailedScene]]:
     """Give every segment its cluster, and write the results of each scene into `target`."""
-    stored = StoredTiles(run.jobs, run.settings, run.tally)
+    stored = StoredTiles(run.tile_stage, run.tally)
     jobs = {job.name: job for job in run.jobs}
 
     def write(name: str) -> SceneResults:

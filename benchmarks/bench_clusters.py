@@ -27,6 +27,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from reporting import make_parser, resident_bytes, write_report
 from rich.console import Console
 from rich.table import Table
 
@@ -102,14 +103,11 @@ def main() -> None:
         number, seconds = (np.log([r[key] for r in rows]) for key in ("segments", "fit_seconds"))
         report["exponent"] = float(np.polyfit(number, seconds, 1)[0])
     _print(report)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(report, options.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         "--segments",
         type=int,
@@ -120,7 +118,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--clusters", type=int, default=DEFAULT_CLUSTERS, metavar="K")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where the tables lie meanwhile")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -165,12 +162,12 @@ def _rows(rng: np.random.Generator, segments: int, columns: int) -> Iterator[NDA
 
 def _measure(folder: Path, clusters: int) -> dict[str, Any]:
     """Fit and apply a model in this process."""
-    before = _peak_mib()
+    before = resident_bytes(peak=True) / 2**20
     begin = perf_counter()
     table = Counted(open_table(folder))
     model = fit_clusters([table], [table.table.area], clusters, seed=0)
     fitted, read = perf_counter(), table.rows
-    fit_peak = _peak_mib()
+    fit_peak = resident_bytes(peak=True) / 2**20
     assigned = model.apply(table).by_id(table.table.rows)
     end = perf_counter()
     return {
@@ -183,15 +180,8 @@ def _measure(folder: Path, clusters: int) -> dict[str, Any]:
         "apply_seconds": end - fitted,
         "libraries_mib": before,
         "fit_peak_mib": fit_peak,
-        "peak_mib": _peak_mib(),
+        "peak_mib": resident_bytes(peak=True) / 2**20,
     }
-
-
-def _peak_mib() -> float:
-    """Peak resident memory; `getrusage` would begin with the parent's."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return int(fields["VmHWM"].split()[0]) / 1024
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -25,44 +25,32 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections import defaultdict
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 import torch
-from mask_parts import Counting, matrix_rate, show_parts, synchronise
+from mask_agreement import agreement, compare_labels, show_labels
+from mask_contestants import REFERENCE, Masks, contestant, generate_all, thresholds
+from mask_parts import Counting, matrix_rate, show_parts
+from reporting import make_parser, resident_bytes, write_report
 from rich.console import Console
 from rich.table import Table
-from scipy.optimize import linear_sum_assignment
 
-from alps_geo.sam import MaskSettings, device_pixels, generate_masks, load_model
-from alps_geo.sam.decoder import Decoder
-from alps_geo.sam.model import choose_device, quick_dtypes
-from alps_geo.sam.pixels import Enlarger
-from alps_geo.sam.settings import PRECISIONS
+from alps_geo.sam.model import choose_device, load_model, quick_dtypes
+from alps_geo.sam.settings import PRECISIONS, MaskSettings
 from alps_geo.sam.weights import MODELS, read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from numpy.typing import NDArray
 
-    from alps_geo.sam import TileMasks
-
-    Masks = NDArray[np.bool_]
-
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = "segment_anything"
 BUILT_IN = "mobile_sam"
 STAGES = ("encoder", "decoder", "post")
 PEAK_MEMORY, WORK_MEMORY = "peak_memory", "work_memory"
-SEEDS = 0, 1, 2
-"""Of the clustering: the first for each precision, the others as a yardstick."""
+TIMES = (*STAGES, "total", "images/s", "of floor", "faster")
+HEADERS = (*TIMES, "masks", "IoU>=0.99", "IoU>=0.9", "peak MiB", "less", "of it work", "less")
 
 
 def main() -> None:
@@ -73,8 +61,8 @@ def main() -> None:
             run(on_model(options, name, Path(folder)), image, folder) for name in options.model
         ]
     reports = [report for report in reports if report]
-    if options.out and reports:
-        options.out.write_text(json.dumps(reports if len(reports) > 1 else reports[0], indent=1))
+    if reports:
+        write_report(reports if len(reports) > 1 else reports[0], options.json)
 
 
 def on_model(options: argparse.Namespace, name: str, folder: Path) -> argparse.Namespace:
@@ -108,7 +96,7 @@ def run(
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--scene", type=Path, default=ROOT / "tests/data/naip_md_1m.tif")
     parser.add_argument("--tile-size", type=int, default=1024)
     parser.add_argument("--model", choices=list(MODELS), nargs="+", default=[BUILT_IN])
@@ -138,9 +126,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--parts", action="store_true", help="count and time each part instead")
     parser.add_argument("--labels", action="store_true", help="compare labels of a scene instead")
-    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    _complete(options, parser)
+    return options
+
+
+def _complete(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Fill in defaults that depend on the machine, and refuse options that do not go together."""
     options.device = choose_device(options.device)
     quick = quick_dtypes(options.device)
     options.dtypes = options.dtypes or [dtype for dtype in ("float32", "bf16") if dtype in quick]
@@ -149,7 +142,6 @@ def parse() -> argparse.Namespace:
         parser.error("--random-encoder is for vit_b, vit_l and vit_h; mobile_sam has its weights")
     if options.checkpoint and (len(options.model) > 1 or options.random_encoder):
         parser.error("--checkpoint goes with one --model, and without --random-encoder")
-    return options
 
 
 def read(scene: Path, size: int) -> NDArray[np.uint8]:
@@ -178,194 +170,19 @@ def write_random_encoder(name: str, folder: Path) -> Path:
     return folder / f"random_{name}.pth"
 
 
-# --- the contestants ---------------------------------------------------------------------------
-
-
-class Stopwatch:
-    """Adds up the time spent in some functions, over all threads.
-
-    On a GPU, the time from when it begins with a call's work until it is done, without making it
-    wait for anybody who looks at a clock.
-    """
-
-    def __init__(self, device: str) -> None:
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._events: list[tuple[str, Any, Any]] = []
-        self._device = device
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def on(self, owner: Any, *names: str, stage: str) -> Iterator[None]:
-        """Time calls of `owner`'s functions while inside."""
-        before = {name: getattr(owner, name) for name in names}
-        for name, function in before.items():
-            setattr(owner, name, self._timed(function, stage))
-        try:
-            yield
-        finally:
-            for name, function in before.items():
-                setattr(owner, name, function)
-
-    def _timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                with self._lock:
-                    self._seconds[stage] += time.perf_counter() - start
-
-        def timed_on_gpu(*args: Any, **kwargs: Any) -> Any:
-            event: Any = torch.cuda.Event
-            start, end = event(enable_timing=True), event(enable_timing=True)
-            start.record()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                end.record()
-                self._events.append((stage, start, end))
-
-        return timed_on_gpu if self._device == "cuda" else timed
-
-    def now(self) -> float:
-        """Give the time in seconds, once the device has done all it was given."""
-        synchronise(self._device)
-        return time.perf_counter()
-
-    def seconds(self) -> dict[str, float]:
-        """Add up, once the device has done all it was given."""
-        synchronise(self._device)
-        sums = self._seconds.copy()
-        for stage, start, end in self._events:
-            sums[stage] += start.elapsed_time(end) / 1000
-        return sums
-
-
-def contestant(
-    name: str, options: argparse.Namespace, images: list[NDArray[np.uint8]]
-) -> Callable[[], tuple[list[Masks], dict[str, float]]]:
-    """Load a contestant; calling the result runs it.
-
-    It gives the masks of each image, and the seconds that each stage takes for an image.
-    """
-    if name == REFERENCE:
-        # Imported here, so that our own memory isn't measured with its libraries.
-        from segment_anything import SamAutomaticMaskGenerator
-
-        from alps_geo.sam.reference import load_reference
-
-        network = load_reference(options.model, options.checkpoint)
-        generator = SamAutomaticMaskGenerator(network.to(options.device), **thresholds(options))
-        return lambda: run_reference(generator, images, options.device)
-    model = load_model(options.model, options.checkpoint, options.device, dtype=name)
-    return lambda: run_ours(model, images, MaskSettings(**thresholds(options)))
-
-
-def thresholds(options: argparse.Namespace) -> dict[str, Any]:
-    names = "points_per_side", "pred_iou_thresh", "stability_score_thresh"
-    return {name: getattr(options, name) for name in names}
-
-
-def run_reference(
-    generator: Any, images: list[NDArray[np.uint8]], device: str
-) -> tuple[list[Masks], dict[str, float]]:
-    watch = Stopwatch(device)
-    network = generator.predictor.model
-    start = watch.now()
-    with (
-        watch.on(network.image_encoder, "forward", stage="encoder"),
-        watch.on(network.mask_decoder, "forward", stage="decoder"),
-    ):
-        found = [generator.generate(image) for image in images]
-    total = watch.now() - start
-    masks = [
-        np.array([record["segmentation"] for record in records], dtype=np.bool_).reshape(
-            -1, *image.shape[:2]
-        )
-        for records, image in zip(found, images, strict=True)
-    ]
-    spent = watch.seconds()
-    spent["post"] = total - spent["encoder"] - spent["decoder"]
-    return masks, each({**spent, "total": total}, len(images))
-
-
-def run_ours(
-    model: Any, images: list[NDArray[np.uint8]], settings: MaskSettings
-) -> tuple[list[Masks], dict[str, float]]:
-    watch = Stopwatch(model.device)
-    start = watch.now()
-    with (
-        watch.on(model.encoder, "forward", stage="encoder"),
-        watch.on(Decoder, "prompt", "predicted_iou", "logits", stage="decoder"),
-        watch.on(Enlarger, "stability", "packed", stage="post"),
-        watch.on(device_pixels, "measured", "packed", stage="post"),
-    ):
-        found = generate_all(model, images, settings)
-    total = watch.now() - start
-    # Threads overlap: what is not the encoder is shared out as the threads spent it.
-    spent = watch.seconds()
-    threads = spent["decoder"] + spent["post"]
-    rest = total - spent["encoder"]
-    seconds = {
-        "encoder": spent["encoder"],
-        "decoder": rest * spent["decoder"] / threads,
-        "post": rest * spent["post"] / threads,
-        "total": total,
-    }
-    return [masks.to_dense() for masks in found], each(seconds, len(images))
-
-
-def generate_all(
-    model: Any, images: list[NDArray[np.uint8]], settings: MaskSettings
-) -> list[TileMasks]:
-    """Generate masks as `alps-geo label` does: images are encoded together where that pays."""
-    found = []
-    for first in range(0, len(images), model.images_at_once):
-        group = images[first : first + model.images_at_once]
-        for image, embedding in zip(group, model.encode_many(group), strict=True):
-            found.append(generate_masks(model, image, settings, embedding=embedding))
-    return found
-
-
-def each(seconds: dict[str, float], count: int) -> dict[str, float]:
-    return {stage: value / count for stage, value in seconds.items()}
-
-
-# --- the comparison ----------------------------------------------------------------------------
-
-
 def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, Any]:
     images = turned(image, options.images)
-    names = [REFERENCE, *options.dtypes]
-    runs = {name: contestant(name, options, images) for name in names}
-    times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    masks = {}
-    if options.device == "cuda":
-        # A GPU's first runs choose kernels and get memory.
-        for name in names:
-            runs[name]()
-    for repeat in range(options.repeats):
-        for name in names:
-            masks[name], seconds = runs[name]()
-            times[name].append(seconds)
-            print(
-                f"{repeat + 1}/{options.repeats} {options.model}, {name}: {seconds['total']:.3g} s",
-                file=sys.stderr,
-            )
-    del runs
+    masks, times = timed(options, images)
     work = counted_work(options, images)
     results: dict[str, Any] = {}
-    for name in names:
-        figures = {
-            stage: statistics.median(seconds[stage] for seconds in times[name])
-            for stage in (*STAGES, "total")
-        }
+    for name in masks:
+        dtype = "float32" if name == REFERENCE else name
         results[name] = {
-            **figures,
+            **times[name],
             "masks": sum(map(len, masks[name])),
             **agreement(masks[REFERENCE], masks[name]),
             **memory_of(options.model, name),
-            "floor": work / matrix_rate("float32" if name == REFERENCE else name, options.device),
+            "floor": work / matrix_rate(dtype, options.device),
         }
     for figures in results.values():
         figures["images_per_second"] = 1 / figures["total"]
@@ -382,6 +199,36 @@ def compare(options: argparse.Namespace, image: NDArray[np.uint8]) -> dict[str, 
     }
 
 
+def timed(
+    options: argparse.Namespace, images: list[NDArray[np.uint8]]
+) -> tuple[dict[str, list[Masks]], dict[str, dict[str, float]]]:
+    """Run all contestants in turn: masks of each, and its median seconds stage by stage."""
+    names = [REFERENCE, *options.dtypes]
+    runs = {name: contestant(name, options, images) for name in names}
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    masks = {}
+    if options.device == "cuda":
+        # A GPU's first runs choose kernels and get memory.
+        for name in names:
+            runs[name]()
+    for repeat in range(options.repeats):
+        for name in names:
+            masks[name], seconds = runs[name]()
+            times[name].append(seconds)
+            print(
+                f"{repeat + 1}/{options.repeats} {options.model}, {name}: {seconds['total']:.3g} s",
+                file=sys.stderr,
+            )
+    medians = {
+        name: {
+            stage: statistics.median(seconds[stage] for seconds in times[name])
+            for stage in (*STAGES, "total")
+        }
+        for name in names
+    }
+    return masks, medians
+
+
 def counted_work(options: argparse.Namespace, images: list[NDArray[np.uint8]]) -> float:
     """Count the floating-point operations of our matrix products for an image, in float32."""
     model = load_model(options.model, options.checkpoint, options.device)
@@ -393,28 +240,6 @@ def counted_work(options: argparse.Namespace, images: list[NDArray[np.uint8]]) -
     finally:
         torch.set_num_threads(threads)
     return float(counting.counts["flop"] / len(images))
-
-
-def agreement(reference: list[Masks], masks: list[Masks]) -> dict[str, float]:
-    """Match masks one to one; shares of the larger number of masks matched at two IoUs."""
-    pairs = list(zip(reference, masks, strict=True))
-    count = sum(max(len(first), len(second)) for first, second in pairs)
-    if not count:
-        return {"matched_99": 1.0, "matched_90": 1.0}
-    matched = np.concatenate([matched_iou(first, second) for first, second in pairs])
-    return {
-        f"matched_{percent}": float((matched >= percent / 100).sum() / count)
-        for percent in (99, 90)
-    }
-
-
-def matched_iou(masks: Masks, others: Masks) -> NDArray[np.float32]:
-    pixels = int(np.prod(masks.shape[1:]))
-    first, second = (some.reshape(len(some), pixels).astype(np.float32) for some in (masks, others))
-    shared = first @ second.T
-    iou = shared / np.maximum(first.sum(1)[:, None] + second.sum(1) - shared, 1)
-    matched: NDArray[np.float32] = iou[linear_sum_assignment(-iou)]
-    return matched
 
 
 def memory_of(model: str, name: str) -> dict[str, int]:
@@ -442,17 +267,10 @@ def measure_memory(options: argparse.Namespace, image: NDArray[np.uint8]) -> dic
         run()
         peak = torch.cuda.max_memory_allocated()
     else:
-        loaded = resident()
+        loaded = resident_bytes()
         run()
-        peak = resident(peak=True)
+        peak = resident_bytes(peak=True)
     return {PEAK_MEMORY: peak, WORK_MEMORY: peak - loaded}
-
-
-def resident(peak: bool = False) -> int:
-    """Give the process's resident memory, or its peak; `getrusage` starts with the parent's."""
-    status = Path("/proc/self/status").read_text()
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return int(fields["VmHWM" if peak else "VmRSS"].split()[0]) * 1024
 
 
 def machine(options: argparse.Namespace) -> dict[str, Any]:
@@ -477,22 +295,8 @@ def show(report: dict[str, Any]) -> None:
         f"{about['device']}, {about['threads']} threads: seconds an image, "
         f"{report['images']} in a row, medians of {about['repeats']}"
     )
-    headers = (
-        *STAGES,
-        "total",
-        "images/s",
-        "of floor",
-        "faster",
-        "masks",
-        "IoU>=0.99",
-        "IoU>=0.9",
-        "peak MiB",
-        "less",
-        "of it work",
-        "less",
-    )
     table.add_column("", no_wrap=True)
-    for header in headers:
+    for header in HEADERS:
         table.add_column(header, justify="right")
     for name, figures in report["results"].items():
         table.add_row(
@@ -521,68 +325,6 @@ def show(report: dict[str, Any]) -> None:
     console.print(
         f"floor: {work:.0f} GFLOP for an image at the matrix rate take {', '.join(floors)}"
     )
-
-
-# --- labels of a scene -------------------------------------------------------------------------
-
-
-def compare_labels(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Label the scene in each precision, and in float32 with other seeds of the clustering.
-
-    Returns
-    -------
-    dict of str to float
-        For each of them, the share of pixels that have the label they have in float32.
-    """
-    first, *others = SEEDS
-    expected = label(options, folder, "float32", first)
-    shares = {
-        f"float32, seed {seed}": same_labels(expected, label(options, folder, "float32", seed))
-        for seed in others
-    }
-    for dtype in options.dtypes:
-        if dtype != "float32":
-            shares[dtype] = same_labels(expected, label(options, folder, dtype, first))
-    return shares
-
-
-def label(options: argparse.Namespace, folder: Path, dtype: str, seed: int) -> NDArray[np.uint16]:
-    """Label the scene with the settings of `alps-geo label`; another seed finds its tiles done."""
-    from alps_geo.pipeline import label_scenes
-    from alps_geo.settings import LabelSettings
-
-    checkpoint = None if options.checkpoint is None else str(options.checkpoint)
-    settings = LabelSettings(
-        model=options.model,
-        checkpoint=checkpoint,
-        device=options.device,
-        precision=dtype,
-        seed=seed,
-    )
-    print(f"labels: {dtype}, seed {seed}", file=sys.stderr)
-    label_scenes([str(options.scene)], folder / dtype, settings, overwrite=True)
-    (path,) = (folder / dtype).glob("*/labels.tif")
-    with rasterio.open(path) as file:
-        labels: NDArray[np.uint16] = file.read(1)
-    return labels
-
-
-def same_labels(first: NDArray[np.uint16], second: NDArray[np.uint16]) -> float:
-    """Match clusters one to one; share of equal labels among pixels that have one in either."""
-    count = int(max(first.max(), second.max())) + 1
-    pairs = np.bincount(first.ravel().astype(np.int64) * count + second.ravel(), minlength=count**2)
-    shared = pairs.reshape(count, count)
-    matched = shared[1:, 1:][linear_sum_assignment(-shared[1:, 1:])]
-    return float(matched.sum() / (first.size - shared[0, 0]))
-
-
-def show_labels(shares: dict[str, float]) -> None:
-    table = Table(title="labels of the scene against float32")
-    table.add_column("")
-    table.add_column("same pixels", justify="right")
-    for name, share in shares.items():
-        table.add_row(name, f"{share:.1%}")
-    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ around. Figures are means over seeds.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from rasterio.windows import Window
+from reporting import make_parser, write_report
 from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import uniform_filter
@@ -37,6 +36,7 @@ from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import LabelSettings
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
@@ -88,14 +88,11 @@ def main() -> None:
         if options.ablation:
             rows += _ablation(scene_path, truth, options)
     _print(rows)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    write_report(rows, options.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         "--pair",
         nargs=2,
@@ -121,7 +118,6 @@ def _options() -> argparse.Namespace:
         help="compare sets of features, labelling in this folder",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the baselines' k-means")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
     return parser.parse_args()
 
 

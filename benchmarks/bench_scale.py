@@ -24,32 +24,25 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter, process_time
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import rasterio
 from rasterio.windows import Window
+from reporting import make_parser, resident_bytes, write_report
 from rich.console import Console
 from rich.table import Table
-from scipy import ndimage
+from stand_in import BrightRegions
 
-from alps_geo import sam
+from alps_geo.masks.generator import TileImage
+from alps_geo.masks.registry import make_generator
 from alps_geo.pipeline import label_scenes
-from alps_geo.sam.frame import CHANNELS, Frame
-from alps_geo.sam.masks import TileMasks
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import LabelSettings
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 SCENE = Path(__file__).parent.parent / "tests" / "data" / "naip_md_1m.tif"
 STAGES = ("open", "tiles", "stitch", "cluster", "write")
-MASKS = 60
-"""Masks that the stand-in gives for each tile, at most; SAM finds 57 on the NAIP scene."""
 
 
 def main() -> None:
@@ -70,14 +63,11 @@ def main() -> None:
     if not options.real_masks:
         report["sam_cpu_seconds_per_tile"] = _sam_seconds()
     _print(report)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(report, options.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         "--sides",
         type=int,
@@ -87,7 +77,6 @@ def _options() -> argparse.Namespace:
         help="sides of the scenes (default: %(default)s)",
     )
     parser.add_argument("--real-masks", action="store_true", help="let SAM itself find the masks")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -98,20 +87,8 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
         scene = _mosaic(Path(folder) / "scene.vrt", side)
         out = Path(folder) / "out"
         begin, cpu = perf_counter(), _cpu_seconds()
-        if options.real_masks:
-            record = label_scenes([str(scene)], out)
-        else:
-            with (
-                patch(
-                    "alps_geo.tiles.work.sam.load_model",
-                    lambda *_: SimpleNamespace(images_at_once=1),
-                ),
-                patch("alps_geo.tiles.work.sam.generate_masks", _stand_in),
-                patch(
-                    "alps_geo.tiles.work.sam.place_directions", lambda _: np.empty((0, CHANNELS))
-                ),
-            ):
-                record = label_scenes([str(scene)], out)
+        generator = None if options.real_masks else BrightRegions()
+        record = label_scenes([str(scene)], out, generator=generator)
         seconds, cpu = perf_counter() - begin, _cpu_seconds() - cpu
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     settings = LabelSettings()
@@ -123,7 +100,7 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
         "stages": record.seconds,
         "seconds": seconds,
         "cpu_seconds": cpu,
-        "peak_mib": _peak_mib(),
+        "peak_mib": resident_bytes(peak=True) / 2**20,
         "disk_mib": size / 2**20,
     }
 
@@ -153,68 +130,23 @@ def _mosaic(path: Path, side: int) -> Path:
     return path
 
 
-def _stand_in(
-    _model: object,
-    image: NDArray[np.uint8],
-    _settings: object,
-    valid: NDArray[np.bool_] | None,
-    _embedding: object,
-) -> TileMasks:
-    """Find regions of like brightness, the same wherever a tile's window begins."""
-    grey = ndimage.uniform_filter(image.mean(axis=2), 9)
-    levels = (grey // 24).astype(np.int64) + 1
-    if valid is not None:
-        levels[~valid] = 0
-    regions = np.zeros(levels.shape, dtype=np.int32)
-    count = 0
-    for level in np.unique(levels[levels > 0]):
-        found, more = ndimage.label(levels == level)
-        regions[found > 0] = found[found > 0] + count
-        count += more
-    area = np.bincount(regions.ravel(), minlength=count + 1)[1:]
-    chosen = np.argsort(-area, kind="stable")[:MASKS] + 1
-    boxes = ndimage.find_objects(regions)
-    bits = [np.packbits(regions[boxes[i - 1]] == i) for i in chosen]
-    scores = np.full(len(chosen), 0.95, dtype=np.float32)
-    rows, cols = Frame(*grey.shape).grid_shape
-    zoom = (rows / grey.shape[0], cols / grey.shape[1], 1)
-    cells = ndimage.zoom(image.astype(np.float32) / 255, zoom, order=1)
-    mixing = np.random.default_rng(0).normal(size=(CHANNELS, 3)).astype(np.float32)
-    return TileMasks(
-        shape=grey.shape,
-        bbox=np.array(
-            [[r.start, c.start, r.stop, c.stop] for r, c in (boxes[i - 1] for i in chosen)],
-            dtype=np.int32,
-        ).reshape(-1, 4),
-        predicted_iou=scores,
-        stability_score=scores,
-        area=area[chosen - 1].astype(np.int64),
-        bits=np.concatenate([np.zeros(0, dtype=np.uint8), *bits]),
-        offsets=np.cumsum([0, *map(len, bits)], dtype=np.int64),
-        embedding=np.ascontiguousarray(np.einsum("kc,hwc->khw", mixing, cells)),
-    )
-
-
 def _sam_seconds() -> float:
     """Processor time of SAM's own work on one tile."""
     scene = open_scene(str(SCENE))
-    pixels = read_tile(scene, Window(0, 0, scene.width, scene.height))
-    model = sam.load_model(device="cpu")
+    window = Window(0, 0, scene.width, scene.height)
+    pixels = read_tile(scene, window)
+    image = TileImage(pixels.image, pixels.valid, window, scene.path, scene.transform, scene.crs)
+    model = make_generator(LabelSettings(device="cpu").generator_options).load()
     begin = process_time()
-    sam.generate_masks(model, pixels.image, LabelSettings().mask_settings, valid=pixels.valid)
+    (encoded,) = model.encode([image])
+    model.masks(image, encoded)
+    model.embedding(image, encoded)
     return process_time() - begin
 
 
 def _cpu_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def _peak_mib() -> float:
-    """Peak resident memory; `getrusage` would begin with the parent's."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return int(fields["VmHWM"].split()[0]) / 1024
 
 
 def _print(report: dict[str, Any]) -> None:

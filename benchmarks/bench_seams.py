@@ -29,8 +29,6 @@ Tiles are kept in the folder that --out names, so that a second run goes on or t
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -39,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from rasterio.transform import from_origin
+from reporting import make_parser, write_report
 from rich.console import Console
 from rich.table import Table
 
@@ -47,7 +46,8 @@ from alps_geo.evaluate import evaluate_seams
 from alps_geo.events import Tally
 from alps_geo.features.columns import ColumnSchema
 from alps_geo.grid import TileGrid
-from alps_geo.runs.identity import weights_of
+from alps_geo.masks.generator import Models
+from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.matching import match_labels
@@ -56,9 +56,14 @@ from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
-from alps_geo.tiles.work import Job, StoredTiles, label_tiles, tile_key
+from alps_geo.tiles.jobs import Job, tile_key
+from alps_geo.tiles.stage import TileStage
+from alps_geo.tiles.stored import StoredTiles
+from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
+    import argparse
+
     from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
@@ -81,14 +86,11 @@ def main() -> None:
         rows.append(_measure(open_scene(path), options))
         print(f"{path}: done", flush=True)
     _print(rows)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    write_report(rows, options.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         "scenes", nargs="*", default=[str(DATA / "naip_md_1m.tif")], metavar="SCENE"
     )
@@ -115,7 +117,6 @@ def _options() -> argparse.Namespace:
         metavar="DIR",
         help="where to label (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables as JSON too")
     return parser.parse_args()
 
 
@@ -128,24 +129,34 @@ class _Run:
     job : Job
         The scene and its grid.
     settings : LabelSettings
-        What the tiles are made with.
+        Settings of the tiles.
+    models : Models
+        Models of the tiles.
     """
 
     job: Job
     settings: LabelSettings
+    models: Models
 
     @classmethod
     def of(cls, scene: Scene, grid: TileGrid, settings: LabelSettings, folder: Path) -> _Run:
         """Work on those tiles of a grid that are not stored yet."""
-        key = tile_key(scene, grid, settings, weights_of(settings))
+        models = Models(make_generator(settings.generator_options))
+        key = tile_key(scene, grid, settings, models.weights())
         job = Job(scene.name, scene, grid, TileStore(folder / f"{scene.name}.{key[:16]}", key))
-        label_tiles([job], settings, Tally(len(grid), lambda _: None), strict=True)
-        return cls(job, settings)
+        run = cls(job, settings, models)
+        label_tiles(run.stage, Tally(len(grid), lambda _: None), strict=True)
+        return run
+
+    @property
+    def stage(self) -> TileStage:
+        """The work on the tiles."""
+        return TileStage([self.job], self.settings, self.models)
 
     @cached_property
     def stored(self) -> StoredTiles:
         """The tiles."""
-        return StoredTiles([self.job], self.settings, Tally(0, lambda _: None))
+        return StoredTiles(self.stage, Tally(0, lambda _: None))
 
     @cached_property
     def segments(self) -> Stitched:
@@ -171,8 +182,11 @@ class _Run:
             partial(read_tile, scene),
             self.job.scale,
             embedded.job.grid,
+            embedded.models.generator.cell_size,
         )
-        schema = ColumnSchema(scene.band_names, scene.unit, self.settings.feature_names)
+        channels = {"sam": embedded.models.generator.channels}
+        features = self.settings.feature_names
+        schema = ColumnSchema(scene.band_names, scene.unit, features, channels)
         sums = sum_segments(self.job.grid, self.segments, source, schema)
         folder = self.job.store.folder / f"by_{embedded.job.store.key[:16]}"
         write_tables(folder, self.segments, sums, schema)

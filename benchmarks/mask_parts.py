@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from alps_geo.sam import Frame, device_pixels, load_model
+from alps_geo.sam import device_pixels
+from alps_geo.sam.frame import Frame
+from alps_geo.sam.model import load_model
 from alps_geo.sam.pixels import Enlarger
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def show_parts(
     table = Table(title=f"for each point, batches of {count}")
     for header in ("", "part", "MFLOP", "MB touched", "ms", "GFLOP/s", "of matrix rate"):
         table.add_column(header, justify="left" if header in ("", "part") else "right")
-    from alps_geo.sam.reference import load_reference
+    from sam_reference import load_reference
 
     network = load_reference(name, checkpoint).to(device)
     for dtype in dtypes:

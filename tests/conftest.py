@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from alps_geo.sam import SamModel
+    from alps_geo.sam.model import SamModel
 
 
 @pytest.fixture(scope="session")
 def mobile_sam() -> SamModel:
     """Load the model that ships with the package once, on the CPU, in float32."""
-    from alps_geo.sam import load_model
+    from alps_geo.sam.model import load_model
 
     return load_model("mobile_sam", device="cpu")

@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from alps_geo.features.columns import ColumnSchema
+from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import BandScale
 from alps_geo.features.sums import RegionSums
+from alps_geo.sam.frame import Frame
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo_cli.main import app
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from alps_geo.segments.stitch import Stitched
 
 DATA = Path(__file__).parent / "data"
+
+EMBEDDINGS = Embeddings(np.ones((256, 4, 4), np.float16), np.zeros((0, 0, 0), np.float32))
+"""Embeddings of a tile, for tests of its outlines."""
 
 FULL_DISK = """
 import resource, signal, sys
@@ -56,6 +61,11 @@ def alps_geo(*arguments: object) -> Outcome:
     return Outcome(result.exit_code, result.stdout, result.stderr)
 
 
+def cell_size(shape: tuple[int, int]) -> tuple[float, float]:
+    """Cell size of SAM's embedding of a tile."""
+    return Frame(*shape).cell_size
+
+
 def sums_by_id(
     grid: TileGrid,
     found: Stitched,
@@ -71,6 +81,7 @@ def sums_by_id(
         read=read,
         scale=BandScale(np.zeros(bands), np.ones(bands)),
         views=grid,
+        cell_size=cell_size,
     )
     schema = ColumnSchema(tuple(f"band_{i}" for i in range(bands)), "float32", features)
     batches = list(sum_segments(grid, found, source, schema))

@@ -1,4 +1,4 @@
-"""Real scenes as 8-bit RGB, and how well two sets of masks agree; for tests of `alps_geo.sam`."""
+"""Real scenes as 8-bit RGB, their masks, and the agreement of masks; for tests of SAM."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ import rasterio
 from helpers import DATA
 from scipy.optimize import linear_sum_assignment
 
+from alps_geo.masks.sam1 import tile_masks
+from alps_geo.sam.generate import generate_masks
+from alps_geo.sam.settings import MaskSettings
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
+
+    from alps_geo.masks.tile_masks import TileMasks
+    from alps_geo.sam.model import SamModel
 
 
 def rgb(name: str, height: int | None = None, width: int | None = None) -> NDArray[np.uint8]:
@@ -21,6 +29,19 @@ def rgb(name: str, height: int | None = None, width: int | None = None) -> NDArr
         low, high = np.percentile(bands, (2, 98))
         bands = (np.clip((bands - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(bands)
+
+
+def masks_of(
+    model: SamModel,
+    image: NDArray[np.uint8],
+    settings: MaskSettings = MaskSettings(),  # noqa: B008 - frozen, so safe to share
+    valid: NDArray[np.bool_] | None = None,
+    embedding: Tensor | None = None,
+) -> TileMasks:
+    """Encode an image, unless it has been, and find its masks."""
+    shape = image.shape[0], image.shape[1]
+    embedding = model.encode(image) if embedding is None else embedding
+    return tile_masks(generate_masks(model, embedding, shape, settings, valid), shape)
 
 
 def matched_iou(masks: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.float64]:

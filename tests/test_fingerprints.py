@@ -12,11 +12,11 @@ from helpers import DATA
 
 from alps_geo.fields import STAGES, settings_of
 from alps_geo.grid import TileGrid
+from alps_geo.masks.generator import Weights
 from alps_geo.runs.identity import fingerprint, run_identity
-from alps_geo.sam.weights import Weights
 from alps_geo.scene import Scene, open_scene
 from alps_geo.settings import LabelSettings
-from alps_geo.tiles.work import tile_key
+from alps_geo.tiles.jobs import tile_key
 
 DEFAULT = LabelSettings()
 CHANGED: dict[str, Any] = {
@@ -65,7 +65,9 @@ def scene() -> Scene:
 
 def fingerprints(settings: LabelSettings) -> dict[str, str]:
     """Return all fingerprints in which settings have a part, where files differ by their names."""
-    weights = Weights(f"{settings.model} {settings.checkpoint}", str(settings.timm_checkpoint))
+    weights = Weights(
+        settings.model, f"{settings.model} {settings.checkpoint}", str(settings.timm_checkpoint)
+    )
     grid = TileGrid(1200, 1300, settings.tile_size, settings.tile_overlap)
     identity = run_identity([scene()], settings, weights)
     return {

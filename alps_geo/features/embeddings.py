@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from alps_geo.sam.frame import CHANNELS
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,8 +22,8 @@ class Embeddings:
     Attributes
     ----------
     sam : ndarray of float16, shape (C, h, w)
-        SAM's embedding, of `Frame.cell_size`. It ends in a layer norm, far from the limits of half
-        precision.
+        The mask generator's embedding, of its cell size. SAM's ends in a layer norm, far from the
+        limits of half precision.
     backbone : ndarray of float32, shape (D, h, w)
         Embedding of a backbone of timm, in cells that fit the window; D is 0 without one.
     """
@@ -36,7 +34,7 @@ class Embeddings:
     @classmethod
     def empty(cls) -> Embeddings:
         """Return those of a tile without data."""
-        return cls(np.zeros((CHANNELS, 0, 0), np.float16), np.zeros((0, 0, 0), np.float32))
+        return cls(np.zeros((0, 0, 0), np.float16), np.zeros((0, 0, 0), np.float32))
 
 
 def embedding_sums(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.masks.generator import Weights
     from alps_geo.runs.failures import FailedTile
-    from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
 

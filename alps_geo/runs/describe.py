@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.masks.generator import Weights
     from alps_geo.outputs.results import SceneResults
     from alps_geo.runs.failures import FailedScene, FailedTile
-    from alps_geo.sam.weights import Weights
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
 
@@ -65,7 +65,7 @@ def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
         "gdal": rasterio.__gdal_version__,
         "python": platform.python_version(),
     }
-    return Origin(versions, values, WeightsRecord(settings.model, weights.sam), backbone)
+    return Origin(versions, values, WeightsRecord(weights.model, weights.sam), backbone)
 
 
 def run_record(

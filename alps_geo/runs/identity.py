@@ -11,14 +11,13 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from alps_geo import sam
 from alps_geo.fields import STAGES
-from alps_geo.sam.weights import Weights, checkpoint_sha256, file_sha256
 from alps_geo.scene.raster import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from alps_geo.masks.generator import Weights
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
 
@@ -45,23 +44,6 @@ def scene_identity(scene: Scene) -> dict[str, object]:
         if field.name not in left_out
     }
     return {"path": real_path(scene.path), **found}
-
-
-def weights_of(settings: LabelSettings) -> Weights:
-    """Return the digests of all weights of a run.
-
-    Raises
-    ------
-    ModelError
-        If weights are absent or cannot be read.
-    """
-    model = checkpoint_sha256(settings.model, settings.checkpoint)
-    backbone, checkpoint = settings.backbone, settings.timm_checkpoint
-    if backbone is None:
-        return Weights(model)
-    if checkpoint is None:
-        return Weights(model, sam.dense_sha256(backbone))
-    return Weights(model, file_sha256(checkpoint, f"timm:{backbone}"))
 
 
 def run_identity(

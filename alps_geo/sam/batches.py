@@ -1,4 +1,4 @@
-"""From points to candidates on a CPU: small batches that stay in cache, on all threads."""
+"""From points to masks on a CPU: small batches that stay in cache, on all threads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from alps_geo.sam.candidates import Candidates, crop_bits, join
+from alps_geo.sam.memory import POINTS_ON_CPU, in_halves
+from alps_geo.sam.packed import PackedMasks, crop_bits, join
 from alps_geo.sam.pixels import Enlarger, boxes
-from alps_geo.sam.resources import POINTS_ON_CPU, in_halves, side_by_side
+from alps_geo.sam.threads import side_by_side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from alps_geo.sam.settings import MaskSettings
 
 
-def candidates(
+def decoded_masks(
     model: SamModel,
     keys: ImageKeys,
     frame: Frame,
     points: NDArray[np.float32],
     settings: MaskSettings,
-) -> Candidates:
+) -> PackedMasks:
     """Decode points, and keep the masks above both thresholds that have a pixel.
 
     Parameters
@@ -36,7 +37,7 @@ def candidates(
     keys : ImageKeys
         From the model's `Decoder.prepare`.
     frame : Frame
-        How the image lies in the encoder's square.
+        Position of the image in the encoder's square.
     points : (P, 2) float32
         (x, y) in input pixels.
     settings : MaskSettings
@@ -59,7 +60,7 @@ def _decode(
     enlarger: Enlarger,
     points: NDArray[np.float32],
     settings: MaskSettings,
-) -> Candidates:
+) -> PackedMasks:
     """Decode a batch: predicted IoU decides before there are pixels, stability before masks."""
     decoder = model.decoder
     prompts = decoder.prompt(keys, torch.from_numpy(points))
@@ -75,7 +76,7 @@ def _decode(
     stable = stability >= settings.stability_score_thresh
     packed = enlarger.packed(logits[stable])
     bbox = boxes(packed, enlarger.frame.width)
-    masks = Candidates(
+    masks = PackedMasks(
         bbox,
         predicted_iou[wanted][stable].numpy(),
         stability[stable].numpy(),

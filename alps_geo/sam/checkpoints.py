@@ -39,10 +39,10 @@ _DAMAGE = (
     ValueError,
     struct.error,
 )
-"""Errors of torch's and Python's readers on bytes that are none of theirs, next to their own."""
+"""Errors of torch's and Python's readers on foreign bytes, next to their own."""
 
 _ARCHIVE = b"PK\x03\x04"
-"""How a zip archive begins, as ``torch.save`` has long written them."""
+"""First bytes of a zip archive, as ``torch.save`` has long written them."""
 
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Parts of names that torch's wrappers add: DataParallel, compile, FSDP, checkpoint_wrapper."""
@@ -61,7 +61,7 @@ _OTHERS = {
 }
 """Networks that are often taken for one of ours, by one of their tensors."""
 
-# Points on no object, boxes, masks as prompts, a classifier, and what is computed from the rest.
+# Points on no object, boxes, masks as prompts, a classifier, and tensors derived from the rest.
 _UNUSED = re.compile(
     r"prompt_encoder\.(point_embeddings\.[023]|mask_downscaling)\."
     r"|image_encoder\.(trunk\.)?(norm_head|head)\."
@@ -77,10 +77,10 @@ _TIMM_NAMES = {
     "layers.2.downsample.": "stages.3.downsample.",
     "layers.": "stages.",
 }
-"""How the names of MobileSAM's image encoder begin, and those of timm's TinyViT."""
+"""Prefixes of names in MobileSAM's image encoder, and in timm's TinyViT."""
 
 _DEPTH = 3
-"""How deep dicts in a file are looked into."""
+"""Levels of nested dicts in a file that are searched."""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -210,7 +210,7 @@ def _damaged(path: Path) -> ModelError:
 
 
 def _only_network(content: object, path: Path) -> dict[str, Tensor]:
-    """Give the tensors of the one SAM in a file, or all of them if there is none."""
+    """Select the tensors of the one SAM in a file, or all tensors if there is none."""
     state_dicts = dict(_state_dicts(content))
     if not state_dicts:
         raise ModelError(f"{path}: the checkpoint holds no state dict (names with tensors)")
@@ -247,7 +247,7 @@ def _state_dicts(
 
 
 def _networks(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Split the tensors by what comes before a SAM's own names, and leave it out."""
+    """Group tensors by the prefix of a SAM's own names, and remove the prefix."""
     found = (_ENCODER.match(key) for key in state)
     befores = dict.fromkeys(match["before"] for match in found if match)
     return {
@@ -261,7 +261,7 @@ def _networks(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def _with_timm_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give tensors of MobileSAM's own image encoder the names that timm's TinyViT has for them."""
+    """Rename tensors of MobileSAM's own image encoder as timm's TinyViT names them."""
     if not any(key.startswith("image_encoder.patch_embed.seq.") for key in state):
         return state
     return {_timm_name(key): tensor for key, tensor in state.items()}

@@ -2,8 +2,8 @@
 
 The same answers as segment_anything's `MaskDecoder` for a fraction of the arithmetic:
 
-1. What depends on the image alone is computed once, in `Decoder.prepare`: keys, values and queries
-   of the first layer, and the image's share in those of all later ones.
+1. Whatever depends on the image alone is computed once, in `Decoder.prepare`: keys, values and
+   queries of the first layer, and the image's share in those of all later layers.
 2. The 4096 image tokens are never formed for a prompt (`alps_geo.sam.image_tokens`): projections
    meet the few rows that a prompt has added, and layer norms become one scale for each token.
 3. Predicted IoU needs one of a prompt's 7 tokens in the last attention. The three mask tokens
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alps_geo.sam import resources
+from alps_geo.sam import memory
 from alps_geo.sam.frame import CELL, SIDE
 from alps_geo.sam.image_tokens import (
     ImageTokens,
@@ -53,7 +53,7 @@ _STRIP = 1024
 
 @dataclass(frozen=True)
 class LayerKeys:
-    """What one layer needs of an image, whatever the prompt.
+    """Projections of an image in one layer, shared by all prompts.
 
     Attributes
     ----------
@@ -70,10 +70,24 @@ class LayerKeys:
     query: Projection
     norm: Norm
 
+    @classmethod
+    def of(
+        cls, layer: Layer, own: Tensor, position: Tensor, shift: Tensor, norm: Norm
+    ) -> LayerKeys:
+        """Project an image's own share (N, 256), after the norm of the layer before."""
+        from_prompt, to_prompt = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
+        dtype = norm.square.dtype
+        return cls(
+            Projection.of(own, position + shift, from_prompt.k_proj, dtype),
+            Values.of(own, shift, from_prompt.v_proj, dtype),
+            Projection.of(own, position + shift, to_prompt.q_proj, dtype),
+            norm,
+        )
+
 
 @dataclass(frozen=True)
 class ImageKeys:
-    """What the decoder needs of an image, whatever the prompt; from `Decoder.prepare`.
+    """Projections of an image in the whole decoder, shared by all prompts; from `Decoder.prepare`.
 
     Attributes
     ----------
@@ -84,7 +98,7 @@ class ImageKeys:
     upscaled : (4096, 256)
         The first upscaling of the image's own share: 4 pixels of 64 channels for each token.
     upscaled_shift : (256,)
-        The same of what is added to every token.
+        The first upscaling of the shift that every token gets.
     """
 
     first: LayerKeys
@@ -140,7 +154,7 @@ class Decoder:
         self._to_finer_bias = cast("Tensor", second.bias).repeat(4).to(dtype)
 
     def prepare(self, embedding: Tensor) -> ImageKeys:
-        """Compute what all prompts of an image share, from its (1, 256, 64, 64) embedding."""
+        """Project a (1, 256, 64, 64) embedding for all prompts of its image."""
         dtype = self._dtype
         first, second = self._transformer.both
         last = self._transformer.final_attn_token_to_image
@@ -167,16 +181,8 @@ class Decoder:
         # The first layer's rows come to the second norm by way of the first one's gain.
         outputs = centre(output.weight.mT).mT * first.norm4.weight[:, None], later_output.weight
         all_shift = centre(shift + later_output.bias)
-        second_keys = LayerKeys(
-            Projection.of(
-                after_first, position + shift, second.cross_attn_token_to_image.k_proj, dtype
-            ),
-            Values.of(after_first, shift, second.cross_attn_token_to_image.v_proj, dtype),
-            Projection.of(
-                after_first, position + shift, second.cross_attn_image_to_token.q_proj, dtype
-            ),
-            Norm.of(recentred, all_shift, outputs, second.norm4, dtype),
-        )
+        second_norm = Norm.of(recentred, all_shift, outputs, second.norm4, dtype)
+        second_keys = LayerKeys.of(second, after_first, position, shift, second_norm)
         last_shift = second.norm4.bias
         return ImageKeys(
             first_keys,
@@ -235,7 +241,7 @@ class Decoder:
         channels = channels.to(self._dtype)
         rows = (prompts.image.rows @ self._to_pixels).to(self._dtype)
         strip = max(1, _STRIP // len(rows))
-        if resources.wants_large_batches(rows):
+        if memory.wants_large_batches(rows):
             strip = _GRID**2
         masks = [
             _mix(self._pixels(keys, prompts.image, rows, slice(i, i + strip)), channels, which)
@@ -303,7 +309,7 @@ def _to_image(
 
 def _mix(pixels: Tensor, channels: Tensor, which: Tensor) -> Tensor:
     """Mix the channels of (P, n, 32) pixels by (P, 3, 32) into the wanted masks (M, n)."""
-    if resources.wants_large_batches(pixels):
+    if memory.wants_large_batches(pixels):
         return (channels @ pixels.mT).flatten(0, 1)[which]
     pairs = (divmod(number, channels.shape[1]) for number in which.tolist())
     return torch.stack([pixels[prompt] @ channels[prompt, mask] for prompt, mask in pairs])

@@ -1,6 +1,6 @@
-"""Logits to pixels on a GPU: stability, boxes and packed masks, without a word to the host.
+"""Logits to pixels on a GPU: stability, boxes and packed masks, without waiting for the host.
 
-The same as `alps_geo.sam.pixels` does on a CPU, but many masks at once, enlarged as a whole.
+The results of `alps_geo.sam.pixels`, but many masks at once, enlarged as a whole.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def measured(logits: Tensor, frame: Frame, offset: float) -> tuple[Tensor, Tenso
     ----------
     logits : (M, 256, 256) float32
     frame : Frame
-        How the image lies in the encoder's square.
+        Position of the image in the encoder's square.
     offset : float
         In logits.
 
@@ -39,7 +39,7 @@ def measured(logits: Tensor, frame: Frame, offset: float) -> tuple[Tensor, Tenso
     stability : (M,) float32
         IoU of each mask above ``offset`` with itself above ``-offset``.
     bbox : (M, 4) int64
-        Half-open boxes of what is above 0; all 0 if nothing is.
+        Half-open boxes of the pixels above 0; all 0 if there are none.
     """
     stability, bbox = [], []
     for part in torch.split(logits, _at_once(frame)):
@@ -67,7 +67,7 @@ def packed(logits: Tensor, bbox: Tensor, sizes: NDArray[np.int64], frame: Frame)
     bbox : (M, 4) int64
         From `measured`.
     sizes : (M,) int64
-        From `packed_sizes`, so that nobody has to ask the GPU.
+        From `packed_sizes`: known to the host, which need not wait for the GPU.
     frame : Frame
 
     Returns

@@ -1,4 +1,4 @@
-"""How an image lies in the square that SAM sees: pure arithmetic, no torch."""
+"""Position of an image in SAM's square input: pure arithmetic, no torch."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 SAM's decoder (Segment Anything, arXiv 2304.02643, appendix A) lets the 4096 image tokens attend to
 the 7 tokens of a prompt, with 8 heads. So a prompt changes all 4096 by a product of two thin
 matrices: the attention's weights, 56 for each image token, and the 56 rows of 256 channels that
-they weigh. Everything that follows in the decoder is linear in the image tokens, but for the layer
-norms and softmaxes, so it can be had from the thin matrices and from projections of the image that
+they weigh. All later steps of the decoder are linear in the image tokens, except for layer norms
+and softmaxes, so it can be had from the thin matrices and from projections of the image that
 all prompts share. `Projection`, `Values` and `Norm` hold those projections; `scores`, `pool` and
 `attended` put the two together.
 
@@ -19,7 +19,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from alps_geo.sam import resources
+from alps_geo.sam import memory
 from alps_geo.sam.network import HEADS
 
 HEAD_CHANNELS = 16
@@ -62,7 +62,7 @@ class Projection:
     own : (128, N)
         Of the image's own share, head by head.
     fixed : (128, N) or None
-        Of what is added whatever the prompt: positional encoding, shift and the projection's bias.
+        Of the terms that no prompt changes: positional encoding, shift and the projection's bias.
         None if no prompt has changed anything yet, and `own` has it all.
     weight : (128, 256) float32
         The projection, which the prompts' rows still have to go through.
@@ -76,7 +76,7 @@ class Projection:
     def of(
         cls, own: Tensor, fixed: Tensor, linear: torch.nn.Linear, dtype: torch.dtype
     ) -> Projection:
-        """Project an image's own share (N, 256) and what is added to it (N, 256)."""
+        """Project an image's own share (N, 256) and the terms added to it (N, 256)."""
         weight, bias = linear.weight, linear.bias
         return cls(
             (weight @ own.mT).to(dtype), (weight @ fixed.mT + bias[:, None]).to(dtype), weight
@@ -196,7 +196,7 @@ def scores(tokens: Tensor, projection: Projection, image: ImageTokens | None) ->
     # The projection is folded into the tokens, and these meet the rows, not the 4096 tokens.
     thin = _through(tokens, projection.weight) @ image.rows.mT
     torch.bmm(thin.to(own.dtype), image.weights, out=result)
-    if resources.wants_large_batches(own):
+    if memory.wants_large_batches(own):
         _add_products(result, tokens, torch.addcmul(fixed, image.scale, own), beta=1)
         return result
     # On a CPU the projected image, 2 MiB for each prompt, is formed for one prompt at a time.
@@ -256,7 +256,7 @@ def attended(
     ImageTokens
     """
     # Over all rows of a token the weights sum to one for each head: each row takes its part of
-    # what is added to every token.
+    # the terms added to every token.
     rows = centre(_through(values, output.mT)) + norm.shift / HEADS
     all_values: tuple[Tensor, ...] = (values,)
     if image is not None:
@@ -265,7 +265,7 @@ def attended(
         all_values = (*image.values, values)
     square = norm.square + norm.cross if image is None else _square_of_own(image.scale, norm)
 
-    # Half of what the rows add to the squared length, before the last product with the weights.
+    # Half of the rows' part of the squared length, before the last product with the weights.
     half = torch.empty_like(weights)
     for part, value, product in zip(
         half.chunk(len(all_values), dim=1), all_values, norm.products, strict=True
@@ -301,7 +301,7 @@ def _add_products(result: Tensor, tokens: Tensor, heads: Tensor, beta: int) -> N
     ``result = beta * result + products``, in place, (P, H T, N).
     """
     by_head = _by_head(tokens).to(heads.dtype)
-    if not resources.wants_large_batches(heads):
+    if not memory.wants_large_batches(heads):
         for products, its_tokens, its_heads in zip(result, by_head, heads, strict=True):
             channels = its_heads.view(HEADS, HEAD_CHANNELS, -1)
             products.view(HEADS, -1, heads.shape[2]).baddbmm_(its_tokens, channels, beta=beta)
@@ -313,7 +313,7 @@ def _add_products(result: Tensor, tokens: Tensor, heads: Tensor, beta: int) -> N
 def _pool_heads(weights: Tensor, heads: Tensor) -> Tensor:
     """Multiply (P, H T, N) weights with (128, N) channels, head by head: (P, H, T, 16) float32."""
     prompts, _, tokens = weights.shape
-    if not resources.wants_large_batches(heads):
+    if not memory.wants_large_batches(heads):
         by_head = weights.view(prompts, HEADS, -1, tokens)
         channels = heads.view(HEADS, HEAD_CHANNELS, tokens).mT
         return torch.stack([torch.bmm(prompt, channels) for prompt in by_head]).float()

@@ -1,4 +1,4 @@
-"""A loaded model on its device."""
+"""SAM models: loading, devices, precisions and encoding."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from alps_geo.errors import ModelError
+from alps_geo.errors import ModelError, SettingsError
 from alps_geo.sam.checkpoints import check_state
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
+from alps_geo.sam.memory import images_at_once, in_halves, memory_errors
 from alps_geo.sam.network import DecoderNetwork
-from alps_geo.sam.resources import images_at_once, in_halves, memory_errors
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 from alps_geo.sam.weights import model_spec, read_weights
@@ -21,12 +22,11 @@ from alps_geo.sam.weights import model_spec, read_weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     Embedding = Tensor
-    """What `SamModel.encode` gives, for those who only pass it on."""
+    """Result of `SamModel.encode`, for code that only passes it on."""
 
 _DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 
@@ -76,6 +76,8 @@ class SamModel:
 
         Raises
         ------
+        SettingsError
+            If the image has another shape or dtype.
         ModelMemoryError
             If memory doesn't suffice.
         """
@@ -84,21 +86,25 @@ class SamModel:
 
     @torch.inference_mode()
     def encode_many(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
-        """Encode images together, in halves if memory runs out; of each what `encode` gives.
+        """Encode images together, in halves if memory runs out; each as `encode` does.
 
         Raises
         ------
+        SettingsError
+            If an image has another shape or dtype.
         ModelMemoryError
             If memory doesn't suffice for one of them.
         """
         if not images:
             return []
+        for image in images:
+            _check_image(image)
         parts = in_halves(self._encode_together, images, model=str(self), kind="image")
         return [embedding for part in parts for embedding in torch.split(part, 1)]
 
     def _encode_together(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        place = torch.device(self.device)
-        pixels = torch.cat([to_input(image, place, self.torch_dtype) for image in images])
+        device = torch.device(self.device)
+        pixels = torch.cat([to_input(image, device, self.torch_dtype) for image in images])
         embeddings: Tensor = self.encoder(pixels)
         return embeddings.float()
 
@@ -137,19 +143,19 @@ def load_model(
         weights cannot be used, or memory doesn't suffice for them (`ModelMemoryError`).
     """
     model_spec(name)
-    place = choose_device(device)
+    device = choose_device(device)
     if dtype not in PRECISIONS:
         raise ModelError(f"there is no dtype {dtype!r}, expected one of {', '.join(PRECISIONS)}")
-    if dtype not in (quick := quick_dtypes(place)):
+    if dtype not in (quick := quick_dtypes(device)):
         raise ModelError(
-            f"dtype {dtype} was asked for on a {place.upper()} that only emulates it, many times "
+            f"dtype {dtype} was asked for on a {device.upper()} that only emulates it, many times "
             f"slower than float32; expected {' or '.join(quick)}"
         )
     path = None if checkpoint is None else Path(checkpoint)
     network, sha256 = _load_network(name, path)
-    network.to(place)
+    network.to(device)
     encoder = network.image_encoder.to(dtype=_DTYPES[dtype])
-    return SamModel(name, sha256, place, dtype, encoder, Decoder(network, _DTYPES[dtype]))
+    return SamModel(name, sha256, device, dtype, encoder, Decoder(network, _DTYPES[dtype]))
 
 
 def choose_device(device: str) -> str:
@@ -178,7 +184,7 @@ def choose_device(device: str) -> str:
 
 
 def quick_dtypes(device: str) -> tuple[str, ...]:
-    """Those of `PRECISIONS` in which a device that is there computes rather than emulates.
+    """List the `PRECISIONS` in which a device that is there computes rather than emulates.
 
     A processor without instructions for bf16 took eighty times as long for a product in it as in
     float32.
@@ -187,6 +193,13 @@ def quick_dtypes(device: str) -> tuple[str, ...]:
         return PRECISIONS
     has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return ("float32", "bf16") if has_bf16 else ("float32",)
+
+
+def _check_image(image: NDArray[np.uint8]) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise SettingsError(
+            f"the image is {image.dtype} of shape {image.shape}, expected uint8 of (H, W, 3)"
+        )
 
 
 class _Network(DecoderNetwork):

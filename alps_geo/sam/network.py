@@ -1,6 +1,6 @@
 """The weights of SAM's prompt encoder and mask decoder, under the names that checkpoints use.
 
-`alps_geo.sam.decoder` computes with them. Only what a point needs is here.
+`alps_geo.sam.decoder` computes with them. Only the parts that a point needs are here.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(CHANNELS, inner)
         self.out_proj = nn.Linear(inner, CHANNELS)
 
-    def forward(self, placed: Tensor, tokens: Tensor) -> Tensor:
-        """Let (P, T, 256) tokens attend to each other; queries and keys know their place."""
+    def forward(self, positioned: Tensor, tokens: Tensor) -> Tensor:
+        """Let (P, T, 256) tokens attend to each other; queries and keys hold their positions."""
         query, key, value = (
             projection(x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
             for projection, x in (
-                (self.q_proj, placed),
-                (self.k_proj, placed),
+                (self.q_proj, positioned),
+                (self.k_proj, positioned),
                 (self.v_proj, tokens),
             )
         )
@@ -99,7 +99,7 @@ class Transformer(nn.Module):
 
 
 class Head(nn.Module):
-    """Three linear layers, from a token to what it is asked for."""
+    """Three linear layers, from a token to its answer."""
 
     def __init__(self, result: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class MaskDecoder(nn.Module):
 
     @property
     def upscaling(self) -> tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.ConvTranspose2d]:
-        """What upscales the image's tokens, but for the activations between."""
+        """Layers that upscale the image's tokens, without the activations between."""
         return cast(
             "tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.ConvTranspose2d]",
             tuple(self.output_upscaling.values()),
@@ -148,10 +148,10 @@ class Frequencies(nn.Module):
         frequencies = torch.empty(2, CHANNELS // 2)
         self.register_buffer("positional_encoding_gaussian_matrix", frequencies)
 
-    def forward(self, place: Tensor) -> Tensor:
-        """Encode (..., 2) places, (x, y) with 1 for the side of the square: (..., 256)."""
+    def forward(self, position: Tensor) -> Tensor:
+        """Encode (..., 2) positions, (x, y) with 1 for the side of the square: (..., 256)."""
         frequencies = cast("Tensor", self.positional_encoding_gaussian_matrix)
-        angles = tau * ((2 * place - 1) @ frequencies)
+        angles = tau * ((2 * position - 1) @ frequencies)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
@@ -169,12 +169,12 @@ class PromptEncoder(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """Embed (P, 2) points, (x, y) in input pixels: (P, 2, 256), the point and "no other"."""
         on_object = cast("Tokens", self.point_embeddings["1"]).weight
-        placed = self.pe_layer((points + 0.5) / SIDE) + on_object
+        point = self.pe_layer((points + 0.5) / SIDE) + on_object
         other = self.not_a_point_embed.weight.expand(len(points), -1)
-        return torch.stack([placed, other], dim=1)
+        return torch.stack([point, other], dim=1)
 
     def grid(self) -> Tensor:
-        """Encode the place of each of the embedding's cells: (4096, 256)."""
+        """Encode the position of each of the embedding's cells: (4096, 256)."""
         weight = self.no_mask_embed.weight
         along = (torch.arange(SIDE // CELL, device=weight.device) + 0.5) * (CELL / SIDE)
         y, x = torch.meshgrid(along, along, indexing="ij")
@@ -183,7 +183,7 @@ class PromptEncoder(nn.Module):
 
 
 class DecoderNetwork(nn.Module):
-    """What of a SAM comes after the image encoder."""
+    """Prompt encoder and mask decoder."""
 
     def __init__(self) -> None:
         super().__init__()

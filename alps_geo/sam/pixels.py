@@ -44,9 +44,9 @@ class _Resize:
     @classmethod
     def between(cls, source: int, result: int) -> _Resize:
         """Sample as `torch.nn.functional.interpolate` does without `align_corners`."""
-        place = ((torch.arange(result) + 0.5) * (source / result) - 0.5).clamp(min=0)
-        before = place.long().clamp(max=source - 1)
-        return cls(before, (before + 1).clamp(max=source - 1), (place - before)[:, None])
+        position = ((torch.arange(result) + 0.5) * (source / result) - 0.5).clamp(min=0)
+        before = position.long().clamp(max=source - 1)
+        return cls(before, (before + 1).clamp(max=source - 1), (position - before)[:, None])
 
     def rows(self, source: Tensor, first: int, last: int, offset: int = 0) -> Tensor:
         """Compute the rows [first, last) from a source whose first row is number `offset`."""
@@ -54,7 +54,7 @@ class _Resize:
         return torch.lerp(source[before], source[after], self.share[first:last])
 
     def needs(self, first: int, last: int) -> tuple[int, int]:
-        """Give the half-open range of source rows that the rows [first, last) come from."""
+        """Range, half-open, of the source rows that the rows [first, last) come from."""
         return int(self.before[first]), int(self.after[last - 1]) + 1
 
 
@@ -64,7 +64,7 @@ class Enlarger:
     Parameters
     ----------
     frame : Frame
-        How the image lies in the encoder's square.
+        Position of the image in the encoder's square.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -112,7 +112,7 @@ class Enlarger:
     def _strips(
         self, logits: Tensor, level: float
     ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-        """Enlarge one mask by strips of rows, leaving out those with nothing above `level`."""
+        """Enlarge one mask by strips of rows, skipping strips with no pixel above `level`."""
         has_any = logits.amax(1) > level
         wide = self._columns(logits)
         for first, last in pairwise([*range(0, self.frame.height, _STRIP), self.frame.height]):

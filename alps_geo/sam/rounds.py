@@ -1,4 +1,4 @@
-"""From points to candidates on a GPU, which is never kept waiting for the host.
+"""From points to masks on a GPU, which never waits for the host.
 
 As long as the host asks for no result it runs ahead of the GPU, which then always has work. So
 points go in rounds of as many as memory can keep, mostly all of a crop, and no loop over batches
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from alps_geo.sam import device_pixels
-from alps_geo.sam.candidates import Candidates, join
-from alps_geo.sam.resources import AtOnce, in_halves
+from alps_geo.sam.memory import AtOnce, in_halves
+from alps_geo.sam.packed import PackedMasks, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,16 +45,16 @@ class _Measured:
     bbox: Tensor
 
 
-def candidates(
+def decoded_masks(
     model: SamModel,
     keys: ImageKeys,
     frame: Frame,
     points: NDArray[np.float32],
     settings: MaskSettings,
-) -> Candidates:
+) -> PackedMasks:
     """Decode points, and keep the masks above both thresholds that have a pixel.
 
-    Parameters and errors are those of `alps_geo.sam.batches.candidates`.
+    Parameters and errors are those of `alps_geo.sam.batches.decoded_masks`.
     """
     if not len(points):
         return join([])
@@ -73,7 +73,7 @@ def _round(
     points: Tensor,
     settings: MaskSettings,
     at_once: AtOnce,
-) -> Candidates:
+) -> PackedMasks:
     looks = _look(model, keys, points, at_once.tokens)
     predicted_iou = _to_host([predicted for _, predicted in looks])
     wanted = np.ones_like(predicted_iou, dtype=np.bool_)
@@ -86,7 +86,7 @@ def _round(
     stability = _to_host([part.stability for part in measured])
     bbox = _to_host([part.bbox for part in measured]).astype(np.int64)
     good = np.flatnonzero((stability >= settings.stability_score_thresh) & bbox.any(axis=1))
-    return Candidates(
+    return PackedMasks(
         bbox[good],
         predicted_iou[wanted][good],
         stability[good],
@@ -118,7 +118,7 @@ def _measure(
     offset: float,
     count: int,
 ) -> list[_Measured]:
-    """Compute wanted masks, (P, 3) bool, in their order; the looks are used up."""
+    """Compute wanted masks, (P, 3) bool, in their order; consumes `looks` to free GPU memory."""
     chosen = np.flatnonzero(wanted.any(axis=1))
     # All indices go to the GPU at once; loops take slices, whose lengths the host knows.
     device = looks[0][1].device
@@ -163,10 +163,9 @@ def _pack(
 
 
 def _slices(numbers: NDArray[np.int64], counts: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Share sorted numbers out among parts that hold so many each.
+    """Divide sorted numbers among parts that hold so many each.
 
-    For each part the number that it begins with, and the slice [first, last) of the numbers that
-    are its own.
+    Yields for each part the number that it begins with, and the slice [first, last) of its numbers.
     """
     begin = 0
     for count in counts:

@@ -3,8 +3,8 @@
 Faster Segment Anything (arXiv 2306.14289) takes TinyViT (arXiv 2207.10666), keeps its last grid at
 64 x 64 cells, and ends with SAM's neck. The first layers have 256 channels for each of 256 x 256
 pixels. On a CPU they are computed by strips of rows, which pull the rows that they need from the
-layer before: the values are those of whole layers, and a strip stays in cache. What follows treats
-windows, and then tokens, one by one, and so takes some of them at a time.
+layer before: the values are those of whole layers, and a strip stays in cache. The later
+layers treat windows, and then tokens, one by one, and so take some of them at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from alps_geo.sam import resources
+from alps_geo.sam import memory, threads
 from alps_geo.sam.frame import CHANNELS, SIDE
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Rows:
     def whole(self, step: int) -> Tensor:
         """Compute all rows, `step` at a time."""
         strips = [(a, min(a + step, self.height)) for a in range(0, self.height, step)]
-        return torch.cat(resources.side_by_side(lambda strip: self.take(*strip), strips), dim=2)
+        return torch.cat(threads.side_by_side(lambda strip: self.take(*strip), strips), dim=2)
 
 
 class Convolution(nn.Conv2d):
@@ -72,12 +72,12 @@ class Convolution(nn.Conv2d):
         return (source - 1) // self.stride[0] + 1
 
     def needs(self, first: int, last: int, height: int) -> tuple[int, int]:
-        """Give the range of a source's rows, `height` in all, that the rows [first, last) need."""
+        """Range of a source's rows, `height` in all, that the rows [first, last) need."""
         above, below = self._reach(first, last)
         return max(0, above), min(height, below)
 
     def rows(self, source: Tensor, first: int, last: int, height: int) -> Tensor:
-        """Compute the rows [first, last) from those that they need of a source."""
+        """Compute the rows [first, last) from the rows of a source that they need."""
         above, below = self._reach(first, last)
         if above < 0 or below > height:
             source = F.pad(source, (0, 0, max(0, -above), max(0, below - height)))
@@ -98,7 +98,7 @@ class PatchEmbedding(nn.Module):
         self.conv2 = Convolution(channels // 2, channels, 3, stride=2)
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of pixels."""
+        """Rows that are computed from pixels when they are taken."""
         between = self.conv1.height(source.height)
 
         def take(first: int, last: int) -> Tensor:
@@ -111,7 +111,7 @@ class PatchEmbedding(nn.Module):
 
 
 class InvertedBottleneck(nn.Module):
-    """A depthwise convolution between two pointwise ones, and what came in added: MBConv."""
+    """A depthwise convolution between two pointwise ones, plus the input: MBConv."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class InvertedBottleneck(nn.Module):
         self.conv3 = Convolution(hidden, channels, 1)
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of the layer before."""
+        """Rows that are computed from the layer before when they are taken."""
 
         def take(first: int, last: int) -> Tensor:
             start, stop = self.conv2.needs(first, last, source.height)
@@ -143,7 +143,7 @@ class PatchMerging(nn.Module):
         self.conv3 = Convolution(result, result, 1)
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of the layer before."""
+        """Rows that are computed from the layer before when they are taken."""
 
         def take(first: int, last: int) -> Tensor:
             wide = F.gelu(self.conv1(source.take(*self.conv2.needs(first, last, source.height))))
@@ -205,7 +205,7 @@ class Perceptron(nn.Module):
         self.fc2 = nn.Linear(_EXPANSION * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add to (N, C) tokens what the layers make of them."""
+        """Add the layers' output to (N, C) tokens."""
         added: Tensor = x + self.fc2(F.gelu(self.fc1(self.norm(x))))
         return added
 
@@ -234,7 +234,7 @@ class ConvolutionStage(nn.Module):
         self.blocks = nn.ModuleList(InvertedBottleneck(channels) for _ in range(depth))
 
     def forward(self, source: Rows) -> Rows:
-        """Say how rows come from those of the patch embedding."""
+        """Rows that are computed from the patch embedding when they are taken."""
         for block in self.blocks:
             source = block(source)
         return source
@@ -276,7 +276,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (B, 3, H, W) pixels into (B, 320, H / 16, W / 16)."""
-        step = x.shape[2] if resources.wants_large_batches(x) else _STRIP
+        step = x.shape[2] if memory.wants_large_batches(x) else _STRIP
         first, second, third, fourth = self.stages
         x = second(first(self.patch_embed(Rows.of(x))), step)
         x = third(Rows.of(x), step)
@@ -335,10 +335,10 @@ def fold_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _by_parts(step: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
     """Apply a step to windows (n, T, C) or tokens (n, C), on a CPU to some of them at a time."""
-    if resources.wants_large_batches(items):
+    if memory.wants_large_batches(items):
         return step(items)
     # All threads have as many parts to do, of one size, and hold no more than one would.
-    workers = resources.workers_for(items)
+    workers = threads.workers_for(items)
     rounds = ceil(items[..., 0].numel() / _TOKENS)
     parts = torch.tensor_split(items, min(len(items), rounds * workers))
-    return torch.cat(resources.side_by_side(step, parts))
+    return torch.cat(threads.side_by_side(step, parts))

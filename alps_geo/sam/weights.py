@@ -63,7 +63,7 @@ class ModelSpec:
 
     @property
     def is_damaged(self) -> bool:
-        """Return True if a file of another size lies in the place of the weights file."""
+        """Return True if a file of another size lies at the path of the weights file."""
         return self.path.exists() and not self.is_present
 
 
@@ -133,27 +133,6 @@ def checkpoint_sha256(name: str, checkpoint: str | Path | None) -> str:
     return spec.sha256 if checkpoint is None else file_sha256(checkpoint, name)
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Digests of all weights of a run, which tell them whatever their files are called.
-
-    Attributes
-    ----------
-    sam : str
-        SHA-256 of the SAM weights.
-    backbone : str or None
-        SHA-256 of the weights of the timm backbone; None without one.
-    """
-
-    sam: str
-    backbone: str | None = None
-
-    def to_dict(self) -> dict[str, str]:
-        """Return the digests that there are, for JSON."""
-        of_backbone = {} if self.backbone is None else {"timm_sha256": self.backbone}
-        return {"sam_sha256": self.sam, **of_backbone}
-
-
 def cache_folder() -> Path:
     """Name the user's folder for downloaded models."""
     import pooch
@@ -161,13 +140,13 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("alps-geo"))
 
 
-def download(name: str, progress: Progress | None = None) -> Path:
+def download(spec: ModelSpec, progress: Progress | None = None) -> Path:
     """Bring a model's weights to this machine and check them.
 
     Parameters
     ----------
-    name : str
-        A key of `MODELS`.
+    spec : ModelSpec
+        The model.
     progress : callable, optional
         Called with (bytes done, bytes in all) as the download goes on.
 
@@ -180,11 +159,10 @@ def download(name: str, progress: Progress | None = None) -> Path:
     Raises
     ------
     ModelError
-        If the name is unknown, the download fails, or the digest of what came is wrong.
+        If the download fails, or its digest is wrong.
     """
     import pooch
 
-    spec = model_spec(name)
     if spec.url is None:
         return spec.path
     pooch.get_logger().setLevel("WARNING")
@@ -199,13 +177,13 @@ def download(name: str, progress: Progress | None = None) -> Path:
         )
     except ValueError as error:
         raise ModelError(
-            f"{spec.url}: what was downloaded for {name} does not have the SHA-256 "
+            f"{spec.url}: what was downloaded for {spec.name} does not have the SHA-256 "
             f"{spec.sha256[:12]}... and was discarded; try again, or give a file by --checkpoint"
         ) from error
     except OSError as error:
         raise ModelError(
-            f"{spec.url}: the weights of {name} cannot be downloaded to {spec.path} "
-            f"({_one_line(error)}); run `alps-geo models --download {name}` where there is a "
+            f"{spec.url}: the weights of {spec.name} cannot be downloaded to {spec.path} "
+            f"({_one_line(error)}); run `alps-geo models --download {spec.name}` where there is a "
             "network, or give a file by --checkpoint"
         ) from error
     return Path(found)
@@ -258,7 +236,7 @@ def read_weights(name: str, checkpoint: Path | None) -> tuple[dict[str, torch.Te
     spec = model_spec(name)
     path = checkpoint
     if path is None:
-        path = spec.path if spec.path.exists() else download(name)
+        path = spec.path if spec.path.exists() else download(spec)
     sha256 = file_sha256(path, name)
     if checkpoint is None and sha256 != spec.sha256:
         remedy = "reinstall alps-geo"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
-    from alps_geo.sam import TileMasks
+    from alps_geo.masks.tile_masks import TileMasks
     from alps_geo.scene import TilePixels
 
 
@@ -146,9 +146,9 @@ def cut_fragments(
     tile: Tile,
     pixels: TilePixels,
     masks: TileMasks,
+    embeddings: Embeddings,
     scale: BandScale,
     rules: FragmentRules,
-    backbone: NDArray[np.float32] | None = None,
 ) -> Fragments:
     """Cut a tile into fragments, which are disjoint.
 
@@ -161,13 +161,13 @@ def cut_fragments(
     pixels : TilePixels
         The pixels of the tile's window.
     masks : TileMasks
-        The masks, of which only valid pixels count, and the tile's embedding.
+        The masks, of which only valid pixels count.
+    embeddings : Embeddings
+        The tile's embeddings.
     scale : BandScale
         Level and spread of the scene's bands.
     rules : FragmentRules
         Masks to drop, and whether to fill.
-    backbone : ndarray of float32, shape (D, h, w), optional
-        Embedding of a backbone of timm, cells over the whole window.
     """
     masks = masks.clipped(pixels.valid)
     small = np.flatnonzero(masks.area <= rules.max_mask_area * pixels.valid.size)
@@ -189,10 +189,7 @@ def cut_fragments(
         owner_tile,
         _objects(cut, edges, masks),
         valid_pixels=int(pixels.valid[tile.core_slices].sum()),
-        embeddings=Embeddings(
-            masks.embedding.astype(np.float16),
-            Embeddings.empty().backbone if backbone is None else backbone,
-        ),
+        embeddings=embeddings,
     )
 
 

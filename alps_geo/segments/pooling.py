@@ -17,7 +17,6 @@ from rasterio.windows import intersection
 from alps_geo.features.embeddings import embedding_sums
 from alps_geo.features.images import CorePixels
 from alps_geo.features.sums import MASKS, WEIGHT, RegionSums, pixel_counts, pixel_sums
-from alps_geo.sam.frame import Frame
 from alps_geo.segments.paint import claim
 from alps_geo.windows import buffered, within
 
@@ -54,6 +53,8 @@ class Source:
         Level and spread of the scene's bands.
     views : TileGrid
         The tiles that have embeddings: those of the outlines, or others.
+    cell_size : callable
+        Height and width of an embedding's cell, in pixels, for the height and width of a tile.
     """
 
     outlines: Callable[[Tile], Outlines]
@@ -61,6 +62,7 @@ class Source:
     read: Callable[[Window], TilePixels]
     scale: BandScale
     views: TileGrid
+    cell_size: Callable[[tuple[int, int]], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _embedding_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -
         weight += pixel_sums(part, count, weights[None, *there])
         for name, sums in found.items():
             cells: NDArray[np.floating] = getattr(embeddings, name)
-            cell_size = _cell_size(name, cells, weights.shape)
+            cell_size = _cell_size(name, cells, source, weights.shape)
             sums.append(embedding_sums(part, count, cells, cell_size, weights, there))
     nothing = np.zeros((count, 0))
     total = {name: np.sum(sums, axis=0) if sums else nothing for name, sums in found.items()}
@@ -195,12 +197,12 @@ def _embedding_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -
 
 
 def _cell_size(
-    name: str, cells: NDArray[np.floating], shape: tuple[int, ...]
+    name: str, cells: NDArray[np.floating], source: Source, shape: tuple[int, ...]
 ) -> tuple[float, float]:
     """Height and width of an embedding's cell, in pixels of a tile of this shape."""
     height, width = shape
     if name == "sam":
-        return Frame(height, width).cell_size
+        return source.cell_size((height, width))
     return height / cells.shape[1], width / cells.shape[2]
 
 

@@ -21,9 +21,9 @@ from alps_geo.fields import (
     setting,
     settings_of,
 )
-from alps_geo.sam import MaskSettings
-from alps_geo.sam.settings import DEVICES, PRECISIONS
-from alps_geo.sam.weights import MODELS
+from alps_geo.masks.generator import GeneratorOptions
+from alps_geo.masks.registry import models
+from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.features import FeatureNames, chosen_features
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class LabelSettings:
     )
     model: str = setting(
         "mobile_sam",
-        Choices(tuple(MODELS)),
+        Choices(tuple(models())),
         "Segment Anything model; see `alps-geo models`.",
         MODEL,
         decides="tiles",
@@ -331,6 +331,18 @@ class LabelSettings:
     def mask_settings(self) -> MaskSettings:
         """Settings of the masks of one tile."""
         return MaskSettings(**{name: getattr(self, name) for name in _mask_names()})
+
+    @property
+    def generator_options(self) -> GeneratorOptions:
+        """Options of the mask generator."""
+        return GeneratorOptions(
+            model=self.model,
+            checkpoint=self.checkpoint,
+            device=self.device,
+            precision=self.precision,
+            masks=self.mask_settings,
+            positional=self.is_raw,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, in the order of the fields."""

@@ -1,7 +1,7 @@
-"""Tasks spread over processes that may die.
+"""Tiles in several processes, any of which may die.
 
-Processes are started afresh (spawn), not forked: torch and GDAL do not survive a fork. They end
-with the process that started them, however that ends.
+Processes are spawned, not forked: torch and GDAL do not survive a fork. They end with the process
+that started them, however that ends.
 """
 
 from __future__ import annotations
@@ -12,30 +12,68 @@ import signal
 import threading
 import traceback
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from alps_geo.errors import AlpsGeoError, RunError
+from alps_geo.tiles.stage import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
+    from alps_geo.events import Tally
+    from alps_geo.tiles.jobs import Task as TileTask
+    from alps_geo.tiles.stage import TileStage
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _ATTEMPTS = 2
 
-# Long enough for an idle process to end by itself, and far below what a user would call hanging.
+# Long enough for an idle process to end by itself, and far too short to look like hanging.
 _SECONDS_TO_END = 5.0
 
 
 @dataclass(frozen=True)
-class Lost:
-    """What comes of a task when the process that works on it dies, and the next one too.
+class ProcessExecutor:
+    """Works on tiles in processes, each with its own models.
+
+    Attributes
+    ----------
+    workers : int
+        Number of processes.
+    """
+
+    workers: int
+
+    def run(
+        self,
+        stage: TileStage,
+        tasks: Sequence[TileTask],
+        tally: Tally,  # noqa: ARG002 (models are loaded in other processes)
+    ) -> Generator[tuple[TileTask, Outcome], None, None]:
+        """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
+        # Models are loaded before the first task: a lack of memory for them is blamed on no tile.
+        with closing(in_processes(stage.load, tasks, self.workers)) as results:
+            for task, result in results:
+                yield task, _failed(result) if isinstance(result, WorkerDied) else result
+
+
+def _failed(died: WorkerDied) -> Outcome:
+    reason = (
+        f"the process at work on it died twice ({died.cause}), perhaps for lack of memory: "
+        "use fewer --workers or a smaller --tile-size"
+    )
+    return Outcome(computed=False, reason=reason)
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """Result of a task whose process died, and the second process too.
 
     Attributes
     ----------
@@ -48,7 +86,7 @@ class Lost:
 
 @dataclass(eq=False)
 class _Worker(Generic[Task]):
-    """A process, the end of the pipe that leads to it, and what it works on."""
+    """A process, our end of its pipe, and its task."""
 
     process: SpawnProcess
     pipe: Connection
@@ -59,46 +97,47 @@ class _Worker(Generic[Task]):
 
 def in_processes(
     prepare: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], count: int
-) -> Generator[tuple[Task, Result | Lost], None, None]:
-    """Do tasks in processes.
+) -> Generator[tuple[Task, Result | WorkerDied], None, None]:
+    """Run tasks in processes.
 
     Parameters
     ----------
     prepare : callable
-        Called once in every process; gives what does the tasks there. It must be picklable, and so
-        must tasks and results.
+        Called once in every process; returns the function that runs tasks there. It must be
+        picklable, and so must tasks and results.
     tasks : sequence
-        What to do.
+        The tasks.
     count : int
         Number of processes.
 
     Yields
     ------
-    tuple of (Task, Result or Lost)
-        In the order in which tasks are done. Close the iterator to end all processes at once.
+    tuple of (Task, Result or WorkerDied)
+        In the order in which tasks end. Close the iterator to end all processes at once.
 
     Raises
     ------
     AlpsGeoError
-        What a process raised.
+        As a process raised it.
     RunError
         If a process cannot start.
     RuntimeError
-        What else a process raised, with its traceback as text.
+        For any other exception of a process, with its traceback as text.
     """
-    crew = _Crew(prepare, tasks, count)
+    pool = _Pool(prepare, tasks, count)
     try:
-        while crew.is_busy:
-            crew.staff()
-            for worker in crew.speakers():
-                yield from crew.hear(worker)
-        crew.dismiss()
+        while pool.is_busy:
+            pool.start()
+            pool.assign()
+            for worker in pool.poll():
+                yield from pool.receive(worker)
+        pool.close()
     finally:
-        crew.kill()
+        pool.kill()
 
 
-class _Crew(Generic[Task, Result]):
-    """The processes, and the tasks that none of them works on."""
+class _Pool(Generic[Task, Result]):
+    """Processes, and the queue of tasks."""
 
     def __init__(
         self, prepare: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], count: int
@@ -112,54 +151,57 @@ class _Crew(Generic[Task, Result]):
     def is_busy(self) -> bool:
         return bool(self._queue) or any(worker.task is not None for worker in self._workers)
 
-    def staff(self) -> None:
-        """See that there are as many processes as can be used, and that none is idle."""
-        while len(self._workers) < min(self._count, len(self._queue) + self._at_work):
-            self._workers.append(_hire(self._prepare))
+    def start(self) -> None:
+        """Start as many processes as have tasks."""
+        while len(self._workers) < min(self._count, len(self._queue) + self._assigned):
+            self._workers.append(_start(self._prepare))
+
+    def assign(self) -> None:
+        """Assign a task to every idle process."""
         for worker in self._workers:
             if worker.ready and worker.task is None and self._queue:
                 _assign(worker, *self._queue.popleft())
 
-    def speakers(self) -> list[_Worker[Task]]:
-        """Wait for the processes that have something to say, or never will again."""
+    def poll(self) -> list[_Worker[Task]]:
+        """Wait until some processes have sent a message or died, and list them."""
         pipes = wait([worker.pipe for worker in self._workers])
         return [worker for worker in self._workers if worker.pipe in pipes]
 
-    def hear(self, worker: _Worker[Task]) -> Iterator[tuple[Task, Result | Lost]]:
-        """Take in what a process says."""
+    def receive(self, worker: _Worker[Task]) -> Iterator[tuple[Task, Result | WorkerDied]]:
+        """Receive a message, and yield the result that it brings."""
         try:
-            answer: tuple[Result] | tuple[()] | Exception = worker.pipe.recv()
+            message: tuple[Result] | tuple[()] | Exception = worker.pipe.recv()
         except (EOFError, OSError):
-            yield from self._bury(worker)
+            yield from self._reap(worker)
             return
-        if isinstance(answer, Exception):
-            raise answer
+        if isinstance(message, Exception):
+            raise message
         task, worker.task = worker.task, None
-        if task is None or not answer:
+        if task is None or not message:
             worker.ready = True
         else:
-            yield task, answer[0]
+            yield task, message[0]
 
-    def dismiss(self) -> None:
-        """Let all processes end by themselves."""
+    def close(self) -> None:
+        """Wait for idle processes to end by themselves."""
         for worker in self._workers:
             worker.pipe.close()
         for worker in self._workers:
             worker.process.join(_SECONDS_TO_END)
 
     def kill(self) -> None:
-        """End all processes now: what they leave half-written is swept up later."""
+        """End all processes now; files that they leave half-written are swept up later."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
             worker.process.join()
 
     @property
-    def _at_work(self) -> int:
+    def _assigned(self) -> int:
         return sum(worker.task is not None for worker in self._workers)
 
-    def _bury(self, worker: _Worker[Task]) -> Iterator[tuple[Task, Lost]]:
-        """Give the task of a process that has died to another, or up."""
+    def _reap(self, worker: _Worker[Task]) -> Iterator[tuple[Task, WorkerDied]]:
+        """Remove a dead process; its task is queued once more, or given up."""
         self._workers.remove(worker)
         cause = _cause_of_death(worker)
         if worker.task is None:
@@ -167,23 +209,23 @@ class _Crew(Generic[Task, Result]):
         if worker.attempt < _ATTEMPTS:
             self._queue.appendleft((worker.task, worker.attempt + 1))
         else:
-            yield worker.task, Lost(cause)
+            yield worker.task, WorkerDied(cause)
 
 
-def _hire(prepare: Callable[[], Callable[[Any], Any]]) -> _Worker[Any]:
+def _start(prepare: Callable[[], Callable[[Any], Any]]) -> _Worker[Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
     with _interrupts_ignored():
         process.start()
-    # Held by the process alone, the other end tells by closing that the process is no more.
+    # Held by the process alone, its end of the pipe closes when the process dies.
     theirs.close()
     return _Worker(process, ours)
 
 
 def _assign(worker: _Worker[Task], task: Task, attempt: int) -> None:
     worker.task, worker.attempt = task, attempt
-    # Should the process have died in between, its silence is heard next.
+    # If the process has died in between, the next poll finds its pipe closed.
     with suppress(OSError):
         worker.pipe.send(task)
 
@@ -202,7 +244,7 @@ def _cause_of_death(worker: _Worker[Any]) -> str:
 
 
 def _serve(pipe: Connection, prepare: Callable[[], Callable[[Any], Any]]) -> None:
-    """Do tasks until there are no more; the process's whole life."""
+    """Run tasks until the pipe is closed: the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -229,7 +271,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Let a process that is started be deaf to Ctrl-C from its first moment: we end it."""
+    """Start a process so that it ignores Ctrl-C from the first moment: the pool ends it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

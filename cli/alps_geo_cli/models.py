@@ -39,6 +39,8 @@ def models(
 
 
 def _rows() -> list[dict[str, str | int | bool]]:
+    from alps_geo.masks.registry import models as all_models
+
     return [
         {
             "name": spec.name,
@@ -50,7 +52,7 @@ def _rows() -> list[dict[str, str | int | bool]]:
             "sha256": spec.sha256,
             "url": spec.url or "",
         }
-        for spec in MODELS.values()
+        for spec in all_models().values()
     ]
 
 
@@ -95,6 +97,7 @@ def _download(name: str, *, quiet: bool) -> None:
         TransferSpeedColumn,
     )
 
+    from alps_geo.masks.registry import models as all_models
     from alps_geo.sam.weights import download
 
     columns = (
@@ -109,5 +112,6 @@ def _download(name: str, *, quiet: bool) -> None:
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task(f"download {name}", total=None)
         download(
-            name, lambda done, total: progress.update(task, completed=done, total=total or None)
+            all_models()[name],
+            lambda done, total: progress.update(task, completed=done, total=total or None),
         )

@@ -20,20 +20,26 @@ import torch
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
 
-from alps_geo import sam
 from alps_geo.errors import ModelMemoryError
 from alps_geo.events import Tally
 from alps_geo.grid import TileGrid
+from alps_geo.masks import sam1
+from alps_geo.masks.generator import GeneratorOptions, Models
+from alps_geo.masks.registry import make_generator
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.plan import Plan
 from alps_geo.runs.reading import read_plan
 from alps_geo.runs.tile_store import TileStore
+from alps_geo.sam import generate
+from alps_geo.sam.packed import PackedMasks
 from alps_geo.scene import open_scene
 from alps_geo.segments.fragments import no_fragments
 from alps_geo.settings import LabelSettings
-from alps_geo.tiles import work as tiles
-from alps_geo.tiles.work import Job, StoredTiles
+from alps_geo.tiles import stored as stored_tiles
+from alps_geo.tiles.jobs import Job
+from alps_geo.tiles.stage import TileStage
+from alps_geo.tiles.stored import StoredTiles
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal")
 
@@ -224,7 +230,7 @@ def test_other_clusters_and_features_need_no_sam(
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out)
     before = times(tile_files(out))
-    monkeypatch.setattr(sam, "load_model", lambda *_: pytest.fail("SAM is loaded"), raising=False)
+    monkeypatch.setattr(sam1, "load_model", lambda *_: pytest.fail("SAM is loaded"))
     chosen = ("--seed", "1", "--clusters", "4", "--features", features)
     other = ("label", scene, "--out", out, *QUICK, *chosen)
     assert alps_geo(*other).exit_code == 1
@@ -241,8 +247,10 @@ def test_a_tile_without_fragments_is_not_worked_on_again(
     job = Job("neon", scene, grid, TileStore(tmp_path, "key"))
     first = grid[0, 0]
     job.store.save(first, no_fragments((256, 256), len(scene.band_names)))
-    monkeypatch.setattr(tiles, "_read_filled", lambda *_: pytest.fail("worked on again"))
-    stored = StoredTiles([job], LabelSettings(), Tally(1, lambda _: None))
+    monkeypatch.setattr(stored_tiles, "read_filled", lambda *_: pytest.fail("worked on again"))
+    models = Models(make_generator(GeneratorOptions()))
+    stage = TileStage([job], LabelSettings(), models)
+    stored = StoredTiles(stage, Tally(1, lambda _: None))
     assert len(stored.outlines(job)(first)) == 0
     assert stored.embeddings(job)(first).sam.size == 0
 
@@ -336,17 +344,17 @@ def test_a_tile_that_memory_does_not_suffice_for_fails_and_may_succeed_later(
     out = continued(undisturbed, tmp_path / "out")
     for path in tile_files(out)[:2]:
         path.unlink()
-    real = sam.generate_masks
+    real = generate.generate_masks
     calls = 0
 
-    def greedy(*arguments: object, **options: object) -> sam.TileMasks:
+    def greedy(*arguments: object, **options: object) -> PackedMasks:
         nonlocal calls
         calls += 1
         if calls <= 3:  # the first tile both times, the second tile once
             lack_memory()
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sam, "generate_masks", greedy, raising=False)
+    monkeypatch.setattr(sam1, "generate_masks", greedy)
     outcome = alps_geo("label", scene, "--out", out, *QUICK)
     assert outcome.exit_code == 3
     assert outcome.stderr.count("memory does not suffice (") == 1

@@ -17,7 +17,7 @@ from helpers import DATA, alps_geo
 from safetensors.torch import save_file
 
 from alps_geo.errors import ModelError
-from alps_geo.sam import load_model
+from alps_geo.sam.model import load_model
 from alps_geo.sam.weights import MODELS, read_weights
 
 if TYPE_CHECKING:

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from dense_masks import unpacked
 from helpers import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sam_scenes import best_iou, matched_iou, rgb
-from scipy import ndimage
+from sam_reference import load_reference
+from sam_scenes import best_iou, masks_of, matched_iou, rgb
 from segment_anything import SamAutomaticMaskGenerator
 from torchvision.ops import nms
 
 from alps_geo.errors import ModelMemoryError, SettingsError
-from alps_geo.sam import MaskSettings, TileMasks, generate, generate_masks, load_model, resources
+from alps_geo.sam import generate, memory
 from alps_geo.sam.decoder import Decoder
-from alps_geo.sam.model import quick_dtypes
-from alps_geo.sam.reference import load_reference
+from alps_geo.sam.model import load_model, quick_dtypes
+from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.sam import SamModel
-
-UNEVEN = np.array([[x, y] for x in (0.05, 0.4, 0.7) for y in (0.1, 0.35, 0.55, 0.6, 0.9)])
-"""Points, (x, y) as shares of the image."""
+    from alps_geo.masks.tile_masks import TileMasks
+    from alps_geo.sam.model import SamModel
 
 SOME = MaskSettings(points_per_side=5, pred_iou_thresh=0.7, stability_score_thresh=0.8)
 
@@ -84,9 +83,8 @@ def test_settings_are_segment_anythings() -> None:
         if parameter.default is not parameter.empty
     }
     ours = {field.name: field.default for field in fields(MaskSettings)}
-    # How masks are given back is not a setting here, and how many points go together depends on
-    # the device.
-    assert theirs.keys() - ours.keys() == {"output_mode"}
+    # Of the others none is a setting here, and how many points go together depends on the device.
+    assert ours.keys() <= theirs.keys()
     assert {name for name in ours if ours[name] != theirs[name]} == {"points_per_batch"}
 
 
@@ -108,7 +106,7 @@ def test_the_decoder_answers_as_the_original_does(model: SamModel) -> None:
 def test_the_decoder_is_segment_anythings(
     network: Any, model: SamModel, large_batches: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resources, "wants_large_batches", lambda _: large_batches)
+    monkeypatch.setattr(memory, "wants_large_batches", lambda _: large_batches)
     points = torch.tensor([[100.0, 880.0], [512.0, 512.0], [930.0, 60.0]])
     with torch.inference_mode():
         embedding = torch.randn(1, 256, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.1
@@ -130,12 +128,11 @@ def test_the_decoder_is_segment_anythings(
 @pytest.mark.parametrize(
     ("scene", "height", "width", "changes"),
     [
-        ("naip_md_1m.tif", None, None, {"points_per_side": None, "point_grids": [UNEVEN]}),
+        ("naip_md_1m.tif", None, None, {}),
         ("neon_osbs_10cm.tif", None, 250, {}),
         ("sentinel2_uint16_4band.tif", None, None, {"pred_iou_thresh": 0.0}),
-        ("neon_osbs_10cm.tif", None, None, {"points_per_side": 2, "crop_n_layers": 1}),
     ],
-    ids=["square and points of one's own", "padded and resized", "every predicted IoU", "crops"],
+    ids=["square", "padded and resized", "every predicted IoU"],
 )
 def test_masks_are_segment_anythings(
     scene: str,
@@ -153,10 +150,10 @@ def test_masks_are_segment_anythings(
         **changes,
     }
     records = SamAutomaticMaskGenerator(network, **parameters).generate(image)
-    masks = generate_masks(model, image, MaskSettings(**parameters))
+    masks = masks_of(model, image, MaskSettings(**parameters))
     expected = np.array([record["segmentation"] for record in records])
     assert len(masks) == len(expected) > 1
-    assert matched_iou(masks.to_dense(), expected).min() >= 0.99
+    assert matched_iou(unpacked(masks), expected).min() >= 0.99
     for name in ("predicted_iou", "stability_score"):
         scores = [record[name] for record in records]
         np.testing.assert_allclose(np.sort(getattr(masks, name)), np.sort(scores), atol=1e-3)
@@ -174,24 +171,16 @@ def test_duplicates_are_those_of_torchvision(
     scores = np.array([random.choice([0.1, 0.5, 0.9]) for _ in bbox], dtype=np.float32)
     inclusive = torch.from_numpy(bbox - [0, 0, 1, 1]).float()
     expected = nms(inclusive, torch.from_numpy(scores), threshold).numpy()
-    np.testing.assert_array_equal(generate._keep(bbox, scores, threshold), expected)
+    np.testing.assert_array_equal(generate._best_boxes(bbox, scores, threshold), expected)
 
 
 def test_the_same_input_gives_the_same_masks_in_the_same_order(
     model: SamModel, small: NDArray[np.uint8]
 ) -> None:
-    masks = generate_masks(model, small, SOME)
+    masks = masks_of(model, small, SOME)
     assert len(masks) > 3
-    assert same(masks, generate_masks(model, small, SOME))
+    assert same(masks, masks_of(model, small, SOME))
     assert (np.diff(masks.predicted_iou) <= 0).all()
-
-
-def test_the_embedding_comes_without_padding(model: SamModel, small: NDArray[np.uint8]) -> None:
-    masks = generate_masks(model, small, MaskSettings(points_per_side=1))
-    assert masks.embedding.shape == (256, 64, 43)
-    assert masks.frame.cell_size == pytest.approx((300 / 64, 300 / 64), rel=1e-3)
-    whole = model.encode(small)[0].numpy()
-    np.testing.assert_array_equal(masks.embedding, whole[:, :64, :43])
 
 
 def test_points_on_nodata_never_reach_the_decoder(
@@ -206,10 +195,10 @@ def test_points_on_nodata_never_reach_the_decoder(
 
     monkeypatch.setattr(Decoder, "prompt", watched)
     valid = np.zeros(small.shape[:2], dtype=bool)
-    assert len(generate_masks(model, small, SOME, valid)) == 0
+    assert len(masks_of(model, small, SOME, valid)) == 0
     assert not asked
     valid[:, 100:] = True
-    assert len(generate_masks(model, small, SOME, valid)) > 0
+    assert len(masks_of(model, small, SOME, valid)) > 0
     assert len(asked) == 15
     assert min(x for x, _ in asked) >= 100 * 1024 / 300
 
@@ -230,7 +219,7 @@ def test_batches_are_halved_when_memory_runs_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = replace(SOME, points_per_side=3)
-    expected = generate_masks(model, small, settings)
+    expected = masks_of(model, small, settings)
     prompt = Decoder.prompt
 
     def scarce(self: Decoder, keys: Any, points: torch.Tensor) -> Any:
@@ -239,9 +228,9 @@ def test_batches_are_halved_when_memory_runs_out(
         return prompt(self, keys, points)
 
     monkeypatch.setattr(Decoder, "prompt", scarce)
-    masks = generate_masks(model, small, settings)
+    masks = masks_of(model, small, settings)
     assert len(masks) == len(expected) > 0
-    assert best_iou(masks.to_dense(), expected.to_dense()).min() > 0.99
+    assert best_iou(unpacked(masks), unpacked(expected)).min() > 0.99
 
 
 def test_memory_too_small_for_one_point_is_an_error(
@@ -252,7 +241,7 @@ def test_memory_too_small_for_one_point_is_an_error(
 
     monkeypatch.setattr(Decoder, "prompt", hopeless)
     with pytest.raises(ModelMemoryError, match="on cpu runs out of memory with a single"):
-        generate_masks(model, small, SOME)
+        masks_of(model, small, SOME)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(
@@ -263,18 +252,18 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 
     monkeypatch.setattr(Decoder, "prompt", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        generate_masks(model, small, SOME)
+        masks_of(model, small, SOME)
 
 
 def test_the_number_of_points_at_once_changes_no_mask(
     model: SamModel, small: NDArray[np.uint8]
 ) -> None:
     few, many = (
-        generate_masks(model, small, replace(SOME, points_per_side=3, points_per_batch=count))
+        masks_of(model, small, replace(SOME, points_per_side=3, points_per_batch=count))
         for count in (2, 9)
     )
     assert len(few) == len(many) > 0
-    assert best_iou(few.to_dense(), many.to_dense()).min() > 0.99
+    assert best_iou(unpacked(few), unpacked(many)).min() > 0.99
 
 
 def test_a_model_that_memory_does_not_suffice_for_is_an_error_of_that_type(
@@ -285,67 +274,24 @@ def test_a_model_that_memory_does_not_suffice_for_is_an_error_of_that_type(
         load_model(device="cpu")
 
 
-def test_small_holes_and_islands_can_be_removed(model: SamModel, small: NDArray[np.uint8]) -> None:
-    least = 50
-    settings = replace(SOME, pred_iou_thresh=0.6, stability_score_thresh=0.5)
-    repaired = replace(settings, min_mask_region_area=least)
-
-    def small_regions(masks: TileMasks) -> int:
-        count = 0
-        for mask in masks.to_dense():
-            for inside in (mask, ~mask):
-                labels, number = ndimage.label(inside, np.ones((3, 3)))
-                sizes = np.bincount(labels.ravel())[1:]
-                count += (sizes < least).sum() if number > 1 else 0
-        return count
-
-    assert small_regions(generate_masks(model, small, settings)) > 0
-    masks = generate_masks(model, small, repaired)
-    assert small_regions(masks) == 0
-    np.testing.assert_array_equal(masks.area, masks.to_dense().sum(axis=(1, 2)))
-
-
-def test_repaired_masks_are_segment_anythings(
-    model: SamModel, network: Any, small: NDArray[np.uint8]
-) -> None:
-    pytest.importorskip("cv2", reason="segment_anything repairs masks with OpenCV")
-    parameters: dict[str, Any] = {
-        "points_per_side": 5,
-        "pred_iou_thresh": 0.6,
-        "stability_score_thresh": 0.5,
-        "min_mask_region_area": 50,
-    }
-    records = SamAutomaticMaskGenerator(network, **parameters).generate(small)
-    masks = generate_masks(model, small, MaskSettings(**parameters))
-    unrepaired = generate_masks(
-        model, small, MaskSettings(**parameters | {"min_mask_region_area": 0})
-    )
-    expected = np.array([record["segmentation"] for record in records])
-    assert len(masks) == len(expected) > 1
-    assert matched_iou(masks.to_dense(), expected).min() >= 0.99
-    assert not same(masks, unrepaired)
-
-
 @pytest.mark.skipif("bf16" not in quick_dtypes("cpu"), reason="the processor has no bf16")
 def test_half_precision_finds_most_of_the_masks(model: SamModel, small: NDArray[np.uint8]) -> None:
     settings = replace(SOME, points_per_side=3)
     half = load_model(device="cpu", dtype="bf16")
-    expected = generate_masks(model, small, settings).to_dense()
-    found = generate_masks(half, small, settings).to_dense()
+    expected = unpacked(masks_of(model, small, settings))
+    found = unpacked(masks_of(half, small, settings))
     assert (best_iou(expected, found) > 0.9).mean() > 0.7
 
 
 def test_a_tile_of_one_pixel_has_masks_or_none_but_no_error(model: SamModel) -> None:
-    masks = generate_masks(
-        model, np.zeros((1, 1, 3), dtype=np.uint8), MaskSettings(points_per_side=1)
-    )
+    masks = masks_of(model, np.zeros((1, 1, 3), dtype=np.uint8), MaskSettings(points_per_side=1))
     assert masks.shape == (1, 1)
-    assert masks.to_dense().shape[1:] == (1, 1)
+    assert unpacked(masks).shape[1:] == (1, 1)
 
 
 def test_an_image_of_another_kind_is_an_error(model: SamModel) -> None:
     with pytest.raises(SettingsError, match=r"is float64 of shape \(4, 4, 3\), expected uint8"):
-        generate_masks(model, np.zeros((4, 4, 3)))  # type: ignore[arg-type]
+        model.encode(np.zeros((4, 4, 3)))  # type: ignore[arg-type]
     image = np.zeros((4, 4, 3), dtype=np.uint8)
     with pytest.raises(SettingsError, match=r"valid mask is bool of shape \(3, 4\), expected bool"):
-        generate_masks(model, image, valid=np.ones((3, 4), dtype=bool))
+        masks_of(model, image, valid=np.ones((3, 4), dtype=bool))

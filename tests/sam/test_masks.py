@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from dense_masks import packed, unpacked
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn import functional as F
 
 from alps_geo.errors import SettingsError
-from alps_geo.sam import Frame, MaskSettings, TileMasks, device_pixels
+from alps_geo.sam import device_pixels
+from alps_geo.sam.frame import Frame
 from alps_geo.sam.pixels import Enlarger, boxes
+from alps_geo.sam.settings import MaskSettings
+
+if TYPE_CHECKING:
+    from alps_geo.masks.tile_masks import TileMasks
 
 SIZES = st.integers(1, 3000)
 
@@ -24,22 +30,22 @@ def dense_masks() -> st.SearchStrategy[np.ndarray]:
     return shapes.flatmap(lambda shape: arrays(np.bool_, shape))
 
 
-def packed(masks: np.ndarray) -> TileMasks:
+def scored(masks: np.ndarray) -> TileMasks:
     scores = np.linspace(0, 1, len(masks), dtype=np.float32)
-    return TileMasks.from_dense(masks, scores, scores, np.zeros((2, 1, 1), dtype=np.float32))
+    return packed(masks, scores, scores)
 
 
 @given(dense_masks())
 def test_packing_loses_no_pixel(masks: np.ndarray) -> None:
-    tile = packed(masks)
+    tile = scored(masks)
     assert len(tile) == len(masks)
-    np.testing.assert_array_equal(tile.to_dense(), masks)
+    np.testing.assert_array_equal(unpacked(tile), masks)
     np.testing.assert_array_equal(tile.area, masks.sum(axis=(1, 2)))
 
 
 @given(dense_masks())
 def test_a_mask_is_cropped_to_its_bbox(masks: np.ndarray) -> None:
-    tile = packed(masks)
+    tile = scored(masks)
     for index, mask in enumerate(masks):
         crop = tile.mask(index)
         np.testing.assert_array_equal(crop, mask[tile.slices(index)])
@@ -53,15 +59,15 @@ def test_a_mask_is_cropped_to_its_bbox(masks: np.ndarray) -> None:
 @given(st.data(), dense_masks())
 def test_clipped_masks_lie_inside_the_region(data: st.DataObject, masks: np.ndarray) -> None:
     region = data.draw(arrays(np.bool_, masks.shape[1:]))
-    clipped = packed(masks).clipped(region)
-    np.testing.assert_array_equal(clipped.to_dense(), masks & region)
+    clipped = scored(masks).clipped(region)
+    np.testing.assert_array_equal(unpacked(clipped), masks & region)
     np.testing.assert_array_equal(clipped.area, (masks & region).sum(axis=(1, 2)))
 
 
 @given(dense_masks().filter(len))
 def test_boxes_of_packed_rows_are_those_of_the_masks(masks: np.ndarray) -> None:
     found = boxes(np.packbits(masks, axis=-1), masks.shape[2])
-    np.testing.assert_array_equal(found, packed(masks).bbox)
+    np.testing.assert_array_equal(found, scored(masks).bbox)
 
 
 @given(SIZES, SIZES)
@@ -109,7 +115,7 @@ def test_pixels_on_a_gpu_are_those_of_interpolating_everything(
     monkeypatch.setattr(device_pixels, "_PIXELS", pixels_at_once)
     logits, full = logits_and_pixels(shape)
     inner, outer = ((full > level).sum((1, 2)) for level in (1, -1))
-    expected = packed((full > 0).numpy())
+    expected = scored((full > 0).numpy())
     stability, bbox = device_pixels.measured(logits, Frame(*shape), 1.0)
     torch.testing.assert_close(stability, inner / outer.clamp(min=1))
     np.testing.assert_array_equal(bbox, expected.bbox)
@@ -125,36 +131,9 @@ def test_pixels_on_a_gpu_are_those_of_interpolating_everything(
         ("points_per_side", 0, "1 or more"),
         ("points_per_batch", 0, "1 or more"),
         ("pred_iou_thresh", 1.5, "0 to 1"),
-        ("crop_n_layers", -1, "0 or more"),
+        ("stability_score_offset", -1, "0 or more"),
     ],
 )
 def test_a_setting_out_of_range_is_named(name: str, value: float, expected: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is {value}, expected {expected}"):
         MaskSettings(**{name: value})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"point_grids": [[(0.5, 0.5)]]}, "points_per_side is 32 .* given, expected one of the"),
-        ({"points_per_side": None}, "points_per_side is None .* absent, expected one of the two"),
-        ({"point_grids": [], "points_per_side": None}, "point_grids are 0, expected 1"),
-        (
-            {"point_grids": [np.array([[0.5, 7]])], "points_per_side": None},
-            r"point_grids have \(0.5, 7.0\), expected shares",
-        ),
-    ],
-)
-def test_points_come_from_one_grid_for_each_layer(changes: dict[str, Any], expected: str) -> None:
-    with pytest.raises(SettingsError, match=expected):
-        MaskSettings(**changes)
-
-
-def test_settings_with_points_of_ones_own_are_values() -> None:
-    grids = [np.array([[0.25, 0.5]]), np.array([[0.1, 0.2], [0.3, 0.4]])]
-    settings, same = (
-        MaskSettings(points_per_side=None, point_grids=points, crop_n_layers=1)
-        for points in (grids, [grid.tolist() for grid in grids])
-    )
-    assert settings == same
-    assert hash(settings) == hash(same)

@@ -16,22 +16,22 @@ import numpy as np
 import pytest
 import torch
 from helpers import DATA
+from sam_reference import ReferenceTinyVit, load_reference
 from sam_scenes import rgb
 from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT
 
 from alps_geo.errors import ModelError
-from alps_geo.sam import load_model, resources, weights
+from alps_geo.sam import memory, weights
 from alps_geo.sam.encoder import fuse_attention
-from alps_geo.sam.model import quick_dtypes
-from alps_geo.sam.reference import ReferenceTinyVit, load_reference
+from alps_geo.sam.model import load_model, quick_dtypes
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from alps_geo.sam import SamModel
+    from alps_geo.sam.model import SamModel
 
 
 @pytest.fixture
@@ -99,7 +99,8 @@ def test_a_model_says_what_it_is(mobile_sam: SamModel) -> None:
 
 def test_importing_the_registry_and_the_settings_leaves_torch_alone() -> None:
     code = (
-        "import sys, alps_geo.sam, alps_geo.sam.weights; alps_geo.sam.MaskSettings(); "
+        "import sys, alps_geo.masks.registry, alps_geo.sam.settings as settings; "
+        "alps_geo.masks.registry.models(); settings.MaskSettings(); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -107,9 +108,10 @@ def test_importing_the_registry_and_the_settings_leaves_torch_alone() -> None:
 
 def test_a_model_at_work_loads_no_library_that_it_can_do_without() -> None:
     code = (
-        "import sys, numpy, alps_geo.sam as sam; model = sam.load_model(device='cpu'); "
-        "image = numpy.zeros((8, 8, 3), dtype=numpy.uint8); "
-        "sam.generate_masks(model, image, sam.MaskSettings(points_per_side=1)); "
+        "import sys, numpy; from alps_geo.sam.generate import MaskSettings, generate_masks; "
+        "from alps_geo.sam.model import load_model; model = load_model(device='cpu'); "
+        "embedding = model.encode(numpy.zeros((8, 8, 3), dtype=numpy.uint8)); "
+        "generate_masks(model, embedding, (8, 8), MaskSettings(points_per_side=1)); "
         "heavy = 'torchvision', 'timm', 'segment_anything', 'torch._dynamo', 'sympy'; "
         "print(*(name for name in heavy if name in sys.modules))"
     )
@@ -243,7 +245,9 @@ def test_an_official_checkpoint_loads_from_a_file_and_from_the_cache(
 def test_a_download_is_checked_and_reports_its_progress(offered: tuple[Path, bytes]) -> None:
     seen: list[tuple[int, int]] = []
     assert weights.MODELS["vit_b"].is_present is False
-    path = weights.download("vit_b", progress=lambda done, total: seen.append((done, total)))
+    path = weights.download(
+        weights.MODELS["vit_b"], progress=lambda done, total: seen.append((done, total))
+    )
     assert path.read_bytes() == offered[1]
     assert [spec.name for spec in weights.MODELS.values() if spec.is_present][:2] == [
         "mobile_sam",
@@ -255,7 +259,7 @@ def test_a_download_is_checked_and_reports_its_progress(offered: tuple[Path, byt
 def test_a_damaged_download_is_discarded(offered: tuple[Path, bytes], cache: Path) -> None:
     offered[0].write_bytes(b"something else")
     with pytest.raises(ModelError, match="does not have the SHA-256"):
-        weights.download("vit_b")
+        weights.download(weights.MODELS["vit_b"])
     assert not list(cache.iterdir())
 
 
@@ -267,7 +271,7 @@ def test_a_model_that_cannot_be_had_names_the_ways_to_get_it(offered: tuple[Path
 
 @pytest.mark.parametrize("large_batches", [False, True])
 def test_the_encoder_is_timms(large_batches: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "wants_large_batches", lambda _: large_batches)
+    monkeypatch.setattr(memory, "wants_large_batches", lambda _: large_batches)
     torch.manual_seed(0)
     reference = ReferenceTinyVit().eval()
     for name, values in reference.state_dict().items():

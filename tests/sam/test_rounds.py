@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from sam_scenes import best_iou, rgb
+from dense_masks import unpacked
+from sam_scenes import best_iou, masks_of, rgb
 from torch.overrides import TorchFunctionMode
 
 from alps_geo.errors import ModelMemoryError
-from alps_geo.sam import Frame, MaskSettings, SamModel, device_pixels, generate_masks, resources
+from alps_geo.sam import device_pixels, memory
 from alps_geo.sam.decoder import Decoder
+from alps_geo.sam.frame import Frame
 from alps_geo.sam.network import DecoderNetwork
+from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from alps_geo.sam import TileMasks
+    from alps_geo.masks.tile_masks import TileMasks
+    from alps_geo.sam.model import SamModel
 
 WAITS = {"cpu", "item", "masked_select", "nonzero", "numpy", "tolist", "unique"} | {
     f"__{kind}__" for kind in ("bool", "int", "float", "index", "contains", "array")
@@ -77,12 +81,12 @@ def test_more_batches_are_no_more_waits_on_a_gpu(
     embedding: torch.Tensor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(resources, "wants_large_batches", lambda _: large_batches)
+    monkeypatch.setattr(memory, "wants_large_batches", lambda _: large_batches)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # in this thread, where they count
     few, many = Waits(), Waits()
     for batch, waits in ((9, few), (1, many)):
         with waits:
-            masks = generate_masks(mobile_sam, image, settings(batch), embedding=embedding)
+            masks = masks_of(mobile_sam, image, settings(batch), embedding=embedding)
         assert len(masks) > 1
     assert few.counts["cpu"] + few.counts["numpy"] > 0
     # Where batches are to stay in a CPU's cache, they each say how they went.
@@ -91,8 +95,8 @@ def test_more_batches_are_no_more_waits_on_a_gpu(
 
 def test_what_is_called_for_each_batch_needs_no_number_from_the_gpu() -> None:
     # A meta tensor has no numbers: whatever asks for one fails.
-    place = torch.device("meta")
-    with place, torch.inference_mode():
+    device = torch.device("meta")
+    with device, torch.inference_mode():
         decoder = Decoder(DecoderNetwork())
         keys = decoder.prepare(torch.empty(1, 256, 64, 64))
         prompts = decoder.prompt(keys, torch.empty(5, 2))
@@ -104,11 +108,11 @@ def test_what_is_called_for_each_batch_needs_no_number_from_the_gpu() -> None:
         sizes = np.array([5, 0, 7])
         bits = device_pixels.packed(logits, bbox, sizes, frame)
     assert (stability.shape, bits.shape) == ((3,), (12,))
-    assert bits.device == place
+    assert bits.device == device
 
 
 def same(masks: TileMasks, expected: TileMasks) -> bool:
-    close = best_iou(masks.to_dense(), expected.to_dense()).min() > 0.99
+    close = best_iou(unpacked(masks), unpacked(expected)).min() > 0.99
     return len(masks) == len(expected) > 1 and bool(close)
 
 
@@ -121,10 +125,10 @@ def test_rounds_and_batches_of_any_size_give_the_same_masks(
     embedding: torch.Tensor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = generate_masks(mobile_sam, image, settings(), embedding=embedding)
-    monkeypatch.setattr(resources, "wants_large_batches", lambda _: True)
-    monkeypatch.setattr(resources, "_AT_MOST", kept)
-    masks = generate_masks(mobile_sam, image, settings(points_per_batch), embedding=embedding)
+    expected = masks_of(mobile_sam, image, settings(), embedding=embedding)
+    monkeypatch.setattr(memory, "wants_large_batches", lambda _: True)
+    monkeypatch.setattr(memory, "_AT_MOST", kept)
+    masks = masks_of(mobile_sam, image, settings(points_per_batch), embedding=embedding)
     assert same(masks, expected)
 
 
@@ -134,14 +138,14 @@ def test_a_round_without_a_mask_is_no_error(
     embedding: torch.Tensor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(resources, "wants_large_batches", lambda _: True)
+    monkeypatch.setattr(memory, "wants_large_batches", lambda _: True)
     nothing = np.zeros(image.shape[:2], dtype=bool)
     strict = MaskSettings(points_per_side=2, pred_iou_thresh=0.99)
-    assert len(generate_masks(mobile_sam, image, strict, nothing, embedding)) == 0
+    assert len(masks_of(mobile_sam, image, strict, nothing, embedding)) == 0
     monkeypatch.setattr(Decoder, "predicted_iou", lambda self, keys, prompts: torch.zeros(4, 3))
-    assert len(generate_masks(mobile_sam, image, strict, embedding=embedding)) == 0
+    assert len(masks_of(mobile_sam, image, strict, embedding=embedding)) == 0
     unstable = MaskSettings(points_per_side=2, pred_iou_thresh=0.0, stability_score_thresh=1.0)
-    assert len(generate_masks(mobile_sam, image, unstable, embedding=embedding)) == 0
+    assert len(masks_of(mobile_sam, image, unstable, embedding=embedding)) == 0
 
 
 @pytest.mark.parametrize("step", ["prompt", "logits", "packed"])
@@ -155,8 +159,8 @@ def test_batches_on_a_gpu_are_halved_when_memory_runs_out(
     four = MaskSettings(
         points_per_side=2, pred_iou_thresh=0.5, stability_score_thresh=0.5, box_nms_thresh=1.0
     )
-    expected = generate_masks(mobile_sam, image, four, embedding=embedding)
-    monkeypatch.setattr(resources, "wants_large_batches", lambda _: True)
+    expected = masks_of(mobile_sam, image, four, embedding=embedding)
+    monkeypatch.setattr(memory, "wants_large_batches", lambda _: True)
     owner: Any = device_pixels if step == "packed" else Decoder
     before = getattr(owner, step)
     failed: list[int] = []
@@ -170,7 +174,7 @@ def test_batches_on_a_gpu_are_halved_when_memory_runs_out(
         return before(*args)
 
     monkeypatch.setattr(owner, step, scarce)
-    assert same(generate_masks(mobile_sam, image, four, embedding=embedding), expected)
+    assert same(masks_of(mobile_sam, image, four, embedding=embedding), expected)
     assert failed
 
     def hopeless(*_: Any) -> None:
@@ -178,4 +182,4 @@ def test_batches_on_a_gpu_are_halved_when_memory_runs_out(
 
     monkeypatch.setattr(owner, step, hopeless)
     with pytest.raises(ModelMemoryError, match="on cpu runs out of memory with a single"):
-        generate_masks(mobile_sam, image, four, embedding=embedding)
+        masks_of(mobile_sam, image, four, embedding=embedding)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from alps_geo.grid import TileGrid
-from alps_geo.sam.weights import Weights
+from alps_geo.masks.generator import Weights
 from alps_geo.scene import Scene, TilePixels, open_scene, read_overview, read_tile
 from alps_geo.settings import LabelSettings
-from alps_geo.tiles.work import tile_key
+from alps_geo.tiles.jobs import tile_key
 
 UTM = {"crs": "EPSG:32632", "transform": Affine(2.0, 0.0, 500000.0, 0.0, -2.0, 5000000.0)}
 
@@ -140,5 +140,8 @@ def test_tiles_of_other_tags_or_another_order_are_others(tmp_path: Path) -> None
     found = open_scene(scene.path)
     same = replace(found, files_sha256=scene.files_sha256)
     turned = scene.in_order(scene.band_names[::-1])
-    keys = {tile_key(each, grid, settings, Weights("sha")) for each in (scene, same, turned)}
+    keys = {
+        tile_key(each, grid, settings, Weights("mobile_sam", "sha"))
+        for each in (scene, same, turned)
+    }
     assert len(keys) == 3

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from dense_masks import packed
+from helpers import EMBEDDINGS
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from alps_geo.features.images import band_scale
 from alps_geo.grid import Tile, TileGrid
-from alps_geo.sam import TileMasks
+from alps_geo.masks.tile_masks import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, _filled, cut_fragments
 from alps_geo.segments.ranks import Rank
@@ -19,11 +21,10 @@ def overlapping() -> TileMasks:
     dense[0, 2:12, 2:12] = True
     dense[1, 4:8, 4:8] = True
     dense[2] = True
-    return TileMasks.from_dense(
+    return packed(
         dense,
         np.array([0.9, 0.8, 0.95], np.float32),
         np.array([0.97, 0.96, 0.99], np.float32),
-        np.ones((256, 1, 1), np.float32),
     )
 
 
@@ -51,6 +52,7 @@ def cut(
         grid[0, 0],
         pixels,
         masks,
+        EMBEDDINGS,
         band_scale(pixels),
         FragmentRules(gate, fill),
     )
@@ -83,11 +85,10 @@ def test_the_smaller_of_two_masks_is_the_one_with_fewer_valid_pixels() -> None:
     field[:, :8] = True  # 128 pixels, all of them valid
     shed[4:12, 4:] = True  # 32 valid ones
     shed[:, 8:] = True  # and 128 beyond
-    masks = TileMasks.from_dense(
+    masks = packed(
         np.stack([field, shed]),
         np.array([0.9, 0.8], np.float32),
         np.array([0.9, 0.8], np.float32),
-        np.zeros((256, 64, 64), np.float32),
     )
     fragments = cut(pixels_of(valid), masks, fill=False)
     assert fragments.size.tolist() == [96, 32]
@@ -110,7 +111,7 @@ def test_fragments_are_ranked_by_how_well_the_tile_knows_them() -> None:
     dense[2, 6, 14:16] = True
     dense[3, 0:2, 12:15] = True  # its centroid is in column 13, the last of the core
     scores = np.ones(4, np.float32)
-    masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 1, 1), np.float32))
+    masks = packed(dense, scores, scores)
     fragments = cut(pixels_of(np.ones((16, 16), bool)), masks, grid, fill=False)
     assert fragments.rank.tolist() == [Rank.OWNED, Rank.CUT, Rank.CUT, Rank.OWNED]
 
@@ -146,10 +147,10 @@ def owned(grid: TileGrid, tile: Tile, mask: NDArray[np.bool_]) -> bool:
     """Return True if a tile owns a mask of the scene that it sees whole."""
     inside = mask[tile.window.toslices()]
     scores = np.ones(1, np.float32)
-    masks = TileMasks.from_dense(inside[None], scores, scores, np.ones((256, 1, 1), np.float32))
+    masks = packed(inside[None], scores, scores)
     pixels = pixels_of(np.ones(inside.shape, bool))
     fragments = cut_fragments(
-        grid, tile, pixels, masks, band_scale(pixels), FragmentRules(1.0, fill=False)
+        grid, tile, pixels, masks, EMBEDDINGS, band_scale(pixels), FragmentRules(1.0, fill=False)
     )
     return bool(fragments.rank[0] == Rank.OWNED)
 
@@ -197,11 +198,10 @@ def test_large_uneven_masks_give_way_to_superpixels_and_even_ones_stay_whole() -
     dense[0, : side // 2, : side // 2] = True  # even
     dense[1, side // 2 :] = True  # uneven
     dense[2, 8:40, 70:86] = True  # uneven, but small
-    masks = TileMasks.from_dense(
+    masks = packed(
         dense,
         np.full(3, 0.9, np.float32),
         np.full(3, 0.9, np.float32),
-        np.ones((256, 4, 4), np.float32),
     )
     pixels = blocks(side)
     whole = cut(pixels, masks, fill=False)
@@ -236,7 +236,7 @@ def test_masks_that_the_window_cuts_off_lie_in_parts_but_not_at_the_edge_of_the_
     dense[1, 60:100, 80:] = True  # at the edge beyond which the scene goes on
     dense[2, 118:126, 100:] = True  # there too, and small
     scores = np.full(3, 0.9, np.float32)
-    masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 4, 4), np.float32))
+    masks = packed(dense, scores, scores)
     even = TilePixels(
         np.zeros((128, 128, 3), np.uint8),
         np.random.default_rng(0).normal(size=(1, 128, 128)).astype(np.float32),

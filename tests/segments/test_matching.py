@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from helpers import sums_by_id
+from dense_masks import packed
+from helpers import EMBEDDINGS, sums_by_id
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from alps_geo.features.images import band_scale
 from alps_geo.features.sums import RegionSums
 from alps_geo.grid import Tile, TileGrid
-from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments
 from alps_geo.segments.matching import match_labels
@@ -38,12 +38,13 @@ def cut(bands: NDArray[np.float32], tile: Tile, *, found: bool) -> Fragments:
     where = tile.window.toslices()
     dense = RIVER[where][None] if found else np.zeros((0, *RIVER[where].shape), bool)
     scores = np.full(len(dense), 0.9, np.float32)
-    masks = TileMasks.from_dense(dense, scores, scores - 0.1, np.ones((256, 4, 4), np.float32))
+    masks = packed(dense, scores, scores - 0.1)
     return cut_fragments(
         GRID,
         tile,
         pixels_of(bands[:, *where]),
         masks,
+        EMBEDDINGS,
         band_scale(pixels_of(bands)),
         FragmentRules(1.0, fill=True),
     )
@@ -93,7 +94,8 @@ def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
             grid,
             tile,
             pixels_of(bands[:, *where]),
-            TileMasks.from_dense(lake[where][None], score, score, np.ones((256, 4, 4), np.float32)),
+            packed(lake[where][None], score, score),
+            EMBEDDINGS,
             band_scale(pixels_of(bands)),
             FragmentRules(LabelSettings().mask_area_gate, fill=True),
         )
@@ -137,7 +139,8 @@ def test_masks_that_agree_in_the_overlap_and_look_unlike_beyond_it_stay_apart() 
             grid,
             tile,
             pixels_of(bands[:, *tile.window.toslices()]),
-            TileMasks.from_dense(dense, scores, scores, np.ones((256, 1, 1), np.float32)),
+            packed(dense, scores, scores),
+            EMBEDDINGS,
             band_scale(pixels_of(bands)),
             FragmentRules(1.0, fill=False),
         )

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from helpers import sums_by_id
+from dense_masks import packed
+from helpers import EMBEDDINGS, cell_size, sums_by_id
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -12,7 +13,6 @@ from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import band_scale
 from alps_geo.features.sums import MASKS, WEIGHT
 from alps_geo.grid import Tile, TileGrid
-from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, failed_fragments
 from alps_geo.segments.pooling import Source, sum_segments
@@ -34,10 +34,12 @@ def perfect(grid: TileGrid, tile: Tile) -> Fragments:
     labels = SCENE[tile.window.toslices()]
     dense = np.stack([labels == i for i in np.unique(labels)])
     scores = np.full(len(dense), 0.9, np.float32)
-    masks = TileMasks.from_dense(dense, scores, scores, np.zeros((256, 8, 8), np.float32))
+    masks = packed(dense, scores, scores)
     pixels = read(tile.window)
     scale = band_scale(pixels)
-    return cut_fragments(grid, tile, pixels, masks, scale, FragmentRules(1.0, fill=False))
+    embeddings = replace(EMBEDDINGS, sam=np.zeros((256, 8, 8), np.float16))
+    rules = FragmentRules(1.0, fill=False)
+    return cut_fragments(grid, tile, pixels, masks, embeddings, scale, rules)
 
 
 def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None:
@@ -121,6 +123,7 @@ def test_embeddings_may_come_from_other_tiles_than_the_outlines() -> None:
         read,
         band_scale(read(Window(0, 0, SIDE, SIDE))),
         views,
+        cell_size,
     )
     schema = ColumnSchema(("band_1", "band_2"), "float32", ("sam", "shape"))
     for batch in sum_segments(grid, found, source, schema):

@@ -1,7 +1,8 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from helpers import sums_by_id
+from dense_masks import packed
+from helpers import EMBEDDINGS, sums_by_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from scipy.spatial import cKDTree
 from alps_geo.features.images import band_scale
 from alps_geo.features.sums import WEIGHT
 from alps_geo.grid import Tile, TileGrid
-from alps_geo.sam import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, no_fragments
 from alps_geo.segments.paint import paint
@@ -25,13 +25,14 @@ def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
     dense = np.stack([labels == i for i in [-1, *np.unique(labels[labels > 0])]])
     scores = np.full(len(dense), 0.9, np.float32)
     # The feature of a pixel is its own value, which the pooling then has to give back.
-    embedding = np.full((256, 1, 1), 0.5, np.float32)
-    masks = TileMasks.from_dense(dense, scores, scores - 0.1, embedding)
+    embeddings = replace(EMBEDDINGS, sam=np.full((256, 1, 1), 0.5, np.float16))
+    masks = packed(dense, scores, scores - 0.1)
     return cut_fragments(
         grid,
         tile,
         pixels_of(labels[None]),
         masks,
+        embeddings,
         band_scale(pixels_of(scene[None])),
         FragmentRules(1.0, fill=False),
     )
@@ -246,9 +247,15 @@ class Pair:
         tiles = {}
         for tile, dense in zip(self.grid, (self.left, self.right), strict=True):
             scores = np.full(len(dense), 0.9, np.float32)
-            masks = TileMasks.from_dense(dense, scores, scores, np.ones((256, 4, 4), np.float32))
+            masks = packed(dense, scores, scores)
             tiles[tile] = cut_fragments(
-                self.grid, tile, pixels, masks, band_scale(pixels), FragmentRules(1.0, fill=True)
+                self.grid,
+                tile,
+                pixels,
+                masks,
+                EMBEDDINGS,
+                band_scale(pixels),
+                FragmentRules(1.0, fill=True),
             )
         found = stitch(self.grid, tiles.__getitem__, keep_specks=True)
         ids = painted(self.grid, found, tiles)

@@ -12,13 +12,13 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from alps_geo.errors import ModelError, RunError
-from alps_geo.tiles.processes import Lost, in_processes
+from alps_geo.tiles.processes import WorkerDied, in_processes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 
 
 def doubler(deadly: tuple[int, ...] = (), marker: str | None = None) -> Callable[[int], int]:
-    """Give what doubles numbers; the deadly ones kill its process, once if there is a marker."""
+    """Double numbers; the deadly ones kill the process, once if there is a marker."""
 
     def work(number: int) -> int:
         if number in deadly and (marker is None or not os.path.exists(marker)):  # noqa: PTH110
@@ -57,7 +57,7 @@ def test_every_task_is_done_once() -> None:
 
 def test_a_task_that_kills_every_process_is_lost_and_no_other() -> None:
     results = dict(in_processes(partial(doubler, (2,)), range(5), 2))
-    assert results == {0: 0, 1: 2, 2: Lost("SIGKILL"), 3: 6, 4: 8}
+    assert results == {0: 0, 1: 2, 2: WorkerDied("SIGKILL"), 3: 6, 4: 8}
 
 
 def test_a_task_whose_process_is_killed_once_is_done_by_another(tmp_path: object) -> None:
@@ -71,7 +71,7 @@ def test_an_error_for_the_user_arrives_as_it_is() -> None:
 
 
 def test_another_error_arrives_with_its_traceback() -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)test_workers.*ZeroDivisionError: as it happens"):
+    with pytest.raises(RuntimeError, match=r"(?s)test_processes.*ZeroDivisionError: as it happens"):
         list(in_processes(partial(failing, ZeroDivisionError), range(3), 2))
 
 

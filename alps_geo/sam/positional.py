@@ -1,4 +1,4 @@
-"""What the encoder writes into an embedding about the place of a cell, and how to take it out."""
+"""Positional patterns of an encoder, and their removal from embeddings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from alps_geo.sam.model import SamModel
 
 _SHARE = 0.9
-"""Share of the variance over the places of an empty image that the directions hold."""
+"""Share of the variance over the cells of an empty image that the directions hold."""
 
 
-def place_directions(model: SamModel) -> NDArray[np.float64]:
-    """Find the directions in which an embedding says where a cell lies.
+def positional_directions(model: SamModel) -> NDArray[np.float64]:
+    """Find the directions in which an embedding follows the position of a cell.
 
-    Vision transformers add patterns to their features that follow the place and not the picture
-    (Yang et al. 2024, Denoising Vision Transformers, arXiv 2401.02957). Where a picture is even,
-    as on a lake, they are most of what varies, and clusters would part the lake by place. An image
-    of one colour has nothing else to tell: the principal components of its embedding are these
-    directions, nearly the same whatever the colour.
+    Vision transformers add patterns to their features that follow the position and not the picture
+    (Yang et al. 2024, Denoising Vision Transformers, arXiv 2401.02957). On an even surface such as
+    a lake they are most of the variance, and clusters would divide the lake by position. The
+    embedding of an image of one colour holds nothing else: its principal components are these
+    directions, nearly the same for every colour.
 
     Parameters
     ----------
     model : SamModel
-        It encodes one image for this.
+        Encodes one image.
 
     Returns
     -------
@@ -46,10 +46,10 @@ def place_directions(model: SamModel) -> NDArray[np.float64]:
     return np.ascontiguousarray(vectors[:, : int(np.searchsorted(held, _SHARE)) + 1].T)
 
 
-def without_place(
+def without_directions(
     embedding: NDArray[np.float32], directions: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Take directions out of an embedding: its projection onto all others.
+    """Project an embedding onto the complement of some directions.
 
     As iterative nullspace projection does (Ravfogel et al. 2020, arXiv 2004.07667), in one step.
 

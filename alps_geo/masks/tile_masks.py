@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.sam.frame import Frame
-
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, eq=False)
 class TileMasks:
-    """The masks of one tile and the embedding that they came from.
+    """Masks of one tile; they may overlap.
 
     Attributes
     ----------
     shape : (int, int)
         Height and width of the tile's window, in pixels.
     bbox : (N, 4) int32
-        (row_min, col_min, row_max, col_max) in window pixels, half-open; nothing of the mask lies
-        outside.
+        (row_min, col_min, row_max, col_max) in window pixels, half-open; the mask lies inside.
     predicted_iou : (N,) float32
-        The model's own prediction of the mask's IoU with the object.
+        The generator's own estimate of the mask's IoU with the object.
     stability_score : (N,) float32
-        IoU of the mask with itself under a shifted logit threshold.
+        IoU of the mask with itself under a shifted threshold.
     area : (N,) int64
         Pixels inside the mask.
     bits : (B,) uint8
@@ -35,9 +34,6 @@ class TileMasks:
         a byte as `numpy.packbits` does, and starting on a new byte.
     offsets : (N + 1,) int64
         Mask i is stored in ``bits[offsets[i]:offsets[i + 1]]``.
-    embedding : (C, h, w) float32
-        The encoder's output where it holds the image, without the padding. `frame` says which
-        pixels a cell covers.
     """
 
     shape: tuple[int, int]
@@ -47,44 +43,47 @@ class TileMasks:
     area: NDArray[np.int64]
     bits: NDArray[np.uint8]
     offsets: NDArray[np.int64]
-    embedding: NDArray[np.float32]
 
     @classmethod
-    def from_dense(
+    def of(
         cls,
-        masks: NDArray[np.bool_],
-        predicted_iou: NDArray[np.float32],
-        stability_score: NDArray[np.float32],
-        embedding: NDArray[np.float32],
+        shape: tuple[int, int],
+        bbox: ArrayLike,
+        bits: Sequence[NDArray[np.uint8]],
+        predicted_iou: ArrayLike,
+        stability_score: ArrayLike,
     ) -> TileMasks:
-        """Pack (N, H, W) bool masks; an empty mask gets the empty bbox (0, 0, 0, 0)."""
-        bbox = np.array([_bbox(mask) for mask in masks], dtype=np.int32).reshape(-1, 4)
-        crops = (
-            mask[box[0] : box[2], box[1] : box[3]] for mask, box in zip(masks, bbox, strict=True)
-        )
-        bits = [np.packbits(crop) for crop in crops]
-        height, width = masks.shape[1:]
+        """Collect masks of a window of this shape.
+
+        Parameters
+        ----------
+        shape, bbox, predicted_iou, stability_score
+            As the attributes.
+        bits : sequence of (B,) uint8
+            `numpy.packbits` of each mask inside its bbox.
+
+        Examples
+        --------
+        >>> corner = np.ones((2, 3), dtype=bool)
+        >>> masks = TileMasks.of((8, 8), [[0, 0, 2, 3]], [np.packbits(corner)], [0.9], [0.8])
+        >>> len(masks), int(masks.area[0])
+        (1, 6)
+        """
         return cls(
-            (height, width),
-            bbox,
+            shape,
+            np.asarray(bbox, dtype=np.int32).reshape(-1, 4),
             np.asarray(predicted_iou, dtype=np.float32),
             np.asarray(stability_score, dtype=np.float32),
-            masks.sum(axis=(1, 2), dtype=np.int64),
+            np.array([np.unpackbits(each).sum() for each in bits], dtype=np.int64),
             np.concatenate([np.zeros(0, dtype=np.uint8), *bits]),
             np.cumsum([0, *map(len, bits)], dtype=np.int64),
-            np.asarray(embedding, dtype=np.float32),
         )
 
     def __len__(self) -> int:
         return len(self.bbox)
 
-    @property
-    def frame(self) -> Frame:
-        """Where the tile lies in the encoder's input, and its pixels in the embedding's cells."""
-        return Frame(*self.shape)
-
     def slices(self, index: int) -> tuple[slice, slice]:
-        """Give the bbox of one mask as (row, col) slices into an array that covers the window."""
+        """Bbox of one mask as (row, col) slices into an array that covers the window."""
         row_min, col_min, row_max, col_max = self.bbox[index].tolist()
         return slice(row_min, row_max), slice(col_min, col_max)
 
@@ -96,7 +95,7 @@ class TileMasks:
         return np.unpackbits(stored, count=shape[0] * shape[1]).reshape(shape).view(np.bool_)
 
     def clipped(self, region: NDArray[np.bool_]) -> TileMasks:
-        """Take out of all masks what lies outside a region (H, W); boxes stay as they are."""
+        """Intersect all masks with a region (H, W); boxes stay as they are."""
         if region.all():
             return self
         crops = [self.mask(index) & region[self.slices(index)] for index in range(len(self))]
@@ -106,18 +105,3 @@ class TileMasks:
             area=np.array([np.count_nonzero(crop) for crop in crops], dtype=np.int64),
             bits=np.concatenate([self.bits[:0], *bits]),
         )
-
-    def to_dense(self) -> NDArray[np.bool_]:
-        """All masks at the size of the window: (N, H, W) bool."""
-        dense = np.zeros((len(self), *self.shape), dtype=np.bool_)
-        for index in range(len(self)):
-            dense[index][self.slices(index)] = self.mask(index)
-        return dense
-
-
-def _bbox(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows = np.flatnonzero(mask.any(axis=1))
-    cols = np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1

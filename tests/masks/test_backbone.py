@@ -13,11 +13,9 @@ import torch
 from helpers import DATA, alps_geo
 from safetensors.torch import load_file, save_file
 
-from alps_geo import sam
 from alps_geo.errors import ModelError
-from alps_geo.runs.identity import weights_of
+from alps_geo.masks.backbone import TimmBackbone
 from alps_geo.segments.table import open_table
-from alps_geo.settings import LabelSettings
 
 VIT = "vit_tiny_patch16_224"
 SCENE = DATA / "landsat5_int16_1band.tif"
@@ -33,15 +31,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_backbone_describes_images_of_any_shape_by_its_weights(weights: Path) -> None:
-    model = sam.load_dense(VIT, weights, "cpu")
+    model = TimmBackbone(VIT, str(weights), "cpu").load()
     image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
     features = model.encode(image)
     assert features.shape == (192, 32, 64)
     assert features.dtype == np.float32
-    np.testing.assert_array_equal(features, sam.load_dense(VIT, weights, "cpu").encode(image))
+    again = TimmBackbone(VIT, str(weights), "cpu").load()
+    np.testing.assert_array_equal(features, again.encode(image))
     # The file's weights and no others: what its first layer makes of a patch is what timm says.
     expected = timm.create_model(VIT, pretrained=False, features_only=True, dynamic_img_size=True)
-    found = dict(model.backbone.named_parameters())
+    found = dict(model.network.named_parameters())
     assert found.keys() == dict(expected.named_parameters()).keys()
     stored = timm.create_model(VIT, pretrained=False, checkpoint_path=str(weights)).state_dict()
     name = next(name for name in found if name.endswith("patch_embed.proj.weight"))
@@ -100,9 +99,9 @@ def test_weights_that_timm_keeps_are_known_by_their_values(
     repository = tmp_path / f"models--timm--{name}"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    settings = LabelSettings(features=f"timm:{name}")
+    backbone = TimmBackbone(name)
     with pytest.raises(ModelError, match="cannot be downloaded"):
-        weights_of(settings)
+        backbone.sha256()
 
     def keep(seed: int) -> None:
         torch.manual_seed(seed)
@@ -114,20 +113,19 @@ def test_weights_that_timm_keeps_are_known_by_their_values(
         (repository / "refs" / "main").write_text(str(seed))
 
     keep(1)
-    first = weights_of(settings)
-    assert first == weights_of(settings)
+    first = backbone.sha256()
+    assert first == backbone.sha256()
     keep(2)
-    assert weights_of(settings).backbone != first.backbone
-    assert weights_of(settings).sam == first.sam
+    assert backbone.sha256() != first
 
 
 def test_what_timm_does_not_have_is_refused(weights: Path) -> None:
     with pytest.raises(ModelError, match="timm has no backbone 'resnet0'"):
-        sam.load_dense("resnet0", weights, "cpu")
+        TimmBackbone("resnet0", str(weights), "cpu").load()
     with pytest.raises(ModelError, match=r"timm:resnet18: .*cannot be read from"):
-        sam.load_dense("resnet18", weights, "cpu")
+        TimmBackbone("resnet18", str(weights), "cpu").load()
     with pytest.raises(ModelError, match="images of any size"):
-        sam.load_dense("swin_tiny_patch4_window7_224", weights, "cpu")
+        TimmBackbone("swin_tiny_patch4_window7_224", str(weights), "cpu").load()
 
 
 @pytest.mark.parametrize(

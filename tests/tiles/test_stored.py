@@ -1,4 +1,4 @@
-"""What is held of stored tiles while their scene is gone through."""
+"""Stored tiles are loaded once a scan, and two rows of them are held."""
 
 from collections import Counter
 from weakref import WeakSet
@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alps_geo.grid import Tile, TileGrid
-from alps_geo.tiles.work import keep_rows
+from alps_geo.tiles.stored import keep_rows
 
 
 class Loaded:
-    """What stands for a tile's fragments, and can be counted while it is held."""
+    """Stand-in for a tile's fragments that can be counted while it is held."""
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(8, 40), st.data())

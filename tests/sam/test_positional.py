@@ -3,23 +3,24 @@ import pytest
 from helpers import DATA
 from rasterio.windows import Window
 
-from alps_geo import sam
+from alps_geo.sam.model import SamModel, load_model
+from alps_geo.sam.positional import positional_directions, without_directions
 from alps_geo.scene import fill_invalid, open_scene, read_tile
 
 
 @pytest.fixture(scope="module")
-def model() -> sam.SamModel:
-    return sam.load_model(device="cpu")
+def model() -> SamModel:
+    return load_model(device="cpu")
 
 
-def test_the_place_in_the_tile_is_taken_out_and_the_picture_stays(model: sam.SamModel) -> None:
-    directions = sam.place_directions(model)
+def test_the_position_in_the_tile_is_taken_out_and_the_picture_stays(model: SamModel) -> None:
+    directions = positional_directions(model)
     np.testing.assert_allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-9)
     assert 1 <= len(directions) < 20
 
     def variance(image: np.ndarray) -> tuple[float, float]:
         before = model.encode(image)[0].numpy()
-        after = sam.without_place(before, directions)
+        after = without_directions(before, directions)
         np.testing.assert_allclose(np.einsum("kc,chw->khw", directions, after), 0, atol=1e-5)
         return tuple(float(e.var(axis=(1, 2)).sum()) for e in (before, after))  # type: ignore[return-value]
 
@@ -33,16 +34,16 @@ def test_the_place_in_the_tile_is_taken_out_and_the_picture_stays(model: sam.Sam
     assert after > 0.6 * before
 
 
-def test_a_lake_looks_alike_beside_a_collar_and_far_from_it(model: sam.SamModel) -> None:
+def test_a_lake_looks_alike_beside_a_collar_and_far_from_it(model: SamModel) -> None:
     """The encoder tells the part of a lake that shares an attention window with black pixels."""
     scene = open_scene(str(DATA / "landsat8_collar_uint16.tif"))
     pixels = read_tile(scene, Window(0, 0, 896, 896))
     assert (pixels.image[~pixels.valid] == 0).all()
     filled = fill_invalid(pixels.image, pixels.valid)
-    directions = sam.place_directions(model)
+    directions = positional_directions(model)
 
     def variance(image: np.ndarray) -> float:
-        embedding = sam.without_place(model.encode(image)[0].numpy(), directions)
+        embedding = without_directions(model.encode(image)[0].numpy(), directions)
         lake = embedding[:, 34:50, 48:50]  # water, the collar some cells above it
         return float(lake.var(axis=(1, 2)).sum())
 

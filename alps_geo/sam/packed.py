@@ -1,4 +1,4 @@
-"""Masks on their way through the filters; needs neither torch nor a model."""
+"""Masks packed into bits inside their boxes; needs neither torch nor a model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Masks that may still be dropped.
+@dataclass(frozen=True, eq=False)
+class PackedMasks:
+    """Masks of one image.
 
     Attributes
     ----------
@@ -31,8 +31,8 @@ class Candidates:
     stability_score: NDArray[np.float32]
     bits: list[NDArray[np.uint8]]
 
-    def __getitem__(self, keep: NDArray[np.int64]) -> Candidates:
-        return Candidates(
+    def __getitem__(self, keep: NDArray[np.int64]) -> PackedMasks:
+        return PackedMasks(
             self.bbox[keep],
             self.predicted_iou[keep],
             self.stability_score[keep],
@@ -42,15 +42,10 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.bbox)
 
-    @property
-    def offsets(self) -> NDArray[np.int64]:
-        """Where each mask would start, and the last one end, were all bits in one array."""
-        return np.cumsum([0, *map(len, self.bits)], dtype=np.int64)
 
-
-def join(parts: Sequence[Candidates]) -> Candidates:
-    """Put candidates one after the other."""
-    return Candidates(
+def join(parts: Sequence[PackedMasks]) -> PackedMasks:
+    """Concatenate masks; none for no parts."""
+    return PackedMasks(
         np.concatenate([np.zeros((0, 4), dtype=np.int64), *(part.bbox for part in parts)]),
         _concatenate([part.predicted_iou for part in parts]),
         _concatenate([part.stability_score for part in parts]),
@@ -59,7 +54,7 @@ def join(parts: Sequence[Candidates]) -> Candidates:
 
 
 def crop_bits(packed: NDArray[np.uint8], box: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Cut a mask, packed row by row at full width, down to its bbox and pack it again."""
+    """Crop a mask, packed row by row at full width, to its bbox and pack it again."""
     row_min, col_min, row_max, col_max = box
     return np.packbits(np.unpackbits(packed[row_min:row_max], axis=1)[:, col_min:col_max])
 

@@ -1,0 +1,1 @@
+"""Mask generators: the contract, a registry by model name, and the generators themselves."""

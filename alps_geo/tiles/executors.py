@@ -1,0 +1,54 @@
+"""The contract of executors, which work on tiles, and the choice of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from alps_geo.tiles.processes import ProcessExecutor
+from alps_geo.tiles.serial import SerialExecutor
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from alps_geo.events import Tally
+    from alps_geo.tiles.jobs import Task
+    from alps_geo.tiles.stage import Outcome, TileStage
+
+
+class Executor(Protocol):
+    """A way to work on tiles: in this process, in several, or elsewhere.
+
+    Wherever tiles are worked on, ``stage.load()`` gives a `TileWorker`, and calling it with a task
+    does all the work and stores the result. `TileStage`, tasks and outcomes pickle.
+    """
+
+    def run(
+        self, stage: TileStage, tasks: Sequence[Task], tally: Tally
+    ) -> Generator[tuple[Task, Outcome], None, None]:
+        """Work on tiles.
+
+        Parameters
+        ----------
+        stage : TileStage
+            The work.
+        tasks : sequence of Task
+            At least one tile.
+        tally : Tally
+            Told when models are loaded in this process.
+
+        Yields
+        ------
+        tuple of (Task, Outcome)
+            Each task once, in the order in which they end. Closing the generator ends all work.
+
+        Raises
+        ------
+        AlpsGeoError
+            If no tile can be worked on, such as for lack of a model.
+        """
+        ...
+
+
+def choose_executor(workers: int) -> Executor:
+    """Choose an executor for a number of workers: this process for one, else processes."""
+    return SerialExecutor() if workers == 1 else ProcessExecutor(workers)

@@ -1,0 +1,95 @@
+"""Fragments of tiles as the tile stage has stored them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from alps_geo.segments.fragments import failed_fragments
+from alps_geo.tiles.stage import read_filled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alps_geo.events import Tally
+    from alps_geo.features.embeddings import Embeddings
+    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.segments.fragments import Fragments, Outlines
+    from alps_geo.tiles.jobs import Job
+    from alps_geo.tiles.stage import TileStage, TileWorker
+
+Value = TypeVar("Value")
+
+
+class StoredTiles:
+    """Loaders of stored outlines and embeddings.
+
+    A tile that failed has none. A tile whose file has been damaged since is computed again.
+
+    Parameters
+    ----------
+    stage : TileStage
+        The stage that has stored them.
+    tally : Tally
+        Told when models are loaded again.
+    """
+
+    def __init__(self, stage: TileStage, tally: Tally) -> None:
+        self._stage = stage
+        self._tally = tally
+
+    def outlines(self, job: Job) -> Callable[[Tile], Outlines]:
+        """Loader of a scene's outlines that keeps two rows of tiles."""
+
+        def load(tile: Tile) -> Outlines:
+            # Outlines of a tile without fragments are stored, and empty.
+            stored = job.store.load_outlines(tile)
+            return self._redo(job, tile) if stored is None else stored
+
+        return keep_rows(job.grid, load)
+
+    def embeddings(self, job: Job) -> Callable[[Tile], Embeddings]:
+        """Loader of a scene's embeddings that keeps two rows of tiles."""
+
+        def load(tile: Tile) -> Embeddings:
+            stored = job.store.load_embeddings(tile)
+            return self._redo(job, tile).embeddings if stored is None else stored
+
+        return keep_rows(job.grid, load)
+
+    @cached_property
+    def _worker(self) -> TileWorker:
+        return self._stage.load_with_note(self._tally)
+
+    def _redo(self, job: Job, tile: Tile) -> Fragments:
+        if job.store.has_failed(tile):
+            return failed_fragments(tile, len(job.scene.band_names))
+        return self._worker.fragments(job, tile, read_filled(job.scene, tile.window))
+
+
+def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile], Value]:
+    """Load each tile once as the grid is scanned with a look at the neighbours of each tile.
+
+    Keeps every tile of the 3 x 3 neighbourhood: 2 * cols + 3 tiles. A tile further back is not
+    asked for again before the next scan, while the least recently used one may well be: so this is
+    no LRU cache.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The tiles.
+    load : callable
+        Loads one.
+    """
+    reach = 2 * grid.shape[1] + 2
+    kept: dict[int, Value] = {}
+
+    def kept_load(tile: Tile) -> Value:
+        index = grid.index(tile)
+        if index not in kept:
+            for far in [other for other in kept if abs(other - index) > reach]:
+                del kept[far]
+            kept[index] = load(tile)
+        return kept[index]
+
+    return kept_load
