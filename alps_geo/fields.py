@@ -194,8 +194,8 @@ class Setting:
         First paragraph: help of the option. The docs show all of it.
     panel : str
         Panel of the option; empty for a field that is no option.
-    decides : Stage
-        First stage that it decides.
+    decides : Stage or None
+        First stage that it decides; None for a field that no run is told.
     metavar : str or None
         Placeholder of the value in the help; None to show its type.
     shown : str or None
@@ -205,7 +205,7 @@ class Setting:
     within: Rule
     help: str
     panel: str
-    decides: Stage
+    decides: Stage | None
     metavar: str | None
     shown: str | None
 
@@ -215,7 +215,7 @@ def setting(
     within: Rule,
     help: str = "",  # noqa: A002 (the word that options have for it)
     panel: str = "",
-    decides: Stage = "nothing",
+    decides: Stage | None = None,
     metavar: str | None = None,
     shown: str | None = None,
 ) -> T:
@@ -257,7 +257,7 @@ def documented(cls: type[T]) -> type[T]:
     for name, known in settings_of(cls).items():
         lines.append(f"{name} : {cls.__annotations__[name]}")
         lines += wrap(known.help, 90, initial_indent="    ", subsequent_indent="    ")
-    summary, rest = cleandoc(cls.__doc__ or "").split("\n\n", 1)
+    summary, _, rest = cleandoc(cls.__doc__ or "").partition("\n\n")
     cls.__doc__ = "\n\n".join((summary, "\n".join(lines), rest))
     return cls
 

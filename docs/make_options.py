@@ -98,7 +98,14 @@ def _row(name: str, known: Setting) -> str:
     commands = ", ".join(command for command in COMMANDS if name in _texts(command))
     default = known.shown or _plain(getattr(LabelSettings, name))
     option = f"`--{name.replace('_', '-')}{f' {known.metavar}' if known.metavar else ''}`"
-    cells = (option, default, known.within.describe(), known.decides, commands, _cell(known.help))
+    cells = (
+        option,
+        default,
+        known.within.describe(),
+        str(known.decides),
+        commands,
+        _cell(known.help),
+    )
     return f"| {' | '.join(cells)} |"
 
 
