@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from base64 import b64encode
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from os import PathLike, fspath
@@ -22,9 +21,10 @@ from alps_geo.errors import RunError
 from alps_geo.events import Event
 from alps_geo.ipython import in_notebook, notebook_bar
 from alps_geo.pipeline import fit_scenes, label_scenes
+from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
-from alps_geo.settings import PRESETS, LabelSettings
+from alps_geo.settings.keywords import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -66,7 +66,7 @@ def label(
         The run folder. By default the name of the first scene and ``.run``, in the current folder.
         A run that was stopped there goes on; one that has finished is only read.
     overwrite, force, discard_edits, strict : bool
-        As for `alps_geo.pipeline.label_scenes`.
+        As in `alps_geo.runs.flags.RunFlags`.
     **settings
         Fields of `alps_geo.settings.LabelSettings`, such as ``clusters=12``; ``preset="alps"``
         for the published recipe, in which they change single values.
@@ -83,7 +83,7 @@ def label(
     >>> run = alps_geo.label("scene.tif", clusters=12)  # doctest: +SKIP
     >>> run.segments().plot("cluster")  # doctest: +SKIP
     """
-    chosen = _settings(settings)
+    chosen = settings_from(settings)
     listen = _listener()
     scenes = _find(paths, listen)
     folder = Path(out) if out is not None else Path(f"{Path(scenes[0]).stem}.run")
@@ -91,10 +91,7 @@ def label(
         scenes,
         folder,
         chosen,
-        overwrite=overwrite,
-        force=force,
-        discard_edits=discard_edits,
-        strict=strict,
+        RunFlags(overwrite, force, discard_edits, strict),
         listen=listen,
     )
     return open_run(folder)
@@ -118,7 +115,7 @@ def fit(
     out : path
         File for the model, such as ``model.npz``. Tiles are kept in ``<out>.run``.
     overwrite, force, strict : bool
-        As for `alps_geo.pipeline.fit_scenes`.
+        As in `alps_geo.runs.flags.RunFlags`.
     **settings
         As for `label`.
 
@@ -132,16 +129,14 @@ def fit(
     >>> model = alps_geo.fit("scenes/", "model.npz", clusters=12)  # doctest: +SKIP
     >>> run = alps_geo.apply("other.tif", model)  # doctest: +SKIP
     """
-    chosen = _settings(settings)
+    chosen = settings_from(settings)
     listen, model = _listener(), Path(out)
     fit_scenes(
         _find(paths, listen),
         model,
         model.with_name(f"{model.name}.run"),
         chosen,
-        overwrite=overwrite,
-        force=force,
-        strict=strict,
+        RunFlags(overwrite, force, strict=strict),
         listen=listen,
     )
     return model
@@ -378,19 +373,6 @@ def _ids(cluster: int | Iterable[int] | None) -> list[int] | None:
     return (
         [int(cluster)] if isinstance(cluster, int | np.integer) else [int(each) for each in cluster]
     )
-
-
-def _settings(given: dict[str, Any]) -> LabelSettings:
-    preset = given.pop("preset", None)
-    if preset is not None and preset not in PRESETS:
-        raise TypeError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
-    known = [field.name for field in fields(LabelSettings)]
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise TypeError(f"there is no setting {name!r}{hint}")
-    return LabelSettings(**{**PRESETS.get(preset or "", {}), **given})
 
 
 def _find(paths: Paths, listen: Callable[[Event], None]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a run tells whoever listens."""
+"""Events that a run tells its listener."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """What a run tells its listener.
+    """News of a run for its listener.
 
     Attributes
     ----------

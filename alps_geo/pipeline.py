@@ -28,6 +28,7 @@ from alps_geo.runs.checks import check_model, check_model_path, check_segments, 
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.describe import fit_record, origin_of, run_record
 from alps_geo.runs.failures import write_each
+from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.identity import fingerprint, run_identity
 from alps_geo.runs.names import folder_names, result_files
@@ -63,11 +64,8 @@ def label_scenes(
     paths: Sequence[str],
     out: Path,
     settings: LabelSettings | None = None,
+    flags: RunFlags = DEFAULT_FLAGS,
     *,
-    overwrite: bool = False,
-    force: bool = False,
-    discard_edits: bool = False,
-    strict: bool = False,
     generator: MaskGenerator | None = None,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> RunRecord:
@@ -83,15 +81,8 @@ def label_scenes(
     settings : LabelSettings, optional
         The defaults if not given. With ``clusters_from`` that model is applied, and its features
         are used; else one is fitted.
-    overwrite : bool
-        Whether results of another run may be replaced. Tiles that still fit are kept.
-    force : bool
-        Whether all is to be done again, tiles that are done included.
-    discard_edits : bool
-        Whether polygons that a person has changed since a run wrote them may be replaced.
-    strict : bool
-        Whether to stop at the first tile, or scene, that fails. Else pixels of such a tile remain
-        unlabelled, such a scene has no results, and ``failed`` in the record names it.
+    flags : RunFlags
+        Treatment of earlier results, and of failures.
     generator : MaskGenerator, optional
         Finds the masks; by default the one of the settings' ``model``.
     listen : callable
@@ -106,7 +97,7 @@ def label_scenes(
     ------
     AlpsGeoError
         If a scene, a model or the run folder cannot be used, if another program holds polygons that
-        are to be replaced, if no tile can be labelled, or, if `strict`, if one cannot.
+        are to be replaced, if no tile can be labelled, or, if the run is strict, if one cannot.
     """
     settings = settings or LabelSettings()
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
@@ -117,18 +108,23 @@ def label_scenes(
         models = _models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen, given)
         plan = _plan(run, given)
-        if not force and (record := finished_record(folder, plan.fingerprint)):
+        if not flags.force and (record := finished_record(folder, plan.fingerprint)):
             return record
-        check = partial(check_replaceable, folder, discard_edits=discard_edits)
+        check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
         with claimed(
-            folder, plan, overwrite=overwrite, force=force, inputs=_inputs(run), check=check
+            folder,
+            plan,
+            overwrite=flags.overwrite,
+            force=flags.force,
+            inputs=_inputs(run),
+            check=check,
         ):
             clock.lap("open")
-            failed, tables = _find_segments(run, folder, clock, strict=strict)
+            failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = given or _fit(tables, run, failed)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
-                results, unwritten = _write(run, folder, target, model, strict=strict)
+                results, unwritten = _write(run, folder, target, model, strict=flags.strict)
                 write_run_files(target.path, model)
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
@@ -147,11 +143,8 @@ def fit_scenes(
     out: Path,
     work: Path,
     settings: LabelSettings | None = None,
+    flags: RunFlags = DEFAULT_FLAGS,
     *,
-    overwrite: bool = False,
-    force: bool = False,
-    discard_edits: bool = False,
-    strict: bool = False,
     generator: MaskGenerator | None = None,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> FitRecord:
@@ -159,11 +152,11 @@ def fit_scenes(
 
     Parameters
     ----------
-    paths, settings, overwrite, force, discard_edits, strict, generator, listen
+    paths, settings, flags, generator, listen
         As for `label_scenes`.
     out : pathlib.Path
-        Where to write the model; one that is there is replaced, but another file only with
-        `overwrite`.
+        Where to write the model; one that is there is replaced, but another file only if
+        the flags say so.
     work : pathlib.Path
         A run folder, for the tiles: a fit that was stopped goes on there, and one with other
         clusters takes seconds.
@@ -184,11 +177,11 @@ def fit_scenes(
         models = _models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen)
         plan = _plan(run, None, fit=True)
-        check_model_path(Path(out), _inputs(run), overwrite=overwrite)
-        check = partial(check_replaceable, folder, discard_edits=discard_edits)
-        with claimed(folder, plan, overwrite=overwrite, force=force, check=check):
+        check_model_path(Path(out), _inputs(run), overwrite=flags.overwrite)
+        check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
+        with claimed(folder, plan, overwrite=flags.overwrite, force=flags.force, check=check):
             clock.lap("open")
-            failed, tables = _find_segments(run, folder, clock, strict=strict)
+            failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = _fit(tables, run, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}

@@ -32,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 
 from alps_geo.evaluate import TruthFile, evaluate_quality
 from alps_geo.pipeline import label_scenes
+from alps_geo.runs.flags import RunFlags
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import LabelSettings
 
@@ -195,7 +196,9 @@ def _ablation(scene_path: str, truth: str, options: argparse.Namespace) -> list[
         out = options.ablation / Path(scene_path).stem / settings.fill
         measured = []
         for seed in SEEDS:
-            record = label_scenes([scene_path], out, replace(settings, seed=seed), overwrite=True)
+            record = label_scenes(
+                [scene_path], out, replace(settings, seed=seed), RunFlags(overwrite=True)
+            )
             labels = out / record.scenes[0].name / "labels.tif"
             measured.append(
                 _measure(open_scene(scene_path).name, name, labels, truth, options.ignore)

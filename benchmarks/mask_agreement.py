@@ -68,6 +68,7 @@ def compare_labels(options: argparse.Namespace, folder: Path) -> dict[str, float
 def label(options: argparse.Namespace, folder: Path, dtype: str, seed: int) -> NDArray[np.uint16]:
     """Label the scene with the settings of `alps-geo label`; another seed finds its tiles done."""
     from alps_geo.pipeline import label_scenes
+    from alps_geo.runs.flags import RunFlags
     from alps_geo.settings import LabelSettings
 
     checkpoint = None if options.checkpoint is None else str(options.checkpoint)
@@ -79,7 +80,7 @@ def label(options: argparse.Namespace, folder: Path, dtype: str, seed: int) -> N
         seed=seed,
     )
     print(f"labels: {dtype}, seed {seed}", file=sys.stderr)
-    label_scenes([str(options.scene)], folder / dtype, settings, overwrite=True)
+    label_scenes([str(options.scene)], folder / dtype, settings, RunFlags(overwrite=True))
     (path,) = (folder / dtype).glob("*/labels.tif")
     with rasterio.open(path) as file:
         labels: NDArray[np.uint16] = file.read(1)

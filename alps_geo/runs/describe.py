@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import rasterio
 
+from alps_geo.clusters.colors import hex_color
 from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.record import ClusterRecord, FitRecord, RunRecord, SceneRecord
@@ -152,7 +153,7 @@ def with_clusters(
 def with_legend(record: RunRecord, model: ClusterModel) -> RunRecord:
     """Return a record with names and colours of a model that has the same clusters."""
     clusters = tuple(
-        replace(each, name=model.legend.names.get(cluster, ""), color=_css(color))
+        replace(each, name=model.legend.names.get(cluster, ""), color=hex_color(color))
         for each, (cluster, color) in zip(
             record.clusters, model.legend.palette.items(), strict=True
         )
@@ -201,7 +202,7 @@ def _measures(
         ClusterRecord(
             cluster=cluster,
             name=model.legend.names.get(cluster, ""),
-            color=_css(color),
+            color=hex_color(color),
             segments=int(segments[index]),
             area=float(area[index]),
             share=float(area[index] / valid),
@@ -231,7 +232,3 @@ def _areas(results: Sequence[SceneResults]) -> tuple[str, list[NDArray[np.number
         return "m2", [*known], sum(measured)
     rest = sum(result.valid_pixels - int(result.cluster_pixels.sum()) for result in results)
     return "px", [result.cluster_pixels for result in results], float(rest)
-
-
-def _css(color: Sequence[int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)

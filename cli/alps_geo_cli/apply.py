@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from alps_geo_cli.console import Printing
-from alps_geo_cli.options import Chosen, Results, RunFlags, Scenes, SettingsGroup
+from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
 from alps_geo_cli.run import run_label
 
 
@@ -15,7 +15,7 @@ def apply(
     *,
     scenes: Scenes = None,
     out: Results = None,
-    flags: RunFlags,
+    flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
     printing: Printing,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 from alps_geo.settings import OUTPUT
 from alps_geo_cli.console import Printing
 from alps_geo_cli.failures import end_with_failures
-from alps_geo_cli.options import Chosen, RunFlags, Scenes, SettingsGroup
+from alps_geo_cli.options import Chosen, FlagOptions, Scenes, SettingsGroup
 from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import required, run_scenes
 
@@ -47,7 +47,7 @@ def fit(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    flags: RunFlags,
+    flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=False)],
     printing: Printing,
 ) -> None:
@@ -66,10 +66,7 @@ def fit(
             model,
             folder,
             settings,
-            overwrite=flags.overwrite,
-            force=flags.force,
-            discard_edits=flags.discard_edits,
-            strict=flags.strict,
+            flags,
             listen=listen,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from alps_geo_cli.console import Printing
-from alps_geo_cli.options import Chosen, Results, RunFlags, Scenes, SettingsGroup
+from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
 from alps_geo_cli.run import run_label
 
 
@@ -13,7 +13,7 @@ def label(
     *,
     scenes: Scenes = None,
     out: Results = None,
-    flags: RunFlags,
+    flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
     printing: Printing,
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from alps_geo.errors import SettingsError
 from alps_geo.fields import BandNumbers, Choices, FilePath, Percentiles, Setting, settings_of
+from alps_geo.runs.flags import RunFlags
 from alps_geo.settings import CLUSTERING, OUTPUT, PRESETS, LabelSettings, current_words
 from alps_geo_cli.config import read_config, read_model_settings, read_preset
 from alps_geo_cli.groups import keyword
@@ -45,7 +46,7 @@ Results = Annotated[
 
 
 @dataclass(frozen=True)
-class RunFlags:
+class FlagOptions(RunFlags):
     """Options of a run for earlier results and for failures."""
 
     overwrite: Annotated[

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alps_geo.runs.record import RunRecord
     from alps_geo.settings import LabelSettings
     from alps_geo_cli.console import Printing
-    from alps_geo_cli.options import Chosen, RunFlags
+    from alps_geo_cli.options import Chosen, FlagOptions
 
     Listener: TypeAlias = Callable[[Event], None]
 
@@ -47,7 +47,7 @@ def run_scenes(
     work: Callable[[Sequence[str], LabelSettings, Listener], R],
     scenes: list[str],
     chosen: Chosen,
-    flags: RunFlags,
+    flags: FlagOptions,
     printing: Printing,
 ) -> R:
     """Do work on scenes under a progress bar and return its result.
@@ -60,7 +60,7 @@ def run_scenes(
         Rasters, folders or globs, as the user typed them.
     chosen : Chosen
         Values of the options of settings.
-    flags : RunFlags
+    flags : FlagOptions
         Options for earlier results and failures.
     printing : Printing
         Options of what is printed.
@@ -82,7 +82,11 @@ def run_scenes(
 
 
 def run_label(
-    scenes: list[str] | None, out: Path | None, flags: RunFlags, chosen: Chosen, printing: Printing
+    scenes: list[str] | None,
+    out: Path | None,
+    flags: FlagOptions,
+    chosen: Chosen,
+    printing: Printing,
 ) -> None:
     """Label scenes and print the table of clusters: the work of `label` and of `apply`."""
     paths, folder = required(scenes, out, "folder for the results")
@@ -94,10 +98,7 @@ def run_label(
             paths,
             folder,
             settings,
-            overwrite=flags.overwrite,
-            force=flags.force,
-            discard_edits=flags.discard_edits,
-            strict=flags.strict,
+            flags,
             listen=listen,
         )
 

@@ -26,6 +26,7 @@ from alps_geo.features.registry import (
 )
 from alps_geo.features.sums import RegionSums
 from alps_geo.pipeline import fit_scenes, label_scenes
+from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.run import read_model
 from alps_geo.segments.table import open_table
 from alps_geo.settings import LabelSettings
@@ -89,7 +90,7 @@ def test_a_group_of_one_s_own_is_labelled_and_fitted(scene: Path, tmp_path: Path
     model = read_model(out / "clusters.npz")
     projected = model.projection.project(table.read(0, len(table)))
     assert projected[:, -1].std() == pytest.approx(0.5, rel=1e-5)
-    fit_scenes([str(scene)], fitted, out, settings, overwrite=True)
+    fit_scenes([str(scene)], fitted, out, settings, RunFlags(overwrite=True))
     assert read_model(fitted).to_bytes() == model.to_bytes()
 
 

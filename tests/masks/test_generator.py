@@ -22,6 +22,7 @@ from alps_geo.masks.generator import GeneratorOptions, TileImage, check_tile
 from alps_geo.masks.registry import Family, make_generator, models, register
 from alps_geo.masks.sam1 import SamGenerator
 from alps_geo.pipeline import label_scenes
+from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.origin import WeightsRecord
 from alps_geo.sam.weights import MODELS
 from alps_geo.segments.table import open_table
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from alps_geo.masks.tile_masks import TileMasks
 
 SIDE = 64
+REPLACE = RunFlags(overwrite=True)
 SETTINGS = LabelSettings(
     tile_size=SIDE, overlap=0, clusters=2, fill="none", features="sam", min_area=0
 )
@@ -111,7 +113,7 @@ def test_several_images_are_encoded_together(scene: Path, tmp_path: Path) -> Non
 def test_tiles_of_another_generator_are_not_taken_over(scene: Path, tmp_path: Path) -> None:
     for edition in ("first", "second"):
         generator = QuarterTiles(edition)
-        record = label_scenes([str(scene)], tmp_path, SETTINGS, generator=generator, overwrite=True)
+        record = label_scenes([str(scene)], tmp_path, SETTINGS, REPLACE, generator=generator)
         assert record.origin.model == WeightsRecord("quarters", generator.sha256())
     keys = list((tmp_path / ".tiles").glob("corner.*/*.npz"))
     assert len({path.parent for path in keys if path.name[0].isdigit()}) == 1
