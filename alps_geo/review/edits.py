@@ -14,23 +14,25 @@ import numpy as np
 
 from alps_geo.errors import RunError
 from alps_geo.files import allow_open_files
-from alps_geo.outputs.gpkg.contents import read_contents
+from alps_geo.outputs.gpkg.contents import read_contents, style_digest
 from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, is_database, settle
 from alps_geo.outputs.gpkg.segments import AREA
 from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
+from alps_geo.outputs.gpkg.write import FIELD, STYLE
 from alps_geo.outputs.names import POLYGONS
-from alps_geo.outputs.styles import cluster_labels
+from alps_geo.outputs.styles import cluster_labels, polygons_qml, polygons_sld
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.reading import read_record
 from alps_geo.runs.run import read_model
 from alps_geo.segments.table import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.gpkg.contents import Contents
+    from alps_geo.outputs.gpkg.update import LockedSegments
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
@@ -106,8 +108,10 @@ def changing_polygons(
             found[path] = scene.compare(old, new, new.differs(old), spare=True)
         if not discard_edits:
             _refuse(found, command)
+            _refuse_styles(scenes, {folder.path / name: noted.get(name) for name in names}, after)
         for scene in scenes:
             scene.update(after.legend.palette, cluster_labels(after))
+        styles = {name: _digest(scene) for name, scene in zip(names, scenes, strict=True)}
         yield
         for number, scene in enumerate(scenes):
             try:
@@ -116,8 +120,7 @@ def changing_polygons(
                 if number == 0:
                     forget()
                 raise
-    if untouched:
-        write_note(folder, noted | {name: read_contents(folder.path / name) for name in untouched})
+    _note_again(folder, noted, untouched, styles)
 
 
 def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits: bool) -> None:
@@ -204,11 +207,56 @@ def _refuse(found: dict[Path, Edits], command: str) -> None:
     )
 
 
+def _note_again(
+    folder: RunFolder,
+    noted: Mapping[str, Contents],
+    untouched: Iterable[str],
+    styles: Mapping[str, str | None],
+) -> None:
+    """Note the contents of untouched files, and of files with edits the style alone."""
+    styled = {
+        name: replace(noted[name], style=style)
+        for name, style in styles.items()
+        if name in noted and style is not None
+    }
+    renewed = {name: read_contents(folder.path / name) for name in untouched}
+    if styled | renewed:
+        write_note(folder, {**noted, **styled, **renewed})
+
+
+def _digest(scene: LockedSegments) -> str | None:
+    """Return the digest of the style by cluster of a scene's polygons, if it is there."""
+    style = scene.style()
+    return None if style is None else style_digest(*style)
+
+
+def _refuse_styles(
+    scenes: Iterable[LockedSegments], noted: Mapping[Path, Contents | None], after: ClusterModel
+) -> None:
+    """Raise RunError if a style that a person edited would be overwritten.
+
+    A change that was cut short may have written the style of the model that it leads to.
+    """
+    names, palette = cluster_labels(after), after.legend.palette
+    new = style_digest(polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names))
+    for scene in scenes:
+        known, style = noted[scene.path], _digest(scene)
+        if known is None or known.style is None or style is None:
+            continue
+        if style not in (known.style, new):
+            raise RunError(
+                f"{scene.path}: the style {STYLE} was edited by hand and would be overwritten; "
+                "save it under another name, or give the command again with --discard-edits"
+            )
+
+
 def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Contents) -> list[str]:
     """List the changes that a person has made in the polygons of a scene."""
     reasons = [f"{each} added" for each in found.extras]
     if noted is not None:
         reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
+        if noted.style is not None and found.style != noted.style:
+            reasons.append(f"style {STYLE} {'removed' if found.style is None else 'edited'}")
         for which, one, other in (("added", found, noted), ("removed", noted, found)):
             names = [name for name in one.columns if name not in other.columns]
             reasons += [f"column {name} {which}" for name in names]

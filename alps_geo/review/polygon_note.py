@@ -9,6 +9,7 @@ from alps_geo.files import write_bytes
 from alps_geo.outputs.gpkg.contents import Contents
 from alps_geo.runs.stored_json import (
     DamagedError,
+    Perhaps,
     check_shape,
     json_object,
     known_fields,
@@ -26,6 +27,7 @@ CONTENTS = {
     "rows": str,
     "clusters": str,
     "extras": [str],
+    "style": Perhaps((None, str)),
 }
 """Shape of the contents of one file as JSON; see `alps_geo.runs.stored_json`."""
 

@@ -119,6 +119,26 @@ def test_a_locked_file_of_any_scene_stops_a_change_before_it_begins(
     assert_consistent(run)
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_edited_style_is_not_overwritten_unasked(run: Path, change: tuple[str, ...]) -> None:
+    path = polygons(run, "second")
+    edit(path, "UPDATE layer_styles SET styleQML = '<qgis/>'")
+    before = contents(run)
+    outcome = alps_geo("clusters", change[0], run, *change[1:])
+    refused(outcome, "second/segments.gpkg: the style clusters was edited", "--discard-edits")
+    assert contents(run) == before
+    done(alps_geo("clusters", change[0], run, *change[1:], "--quiet", "--discard-edits"))
+    assert_consistent(run)
+    done(alps_geo("clusters", "name", run, "1=field", "--quiet"))
+    assert_consistent(run)
+
+
+def test_a_removed_style_stays_removed(run: Path) -> None:
+    edit(polygons(run), "DELETE FROM layer_styles")
+    done(alps_geo("clusters", "recolor", run, "2=teal", "--quiet"))
+    assert query(polygons(run), "SELECT count(*) FROM layer_styles") == [(0,)]
+
+
 FOREIGN = ("NULL", "0", "-3", "100000", "1")
 
 

@@ -68,7 +68,13 @@ WORK = [
     ("ALTER TABLE segments DROP COLUMN source", "column source removed"),
     ("ALTER TABLE segments DROP COLUMN cluster", "column cluster removed"),
     ("CREATE TABLE qgis_projects (name TEXT)", "table qgis_projects added"),
+    ("CREATE VIEW water AS SELECT * FROM segments WHERE cluster = 1", "view water added"),
+    ("CREATE INDEX by_cluster ON segments (cluster)", "index by_cluster added"),
+    ("CREATE TRIGGER mine AFTER DELETE ON segments BEGIN SELECT 1; END", "trigger mine added"),
+    ("UPDATE gpkg_contents SET description = 'checked'", "description 'checked' added"),
     (STYLE, "style mine added"),
+    ("UPDATE layer_styles SET styleQML = '<qgis/>'", "style clusters edited"),
+    ("DELETE FROM layer_styles", "style clusters removed"),
     ("ALTER TABLE segments RENAME TO mine", "table mine added"),
 ]
 

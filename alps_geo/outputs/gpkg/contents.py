@@ -30,7 +30,9 @@ class Contents:
     clusters : str
         SHA-256 of the columns `WRITTEN`.
     extras : tuple of str
-        Tables and styles that alps-geo has not made.
+        Tables, views, indexes, triggers and styles that alps-geo has not made, and a description.
+    style : str or None
+        SHA-256 of the style by cluster; None if it was removed, and in notes of earlier versions.
     """
 
     columns: tuple[str, ...]
@@ -38,6 +40,7 @@ class Contents:
     rows: str
     clusters: str
     extras: tuple[str, ...]
+    style: str | None = None
 
 
 def read_contents(path: Path) -> Contents:
@@ -61,7 +64,13 @@ def read_contents(path: Path) -> Contents:
             _digest(database, rows),
             _digest(database, clusters),
             tuple(_extras(database)),
+            _style(database),
         )
+
+
+def style_digest(qml: str, sld: str) -> str:
+    """Return the digest of a style, as in `Contents`."""
+    return sha256(repr((qml, sld)).encode()).hexdigest()
 
 
 def _digest(database: sqlite3.Connection, columns: list[str]) -> str:
@@ -76,17 +85,43 @@ def _digest(database: sqlite3.Connection, columns: list[str]) -> str:
     return digest.hexdigest()
 
 
+def _style(database: sqlite3.Connection) -> str | None:
+    if not database.execute("PRAGMA table_info(layer_styles)").fetchall():
+        return None
+    query = (
+        'SELECT "styleQML", "styleSLD" FROM layer_styles '
+        'WHERE f_table_name = ? AND "styleName" = ? ORDER BY id'
+    )
+    row = database.execute(query, [LAYER, STYLE]).fetchone()
+    return None if row is None else style_digest(*row)
+
+
+# Beginnings of names that GDAL, SQLite and the standard give to parts of a file.
+_THEIRS = {
+    "table": ("gpkg_", "rtree_", "sqlite_"),
+    "index": ("sqlite_autoindex_",),
+    "trigger": (
+        "gpkg_",
+        "rtree_",
+        "trigger_insert_feature_count_",
+        "trigger_delete_feature_count_",
+    ),
+    "view": (),
+}
+
+
 def _extras(database: sqlite3.Connection) -> list[str]:
-    tables = [
-        name
-        for (name,) in database.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
-        )
-    ]
     ours = (LAYER, "layer_styles")
-    theirs = ("gpkg_", "rtree_", "sqlite_")
-    found = [f"table {name}" for name in tables if not name.startswith(theirs) and name not in ours]
-    if "layer_styles" in tables:
+    parts = database.execute("SELECT type, name FROM sqlite_master ORDER BY type, name").fetchall()
+    found = [
+        f"{kind} {name}"
+        for kind, name in parts
+        if not name.startswith(_THEIRS.get(kind, ())) and name not in ours
+    ]
+    if ("table", "layer_styles") in parts:
         styles = 'SELECT "styleName" FROM layer_styles WHERE "styleName" IS NOT ? ORDER BY id'
         found += [f"style {name}" for (name,) in database.execute(styles, [STYLE])]
+    if ("table", "gpkg_contents") in parts:
+        texts = "SELECT description FROM gpkg_contents WHERE table_name = ? AND description <> ''"
+        found += [f"description {text!r}" for (text,) in database.execute(texts, [LAYER])]
     return found

@@ -180,6 +180,19 @@ class LockedSegments:
         """Return how many of the segments that were compared have a feature."""
         return int(self.database.execute("SELECT count(*) FROM own").fetchone()[0])
 
+    def style(self) -> tuple[str, str] | None:
+        """Return QML and SLD of the style by cluster; None if a person removed it."""
+        execute = self.database.execute
+        with database_errors(self.path):
+            if not execute("PRAGMA table_info(layer_styles)").fetchall():
+                return None
+            found: tuple[str, str] | None = execute(
+                'SELECT "styleQML", "styleSLD" FROM layer_styles '
+                'WHERE f_table_name = ? AND "styleName" = ? ORDER BY id',
+                [LAYER, STYLE],
+            ).fetchone()
+        return found
+
     def update(self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str]) -> None:
         """Give the segments that were compared their clusters, and the layer its style.
 
