@@ -35,8 +35,9 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(INSTALLED)  ## Write docs/options.md and README's table of options from the settings
+docs: $(INSTALLED)  ## Write the pages that are made from the code: options, and the map of the modules
 	$(BIN)/python docs/make_options.py
+	$(BIN)/python docs/make_map.py
 
 label: $(INSTALLED)  ## Label one scene: make label SCENE=file.tif OUT=folder
 	@test -n "$(SCENE)" && test -n "$(OUT)" || { echo "usage: make label SCENE=file.tif OUT=folder" >&2; exit 2; }

@@ -185,3 +185,90 @@ def test_only_one_module_names_the_parts_of_run_json() -> None:
     package = [*PACKAGE, *(ROOT / "cli").rglob("*.py")]
     naming = [path.stem for path in package if '"labelled_share"' in path.read_text("utf-8")]
     assert naming == ["record"]
+
+
+CODE = [
+    path
+    for folder in ("alps_geo", "cli", "benchmarks", "docs", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+# The parameters of a command are its options.
+LIBRARY = [path for path in CODE if not path.is_relative_to(ROOT / "cli")]
+MOST_LINES, MOST_STATEMENT_LINES, MOST_PARAMETERS = 400, 40, 7
+
+
+def test_no_file_does_everything() -> None:
+    lengths = {str(path): len(path.read_text("utf-8").splitlines()) for path in CODE}
+    assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def body_lines(function: ast.FunctionDef) -> int:
+    """Count the lines of a body, without those of the docstring."""
+    has_docstring = ast.get_docstring(function) is not None
+    body = function.body[1:] if has_docstring else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_functions_are_short() -> None:
+    tested = [path for path in CODE if not path.is_relative_to(ROOT / "tests")]
+    lengths = {
+        f"{path}:{each.name}": body_lines(each) for path in tested for each in functions(path)
+    }
+    assert {name: length for name, length in lengths.items() if length > MOST_STATEMENT_LINES} == {}
+
+
+def test_functions_take_few_parameters() -> None:
+    found = {
+        f"{path}:{each.name}": len(each.args.posonlyargs + each.args.args + each.args.kwonlyargs)
+        - (bool(each.args.args) and each.args.args[0].arg in {"self", "cls"})
+        for path in LIBRARY
+        for each in functions(path)
+        # The parameters of a test are its fixtures.
+        if not each.name.startswith("test_")
+    }
+    assert {name: count for name, count in found.items() if count > MOST_PARAMETERS} == {}
+
+
+def test_docstrings_name_their_subject() -> None:
+    """A docstring that begins with a question word speaks of something without a noun."""
+    questions = {"What", "Where", "How", "Which", "Whether", "When", "Who", "Why"}
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    firsts = {
+        f"{path}:{getattr(node, 'lineno', 1)}": (ast.get_docstring(node) or "-").split()[0]
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, kinds)
+    }
+    assert {where: first for where, first in firsts.items() if first in questions} == {}
+
+
+OPTIONAL = {"matplotlib": {"matplotlib.py"}, "IPython": {"ipython.py"}}
+
+
+@pytest.mark.parametrize("dependency", OPTIONAL)
+def test_an_optional_dependency_is_imported_in_the_file_of_its_name(dependency: str) -> None:
+    importing = {
+        path.name
+        for path in PACKAGE
+        if dependency in {name.split(".")[0] for name in imported_to_run(path)}
+    }
+    assert importing <= OPTIONAL[dependency]
+
+
+def imported_to_run(path: Path) -> set[str]:
+    """Return the dotted names that a file imports when it runs, without those for type checkers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checked = [
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    ]
+    nodes = [node for node in ast.walk(tree) if node not in checked]
+    names = {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+    return names | {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}

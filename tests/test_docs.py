@@ -1,15 +1,18 @@
-"""Pages that are made from the settings."""
+"""Pages that are made from the code."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-MAKER = Path(__file__).parent.parent / "docs" / "make_options.py"
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
 
 
-def test_the_pages_of_options_are_up_to_date() -> None:
+@pytest.mark.parametrize("maker", ["make_options.py", "make_map.py"])
+def test_pages_are_up_to_date(maker: str) -> None:
     found = subprocess.run(
-        [sys.executable, str(MAKER), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, str(DOCS / maker), "--check"], capture_output=True, text=True, check=False
     )
     assert found.stdout + found.stderr == ""
     assert found.returncode == 0
