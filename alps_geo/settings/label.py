@@ -25,6 +25,7 @@ from alps_geo.masks.generator import GeneratorOptions
 from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.features import FeatureNames, chosen_features
+from alps_geo.settings.models import ModelName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +87,7 @@ class LabelSettings:
     )
     model: str = setting(
         "mobile_sam",
-        Choices(tuple(models())),
+        ModelName(tuple(models())),
         "Segment Anything model; see `alps-geo models`.",
         MODEL,
         decides="tiles",
