@@ -59,9 +59,9 @@ DECIDES = {
 HEAD = """# Options
 
 Settings of `alps-geo label`, `fit` and `apply`, made by `make docs` from their fields in
-`alps_geo/settings/label.py`. An option such as `--tile-size` is `tile_size` in a `--config` file, in
-`run.json` and in Python's `LabelSettings`. A setting decides one stage of a run first, and with it all
-stages that follow:
+`alps_geo/settings/label.py`. An option such as `--tile-size` is `tile_size` in a `--config` file,
+in `run.json` and in Python's `LabelSettings`. A setting decides one stage of a run first, and with
+it all stages that follow:
 
 | decides | a change of the setting changes |
 |---|---|
