@@ -46,7 +46,7 @@ _LITTLE_ROOM = 4_000_000
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file, and whatever belongs beside it, whole or not at all.
+    """Write a file, and whatever belongs next to it, whole or not at all.
 
     Parameters
     ----------

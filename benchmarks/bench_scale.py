@@ -10,7 +10,7 @@ of the colours. All else is the program itself, superpixels, stitching, clusters
 included. Each size runs in a process of its own, whose peak memory is read from the kernel.
 
 Printed are the seconds of each stage, the exponent with which all of them together grow with the
-area (a fit over the sizes), and their processor time for each tile beside what SAM's own work on
+area (a fit over the sizes), and their processor time for each tile next to what SAM's own work on
 one tile takes, measured at the end of the same run.
 """
 

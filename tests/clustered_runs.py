@@ -122,7 +122,7 @@ def assert_consistent(run: Path) -> None:
 
 
 def categories(run: Path, name: str) -> dict[int, str]:
-    """Names of ids, as GDAL reads them beside the raster."""
+    """Names of ids, as GDAL reads them next to the raster."""
     path = run / name / "labels.tif.aux.xml"
     if not path.exists():
         return {}

@@ -137,7 +137,7 @@ def evaluate_quality(
     SettingsError
         If the options do not go with the truth.
     """
-    segments = segments or _segments_beside(labels)
+    segments = segments or _segments_next_to(labels)
     with ExitStack() as stack:
         label_raster = stack.enter_context(open_ids(labels))
         segment_raster = stack.enter_context(open_ids(segments)) if segments else None
@@ -165,10 +165,10 @@ def evaluate_quality(
     )
 
 
-def _segments_beside(labels: str) -> str | None:
+def _segments_next_to(labels: str) -> str | None:
     """Find the segments that belong to labels in a run folder."""
-    beside = Path(labels).with_name("segments.tif")
-    return str(beside) if is_local(labels) and beside.exists() else None
+    segments = Path(labels).with_name("segments.tif")
+    return str(segments) if is_local(labels) and segments.exists() else None
 
 
 class _Work:

@@ -177,13 +177,13 @@ def write_category_names(path: Path, names: Mapping[int, str]) -> None:
     RunError
         If they cannot be written.
     """
-    beside = _sidecar(path)
-    with run_errors(beside):
-        content = _with_categories(beside, names)
+    sidecar = _sidecar(path)
+    with run_errors(sidecar):
+        content = _with_categories(sidecar, names)
         if content is None:
-            beside.unlink(missing_ok=True)
+            sidecar.unlink(missing_ok=True)
     if content is not None:
-        write_bytes(beside, content)
+        write_bytes(sidecar, content)
 
 
 def row_reader(

@@ -43,9 +43,9 @@ def read_index(index: str) -> gpd.GeoDataFrame | None:
 
 def next_to(file: str, name: str) -> str:
     """Resolve a name in a file, which may be relative to the folder of the file."""
-    beside = Path(file).parent / name
+    neighbour = Path(file).parent / name
     try:
-        return str(beside) if beside.exists() else name
+        return str(neighbour) if neighbour.exists() else name
     except OSError:  # a text that is too long to be a name
         return name
 

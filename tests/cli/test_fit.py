@@ -65,7 +65,7 @@ def test_an_option_that_differs_from_the_fit_is_used_and_said(model: Path) -> No
 
 
 def test_a_fit_goes_on_where_it_was(model: Path) -> None:
-    """Tiles are kept beside the model, so other clusters take no pass through SAM."""
+    """Tiles are kept next to the model, so other clusters take no pass through SAM."""
     outcome = alps_geo(
         "fit", LANDSAT, "--out", model.with_name("three.npz"), "--work", f"{model}.run",
         "--clusters", "3", *QUICK, "--json",

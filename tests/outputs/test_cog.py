@@ -203,27 +203,27 @@ def test_category_names_go_where_gdal_reads_them(tmp_path: Path) -> None:
 
 
 def test_other_names_leave_all_else_that_lies_beside_a_raster(tmp_path: Path) -> None:
-    path, beside = tmp_path / "labels.tif", tmp_path / "labels.tif.aux.xml"
+    path, sidecar = tmp_path / "labels.tif", tmp_path / "labels.tif.aux.xml"
     write(path, random_labels(60, 50), category_names={1: "water"})
     raster = path.read_bytes()
     write_category_names(path, {})
-    assert not beside.exists()
+    assert not sidecar.exists()
     # As QGIS keeps them.
     statistics = '<MDI key="STATISTICS_MAXIMUM">9</MDI>'
-    beside.write_text(
+    sidecar.write_text(
         f'<PAMDataset><PAMRasterBand band="1"><Metadata>{statistics}</Metadata>'
         "</PAMRasterBand></PAMDataset>"
     )
     for names in ({2: "road"}, {1: "lake", 2: "street"}):
         write_category_names(path, names)
-        found = [each.text for each in ET.parse(beside).iter("Category")]
+        found = [each.text for each in ET.parse(sidecar).iter("Category")]
         assert {number: text for number, text in enumerate(found) if text} == names
     write_category_names(path, {})
-    assert statistics in beside.read_text()
-    assert "Category" not in beside.read_text()
-    beside.write_text("<PAMData")
+    assert statistics in sidecar.read_text()
+    assert "Category" not in sidecar.read_text()
+    sidecar.write_text("<PAMData")
     write_category_names(path, {1: "water"})
-    assert "water" in beside.read_text()
+    assert "water" in sidecar.read_text()
     assert path.read_bytes() == raster
 
 

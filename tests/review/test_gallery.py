@@ -139,7 +139,7 @@ def test_segments_are_outlined_where_they_are(run: Path) -> None:
         points = (shapely.get_coordinates(border) - [window.col_off, window.row_off]) * scale
         at = np.rint(points).astype(int)
         at = at[((at > 2) & (at < np.array(crop.shape[::-1]) - 3)).all(axis=1)]
-        # White, but for the blur of JPEG and the black beside it.
+        # White, but for the blur of JPEG and the black next to it.
         assert np.median(crop[at[:, 1], at[:, 0]]) > 180
 
 

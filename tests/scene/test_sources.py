@@ -166,7 +166,7 @@ def test_a_mask_beside_a_source_counts(
 
 
 def add_mask(path: Path) -> None:
-    """Add a mask beside a raster, which itself keeps size and time."""
+    """Add a mask next to a raster, which itself keeps size and time."""
     time = path.stat().st_mtime_ns
     mask = np.ones((SIDE, SIDE), bool)
     mask[:, SIDE // 2 :] = False

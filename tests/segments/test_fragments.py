@@ -182,7 +182,7 @@ def test_filling_leaves_no_valid_pixel_out_and_says_what_it_filled(
 
 
 def blocks(side: int) -> TilePixels:
-    """Draw one even quarter beside three that are checkered, in three bands."""
+    """Draw one even quarter next to three that are checkered, in three bands."""
     rng = np.random.default_rng(0)
     coarse = rng.choice([-1.0, 1.0], size=(3, side // 16, side // 16))
     bands = coarse.repeat(16, axis=1).repeat(16, axis=2) * 100 + rng.normal(size=(3, side, side))

@@ -175,7 +175,7 @@ def test_a_speck_joins_the_largest_of_its_neighbours_and_none_else() -> None:
 
 
 def test_a_speck_joins_across_the_border_of_tiles() -> None:
-    """The speck lies along the border of the cores, beside a pond here and a lake beyond it."""
+    """The speck lies along the border of the cores, next to a pond here and a lake beyond it."""
     grid = TileGrid(4, 24, 16, 8)  # cores meet at column 12
     scene = np.repeat([[1] * 9 + [2] * 2 + [3] + [4] * 12], 4, axis=0).astype(np.int32)
     result, found = assembled(grid, scene, 5, keep_specks=True)
