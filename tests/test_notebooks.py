@@ -16,3 +16,12 @@ def test_notebook_runs(path: Path) -> None:
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}}
     )
     client.execute()
+    shown = [
+        output["data"].get("text/html", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if "data" in output
+    ]
+    # The progress of the run, and the run itself.
+    assert any("<progress" in page for page in shown)
+    assert any("data:image/png;base64," in page for page in shown)
