@@ -108,7 +108,7 @@ def fit_clusters(
     total = sum(len(table) for table in tables)
     if clusters > total:
         raise RunError(
-            f"{clusters} clusters asked for, but there are only {total} segments; "
+            f"{clusters} clusters asked for, but the number of segments is {total}; "
             "ask for fewer clusters, or for more segments with a smaller tile size, lower "
             "thresholds, more points per side or --fill superpixels"
         )

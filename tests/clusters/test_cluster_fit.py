@@ -116,7 +116,7 @@ def test_scenes_with_nothing_in_common_are_an_error_that_says_what_to_do() -> No
 
 
 def test_more_clusters_than_segments_is_an_error_that_says_both() -> None:
-    with pytest.raises(RunError, match="9 clusters asked for, but there are only 5 segments"):
+    with pytest.raises(RunError, match="9 clusters asked for, but the number of segments is 5"):
         fit(table(np.eye(5)), 9)
 
 
