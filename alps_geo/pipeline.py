@@ -118,8 +118,8 @@ def label_scenes(
             force=flags.force,
             inputs=_inputs(run),
             check=check,
-        ):
-            clock.lap("open")
+        ) as had_earlier_tiles:
+            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = given or _fit(tables, run, failed)
             clock.lap("cluster")
@@ -179,8 +179,10 @@ def fit_scenes(
         plan = _plan(run, None, fit=True)
         check_model_path(Path(out), _inputs(run), overwrite=flags.overwrite)
         check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
-        with claimed(folder, plan, overwrite=flags.overwrite, force=flags.force, check=check):
-            clock.lap("open")
+        with claimed(
+            folder, plan, overwrite=flags.overwrite, force=flags.force, check=check
+        ) as had_earlier_tiles:
+            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = _fit(tables, run, failed)
             clock.lap("cluster")
@@ -246,6 +248,13 @@ def _open_run(
     for note in differences:
         tally.tell("open", note=note)
     return _Run(jobs, settings, models, weights, tally)
+
+
+def _open_claimed(run: _Run, clock: _Clock, *, had_earlier_tiles: bool) -> None:
+    """End the opening of a run, whose folder is claimed."""
+    if had_earlier_tiles:
+        run.tally.tell("open", note="tiles stored by an earlier version are worked on again")
+    clock.lap("open")
 
 
 def _find_segments(

@@ -47,7 +47,7 @@ def test_a_run_of_the_same_tiles_that_came_to_no_result_is_in_nobodys_way(tmp_pa
     begin(folder, PLAN)
     stored(folder)
     begin(folder, Plan("fewer clusters", PLAN.scenes, PLAN.files))
-    assert len(list(tmp_path.glob(".tiles/scene.key/*.npz"))) == 1
+    assert len(list(tmp_path.glob(".tiles/scene.key/*.outlines.npz"))) == 1
     with pytest.raises(RunError, match="another run"):
         begin(folder, OTHER)
 
@@ -161,7 +161,7 @@ def test_what_killed_processes_left_is_swept_up(tmp_path: Path) -> None:
         tmp_path / ".run.json.partial",
         tmp_path / "scene" / ".labels.tif.partial",
         tmp_path / ".tiles" / ".run.json.partial",
-        tmp_path / ".tiles" / "scene.key" / ".0000_0000.npz.partial",
+        tmp_path / ".tiles" / "scene.key" / ".0000_0000.outlines.npz.partial",
     ]
     for path in left:
         path.mkdir()

@@ -116,7 +116,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def tile_files(out: Path) -> list[Path]:
-    return sorted(out.glob(".tiles/*/[0-9]*.npz"))
+    return sorted(out.glob(".tiles/*/*.outlines.npz"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
