@@ -13,7 +13,8 @@
         0003_0007.outlines.npz                the outlines of tile row 3, column 7, which is done
         0003_0007.embeddings.npz              its embeddings
         0003_0007.json                        why that tile failed
-    DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.segments.table`
+    DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.segments.table`, and
+                                              `alps_geo.segments.painting` while a run is at work
     DIR/.tiles/change.json                    a change of the clusters, until it is made
     DIR/.tiles/change.npz                     the cluster model that this leads to
     DIR/.tiles/polygons.json                  the contents of the polygons, as they were written
