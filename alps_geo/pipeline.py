@@ -40,7 +40,7 @@ from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
-from alps_geo.segments.paint import paint
+from alps_geo.segments.painting import Painting
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
@@ -118,8 +118,8 @@ def label_scenes(
             force=flags.force,
             inputs=_inputs(run),
             check=check,
-        ):
-            clock.lap("open")
+        ) as had_earlier_tiles:
+            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = given or _fit(tables, run, failed)
             clock.lap("cluster")
@@ -179,8 +179,10 @@ def fit_scenes(
         plan = _plan(run, None, fit=True)
         check_model_path(Path(out), _inputs(run), overwrite=flags.overwrite)
         check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
-        with claimed(folder, plan, overwrite=flags.overwrite, force=flags.force, check=check):
-            clock.lap("open")
+        with claimed(
+            folder, plan, overwrite=flags.overwrite, force=flags.force, check=check
+        ) as had_earlier_tiles:
+            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = _fit(tables, run, failed)
             clock.lap("cluster")
@@ -248,6 +250,13 @@ def _open_run(
     return _Run(jobs, settings, models, weights, tally)
 
 
+def _open_claimed(run: _Run, clock: _Clock, *, had_earlier_tiles: bool) -> None:
+    """End the opening of a run, whose folder is claimed."""
+    if had_earlier_tiles:
+        run.tally.tell("open", note="tiles stored by an earlier version are worked on again")
+    clock.lap("open")
+
+
 def _find_segments(
     run: _Run, folder: RunFolder, clock: _Clock, *, strict: bool
 ) -> tuple[list[FailedTile], list[SegmentTable]]:
@@ -258,24 +267,23 @@ def _find_segments(
     tables, valid_pixels = [], 0
     for job in run.jobs:
         run.tally.tell("stitch", job.name)
-        outlines, read = stored.outlines(job), partial(read_tile, job.scene)
+        segments_folder = folder.segments_folder(job.name)
         segments = stitch(
             job.grid,
-            outlines,
+            stored.outlines(job),
+            Painting(segments_folder),
             min_area=run.settings.min_area,
             keep_specks=run.settings.fills,
         )
         valid_pixels += segments.valid_pixels
         if not len(segments):
             run.tally.tell("stitch", job.name, "no segment was found in it")
-        generator = run.models.generator
-        cell_size = generator.cell_size
-        source = Source(outlines, stored.embeddings(job), read, job.scale, job.grid, cell_size)
-        scene, features = job.scene, run.settings.feature_names
+        generator, scene = run.models.generator, job.scene
+        read = partial(read_tile, scene)
+        source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
         channels = {"sam": generator.channels}
-        schema = ColumnSchema(scene.band_names, scene.unit, features, channels)
+        schema = ColumnSchema(scene.band_names, scene.unit, run.settings.feature_names, channels)
         sums = sum_segments(job.grid, segments, source, schema)
-        segments_folder = folder.segments_folder(job.name)
         write_tables(segments_folder, segments, sums, schema)
         tables.append(open_table(segments_folder))
     check_valid(valid_pixels, failed)
@@ -320,14 +328,13 @@ def _write(
     strict: bool,
 ) -> tuple[dict[str, SceneResults], list[FailedScene]]:
     """Give every segment its cluster, and write the results of each scene into `target`."""
-    stored = StoredTiles(run.tile_stage, run.tally)
     jobs = {job.name: job for job in run.jobs}
 
     def write(name: str) -> SceneResults:
         job = jobs[name]
         kept = folder.segments_folder(name)
         labelled = LabelledScene(target.scene_folder(name), kept, job.scene.name, model)
-        blocks = paint(job.grid, labelled.segments, stored.outlines(job))
+        blocks = Painting(kept).blocks(job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
 
     scenes = {job.name: job.scene for job in run.jobs}

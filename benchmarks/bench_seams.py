@@ -51,7 +51,7 @@ from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.matching import match_labels
-from alps_geo.segments.paint import paint
+from alps_geo.segments.painting import Painting
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import open_table, write_tables
@@ -161,15 +161,21 @@ class _Run:
     @cached_property
     def segments(self) -> Stitched:
         """The segments."""
-        outlines = self.stored.outlines(self.job)
-        return stitch(self.job.grid, outlines, min_area=self.settings.min_area, keep_specks=True)
+        folder = self.job.store.folder / "segments"
+        return stitch(
+            self.job.grid,
+            self.stored.outlines(self.job),
+            Painting(folder),
+            min_area=self.settings.min_area,
+            keep_specks=True,
+        )
 
     @cached_property
     def ids(self) -> Ids:
         """Segment of each pixel."""
         grid = self.job.grid
         ids = np.zeros((grid.height, grid.width), np.uint32)
-        for window, block in paint(grid, self.segments, self.stored.outlines(self.job)):
+        for window, block in self.segments.painting.blocks(grid):
             ids[window.toslices()] = block
         return ids
 
@@ -177,7 +183,6 @@ class _Run:
         """Describe the segments by the embeddings of this run's tiles or another's."""
         scene = self.job.scene
         source = Source(
-            self.stored.outlines(self.job),
             embedded.stored.embeddings(embedded.job),
             partial(read_tile, scene),
             self.job.scale,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 import numpy as np
 import pytest
@@ -16,17 +19,21 @@ from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import BandScale
 from alps_geo.features.sums import RegionSums
 from alps_geo.sam.frame import Frame
+from alps_geo.segments.painting import Painting
 from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.stitch import stitch
 from alps_geo_cli.main import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from numpy.typing import NDArray
     from rasterio.windows import Window
 
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import TilePixels
     from alps_geo.segments.fragments import Fragments
+    from alps_geo.segments.paint import Load
     from alps_geo.segments.stitch import Stitched
 
 DATA = Path(__file__).parent / "data"
@@ -66,6 +73,24 @@ def cell_size(shape: tuple[int, int]) -> tuple[float, float]:
     return Frame(*shape).cell_size
 
 
+def stitched(
+    grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool = False
+) -> Stitched:
+    """Stitch tiles; the painting lasts as long as what is returned."""
+    folder = Path(mkdtemp())
+    found = stitch(grid, load, Painting(folder), min_area=min_area, keep_specks=keep_specks)
+    finalize(found, rmtree, folder)
+    return found
+
+
+def painted(grid: TileGrid, found: Stitched) -> NDArray[np.uint32]:
+    """Put the cores together, each pixel given once."""
+    result = np.zeros((grid.height, grid.width), dtype=np.uint32)
+    for window, block in found.painting.blocks(grid):
+        result[window.toslices()] += block
+    return result
+
+
 def sums_by_id(
     grid: TileGrid,
     found: Stitched,
@@ -76,7 +101,6 @@ def sums_by_id(
     """Sums of all segments, in the order of their ids."""
     bands = len(read(grid[0, 0].core).bands)
     source = Source(
-        outlines=tiles.__getitem__,
         embeddings=lambda tile: tiles[tile].embeddings,
         read=read,
         scale=BandScale(np.zeros(bands), np.ones(bands)),

@@ -10,6 +10,7 @@ import numpy as np
 from alps_geo.features.embeddings import Embeddings
 from alps_geo.grid import TileGrid
 from alps_geo.runs.claim import claimed
+from alps_geo.runs.folder import OUTLINES
 from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.record import (
@@ -90,10 +91,10 @@ def tile_store(folder: RunFolder, scene: str, key: str = "key") -> TileStore:
 
 
 def stored(folder: RunFolder) -> tuple[TileStore, Path]:
-    """Store the first tile of the first scene; return its store and its file."""
+    """Store the first tile of the first scene; return its store and the file of its outlines."""
     store = tile_store(folder, "scene")
     store.save(FIRST, FRAGMENTS)
-    (path,) = folder.path.glob(".tiles/scene.key/*.npz")
+    (path,) = folder.path.glob(f".tiles/scene.key/*.{OUTLINES}")
     return store, path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.plan import Plan
 
+_EARLIER_TILE = re.compile(r"\d+_\d+\.npz")
+"""Name of a tile's file before its outlines and its embeddings lay in two."""
+
 
 @contextmanager
 def claimed(
@@ -42,7 +46,7 @@ def claimed(
     force: bool = False,
     inputs: Sequence[str] = (),
     check: Callable[[set[str]], None] = lambda _: None,
-) -> Iterator[None]:
+) -> Iterator[bool]:
     """Hold a folder for a run, so that no other can use it, and clear it for the run.
 
     Half-written files of a killed run go, and so do tiles that the run has no use for, notes of
@@ -66,6 +70,11 @@ def claimed(
         Called with the results that may be replaced or removed, relative to the folder, before
         anything is; it raises if that must not happen.
 
+    Yields
+    ------
+    bool
+        True if tiles went that an earlier version of the program had stored.
+
     Raises
     ------
     RunError
@@ -77,9 +86,9 @@ def claimed(
         check_claim(folder, plan, inputs, overwrite=overwrite, force=force)
         check({*plan.files, *planned_results(folder)})
         with run_errors(folder.path):
-            _clear(folder, plan, force=force)
+            had_earlier_tiles = _clear(folder, plan, force=force)
         write_bytes(folder.plan_path, json.dumps(plan.to_json()).encode())
-        yield
+        yield had_earlier_tiles
 
 
 def check_claim(
@@ -110,11 +119,11 @@ def check_claim(
         raise RunError(f"{folder.path} is to be labelled again, with clusters of its own{lost}")
 
 
-def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> None:
+def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> bool:
     """Remove everything that the run of a plan has no use for.
 
     The old plan goes after everything that it names, so that a clearing that is cut short is
-    taken up again.
+    taken up again. Returns True if tiles went that an earlier version of the program had stored.
     """
     old, finished = read_plan(folder), folder.record_path.exists()
     named = planned_results(folder)
@@ -128,13 +137,16 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> None:
         for name in (GALLERY, SUGGESTION):
             (folder.path / name).unlink(missing_ok=True)
     used = set() if force else {scene.tiles_folder for scene in plan.scenes}
+    earlier = False
     for tiles in sorted(folder.tiles_path.iterdir()):
         if tiles.is_dir() and tiles.name not in used:
+            earlier |= any(_EARLIER_TILE.fullmatch(path.name) for path in tiles.iterdir())
             shutil.rmtree(tiles)
     for name in sorted(used):
         for failure in sorted((folder.tiles_path / name).glob("*.json")):
             failure.unlink()
     sweep(folder, plan)
+    return earlier
 
 
 def _lost_changes(folder: RunFolder, plan: Plan) -> str:

@@ -9,9 +9,12 @@
     DIR/.run.json.partial/                    all results and the record, until all are written
     DIR/.tiles/run.json                       the plan of the run, from the first moment on
     DIR/.tiles/lock                           held while a run is at work here
-    DIR/.tiles/<scene>.<key>/0003_0007.npz    the fragments of tile row 3, column 7
-    DIR/.tiles/<scene>.<key>/0003_0007.json   why that tile failed
-    DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.segments.table`
+    DIR/.tiles/<scene>.<key>/                 the tiles:
+        0003_0007.outlines.npz                the outlines of tile row 3, column 7, which is done
+        0003_0007.embeddings.npz              its embeddings
+        0003_0007.json                        why that tile failed
+    DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.segments.table`, and
+                                              `alps_geo.segments.painting` while a run is at work
     DIR/.tiles/change.json                    a change of the clusters, until it is made
     DIR/.tiles/change.npz                     the cluster model that this leads to
     DIR/.tiles/polygons.json                  the contents of the polygons, as they were written
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 RECORD, TILES = "run.json", ".tiles"
 """Names of the record, and of the folder of all that is no result."""
+
+OUTLINES, EMBEDDINGS = "outlines.npz", "embeddings.npz"
+"""Endings of the names of a tile's files, after its row and column; outlines are written last."""
 
 _KEY_DIGITS = 16
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.runs.failures import FailedTile
+from alps_geo.runs.folder import OUTLINES
 from alps_geo.runs.journal import Change
 from alps_geo.runs.plan import Plan
 from alps_geo.runs.record import FitRecord, RunRecord, listed_results
@@ -191,7 +192,7 @@ def done_and_failed(folder: RunFolder, scene: PlannedScene) -> tuple[int, list[F
         with suppress(DamagedError):
             if (tile := read_json(tiles / name, FailedTile.from_json)) is not None:
                 failed.append(tile)
-    done = {name.removesuffix(".npz") for name in names if name.endswith(".npz")}
+    done = {name.removesuffix(f".{OUTLINES}") for name in names if name.endswith(f".{OUTLINES}")}
     return len(done - {name.removesuffix(".json") for name in names}), failed
 
 

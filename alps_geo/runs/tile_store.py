@@ -1,7 +1,9 @@
-"""Stored tiles of a scene: a file for each, written whole or not at all.
+"""Stored tiles of a scene: two files for each, its outlines and its embeddings.
 
-The key stands for everything that a tile's fragments depend on. It is part of the folder's name, so
-that a listing tells which tiles are done.
+Outlines are read several times and embeddings once, so that a pass over outlines leaves the other
+file alone. Each file is written whole or not at all, the outlines last: a tile is done when they
+are there. The key stands for everything that a tile's fragments depend on. It is part of the
+folder's name, so that a listing tells which tiles are done.
 """
 
 from __future__ import annotations
@@ -9,19 +11,20 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, fields
-from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
 from alps_geo.features.embeddings import Embeddings
 from alps_geo.files import write_bytes
+from alps_geo.runs.folder import EMBEDDINGS, OUTLINES
 from alps_geo.segments.fragments import Fragments, Objects, Outlines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,25 +32,14 @@ if TYPE_CHECKING:
     from alps_geo.grid import Tile
     from alps_geo.runs.failures import FailedTile
 
-Inner = TypeVar("Inner", bound=Objects | Embeddings)
-Part = TypeVar("Part")
+_PLAIN = tuple(field.name for field in fields(Outlines) if field.name != "objects")
+"""Fields of `Outlines` that are arrays or numbers."""
 
-_NESTED: dict[str, type[Objects | Embeddings]] = {
-    "objects": Objects,
-    "embeddings": Embeddings,
+ARRAYS = {
+    OUTLINES: (*_PLAIN, *(f"objects.{field.name}" for field in fields(Objects))),
+    EMBEDDINGS: tuple(f"embeddings.{field.name}" for field in fields(Embeddings)),
 }
-"""Fields of `Fragments` that have fields themselves."""
-
-ARRAYS = tuple(
-    name
-    for field in fields(Fragments)
-    for name in (
-        [f"{field.name}.{part.name}" for part in fields(_NESTED[field.name])]
-        if field.name in _NESTED
-        else [field.name]
-    )
-)
-"""Names of the arrays in the file of a tile: the fields of `Fragments` and of its parts."""
+"""Names of the arrays in each file of a tile: the fields of `Fragments` and of its parts."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -69,15 +61,24 @@ class TileStore:
 
     def holds(self, tile: Tile) -> bool:
         """Return True if a tile's fragments are stored, and undamaged."""
-        return self._arrays(tile) is not None
+        return all(self._data(tile, kind) is not None for kind in ARRAYS)
 
     def load_outlines(self, tile: Tile) -> Outlines | None:
         """Load the outlines of a tile; None if they are absent or damaged."""
-        return self._load(tile, _outlines)
+        arrays = self._arrays(tile, OUTLINES)
+        if arrays is None:
+            return None
+        names = [each.name for each in fields(Objects)]
+        objects = Objects(**{name: arrays[f"objects.{name}"] for name in names})
+        return Outlines(objects=objects, **{name: _plain(arrays[name]) for name in _PLAIN})
 
     def load_embeddings(self, tile: Tile) -> Embeddings | None:
         """Load the embeddings of a tile; None if they are absent or damaged."""
-        return self._load(tile, partial(_inner, Embeddings, "embeddings"))
+        arrays = self._arrays(tile, EMBEDDINGS)
+        if arrays is None:
+            return None
+        names = [each.name for each in fields(Embeddings)]
+        return Embeddings(**{name: arrays[f"embeddings.{name}"] for name in names})
 
     def save(self, tile: Tile, fragments: Fragments) -> None:
         """Keep a tile's fragments.
@@ -85,17 +86,12 @@ class TileStore:
         Raises
         ------
         RunError
-            If the folder cannot be written; the tile is then absent, never half there.
+            If the folder cannot be written; the tile is then not done.
         """
-        buffer = BytesIO()
-        # As numpy's savez_compressed, except for the level of compression: most of the data are
-        # embeddings, which its own level takes longer to make hardly smaller.
-        with ZipFile(buffer, "w", ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, array in _plain_arrays(fragments).items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, array, allow_pickle=False)
-        data = buffer.getvalue()
-        write_bytes(self._path(tile, "npz"), data + self._digest(tile, data))
+        # Outlines last: they say that the tile is done.
+        for kind in (EMBEDDINGS, OUTLINES):
+            data = _packed({name: attrgetter(name)(fragments) for name in ARRAYS[kind]})
+            write_bytes(self._path(tile, kind), data + self._digest(tile, kind, data))
 
     def fail(self, failed: FailedTile, tile: Tile) -> None:
         """Note why a tile failed.
@@ -111,55 +107,42 @@ class TileStore:
         """Return True if a failure of the tile was noted."""
         return self._path(tile, "json").exists()
 
-    def _load(self, tile: Tile, build: Callable[[Mapping[str, NDArray[Any]]], Part]) -> Part | None:
-        """Build a part of a stored tile from its arrays, reading no others."""
-        data = self._arrays(tile)
+    def _arrays(self, tile: Tile, kind: str) -> Mapping[str, NDArray[Any]] | None:
+        """Read the arrays of one file of a tile; None if it is absent or damaged."""
+        data = self._data(tile, kind)
         if data is None:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return build(arrays)
+            return {name: arrays[name] for name in ARRAYS[kind]}
 
-    def _arrays(self, tile: Tile) -> bytes | None:
+    def _data(self, tile: Tile, kind: str) -> bytes | None:
         try:
-            content = self._path(tile, "npz").read_bytes()
+            content = self._path(tile, kind).read_bytes()
         except OSError:
             # Absent, or on a part of the disk that cannot be read: the tile can be made again.
             return None
         data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        return data if digest == self._digest(tile, data) else None
+        return data if digest == self._digest(tile, kind, data) else None
 
-    def _digest(self, tile: Tile, data: bytes) -> bytes:
-        header = f"{self.key} {tile.row} {tile.col} ".encode()
+    def _digest(self, tile: Tile, kind: str, data: bytes) -> bytes:
+        header = f"{self.key} {tile.row} {tile.col} {kind} ".encode()
         return hashlib.sha256(header + data).digest()
 
     def _path(self, tile: Tile, kind: str) -> Path:
         return self.folder / f"{tile.row:04d}_{tile.col:04d}.{kind}"
 
 
-def _plain_arrays(fragments: Fragments) -> dict[str, Any]:
-    """Take fragments apart into the arrays of `ARRAYS`."""
-    plain = {}
-    for name in ARRAYS:
-        value: Any = fragments
-        for part in name.split("."):
-            value = getattr(value, part)
-        plain[name] = np.asarray(value)
-    return plain
+def _packed(arrays: Mapping[str, Any]) -> bytes:
+    """Pack arrays as numpy's savez_compressed does, at a lower level of compression.
 
-
-def _outlines(arrays: Mapping[str, NDArray[Any]]) -> Outlines:
-    """Put outlines together from the arrays of `ARRAYS`."""
-    plain = {
-        field.name: _plain(arrays[field.name])
-        for field in fields(Outlines)
-        if field.name not in _NESTED
-    }
-    return Outlines(objects=_inner(Objects, "objects", arrays), **plain)
-
-
-def _inner(kind: type[Inner], name: str, arrays: Mapping[str, NDArray[Any]]) -> Inner:
-    """Put together the value of a field that has fields itself."""
-    return kind(**{part.name: arrays[f"{name}.{part.name}"] for part in fields(kind)})
+    Its own level takes longer to make them hardly smaller.
+    """
+    buffer = BytesIO()
+    with ZipFile(buffer, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _plain(array: NDArray[Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.files import remove_result, replacing, run_errors
 from alps_geo.runs.folder import RunFolder
+from alps_geo.segments.painting import Painting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,7 +73,7 @@ def remove_results(folder: RunFolder, names: Iterable[str]) -> None:
 
 
 def sweep(folder: RunFolder, plan: Plan) -> None:
-    """Remove half-written files that killed processes left."""
+    """Remove half-written files that killed processes left, and painted cores, used up by now."""
     folders = [folder.path, folder.tiles_path]
     folders += [folder.scene_folder(scene.name) for scene in plan.scenes]
     folders += [folder.tiles_path / scene.tiles_folder for scene in plan.scenes]
@@ -82,3 +83,5 @@ def sweep(folder: RunFolder, plan: Plan) -> None:
                 shutil.rmtree(left)
             else:
                 left.unlink()
+    for scene in plan.scenes:
+        Painting(folder.segments_folder(scene.name)).remove()

@@ -58,7 +58,7 @@ class Joined:
 
     Attributes
     ----------
-    ids : tuple of ndarray of uint32
+    groups : tuple of ndarray of uint32
         One lookup table per tile, in the grid's order: fragment -> group, 1..n by first appearance;
         0 -> 0.
     ranks : tuple of ndarray of uint8
@@ -70,7 +70,7 @@ class Joined:
         Number of groups, n.
     """
 
-    ids: tuple[NDArray[np.uint32], ...]
+    groups: tuple[NDArray[np.uint32], ...]
     ranks: tuple[NDArray[np.uint8], ...]
     by_mask: tuple[NDArray[np.bool_], ...]
     count: int
@@ -107,12 +107,12 @@ def join(grid: TileGrid, load: Callable[[Tile], Outlines]) -> Joined:
     group = _components(np.concatenate([_NO_PAIR, *links]), int(offsets[-1]))
     count = int(group.max(initial=0))
     tables = (np.append(0, group[start:stop]) for start, stop in pairwise(offsets))
-    ids = tuple(table[of].astype(np.uint32) for table, of in zip(tables, objects, strict=True))
-    ranks = _final_ranks(ids, known, count)
+    groups = tuple(table[of].astype(np.uint32) for table, of in zip(tables, objects, strict=True))
+    ranks = _final_ranks(groups, known, count)
     by_mask = tuple(
         tile.by_mask & (tile.rank == rank) for tile, rank in zip(known, ranks, strict=True)
     )
-    return Joined(ids, ranks, by_mask, count)
+    return Joined(groups, ranks, by_mask, count)
 
 
 def match_labels(

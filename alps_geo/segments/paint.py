@@ -1,4 +1,4 @@
-"""Painting of segments: the fragment, and so the segment, that each pixel of a core belongs to.
+"""Painting of cores: the fragment, and so the segment, that each pixel of a core belongs to.
 
 In whatever order tiles are gone through:
 
@@ -14,22 +14,23 @@ In whatever order tiles are gone through:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.windows import intersection
 
-from alps_geo.segments.ranks import Rank
+from alps_geo.features.sums import pixel_counts
+from alps_geo.segments.ranks import Rank, is_unclaimed
 from alps_geo.windows import within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-    from rasterio.windows import Window
 
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.segments.fragments import Outlines
+    from alps_geo.segments.matching import Joined
 
     Load = Callable[[Tile], Outlines]
 
@@ -37,66 +38,32 @@ _LARGEST = 2**40
 """More pixels than any fragment has."""
 
 
-class Numbering(Protocol):
-    """Ids and ranks of the fragments of all tiles, in the grid's order."""
-
-    @property
-    def ids(self) -> tuple[NDArray[np.uint32], ...]:
-        """One lookup table per tile: fragment -> id, 0 -> 0."""
-        ...
-
-    @property
-    def ranks(self) -> tuple[NDArray[np.uint8], ...]:
-        """`Rank` of each fragment of each tile."""
-        ...
-
-
 @dataclass(frozen=True)
-class Claims:
-    """Fragment of each pixel of a core.
+class PaintedCore:
+    """The n fragments, of all tiles around, that own pixels of a core.
 
     Attributes
     ----------
-    number : ndarray of int32, shape of the core
-        The fragment, counted through all tiles around; 0 for none.
+    number : ndarray of unsigned int, shape of the core
+        Fragment of each pixel, 1..n; 0 for none.
     ids : ndarray of uint32, shape (n + 1,)
-        The id of each number.
-    tiles : tuple of Tile
-        The tiles around, whose fragments are counted one after the other.
+        Group of each fragment in `Joined`, or its segment when segments are known; 0 for none.
+    pixels : ndarray of int64, shape (n,)
+        Pixels of each in the core.
+    claimed : ndarray of bool, shape (n,)
+        False for those that no tile claims.
+    scores : ndarray of float64, shape (n, 3)
+        1, predicted IoU and stability score of its mask for each that is of one; else 0.
     """
 
-    number: NDArray[np.int32]
+    number: NDArray[np.unsignedinteger]
     ids: NDArray[np.uint32]
-    tiles: tuple[Tile, ...]
+    pixels: NDArray[np.int64]
+    claimed: NDArray[np.bool_]
+    scores: NDArray[np.float64]
 
 
-def paint(
-    grid: TileGrid, segments: Numbering, load: Load
-) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
-    """Paint the segment ids of the scene, one core after the other.
-
-    Parameters
-    ----------
-    grid : TileGrid
-        The scene's tiles.
-    segments : Segments
-        The segments.
-    load : callable
-        Loads the outlines of a tile.
-
-    Yields
-    ------
-    window : rasterio.windows.Window
-        A core, in scene pixels.
-    block : ndarray of uint32
-        The ids of its pixels; 0 for none.
-    """
-    for tile in grid:
-        claims = claim(grid, tile, segments, load)
-        yield tile.core, claims.ids[claims.number]
-
-
-def claim(grid: TileGrid, tile: Tile, numbering: Numbering, load: Load) -> Claims:
+def paint_core(grid: TileGrid, tile: Tile, joined: Joined, load: Load) -> PaintedCore:
     """Assign each pixel of a core to a fragment; to none if the tile has failed.
 
     Parameters
@@ -105,29 +72,65 @@ def claim(grid: TileGrid, tile: Tile, numbering: Numbering, load: Load) -> Claim
         The scene's tiles.
     tile : Tile
         The core's.
-    numbering : Numbering
-        Ids and ranks of fragments.
+    joined : Joined
+        Groups and ranks of all fragments.
     load : callable
         Loads the outlines of a tile.
     """
+    # Fragments are counted through all tiles around.
     claimed = np.zeros((tile.core.height, tile.core.width), dtype=np.int32)
     best = np.zeros(claimed.shape, dtype=np.int64)
-    tiles = () if load(tile).failed else tuple(grid.around(tile))
-    found = [np.zeros(1, dtype=np.uint32)]
-    count = 1
-    for other in tiles:
+    tables = [_FragmentTable.none()]
+    count = 0
+    for other in () if load(tile).failed else grid.around(tile):
         outlines = load(other)
         shared = intersection(tile.core, other.window)
         labels = outlines.labels[within(shared, other.window)]
         index = grid.index(other)
-        strength = _strength(numbering.ranks[index], outlines.size, at_home=other == tile)
+        strength = _strength(joined.ranks[index], outlines.size, at_home=other == tile)[labels]
         here = within(shared, tile.core)
-        wins = strength[labels] > best[here]
-        best[here][wins] = strength[labels][wins]
-        claimed[here][wins] = labels[wins] + (count - 1)
-        found.append(numbering.ids[index][1:])
+        wins = strength > best[here]
+        np.copyto(best[here], strength, where=wins)
+        np.copyto(claimed[here], labels + count, where=wins)
+        tables.append(_FragmentTable.of(joined, index, outlines))
         count += len(outlines)
-    return Claims(claimed, np.concatenate(found), tiles)
+    return _painted(claimed, tables)
+
+
+@dataclass(frozen=True)
+class _FragmentTable:
+    """Group, claim and scores of the fragments of one tile, as in `PaintedCore`."""
+
+    group: NDArray[np.uint32]
+    claimed: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def none(cls) -> _FragmentTable:
+        return cls(np.zeros(0, np.uint32), np.zeros(0, np.bool_), np.zeros((0, 3)))
+
+    @classmethod
+    def of(cls, joined: Joined, index: int, outlines: Outlines) -> _FragmentTable:
+        objects = outlines.objects
+        rows = np.vstack([np.zeros((1, 3)), np.insert(objects.scores, 0, 1.0, axis=1)])
+        scores = rows[np.where(joined.by_mask[index], objects.of, 0)]
+        return cls(joined.groups[index][1:], ~is_unclaimed(joined.ranks[index]), scores)
+
+
+def _painted(claimed: NDArray[np.int32], tables: Sequence[_FragmentTable]) -> PaintedCore:
+    """Keep the fragments that own pixels, numbered without gaps."""
+    group = np.concatenate([table.group for table in tables])
+    pixels = pixel_counts(claimed, len(group))
+    kept = np.flatnonzero(pixels)
+    number = np.zeros(len(group) + 1, dtype=np.min_scalar_type(len(kept)))
+    number[1 + kept] = np.arange(1, len(kept) + 1)
+    return PaintedCore(
+        number[claimed],
+        np.append(np.uint32(0), group[kept]),
+        pixels[kept],
+        np.concatenate([table.claimed for table in tables])[kept],
+        np.concatenate([table.scores for table in tables])[kept],
+    )
 
 
 def _strength(

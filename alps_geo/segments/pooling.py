@@ -16,8 +16,7 @@ from rasterio.windows import intersection
 
 from alps_geo.features.embeddings import embedding_sums
 from alps_geo.features.images import CorePixels
-from alps_geo.features.sums import MASKS, WEIGHT, RegionSums, pixel_counts, pixel_sums
-from alps_geo.segments.paint import claim
+from alps_geo.features.sums import MASKS, WEIGHT, RegionSums, pixel_sums
 from alps_geo.windows import buffered, within
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import TilePixels
-    from alps_geo.segments.fragments import Outlines
-    from alps_geo.segments.paint import Claims
+    from alps_geo.segments.paint import PaintedCore
     from alps_geo.segments.stitch import Stitched
 
     NamedSums = dict[str, NDArray[np.float64]]
@@ -40,24 +38,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Loaders of a scene's outlines, embeddings and pixels.
+    """Loaders of a scene's embeddings and pixels.
 
     Attributes
     ----------
-    outlines, embeddings : callable
-        Load those of a tile. They are called several times for each, never for more than three rows
+    embeddings : callable
+        Loads those of a tile. It is called several times for each, never for more than three rows
         of tiles at once.
     read : callable
         Reads the pixels of a window.
     scale : BandScale
         Level and spread of the scene's bands.
     views : TileGrid
-        The tiles that have embeddings: those of the outlines, or others.
+        The tiles that have embeddings: those of the segments, or others.
     cell_size : callable
         Height and width of an embedding's cell, in pixels, for the height and width of a tile.
     """
 
-    outlines: Callable[[Tile], Outlines]
     embeddings: Callable[[Tile], Embeddings]
     read: Callable[[Window], TilePixels]
     scale: BandScale
@@ -96,7 +93,7 @@ def sum_segments(
     segments : Stitched
         The segments.
     source : Source
-        The scene's outlines, embeddings and pixels.
+        The scene's embeddings and pixels.
     schema : ColumnSchema
         Decides which sums there are.
 
@@ -104,16 +101,21 @@ def sum_segments(
     ------
     SegmentSums
         The segments that end in a tile's core, by ascending id; each segment comes once.
+
+    Raises
+    ------
+    RunError
+        If the painting of the segments cannot be read.
     """
     open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
-    for index, tile in enumerate(grid):
-        claims = claim(grid, tile, segments, source.outlines)
-        core = _CoreSegments.of(tile, claims)
+    cores = zip(grid, segments.painting.cores(), strict=True)
+    for index, (tile, painted) in enumerate(cores):
+        core = _CoreSegments.of(tile, painted)
         if not len(core):
             continue
         named = _image_sums(core, source, schema) | _embedding_sums(core, source, schema)
-        named[MASKS] = _mask_sums(core, claims, _fragment_scores(grid, segments, claims, source))
-        held.append(RegionSums(core.area, named))
+        named[MASKS] = core.summed(painted.scores * painted.pixels[:, None])
+        held.append(RegionSums(core.summed(painted.pixels[:, None])[:, 0], named))
         known, row = np.unique(np.concatenate([open_ids, core.ids]), return_inverse=True)
         sums = RegionSums.concatenate(held).grouped(row + 1, len(known))
         ended = segments.last_tile[known - 1] == index
@@ -133,7 +135,7 @@ class _CoreSegments:
     ids : ndarray of uint32, shape (k,)
         Their ids.
     row_of : ndarray of int64, shape (n + 1,)
-        Row of the segment of each fragment of `Claims`, 1..k; 0 for none.
+        Row of the segment of each fragment of `PaintedCore`, 1..k; 0 for none.
     rows : ndarray of int64, shape of the core
         Row of the segment of each pixel; 0 for none.
     """
@@ -144,20 +146,19 @@ class _CoreSegments:
     rows: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tile: Tile, claims: Claims) -> _CoreSegments:
-        here = np.unique(claims.ids[claims.number])
-        here = here[here > 0]
-        # Fragments without a pixel may be of segments that aren't here; their row is never used.
-        row_of = np.where(claims.ids > 0, np.searchsorted(here, claims.ids) + 1, 0)
-        return cls(tile, here, row_of, row_of[claims.number])
+    def of(cls, tile: Tile, painted: PaintedCore) -> _CoreSegments:
+        # The first of them is 0.
+        known, row_of = np.unique(painted.ids, return_inverse=True)
+        return cls(tile, known[1:], row_of, row_of[painted.number])
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
-    def area(self) -> NDArray[np.float64]:
-        """Pixels of each segment in the core, shape (k,)."""
-        return pixel_counts(self.rows, len(self)).astype(np.float64)
+    def summed(self, values: NDArray[np.number]) -> NDArray[np.float64]:
+        """Add up values (n, D) of the fragments of each segment, shape (k, D)."""
+        sums = np.zeros((len(self) + 1, values.shape[1]))
+        np.add.at(sums, self.row_of[1:], values)
+        return sums[1:]
 
 
 def _image_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -> NamedSums:
@@ -204,26 +205,3 @@ def _cell_size(
     if name == "sam":
         return source.cell_size((height, width))
     return height / cells.shape[1], width / cells.shape[2]
-
-
-def _mask_sums(
-    core: _CoreSegments, claims: Claims, scores: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Sum the scores of the fragments over a core's pixels, shape (k, 3)."""
-    pixels = pixel_counts(claims.number, len(claims.ids) - 1)
-    painted = np.flatnonzero(pixels)
-    sums = np.zeros((len(core) + 1, 3))
-    np.add.at(sums, core.row_of[1:][painted], scores[painted] * pixels[painted, None])
-    return sums[1:]
-
-
-def _fragment_scores(
-    grid: TileGrid, segments: Stitched, claims: Claims, source: Source
-) -> NDArray[np.float64]:
-    """Return 1 and the two scores of its mask for each fragment that is of one; else 0; (n, 3)."""
-    found = [np.zeros((0, 3))]
-    for tile in claims.tiles:
-        objects = source.outlines(tile).objects
-        rows = np.vstack([np.zeros((1, 3)), np.insert(objects.scores, 0, 1.0, axis=1)])
-        found.append(rows[np.where(segments.by_mask[grid.index(tile)], objects.of, 0)])
-    return np.concatenate(found)

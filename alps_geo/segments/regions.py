@@ -57,13 +57,11 @@ def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     ndarray of int64, shape (m, 2)
         Each pair once, the smaller label first, in ascending order.
     """
-    sides = [
-        np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], axis=1),
-        np.stack([labels[:-1].ravel(), labels[1:].ravel()], axis=1),
-    ]
-    pairs = np.concatenate(
-        [side[(side[:, 0] != side[:, 1]) & (side > 0).all(axis=1)] for side in sides]
-    )
+    sides = []
+    for first, second in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
+        differ = (first != second) & (first > 0) & (second > 0)
+        sides.append(np.stack([first[differ], second[differ]], axis=1))
+    pairs = np.concatenate(sides)
     # One number for each pair sorts faster than two.
     key = pairs.min(axis=1).astype(np.int64) * 2**32 + pairs.max(axis=1)
     return np.stack(np.divmod(np.unique(key), 2**32), axis=1)

@@ -1,10 +1,10 @@
 """Stitching: segments of the scene from the fragments of its tiles.
 
 Fragments that are one object are found in `alps_geo.segments.matching`, and their pixels in
-`alps_geo.segments.paint`. A segment that is then left with fewer than `min_area` pixels is a speck:
-it joins the largest segment that it touches, or is dropped, as the caller wishes. The same goes for
-the rest of an unclaimed fragment, if it is much smaller than a superpixel: there are such leftovers
-only where tiles meet.
+`alps_geo.segments.paint`: once, for all that is asked of them later. A segment that is then left
+with fewer than `min_area` pixels is a speck: it joins the largest segment that it touches, or is
+dropped, as the caller wishes. The same goes for the rest of an unclaimed fragment, if it is much
+smaller than a superpixel: there are such leftovers only where tiles meet.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from alps_geo.features.sums import pixel_counts
 from alps_geo.segments.matching import join
-from alps_geo.segments.paint import claim
-from alps_geo.segments.ranks import is_unclaimed
+from alps_geo.segments.paint import paint_core
 from alps_geo.segments.regions import touching_pairs
 from alps_geo.segments.superpixels import SIDE
 
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from alps_geo.grid import TileGrid
     from alps_geo.segments.matching import Joined
     from alps_geo.segments.paint import Load
+    from alps_geo.segments.painting import Painting
 
 _LEFTOVER = SIDE**2 // 4
 """Pixels, a quarter of a superpixel: unclaimed segments of fewer join a neighbour."""
@@ -42,17 +41,11 @@ class Segments:
     ----------
     area : ndarray of int64, shape (n,)
         Pixels.
-    ids : tuple of ndarray of uint32
-        One lookup table per tile, in the grid's order: fragment -> segment id, 0 -> 0.
-    ranks : tuple of ndarray of uint8
-        See `alps_geo.segments.matching.Joined`.
     valid_pixels : int
         Pixels of the scene that have data.
     """
 
     area: NDArray[np.int64]
-    ids: tuple[NDArray[np.uint32], ...]
-    ranks: tuple[NDArray[np.uint8], ...]
     valid_pixels: int
 
     def __len__(self) -> int:
@@ -65,17 +58,24 @@ class Stitched(Segments):
 
     Attributes
     ----------
-    by_mask : tuple of ndarray of bool
-        See `alps_geo.segments.matching.Joined`.
     last_tile : ndarray of int32, shape (n,)
         Position in the grid of the last tile whose core has some of the segment.
+    painting : Painting
+        Their pixels.
     """
 
-    by_mask: tuple[NDArray[np.bool_], ...]
     last_tile: NDArray[np.int32]
+    painting: Painting
 
 
-def stitch(grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool = False) -> Stitched:
+def stitch(
+    grid: TileGrid,
+    load: Load,
+    painting: Painting,
+    *,
+    min_area: int = 1,
+    keep_specks: bool = False,
+) -> Stitched:
     """Join the fragments of all tiles into segments.
 
     Parameters
@@ -85,6 +85,8 @@ def stitch(grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool =
     load : callable
         Loads the outlines of a tile. It is called several times for each tile, never for more than
         three rows of tiles at once.
+    painting : Painting
+        Where to write the pixels of the segments.
     min_area : int
         Segments of fewer pixels are specks.
     keep_specks : bool
@@ -95,9 +97,13 @@ def stitch(grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool =
     -------
     Stitched
         Ids run from 1 without gaps, in the order in which the grid first meets the segments.
+
+    Raises
+    ------
+    RunError
+        If the painting cannot be written.
     """
-    joined = join(grid, load)
-    extents = _measure(grid, joined, load)
+    extents = _paint(grid, join(grid, load), load, painting)
     if keep_specks:
         leftover = np.where(extents.claimed, 0, _LEFTOVER)
         host = _hosts(extents.area, extents.touching, np.maximum(leftover, min_area))
@@ -113,14 +119,8 @@ def stitch(grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool =
     np.add.at(area, final[1:], extents.area)
     last_tile = np.zeros(len(area), dtype=np.int32)
     np.maximum.at(last_tile, final[1:], extents.last_tile)
-    return Stitched(
-        area=area[1:],
-        ids=tuple(final[ids] for ids in joined.ids),
-        ranks=joined.ranks,
-        valid_pixels=extents.valid_pixels,
-        by_mask=joined.by_mask,
-        last_tile=last_tile[1:],
-    )
+    painting.assign(final)
+    return Stitched(area[1:], extents.valid_pixels, last_tile=last_tile[1:], painting=painting)
 
 
 @dataclass(frozen=True)
@@ -148,32 +148,31 @@ class _Extents:
     valid_pixels: int
 
 
-def _measure(grid: TileGrid, joined: Joined, load: Load) -> _Extents:
-    """Measure the pixels of each group."""
+def _paint(grid: TileGrid, joined: Joined, load: Load, painting: Painting) -> _Extents:
+    """Paint all cores, and measure the pixels of each group."""
     area = np.zeros(joined.count + 1, dtype=np.int64)
     claimed = np.zeros(joined.count + 1, dtype=np.bool_)
     last_tile = np.zeros(joined.count + 1, dtype=np.int32)
     touching = [np.empty((0, 2), dtype=np.int64)]
-    # The segments right above a core and to the left of it, 0 beyond the scene: for pairs across
-    # the borders of cores.
-    above, left = np.zeros(grid.width, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    # The groups right above a core and to the left of it, 0 beyond the scene: for pairs across the
+    # borders of cores.
+    above, left = np.zeros(grid.width, dtype=np.uint32), np.zeros(1, dtype=np.uint32)
     valid_pixels = 0
-    for index, tile in enumerate(grid):
-        claims = claim(grid, tile, joined, load)
-        valid_pixels += load(tile).valid_pixels
-        segments = claims.ids[1:]
-        pixels = pixel_counts(claims.number, len(segments))
-        np.add.at(area, segments, pixels)
-        ranks = [joined.ranks[grid.index(other)] for other in claims.tiles]
-        unclaimed = is_unclaimed(np.concatenate([np.zeros(0, np.uint8), *ranks]))
-        claimed[segments[(pixels > 0) & ~unclaimed]] = True
-        last_tile[segments[pixels > 0]] = index
-        cols = tile.core.toslices()[1]
-        block = np.pad(claims.ids[claims.number].astype(np.int64), ((1, 0), (1, 0)))
-        block[0, 1:] = above[cols]
-        block[1:, 0] = left if tile.col > 0 else 0
-        touching.append(touching_pairs(block))
-        above[cols], left = block[-1, 1:], block[1:, -1]
+    with painting.writing() as write:
+        for index, tile in enumerate(grid):
+            core = paint_core(grid, tile, joined, load)
+            write(core)
+            valid_pixels += load(tile).valid_pixels
+            groups = core.ids[1:]
+            np.add.at(area, groups, core.pixels)
+            claimed[groups[core.claimed]] = True
+            last_tile[groups] = index
+            cols = tile.core.toslices()[1]
+            block = np.pad(core.ids[core.number], ((1, 0), (1, 0)))
+            block[0, 1:] = above[cols]
+            block[1:, 0] = left if tile.col > 0 else 0
+            touching.append(touching_pairs(block))
+            above[cols], left = block[-1, 1:], block[1:, -1]
     pairs = np.unique(np.concatenate(touching), axis=0) - 1
     return _Extents(area[1:], claimed[1:], last_tile[1:], pairs, valid_pixels)
 

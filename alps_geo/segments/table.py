@@ -26,7 +26,7 @@ from alps_geo.segments.pooling import SegmentSums
 from alps_geo.segments.stitch import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from alps_geo.features.columns import ColumnSchema
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
-
-_OF_TILES = ("ids", "ranks")
-"""Fields of `Segments` that have an array for each tile."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +136,15 @@ def write_tables(
                 at = batch.ids.astype(np.int64) - 1
                 for field in fields(attributes):
                     getattr(attributes, field.name)[at] = getattr(batch.sums, field.name)
-        about = {
+        arrays: dict[str, Any] = {
             "kind": np.array(columns.kind),
             "features": np.array(columns.features),
             "names": np.array(columns.names),
             "rows": np.concatenate(order),
+            "area": segments.area,
+            "valid_pixels": np.array(segments.valid_pixels),
         }
-        arrays: dict[str, Any] = about | _arrays(segments) | _arrays(attributes)
-        np.savez(part, **arrays)
+        np.savez(part, **arrays, **vars(attributes))
 
 
 def open_table(folder: Path) -> SegmentTable:
@@ -176,17 +174,10 @@ def read_segments(folder: Path) -> tuple[Segments, Attributes]:
     RunError
         If they are absent or damaged.
     """
-    known = [field.name for field in fields(Segments)]
     attributes = [field.name for field in fields(Attributes)]
-    found = _read(folder, (*known, *attributes, *map(_lengths, _OF_TILES)))
-    plain = {name: found[name] for name in known if name not in (*_OF_TILES, "valid_pixels")}
+    found = _read(folder, ("area", "valid_pixels", *attributes))
     return (
-        Segments(
-            **plain,
-            ids=_of_tiles(found, "ids"),
-            ranks=_of_tiles(found, "ranks"),
-            valid_pixels=int(found["valid_pixels"]),
-        ),
+        Segments(found["area"], int(found["valid_pixels"])),
         Attributes(**{name: found[name] for name in attributes}),
     )
 
@@ -202,30 +193,6 @@ def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
             f"{path}: the segments cannot be read ({error}); expected those of a finished run: "
             "run alps-geo label there again"
         ) from error
-
-
-def _arrays(value: Segments | Attributes) -> dict[str, NDArray[Any]]:
-    """Split a value into plain arrays; those of the tiles go end to end."""
-    arrays: dict[str, NDArray[Any]] = {}
-    # Of stitched segments only the fields of `Segments` are kept.
-    for field in fields(Segments if isinstance(value, Segments) else value):
-        found = getattr(value, field.name)
-        if field.name in _OF_TILES:
-            arrays[field.name] = np.concatenate(found)
-            arrays[_lengths(field.name)] = np.array([len(table) for table in found])
-        else:
-            arrays[field.name] = np.asarray(found)
-    return arrays
-
-
-def _of_tiles(arrays: Mapping[str, NDArray[Any]], name: str) -> tuple[NDArray[Any], ...]:
-    """Cut one of `_OF_TILES` into the arrays of the tiles."""
-    return tuple(np.split(arrays[name], np.cumsum(arrays[_lengths(name)])[:-1]))
-
-
-def _lengths(name: str) -> str:
-    """Name the array of the lengths of the arrays of tiles."""
-    return f"{name}_of_tile"
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Task = tuple[int, int, int]
     """Index of the scene in the run, and (row, col) of the tile in its grid."""
 
-TILE_STAGE_VERSION = 9
-"""Raised whenever the same inputs give a tile other fragments, so that stored ones are redone."""
+TILE_STAGE_VERSION = 10
+"""Raised whenever tiles have other fragments or files, so that stored ones are redone."""
 
 SCALE_SIDE = 1024
 """Longest side, in pixels, of the overview that level and spread of the bands are measured on."""

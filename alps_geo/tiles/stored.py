@@ -24,7 +24,8 @@ Value = TypeVar("Value")
 class StoredTiles:
     """Loaders of stored outlines and embeddings.
 
-    A tile that failed has none. A tile whose file has been damaged since is computed again.
+    A tile that failed has none. A tile with a file that has been damaged since is computed and
+    stored again, so that further passes find it.
 
     Parameters
     ----------
@@ -64,7 +65,9 @@ class StoredTiles:
     def _redo(self, job: Job, tile: Tile) -> Fragments:
         if job.store.has_failed(tile):
             return failed_fragments(tile, len(job.scene.band_names))
-        return self._worker.fragments(job, tile, read_filled(job.scene, tile.window))
+        fragments = self._worker.fragments(job, tile, read_filled(job.scene, tile.window))
+        job.store.save(tile, fragments)
+        return fragments
 
 
 def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile], Value]:

@@ -202,7 +202,7 @@ def test_a_disk_that_takes_no_more_ends_with_a_clear_error(tmp_path: Path) -> No
     run = ("label", NEON, "--out", out, *QUICK, "--clusters", "2")
     tile = label_on_a_full_disk(60_000, out)
     assert tile.returncode == 1
-    assert_one_line(tile.stderr, "0000_0000.npz: cannot be written")
+    assert_one_line(tile.stderr, "0000_0000.embeddings.npz: cannot be written")
     assert alps_geo(*run).exit_code == 0
     folder = out / NEON.stem
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}

@@ -47,7 +47,7 @@ def test_a_run_of_the_same_tiles_that_came_to_no_result_is_in_nobodys_way(tmp_pa
     begin(folder, PLAN)
     stored(folder)
     begin(folder, Plan("fewer clusters", PLAN.scenes, PLAN.files))
-    assert len(list(tmp_path.glob(".tiles/scene.key/*.npz"))) == 1
+    assert len(list(tmp_path.glob(".tiles/scene.key/*.outlines.npz"))) == 1
     with pytest.raises(RunError, match="another run"):
         begin(folder, OTHER)
 
@@ -153,6 +153,29 @@ def test_force_forgets_the_tiles(tmp_path: Path) -> None:
     assert not store.holds(FIRST)
 
 
+def test_tiles_of_an_earlier_version_make_way_and_are_told_of_once(tmp_path: Path) -> None:
+    """They lay in one file each; not even the run that stored them could go on with them."""
+    folder = RunFolder(tmp_path)
+    begin(folder, OTHER)
+    earlier = tmp_path / ".tiles" / OTHER.scenes[0].tiles_folder / "0000_0000.npz"
+    earlier.parent.mkdir()
+    earlier.write_bytes(b"fragments")
+    told = []
+    for _ in range(2):
+        with claimed(folder, PLAN, overwrite=False) as had_earlier_tiles:
+            told.append(had_earlier_tiles)
+    assert told == [True, False]
+    assert not earlier.parent.exists()
+
+
+def test_tiles_of_other_settings_are_not_of_an_earlier_version(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    begin(folder, PLAN)
+    stored(folder)
+    with claimed(folder, OTHER, overwrite=True) as had_earlier_tiles:
+        assert not had_earlier_tiles
+
+
 def test_what_killed_processes_left_is_swept_up(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     finish(folder, PLAN)
@@ -161,7 +184,7 @@ def test_what_killed_processes_left_is_swept_up(tmp_path: Path) -> None:
         tmp_path / ".run.json.partial",
         tmp_path / "scene" / ".labels.tif.partial",
         tmp_path / ".tiles" / ".run.json.partial",
-        tmp_path / ".tiles" / "scene.key" / ".0000_0000.npz.partial",
+        tmp_path / ".tiles" / "scene.key" / ".0000_0000.outlines.npz.partial",
     ]
     for path in left:
         path.mkdir()

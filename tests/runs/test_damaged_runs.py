@@ -174,9 +174,9 @@ def test_a_change_noted_by_an_earlier_version_is_finished(run: Path) -> None:
 def test_a_damaged_note_of_a_failed_tile_is_a_tile_to_be_tried(
     scene: Path, run: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    (tile,) = run.glob(".tiles/*/0000_0000.npz")
+    (tile,) = run.glob(".tiles/*/0000_0000.outlines.npz")
     tile.unlink()
-    tile.with_suffix(".json").write_bytes(damage(b'{"scene": "corner"}'))
+    tile.with_name("0000_0000.json").write_bytes(damage(b'{"scene": "corner"}'))
     (run / "run.json").unlink()
     found = json.loads(alps_geo("status", run, "--json").stdout)
     assert (found["done"], found["left"], found["failed"]) == (0, 1, [])
@@ -187,7 +187,7 @@ def test_the_folder_of_a_fit_is_labelled_from_its_tiles(
     scene: Path, fitted: Path, finished: Path, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(fitted, tmp_path / "model.npz.run"))
-    (tile,) = run.glob(".tiles/*/0000_0000.npz")
+    (tile,) = run.glob(".tiles/*/0000_0000.outlines.npz")
     before = tile.stat().st_mtime_ns
     outcome = alps_geo("label", scene, "--out", run, *QUICK)
     assert outcome.exit_code == 0, outcome.stderr

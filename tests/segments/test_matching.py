@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from dense_masks import packed
-from helpers import EMBEDDINGS, sums_by_id
+from helpers import EMBEDDINGS, painted, stitched, sums_by_id
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -13,8 +13,6 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments
 from alps_geo.segments.matching import match_labels
-from alps_geo.segments.paint import paint
-from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
 
 GRID = TileGrid(64, 352, 96, 32)
@@ -60,11 +58,8 @@ def segments_of(
     def read(window: Window) -> TilePixels:
         return pixels_of(bands[:, *window.toslices()])
 
-    found = stitch(GRID, tiles.__getitem__, keep_specks=True)
-    ids = np.zeros(RIVER.shape, dtype=np.uint32)
-    for window, block in paint(GRID, found, tiles.__getitem__):
-        ids[window.toslices()] = block
-    return ids, sums_by_id(GRID, found, tiles, read)
+    found = stitched(GRID, tiles.__getitem__, keep_specks=True)
+    return painted(GRID, found), sums_by_id(GRID, found, tiles, read)
 
 
 def test_a_river_longer_than_many_tiles_is_one_segment_of_sam() -> None:
@@ -99,7 +94,7 @@ def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
             band_scale(pixels_of(bands)),
             FragmentRules(LabelSettings().mask_area_gate, fill=True),
         )
-    found = stitch(grid, tiles.__getitem__)
+    found = stitched(grid, tiles.__getitem__)
     assert found.area.max() == lake.sum()
 
 
@@ -144,5 +139,5 @@ def test_masks_that_agree_in_the_overlap_and_look_unlike_beyond_it_stay_apart() 
             band_scale(pixels_of(bands)),
             FragmentRules(1.0, fill=False),
         )
-    found = stitch(grid, tiles.__getitem__)
+    found = stitched(grid, tiles.__getitem__)
     assert len(found) == 2

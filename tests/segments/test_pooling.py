@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from dense_masks import packed
-from helpers import EMBEDDINGS, cell_size, sums_by_id
+from helpers import EMBEDDINGS, cell_size, stitched, sums_by_id
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -16,7 +16,6 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, failed_fragments
 from alps_geo.segments.pooling import Source, sum_segments
-from alps_geo.segments.stitch import stitch
 
 SIDE = 300
 BANDS = np.random.default_rng(0).normal(2, 1, (2, SIDE, SIDE)).astype(np.float32)
@@ -48,7 +47,7 @@ def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None
     sums = []
     for grid in (one, several):
         tiles = {tile: perfect(grid, tile) for tile in grid}
-        found = stitch(grid, tiles.__getitem__)
+        found = stitched(grid, tiles.__getitem__)
         sums.append(sums_by_id(grid, found, tiles, read, ("spread", "texture", "context", "shape")))
     # Ids follow the grid, and each segment has a place of its own.
     first, second = (each.take(np.lexsort(each.mean("moments").T)) for each in sums)
@@ -62,7 +61,7 @@ def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None
 def test_what_is_not_asked_for_is_not_measured() -> None:
     grid = TileGrid(SIDE, SIDE, SIDE, 0)
     tiles = {tile: perfect(grid, tile) for tile in grid}
-    sums = sums_by_id(grid, stitch(grid, tiles.__getitem__), tiles, read, ("spectral",))
+    sums = sums_by_id(grid, stitched(grid, tiles.__getitem__), tiles, read, ("spectral",))
     assert sums.named.keys() == {"bands", MASKS}
 
 
@@ -90,7 +89,9 @@ def expected_features(grid: TileGrid, ids: NDArray[np.int64]) -> NDArray[np.floa
 def test_features_blend_the_embeddings_of_all_tiles_that_see_a_pixel() -> None:
     grid = TileGrid(SIDE, SIDE, 180, 40)
     tiles = told_apart(grid)
-    sums = sums_by_id(grid, stitch(grid, tiles.__getitem__), tiles, read, ("sam", "timm", "shape"))
+    sums = sums_by_id(
+        grid, stitched(grid, tiles.__getitem__), tiles, read, ("sam", "timm", "shape")
+    )
     np.testing.assert_allclose(sums.named[WEIGHT][:, 0], sums.area)
     where = sums.mean("moments")[:, :2].astype(int)
     expected = expected_features(grid, SCENE[where[:, 0], where[:, 1]])
@@ -102,7 +103,7 @@ def test_a_failed_tile_has_no_say() -> None:
     grid = TileGrid(SIDE, 150, 180, 80)
     first, failed, _ = grid
     tiles = told_apart(grid, failed=(failed,))
-    found = stitch(grid, tiles.__getitem__)
+    found = stitched(grid, tiles.__getitem__)
     sums = sums_by_id(grid, found, tiles, read)
     assert found.valid_pixels == 150 * (SIDE - failed.core.height) == found.area.sum()
     # Some of the first tile's pixels would have blended with those of the one that failed.
@@ -116,9 +117,8 @@ def test_embeddings_may_come_from_other_tiles_than_the_outlines() -> None:
     grid, views = TileGrid(SIDE, SIDE, 180, 40), TileGrid(SIDE, SIDE, 180, 40, (60, 30))
     assert len(views) > len(grid)
     tiles, others = told_apart(grid), told_apart(views)
-    found = stitch(grid, tiles.__getitem__)
+    found = stitched(grid, tiles.__getitem__)
     source = Source(
-        tiles.__getitem__,
         lambda tile: others[tile].embeddings,
         read,
         band_scale(read(Window(0, 0, SIDE, SIDE))),

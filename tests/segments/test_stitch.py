@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from dense_masks import packed
-from helpers import EMBEDDINGS, sums_by_id
+from helpers import EMBEDDINGS, painted, stitched, sums_by_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ from alps_geo.features.sums import WEIGHT
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, no_fragments
-from alps_geo.segments.paint import paint
-from alps_geo.segments.stitch import Segments, Stitched, stitch
+from alps_geo.segments.stitch import Stitched
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
@@ -54,16 +53,8 @@ def assembled(
     grid: TileGrid, scene: NDArray[np.int32], min_area: int = 1, *, keep_specks: bool = False
 ) -> tuple[NDArray[np.uint32], Stitched]:
     tiles = {tile: planted(scene, grid, tile) for tile in grid}
-    found = stitch(grid, tiles.__getitem__, min_area=min_area, keep_specks=keep_specks)
-    return painted(grid, found, tiles), found
-
-
-def painted(grid: TileGrid, found: Segments, tiles: dict[Tile, Fragments]) -> NDArray[np.uint32]:
-    """Put the cores together, each pixel given once."""
-    result = np.zeros((grid.height, grid.width), dtype=np.uint32)
-    for window, block in paint(grid, found, tiles.__getitem__):
-        result[window.toslices()] += block
-    return result
+    found = stitched(grid, tiles.__getitem__, min_area=min_area, keep_specks=keep_specks)
+    return painted(grid, found), found
 
 
 @st.composite
@@ -130,7 +121,7 @@ def test_small_segments_are_dropped_and_ids_stay_without_gaps() -> None:
     scene[0, :2] = 1
     scene[5:15, 5:15] = 2
     grid = TileGrid(20, 20, 10, 4)
-    found = stitch(grid, lambda tile: planted(scene, grid, tile), min_area=3)
+    found = stitched(grid, lambda tile: planted(scene, grid, tile), min_area=3)
     assert found.area.tolist() == [100]
 
 
@@ -195,7 +186,7 @@ def test_a_speck_that_touches_nothing_stays() -> None:
 
 def test_a_scene_without_masks_has_no_segments() -> None:
     grid = TileGrid(8, 8, 8, 2)
-    found = stitch(grid, lambda _: no_fragments((8, 8), 2))
+    found = stitched(grid, lambda _: no_fragments((8, 8), 2))
     assert len(found) == 0
 
 
@@ -208,8 +199,8 @@ def test_an_object_that_one_tile_cuts_off_is_taken_from_the_tile_that_sees_it_wh
     wrong = scene.copy()
     wrong[:, 10:16] = 2
     tiles = {left: planted(wrong, grid, left), right: planted(scene, grid, right)}
-    found = stitch(grid, tiles.__getitem__)
-    result = painted(grid, found, tiles)
+    found = stitched(grid, tiles.__getitem__)
+    result = painted(grid, found)
     assert len(np.unique(result[4:12, 13:20])) == 1
     assert result[8, 13] != result[0, 13]
 
@@ -225,8 +216,8 @@ def test_every_pixel_is_counted_once_when_tiles_disagree(
         tile: planted(np.where(rng.random(scene.shape) < 0.1, 3, scene), grid, tile)
         for tile in grid
     }
-    found = stitch(grid, tiles.__getitem__, min_area=4)
-    result = painted(grid, found, tiles)
+    found = stitched(grid, tiles.__getitem__, min_area=4)
+    result = painted(grid, found)
     ids = np.arange(1, len(found) + 1)
     np.testing.assert_array_equal(found.area, ndimage.sum_labels(result > 0, result, ids))
     assert (found.area >= 4).all()
@@ -257,8 +248,8 @@ class Pair:
                 band_scale(pixels),
                 FragmentRules(1.0, fill=True),
             )
-        found = stitch(self.grid, tiles.__getitem__, keep_specks=True)
-        ids = painted(self.grid, found, tiles)
+        found = stitched(self.grid, tiles.__getitem__, keep_specks=True)
+        ids = painted(self.grid, found)
         assert (ids > 0).all()
         return np.asarray(~sums_by_id(self.grid, found, tiles, read_coordinates).is_filled[ids - 1])
 

@@ -13,12 +13,7 @@ from alps_geo.segments.table import open_table, read_segments, write_tables
 
 FEATURES = ("sam", "spectral", "texture")
 SCHEMA = ColumnSchema(tuple("rgbn"), "uint8", FEATURES, {"sam": 256})
-SEGMENTS = Segments(
-    area=np.array([4, 6, 8]),
-    ids=(np.array([0, 2, 3], np.uint32), np.array([0], np.uint32), np.array([0, 1], np.uint32)),
-    ranks=(np.array([4, 3], np.uint8), np.array([], np.uint8), np.array([0], np.uint8)),
-    valid_pixels=20,
-)
+SEGMENTS = Segments(area=np.array([4, 6, 8]), valid_pixels=20)
 BAND_MEANS = np.array([[10.0, 20, 30, 40], [1, 2, 3, 4], [9, 9, 9, 9]])
 
 
@@ -85,20 +80,13 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
     np.testing.assert_array_equal(segments.area, SEGMENTS.area)
     np.testing.assert_allclose(attributes.band_means, BAND_MEANS)
     assert segments.valid_pixels == 20
-    assert [table.tolist() for table in segments.ids] == [[0, 2, 3], [0], [0, 1]]
-    assert [ranks.tolist() for ranks in segments.ranks] == [[4, 3], [], [0]]
     np.testing.assert_array_equal(attributes.predicted_iou, [0.5, np.nan, 0.5])
     np.testing.assert_array_equal(attributes.stability_score, [0.25, np.nan, 0.25])
     assert attributes.is_filled.tolist() == [False, True, False]
 
 
 def test_a_scene_without_segments_has_empty_tables(tmp_path: Path) -> None:
-    none = Segments(
-        area=np.empty(0, np.int64),
-        ids=(np.zeros(1, np.uint32),),
-        ranks=(np.zeros(0, np.uint8),),
-        valid_pixels=0,
-    )
+    none = Segments(area=np.empty(0, np.int64), valid_pixels=0)
     write_tables(tmp_path, none, [], SCHEMA)
     table = open_table(tmp_path)
     assert len(table) == 0

@@ -1,0 +1,144 @@
+"""Painted cores of a scene on disk: painted once, and read as often as they are needed.
+
+::
+
+    painted.npy.gz    the cores in the grid's order: the arrays of each, one .npy after the other
+    ids.npy           the segment of each group of fragments
+
+They are of use to the run alone that has painted them, and go with its end. Those that a killed run
+left are cleared with all its segments by the next.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib import format as npy
+
+from alps_geo.errors import RunError
+from alps_geo.files import replacing, run_errors
+from alps_geo.segments.paint import PaintedCore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from rasterio.windows import Window
+
+    from alps_geo.grid import TileGrid
+
+_CORES, _IDS = "painted.npy.gz", "ids.npy"
+
+
+@dataclass(frozen=True)
+class Painting:
+    """The painted cores of one scene; a value that finds them on disk.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Folder of the files; made if need be.
+    """
+
+    folder: Path
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[PaintedCore], None]]:
+        """Write the cores, all of them or none.
+
+        Yields
+        ------
+        callable
+            Writes the next core in the grid's order; its ids are those of groups.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        path = self.folder / _CORES
+        with (
+            replacing(path) as part,
+            run_errors(path),
+            gzip.open(part, "wb", compresslevel=1) as file,
+        ):
+
+            def write(core: PaintedCore) -> None:
+                for field in fields(core):
+                    npy.write_array(file, getattr(core, field.name), allow_pickle=False)
+
+            yield write
+
+    def assign(self, ids: NDArray[np.uint32]) -> None:
+        """Assign segments to the groups of the cores that are written.
+
+        Parameters
+        ----------
+        ids : ndarray of uint32, shape (n + 1,)
+            Segment of each group; 0 for none.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        path = self.folder / _IDS
+        with replacing(path) as part, run_errors(path):
+            np.save(part, ids, allow_pickle=False)
+
+    def cores(self) -> Iterator[PaintedCore]:
+        """Read the cores in the grid's order; their ids are those of segments.
+
+        Raises
+        ------
+        RunError
+            If they are absent or damaged.
+        """
+        path = self.folder / _CORES
+        try:
+            ids = np.load(self.folder / _IDS, allow_pickle=False)
+            with gzip.open(path, "rb") as file:
+                while file.peek(1):
+                    core = PaintedCore(
+                        *(npy.read_array(file, allow_pickle=False) for _ in fields(PaintedCore))
+                    )
+                    yield replace(core, ids=ids[core.ids])
+        except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
+            raise RunError(
+                f"{path}: the painted segments cannot be read ({error}); expected those that this "
+                "run has written: give its command again"
+            ) from error
+
+    def blocks(self, grid: TileGrid) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
+        """Read the segment ids of the scene, one core after the other.
+
+        Parameters
+        ----------
+        grid : TileGrid
+            The scene's tiles.
+
+        Yields
+        ------
+        window : rasterio.windows.Window
+            A core, in scene pixels.
+        block : ndarray of uint32
+            The ids of its pixels; 0 for none.
+
+        Raises
+        ------
+        RunError
+            If they are absent or damaged.
+        """
+        for tile, core in zip(grid, self.cores(), strict=True):
+            yield tile.core, core.ids[core.number]
+
+    def remove(self) -> None:
+        """Remove the files, if they are there."""
+        for name in (_CORES, _IDS):
+            (self.folder / name).unlink(missing_ok=True)
