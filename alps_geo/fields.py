@@ -1,7 +1,7 @@
 """Fields of settings: each carries its allowed values, help, panel of options and effect.
 
-The mechanism behind `alps_geo.settings.LabelSettings` and `alps_geo.sam.MaskSettings`. Validation,
-command-line options, fingerprints and the page of options in the docs are read from the fields.
+The mechanism behind `alps_geo.settings.LabelSettings` and `alps_geo.sam.settings.MaskSettings`.
+Validation, options, fingerprints and the page of options in the docs are read from the fields.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from inspect import cleandoc
+from numbers import Integral, Real
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 from alps_geo.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -248,7 +249,35 @@ def check_fields(owner: Any) -> None:
         If one is not allowed.
     """
     for name, known in settings_of(type(owner)).items():
-        known.within.check(name, getattr(owner, name))
+        value = getattr(owner, name)
+        _check_type(name, value, type(owner).__annotations__[name])
+        known.within.check(name, value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+_TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "int": ("a whole number", lambda value: _is_number(value) and isinstance(value, Integral)),
+    "float": ("a number", _is_number),
+    "str": ("text", lambda value: isinstance(value, str)),
+    "tuple": (
+        "a tuple of numbers",
+        lambda value: isinstance(value, tuple) and all(map(_is_number, value)),
+    ),
+}
+"""Types of settings: their names for people, and their tests."""
+
+
+def _check_type(name: str, value: object, annotation: str) -> None:
+    """Raise SettingsError if a value is of another type than its field, as from Python."""
+    written, _, optional = annotation.partition(" | ")
+    if value is None and optional == "None":
+        return
+    expected, fits = _TYPES[written.partition("[")[0]]
+    if not fits(value):
+        raise SettingsError(f"{name} is {value!r}, expected {expected}")
 
 
 def documented(cls: type[T]) -> type[T]:

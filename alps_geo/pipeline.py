@@ -302,7 +302,7 @@ def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]
         if clusters < DEFAULT_CLUSTERS:
             note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
             run.tally.tell("cluster", note=note)
-    made_with = settings.deciding("tiles", "segments", files=True)
+    made_with = settings.deciding("tiles", "segments", files=True) | {"model": run.weights.model}
     return fit_clusters(
         tables,
         [table.area for table in tables],

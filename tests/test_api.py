@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 import rasterio
 from helpers import DATA
+from helpers import alps_geo as command
+from quarter_tiles import QuarterTiles
 from rasterio.windows import Window
 
 import alps_geo
@@ -129,7 +133,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_is_named_with_a_near_one() -> None:
-    with pytest.raises(TypeError, match="there is no setting 'cluster'; did you mean clusters"):
+    with pytest.raises(TypeError, match="no setting 'cluster' here; did you mean clusters"):
         alps_geo.label(SCENE, cluster=3)
     with pytest.raises(SettingsError, match="clusters is 0"):
         alps_geo.label(SCENE, clusters=0)
@@ -139,9 +143,73 @@ def test_a_wrong_setting_is_named_with_a_near_one() -> None:
 
 def test_a_fitted_model_is_applied(run: Run, tmp_path: Path) -> None:
     model = alps_geo.fit(str(SCENE), tmp_path / "model.npz", **QUICK)
-    applied = alps_geo.apply([SCENE], model, tmp_path / "applied", points_per_side=2)
+    # Segments are made as those of the model: points_per_side is its own.
+    applied = alps_geo.apply([SCENE], model, tmp_path / "applied", strict=True)
+    assert applied.record.origin.settings["points_per_side"] == 2
     assert applied.record.origin.settings["clusters_from"] == str(model)
     assert np.array_equal(applied.labels().values.filled(0), run.labels().values.filled(0))
+
+
+def test_a_call_takes_no_setting_that_another_decides(run: Run, tmp_path: Path) -> None:
+    model = run.folder / "clusters.npz"
+    with pytest.raises(TypeError, match="there is no setting 'clusters' here"):
+        alps_geo.apply(SCENE, model, tmp_path / "out", clusters=7)
+    with pytest.raises(TypeError, match="there is no setting 'clusters_from' here"):
+        alps_geo.fit(SCENE, tmp_path / "model.npz", clusters_from=str(model))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"clusters": "12"}, "clusters is '12', expected a whole number"),
+        ({"clusters": 3.5}, "clusters is 3.5, expected a whole number"),
+        ({"tile_size": True}, "tile_size is True, expected a whole number"),
+        ({"nodata": "a"}, "nodata is 'a', expected a number"),
+        ({"stretch": 5}, "stretch is 5, expected a tuple of numbers"),
+        ({"bands": "3,2,1"}, "bands is '3,2,1', expected a tuple of numbers"),
+        ({"features": ["sam"]}, r"features is \('sam',\), expected text"),
+        ({"model": 1}, "model is 1, expected text"),
+    ],
+)
+def test_values_of_another_type_are_named(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        alps_geo.label(SCENE, **wrong)
+
+
+def test_a_run_is_as_it_is_on_disk(run: Run, tmp_path: Path) -> None:
+    opened = alps_geo.open_run(shutil.copytree(run.folder, tmp_path / "run"))
+    assert [*opened.clusters["name"]] == ["", "", ""]
+    outcome = command("clusters", "split", opened.folder, "1", "--into", "2", "--quiet")
+    assert outcome.exit_code == 0
+    assert [*opened.clusters.index] == [1, 2, 3, 4]
+    assert set(opened.segments()["cluster"]) == {1, 2, 3, 4}
+    legend = opened.plot().get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == 4
+
+
+def test_a_scene_without_a_crs_has_none_anywhere(tmp_path: Path) -> None:
+    with rasterio.open(SCENE) as file:
+        pixels = file.read(window=Window(0, 0, 100, 100))
+    scene, profile = tmp_path / "scene.tif", {"height": 100, "width": 100, "count": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(scene, "w", driver="GTiff", dtype=pixels.dtype, **profile) as file:
+            file.write(pixels)
+    opened = alps_geo.label(scene, tmp_path / "run", points_per_side=1)
+    assert opened.labels().crs is None
+    assert opened.segments().crs is None
+
+
+def test_a_generator_that_is_handed_in_is_named_in_the_record(tmp_path: Path) -> None:
+    opened = alps_geo.label(SCENE, tmp_path / "run", clusters=2, generator=QuarterTiles())
+    assert opened.record.origin.settings["model"] == "quarters"
+    again = command(
+        "label", SCENE, "--out", tmp_path / "again", "--config", opened.folder / "run.json"
+    )
+    assert again.exit_code == 2
+    assert "quarters" in again.stderr
 
 
 def test_a_script_shows_no_bar(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def check_model(
     if "sam" in model.features and not same_sam:
         raise RunError(
             f"{settings.clusters_from}: the clusters were fitted with features of "
-            f"{fitted['settings']['model']}, and this run uses {settings.model} with other "
+            f"{fitted['settings']['model']}, and this run uses {weights.model} with other "
             "weights; expected the same: give that --model and --checkpoint"
         )
     if fitted.get("timm_sha256", weights.backbone) != weights.backbone:

@@ -56,6 +56,8 @@ def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
         name: list(value) if isinstance(value, tuple) else value
         for name, value in settings.to_dict().items()
     }
+    # That of a generator that was handed in, which no option can choose.
+    values["model"] = weights.model
     if settings.nodata is not None and np.isnan(settings.nodata):
         values["nodata"] = "nan"  # as typed: JSON knows no NaN
     backbone = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,6 @@ class RunFlags:
 
 DEFAULT_FLAGS = RunFlags()
 """Nothing is replaced, and a failed tile stops nothing."""
+
+FLAG_NAMES = tuple(field.name for field in fields(RunFlags))
+"""Names of the flags."""

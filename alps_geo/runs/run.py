@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.errors import RunError
 from alps_geo.runs.reading import read_record, remedy, stopped_change
 from alps_geo.segments.table import open_table
+from alps_geo.settings import current_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,3 +103,12 @@ def read_model(path: Path) -> ClusterModel:
             "expected a file that alps-geo fit wrote, or the clusters.npz of a finished run"
         ) from error
     return ClusterModel.from_bytes(data, str(path))
+
+
+def fitted_settings(model: ClusterModel) -> dict[str, Any]:
+    """Return the settings that segments were made with when a model was fitted, in today's words.
+
+    Settings without a value are left out.
+    """
+    found = current_words(json.loads(model.fitted_with).get("settings", {}))
+    return {name: value for name, value in found.items() if value is not None}

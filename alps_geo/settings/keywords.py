@@ -1,11 +1,11 @@
-"""Settings from the keywords of a call in Python."""
+"""Settings of the commands, and settings from the keywords of a call in Python."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from alps_geo.fields import settings_of
 from alps_geo.settings.label import LabelSettings
 from alps_geo.settings.presets import PRESETS
 
@@ -13,29 +13,69 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def settings_from(keywords: Mapping[str, Any]) -> LabelSettings:
-    """Make settings from fields of `LabelSettings`, and ``preset`` for those that are not given.
+def available(*, fits: bool, writes: bool) -> tuple[str, ...]:
+    """List the settings that a command has.
+
+    Parameters
+    ----------
+    fits : bool
+        True for commands that fit clusters, False for one that applies a cluster model.
+    writes : bool
+        True for commands that write labels.
+    """
+
+    def has(name: str, decides: str | None) -> bool:
+        if name == "clusters_from":
+            return not fits
+        return (fits or decides != "clusters") and (writes or decides != "outputs")
+
+    known = settings_of(LabelSettings)
+    return tuple(name for name in known if has(name, known[name].decides))
+
+
+def settings_from(
+    keywords: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    *,
+    fits: bool = True,
+    writes: bool = True,
+) -> LabelSettings:
+    """Make settings from the keywords of a call.
+
+    Parameters
+    ----------
+    keywords : mapping
+        Fields of `LabelSettings`, and ``preset`` for others that are not given. Lists stand for
+        tuples.
+    defaults : mapping
+        Settings that neither a keyword nor the preset gives.
+    fits, writes : bool
+        As in `available`.
 
     Raises
     ------
     TypeError
-        If there is no setting or preset of that name.
+        If there is no setting or preset of that name, or the call has it not.
     SettingsError
         If a value is out of its range.
 
     Examples
     --------
-    >>> settings_from({"preset": "alps", "clusters": 12}).compare
+    >>> settings_from({"preset": "alps", "clusters": 12}, {}).compare
     'raw'
     """
-    given = dict(keywords)
-    preset = given.pop("preset", None)
-    if preset is not None and preset not in PRESETS:
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in keywords.items()
+        if name != "preset"
+    }
+    preset = keywords.get("preset") or ""
+    if preset and preset not in PRESETS:
         raise TypeError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
-    known = [field.name for field in fields(LabelSettings)]
+    known = available(fits=fits, writes=writes)
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise TypeError(f"there is no setting {name!r}{hint}")
-    return LabelSettings(**{**PRESETS.get(preset or "", {}), **given})
+            raise TypeError(f"there is no setting {name!r} here{hint}")
+    return LabelSettings(**{**defaults, **PRESETS.get(preset, {}), **given})

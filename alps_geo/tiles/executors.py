@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from alps_geo.events import Tally
+    from alps_geo.settings import LabelSettings
     from alps_geo.tiles.jobs import Task
     from alps_geo.tiles.stage import Outcome, TileStage
 
@@ -49,6 +50,7 @@ class Executor(Protocol):
         ...
 
 
-def choose_executor(workers: int) -> Executor:
-    """Choose an executor for a number of workers: this process for one, else processes."""
+def choose_executor(settings: LabelSettings) -> Executor:
+    """Choose the executor of a run: this process for one worker, else processes."""
+    workers = settings.workers
     return SerialExecutor() if workers == 1 else ProcessExecutor(workers)

@@ -49,7 +49,7 @@ def label_tiles(
     """
     jobs = stage.jobs
     failures: dict[Task, str] = {}
-    executor = executor or choose_executor(stage.settings.workers)
+    executor = executor or choose_executor(stage.settings)
     with closing(_outcomes(stage, tally, executor)) as outcomes:
         for task, outcome in outcomes:
             job, tile = find_tile(jobs, task)

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.settings import PRESETS, current_words
+from alps_geo.settings import PRESETS
 from alps_geo_cli.console import reported_errors
 
 
@@ -35,12 +35,11 @@ def read_model_settings(context: typer.Context, path: str | None) -> str | None:
     A callback of an eager option, which Typer calls before all others.
     """
     if path is not None:
-        from alps_geo.runs.run import read_model
+        from alps_geo.runs.run import fitted_settings, read_model
 
         with reported_errors(debug=False):
-            fitted = json.loads(read_model(Path(path)).fitted_with).get("settings", {})
-        fitted = current_words(fitted)
-        found = {key: _as_typed(key, value) for key, value in fitted.items() if value is not None}
+            fitted = fitted_settings(read_model(Path(path)))
+        found = {key: _as_typed(key, value) for key, value in fitted.items()}
         context.default_map = {**found, **(context.default_map or {})}
     return path
 

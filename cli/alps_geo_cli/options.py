@@ -14,6 +14,7 @@ from alps_geo.errors import SettingsError
 from alps_geo.fields import BandNumbers, Choices, FilePath, Percentiles, Setting, settings_of
 from alps_geo.runs.flags import RunFlags
 from alps_geo.settings import CLUSTERING, OUTPUT, PRESETS, LabelSettings, current_words
+from alps_geo.settings.keywords import available
 from alps_geo_cli.config import read_config, read_model_settings, read_preset
 from alps_geo_cli.groups import keyword
 from alps_geo_cli.paths import typed_name, typed_path
@@ -155,17 +156,12 @@ class SettingsGroup:
         if self.fits:
             sources.append(keyword("preset", Preset, None))
         known = settings_of(LabelSettings)
-        return sources + [_option(name, known[name]) for name in known if self._has(name)]
+        names = available(fits=self.fits, writes=self.writes)
+        return sources + [_option(name, known[name]) for name in names]
 
     def collect(self, values: Mapping[str, Any]) -> Chosen:
         """Return the values of settings among what was typed."""
         return Chosen({name: values[name] for name in values.keys() - {"config", "preset"}})
-
-    def _has(self, name: str) -> bool:
-        decides = settings_of(LabelSettings)[name].decides
-        if name == "clusters_from":
-            return not self.fits
-        return (self.fits or decides != "clusters") and (self.writes or decides != "outputs")
 
 
 _CALLBACKS = {"clusters_from": read_model_settings}

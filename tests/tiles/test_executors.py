@@ -71,8 +71,8 @@ def silent() -> Tally:
 
 
 def test_one_worker_is_this_process_and_more_are_processes() -> None:
-    assert choose_executor(1) == SerialExecutor()
-    assert choose_executor(3) == ProcessExecutor(3)
+    assert choose_executor(LabelSettings(workers=1)) == SerialExecutor()
+    assert choose_executor(LabelSettings(workers=3)) == ProcessExecutor(3)
 
 
 def test_an_executor_that_is_handed_in_works_on_all_tiles_that_are_left(tmp_path: Path) -> None:

@@ -1,0 +1,223 @@
+"""A finished run opened in Python: its scenes, segments, labels and clusters."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alps_geo.errors import RunError
+from alps_geo.outputs.names import LABELS, POLYGONS
+from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.reading import read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import geopandas as gpd
+    import pandas as pd
+    from affine import Affine
+    from matplotlib.axes import Axes
+    from rasterio.crs import CRS
+    from rasterio.windows import Window
+
+    from alps_geo.runs.record import RunRecord
+
+_PICTURES = 4
+"""Scenes that a notebook shows of a run."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Cluster of every pixel of a window, on the scene's own grid.
+
+    Attributes
+    ----------
+    values : masked array of uint8 or uint16, shape (height, width)
+        Ids of clusters; pixels without one are masked.
+    transform : affine.Affine
+        From (col, row) in `values` to map coordinates.
+    crs : rasterio.crs.CRS or None
+        None for a scene without georeferencing.
+    """
+
+    values: np.ma.MaskedArray[Any, np.dtype[np.unsignedinteger]]
+    transform: Affine
+    crs: CRS | None
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished run: its scenes, segments, labels and clusters, as they are on disk.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The run folder.
+    """
+
+    folder: Path
+
+    @property
+    def record(self) -> RunRecord:
+        """The content of ``run.json``, read again each time: clusters may be changed meanwhile.
+
+        Raises
+        ------
+        RunError
+            The folder holds no finished run, or its record is damaged.
+        """
+        return read_record(RunFolder(self.folder))
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Names of the scenes: those of their folders in the run folder."""
+        return tuple(scene.name for scene in self.record.scenes)
+
+    def segments(
+        self,
+        scene: str | None = None,
+        *,
+        bbox: tuple[float, float, float, float] | gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+        cluster: int | Iterable[int] | None = None,
+    ) -> gpd.GeoDataFrame:
+        """Read segments as polygons with their attributes.
+
+        Parameters
+        ----------
+        scene : str, optional
+            Not needed if the run has one scene.
+        bbox : (west, south, east, north) or geopandas object, optional
+            Segments that touch it, in the scene's CRS; a geopandas object is reprojected. The
+            file's spatial index finds them, and nothing else is read.
+        cluster : int or iterable of int, optional
+            Segments of these clusters only.
+
+        Returns
+        -------
+        geopandas.GeoDataFrame
+            One row for each segment; see the README for its columns.
+
+        Raises
+        ------
+        RunError
+            The run has no such scene, or the file cannot be read.
+
+        Examples
+        --------
+        >>> alps_geo.open_run("results").segments(cluster=[3, 5])  # doctest: +SKIP
+        """
+        from alps_geo.outputs.readers import read_polygons
+
+        found = read_polygons(self._folder_of(scene) / POLYGONS, bbox, _ids(cluster))
+        known = {each.name: each.crs for each in self.record.scenes}
+        if known[self._name_of(scene)] is None:
+            # GeoPackage has no layer without a CRS, and stands in an engineering one.
+            return found.set_crs(None, allow_override=True)
+        return found
+
+    def labels(self, scene: str | None = None, window: Window | None = None) -> Labels:
+        """Read the cluster of every pixel.
+
+        Parameters
+        ----------
+        scene : str, optional
+            Not needed if the run has one scene.
+        window : rasterio.windows.Window, optional
+            Part of the scene to read; by default all of it.
+
+        Raises
+        ------
+        RunError
+            The run has no such scene, or the file cannot be read.
+
+        Examples
+        --------
+        >>> labels = alps_geo.open_run("results").labels()  # doctest: +SKIP
+        >>> labels.values.shape, labels.crs  # doctest: +SKIP
+        """
+        from alps_geo.outputs.readers import read_labels
+
+        return Labels(*read_labels(self._folder_of(scene) / LABELS, window))
+
+    @property
+    def clusters(self) -> pd.DataFrame:
+        """Clusters by id: name, colour, number of segments, area and share of the valid area.
+
+        The area's column is ``area_m2``, or ``area_px`` where a scene has no ground area.
+        """
+        import pandas as pd
+
+        table = pd.DataFrame([cluster.to_json() for cluster in self.record.clusters]).set_index(
+            "cluster"
+        )
+        return table.rename(columns={"area": f"area_{self.record.area_unit}"})
+
+    def plot(self, scene: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the labels of a scene in their clusters' colours, with a legend.
+
+        Parameters
+        ----------
+        scene : str, optional
+            Not needed if the run has one scene.
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        RunError
+            The run has no such scene, or the file cannot be read.
+        """
+        try:
+            from alps_geo.outputs.matplotlib import plot_labels
+        except ImportError as error:
+            raise ImportError("plot needs matplotlib: pip install alps-geo[plot]") from error
+        legend = {
+            each.cluster: (each.name or str(each.cluster), each.color)
+            for each in self.record.clusters
+        }
+        return plot_labels(self._folder_of(scene) / LABELS, legend, ax)
+
+    def __repr__(self) -> str:
+        scenes = f"{len(self.scenes)} scene{'s' if len(self.scenes) > 1 else ''}"
+        segments, clusters = self.record.segments, len(self.record.clusters)
+        return f"Run({str(self.folder)!r}: {scenes}, {segments} segments, {clusters} clusters)"
+
+    def _repr_html_(self) -> str:
+        """Show the previews and the table of clusters in a notebook."""
+        pictures = "".join(map(self._picture, self.scenes[:_PICTURES]))
+        more = len(self.scenes) - _PICTURES
+        rest = f"<p>and {more} scenes more</p>" if more > 0 else ""
+        return f"<p><b>{escape(str(self.folder))}</b></p>{pictures}{rest}{self.clusters.to_html()}"
+
+    def _picture(self, scene: str) -> str:
+        preview = self.folder / scene / "preview.png"
+        if not preview.exists():
+            return f"<p>{escape(scene)}</p>"
+        data = b64encode(preview.read_bytes()).decode()
+        return f'<img alt="{escape(scene)}" src="data:image/png;base64,{data}">'
+
+    def _name_of(self, scene: str | None) -> str:
+        if scene is None and len(self.scenes) == 1:
+            return self.scenes[0]
+        if scene not in self.scenes:
+            given = "no scene is named" if scene is None else f"there is no scene {scene!r}"
+            raise RunError(f"{self.folder}: {given}; expected one of {', '.join(self.scenes)}")
+        return scene
+
+    def _folder_of(self, scene: str | None) -> Path:
+        return self.folder / self._name_of(scene)
+
+
+def _ids(cluster: int | Iterable[int] | None) -> list[int] | None:
+    if cluster is None:
+        return None
+    return (
+        [int(cluster)] if isinstance(cluster, int | np.integer) else [int(each) for each in cluster]
+    )
