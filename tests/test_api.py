@@ -198,8 +198,12 @@ def test_a_scene_without_a_crs_has_none_anywhere(tmp_path: Path) -> None:
         with rasterio.open(scene, "w", driver="GTiff", dtype=pixels.dtype, **profile) as file:
             file.write(pixels)
     opened = alps_geo.label(scene, tmp_path / "run", points_per_side=1)
-    assert opened.labels().crs is None
-    assert opened.segments().crs is None
+    labels, segments = opened.labels(), opened.segments()
+    assert labels.crs is None
+    assert segments.crs is None
+    # Both lie in pixels, with rows downwards.
+    assert tuple(segments.total_bounds) == (0, -100, 100, 0)
+    assert labels.transform @ (100, 100) == (100, -100)
 
 
 def test_a_generator_that_is_handed_in_is_named_in_the_record(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from alps_geo.errors import RunError
+from alps_geo.errors import RunError, SceneError
 from alps_geo.outputs.gpkg.write import ERRORS
+from alps_geo.scene.placed import PIXELS, has_transform
+from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +82,7 @@ def read_labels(
         The file cannot be read, or the window lies outside it.
     """
     try:
-        with rasterio.open(path) as raster:
+        with opened(str(path)) as raster:
             whole = Window(0, 0, raster.width, raster.height)
             part = whole if window is None else _cut(path, window, whole)
             step = max(1.0, max(part.height, part.width) / (longest or np.inf))
@@ -89,10 +91,11 @@ def read_labels(
                 1, window=part, out_shape=shape, masked=True, resampling=Resampling.nearest
             )
             # Not `window_transform`, which multiplies in a way that affine warns of.
-            transform = raster.transform @ Affine.translation(part.col_off, part.row_off)
+            placed = raster.transform if has_transform(raster) else PIXELS
+            transform = placed @ Affine.translation(part.col_off, part.row_off)
             scale = part.width / shape[1], part.height / shape[0]
             return values, transform @ transform.scale(*scale), raster.crs
-    except (RasterioError, OSError) as error:
+    except (SceneError, RasterioError, OSError) as error:
         raise RunError(_unreadable(path, error)) from error
 
 
