@@ -332,9 +332,9 @@ def _write(
 
     def write(name: str) -> SceneResults:
         job = jobs[name]
-        kept = folder.segments_folder(name)
-        labelled = LabelledScene(target.scene_folder(name), kept, job.scene.name, model)
-        blocks = Painting(kept).blocks(job.grid)
+        stored = folder.segments_folder(name)
+        labelled = LabelledScene(target.scene_folder(name), stored, job.scene.name, model)
+        blocks = Painting(stored).blocks(job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
 
     scenes = {job.name: job.scene for job in run.jobs}

@@ -115,7 +115,7 @@ class Output(Protocol):
     ...     files = ("clusters.txt",)
     ...
     ...     def write(self, labelled, source):
-    ...         (labelled.folder / "clusters.txt").write_text(str(labelled.model.ids))
+    ...         (labelled.folder / "clusters.txt").write_text(str(labelled.model.legend.ids))
     """
 
     files: ClassVar[tuple[str, ...]] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.errors import RunError
@@ -105,7 +105,7 @@ def read_model(path: Path) -> ClusterModel:
     return ClusterModel.from_bytes(data, str(path))
 
 
-def fitted_settings(model: ClusterModel) -> dict[str, Any]:
+def fitted_settings(model: ClusterModel) -> dict[str, object]:
     """Return the settings that segments were made with when a model was fitted, in today's words.
 
     Settings without a value are left out.

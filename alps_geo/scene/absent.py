@@ -97,8 +97,8 @@ def _of_vrt(root: ET.Element, path: Path) -> Iterator[AbsentFile]:
         named = source.find(tag)
         if named is None or not named.text:
             continue
-        is_beside = named.get("relativeToVRT") == "1"
-        name = str(path.parent / named.text) if is_beside else named.text
+        is_relative = named.get("relativeToVRT") == "1"
+        name = str(path.parent / named.text) if is_relative else named.text
         if name not in within:
             within[name] = _within(name)
         inside = within[name]

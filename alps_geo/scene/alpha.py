@@ -22,7 +22,7 @@ SOFT_EDGE = 2
 _WINDOW = 512
 _WINDOWS_PER_SIDE = 8
 
-# Values that "full" has in an alpha band, besides the largest of its dtype.
+# Values that mean fully opaque, other than the largest of the dtype.
 _OPAQUE = (1, 255, 65535)
 # Resampling and blending leave 254 for full in places; no data band holds only such values.
 _NEARLY_FULL = 0.98
@@ -177,8 +177,8 @@ def _share_at_border(zero: NDArray[np.bool_]) -> float:
 
 def _is_edge(pixels: NDArray[Any], full: NDArray[np.bool_]) -> NDArray[np.bool_]:
     size = 2 * SOFT_EDGE + 1
-    beside_zero = ndimage.minimum_filter(pixels, size) == 0
-    return np.asarray(beside_zero & ndimage.maximum_filter(full, size))
+    near_zero = ndimage.minimum_filter(pixels, size) == 0
+    return np.asarray(near_zero & ndimage.maximum_filter(full, size))
 
 
 def _largest(dtype: np.dtype[Any]) -> float:

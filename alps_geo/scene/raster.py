@@ -151,7 +151,7 @@ def read_window(
     slow = decimated and dataset.driver == "VRT" and not dataset.overviews(indexes[0])
     read = _read_strips if slow else _read_at_once
     try:
-        with _anew(dataset, path) as source, heard_errors() as errors:
+        with _reopened(dataset, path) as source, heard_errors() as errors:
             reader = source.read_masks if masks else source.read
             pixels = np.concatenate([read(reader, group, window, size) for group in groups])
     except RasterioIOError as error:
@@ -162,7 +162,7 @@ def read_window(
 
 
 @contextmanager
-def _anew(dataset: DatasetReader, path: str) -> Iterator[DatasetReader]:
+def _reopened(dataset: DatasetReader, path: str) -> Iterator[DatasetReader]:
     """Open a tile index again: it reports a missing file only at the first read."""
     if dataset.driver != "GTI":
         yield dataset
@@ -306,7 +306,8 @@ def read_whole(dataset: DatasetReader, path: str, layers: Layers, shape: tuple[i
         found = found or _unread(piece, shape)
         for name in ("bands", "alpha", "masks", "readable"):
             getattr(found, name)[..., *part.toslices()] = getattr(piece, name)
-    assert found is not None  # else an error would have been raised
+    if found is None:
+        raise SceneError(f"{path}: no part of it can be read; expected a raster with some pixels")
     return found
 
 

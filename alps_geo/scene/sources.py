@@ -106,7 +106,7 @@ def _listed(dataset: DatasetReader, path: str, seen: set[str]) -> Iterator[str]:
         return
     for name in names:
         if name.lower().endswith(_PLAIN):
-            yield from _beside(name)
+            yield from _sidecars(name)
         elif name not in seen:
             seen.add(name)
             # One that cannot be read is reported with the pixels that it lacks.
@@ -128,7 +128,7 @@ def _indexed(name: str) -> Iterator[str]:
             yield next_to(index, value)
 
 
-def _beside(name: str) -> Iterator[str]:
+def _sidecars(name: str) -> Iterator[str]:
     """List the files that GDAL reads with a local raster that is not the scene itself."""
     path = Path(name)
     kind = path.suffix[1:]

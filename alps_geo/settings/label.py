@@ -275,7 +275,7 @@ class LabelSettings:
         "weighted",
         Choices(("weighted", "raw"), earlier=(("weighed", "weighted"),)),
         "weighted: standardised features, each group by its weight, embeddings by their principal "
-        "components and without the place in the tile; raw: features as they are.",
+        "components and without the position in the tile; raw: features as they are.",
         CLUSTERING,
         decides="tiles",
     )

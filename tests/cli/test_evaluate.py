@@ -28,7 +28,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_quality_prints_scores_and_writes_them_beside_the_labels(scene: Path) -> None:
+def test_quality_prints_scores_and_writes_them_next_to_the_labels(scene: Path) -> None:
     names = ("--ignore", "15", "--names", scene / "names.csv")
     outcome = alps_geo("evaluate", "quality", scene / "labels.tif", "--truth", LANDCOVER, *names)
     assert outcome.exit_code == 0, outcome.stderr

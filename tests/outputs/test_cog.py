@@ -150,7 +150,7 @@ def test_georeferencing_survives_to_the_last_digit(
             assert raster.transform == transform
 
 
-def test_a_crs_that_no_tiff_holds_survives_beside_names(tmp_path: Path) -> None:
+def test_a_crs_that_no_tiff_holds_survives_next_to_names(tmp_path: Path) -> None:
     rotated = CRS.from_string(
         "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 "
         "+to_meter=0.0174532925199433 +R=6371229"
@@ -202,7 +202,7 @@ def test_category_names_go_where_gdal_reads_them(tmp_path: Path) -> None:
     check_is_cog(path)
 
 
-def test_other_names_leave_all_else_that_lies_beside_a_raster(tmp_path: Path) -> None:
+def test_other_names_leave_all_else_that_lies_next_to_a_raster(tmp_path: Path) -> None:
     path, sidecar = tmp_path / "labels.tif", tmp_path / "labels.tif.aux.xml"
     write(path, random_labels(60, 50), category_names={1: "water"})
     raster = path.read_bytes()

@@ -34,7 +34,7 @@ def test_the_position_in_the_tile_is_taken_out_and_the_picture_stays(model: SamM
     assert after > 0.6 * before
 
 
-def test_a_lake_looks_alike_beside_a_collar_and_far_from_it(model: SamModel) -> None:
+def test_a_lake_looks_alike_next_to_a_collar_and_far_from_it(model: SamModel) -> None:
     """The encoder tells the part of a lake that shares an attention window with black pixels."""
     scene = open_scene(str(DATA / "landsat8_collar_uint16.tif"))
     pixels = read_tile(scene, Window(0, 0, 896, 896))

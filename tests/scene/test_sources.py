@@ -156,7 +156,7 @@ def test_a_scene_is_another_once_a_file_is_that_its_pixels_come_from(
 
 
 @pytest.mark.parametrize("layout", [of_vrt, of_vrt_of_vrt, of_index], ids=lambda x: x.__name__)
-def test_a_mask_beside_a_source_counts(
+def test_a_mask_next_to_a_source_counts(
     layout: Callable[[Path], tuple[str, Path]], tmp_path: Path
 ) -> None:
     name, source = layout(tmp_path)

@@ -72,7 +72,7 @@ def test_one_odd_pixel_makes_an_alpha_band_data(tmp_path: Path, at: tuple[int, i
     assert whole(scene).valid.all()
 
 
-def test_mask_file_beside_and_mask_inside_count(tmp_path: Path) -> None:
+def test_mask_file_next_to_and_mask_inside_count(tmp_path: Path) -> None:
     pixels = noise(3, 40, 50)
     mask = np.full((40, 50), 255, np.uint8)
     mask[:, :7] = 0
