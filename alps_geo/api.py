@@ -216,4 +216,4 @@ def _listener() -> Callable[[Event], None]:
 
 def _log(event: Event) -> None:
     if event.note:
-        _LOG.warning("%s", f"{event.scene}: {event.note}" if event.scene else event.note)
+        _LOG.warning("%s", event.noted)

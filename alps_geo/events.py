@@ -33,6 +33,11 @@ class Event:
     skipped: int = 0
     note: str = ""
 
+    @property
+    def noted(self) -> str:
+        """The note with the name of its scene, if it is about one."""
+        return f"{self.scene}: {self.note}" if self.scene else self.note
+
 
 class Tally:
     """Counts the tiles of the run for its listener."""

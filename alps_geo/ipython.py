@@ -40,7 +40,7 @@ def notebook_bar() -> Callable[[Event], None]:
 
     def show(event: Event) -> None:
         if event.note:
-            notes.append(f"{event.scene}: {event.note}" if event.scene else event.note)
+            notes.append(event.noted)
         shown.update(HTML(_page(event, notes)))
 
     return show

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from alps_geo.outputs.gpkg.lock import connected, database_errors
-from alps_geo.outputs.gpkg.update import LAYER, WRITTEN
+from alps_geo.outputs.gpkg.update import LAYER, WRITTEN, read_style
 from alps_geo.outputs.gpkg.write import STYLE
 
 if TYPE_CHECKING:
@@ -58,13 +58,14 @@ def read_contents(path: Path) -> Contents:
         rows = [name for name in columns if name not in WRITTEN]
         clusters = [name for name in columns if name in WRITTEN]
         count = database.execute(f"SELECT count(*) FROM {LAYER}").fetchone()[0] if columns else 0
+        style = read_style(database)
         return Contents(
             tuple(columns),
             count,
             _digest(database, rows),
             _digest(database, clusters),
             tuple(_extras(database)),
-            _style(database),
+            None if style is None else style_digest(*style),
         )
 
 
@@ -83,17 +84,6 @@ def _digest(database: sqlite3.Connection, columns: list[str]) -> str:
                 if isinstance(value, bytes):
                     digest.update(value)
     return digest.hexdigest()
-
-
-def _style(database: sqlite3.Connection) -> str | None:
-    if not database.execute("PRAGMA table_info(layer_styles)").fetchall():
-        return None
-    query = (
-        'SELECT "styleQML", "styleSLD" FROM layer_styles '
-        'WHERE f_table_name = ? AND "styleName" = ? ORDER BY id'
-    )
-    row = database.execute(query, [LAYER, STYLE]).fetchone()
-    return None if row is None else style_digest(*row)
 
 
 # Beginnings of names that GDAL, SQLite and the standard give to parts of a file.

@@ -182,16 +182,8 @@ class LockedSegments:
 
     def style(self) -> tuple[str, str] | None:
         """Return QML and SLD of the style by cluster; None if a person removed it."""
-        execute = self.database.execute
         with database_errors(self.path):
-            if not execute("PRAGMA table_info(layer_styles)").fetchall():
-                return None
-            found: tuple[str, str] | None = execute(
-                'SELECT "styleQML", "styleSLD" FROM layer_styles '
-                'WHERE f_table_name = ? AND "styleName" = ? ORDER BY id',
-                [LAYER, STYLE],
-            ).fetchone()
-        return found
+            return read_style(self.database)
 
     def update(self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str]) -> None:
         """Give the segments that were compared their clusters, and the layer its style.
@@ -240,6 +232,18 @@ class LockedSegments:
                 'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
                 [qml, sld, LAYER, STYLE],
             )
+
+
+def read_style(database: sqlite3.Connection) -> tuple[str, str] | None:
+    """Read QML and SLD of the style by cluster; None if a person removed it."""
+    if not database.execute("PRAGMA table_info(layer_styles)").fetchall():
+        return None
+    query = (
+        'SELECT "styleQML", "styleSLD" FROM layer_styles '
+        'WHERE f_table_name = ? AND "styleName" = ? ORDER BY id'
+    )
+    found: tuple[str, str] | None = database.execute(query, [LAYER, STYLE]).fetchone()
+    return found
 
 
 @contextmanager
