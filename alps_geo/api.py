@@ -16,6 +16,7 @@ from alps_geo.ipython import in_notebook, notebook_bar
 from alps_geo.pipeline import fit_scenes, label_scenes
 from alps_geo.review.opened_run import Run
 from alps_geo.runs.flags import FLAG_NAMES, RunFlags
+from alps_geo.runs.folder import fit_folder
 from alps_geo.runs.run import fitted_settings, read_model
 from alps_geo.settings.keywords import available, settings_from
 
@@ -111,7 +112,7 @@ def fit(
     fit_scenes(
         _find(paths, listen),
         model,
-        model.with_name(f"{model.name}.run"),
+        fit_folder(model),
         chosen,
         RunFlags(overwrite, force, strict=strict),
         listen=listen,

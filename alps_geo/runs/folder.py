@@ -106,3 +106,12 @@ class RunFolder:
     def tiles_folder(self, scene: str, key: str) -> Path:
         """Return the folder of the tiles of a scene that depend on a fingerprint `key`."""
         return self.tiles_path / f"{scene}.{key[:_KEY_DIGITS]}"
+
+
+def fit_folder(model: Path) -> Path:
+    """Return the folder of the tiles of a fit, next to the model that it writes.
+
+    >>> fit_folder(Path("model.npz")).name
+    'model.npz.run'
+    """
+    return model.with_name(f"{model.name}.run")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alps_geo.runs.folder import fit_folder
 from alps_geo.settings import OUTPUT
 from alps_geo_cli.console import Printing
 from alps_geo_cli.failures import end_with_failures
@@ -56,7 +57,7 @@ def fit(
     `alps-geo label` does both at once.
     """
     paths, model = required(scenes, out, "file for the cluster model")
-    folder = model.with_name(f"{model.name}.run") if work is None else work
+    folder = fit_folder(model) if work is None else work
 
     def fit_all(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> FitRecord:
         from alps_geo.pipeline import fit_scenes
