@@ -60,6 +60,8 @@ def plot_labels(path: Path, legend: Mapping[int, tuple[str, str]], ax: Axes | No
     x, y = np.transpose(corners)
     ax.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), aspect="equal")
     ax.ticklabel_format(style="plain", useOffset=False)
+    # Coordinates have many digits, and more of them would run into each other.
+    ax.locator_params(axis="x", nbins=4)
     shown = np.unique(drawn.compressed())
     patches = [Patch(color=colors[index], label=legend[int(ids[index])][0]) for index in shown]
     ax.legend(
