@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alps_geo.datasets import find_scenes
 from alps_geo.events import Event
 from alps_geo.ipython import in_notebook, notebook_bar
-from alps_geo.pipeline import fit_scenes, label_scenes
+from alps_geo.pipeline.scenes import fit_scenes, label_scenes
 from alps_geo.review.opened_run import Run
 from alps_geo.runs.flags import FLAG_NAMES, RunFlags
 from alps_geo.runs.folder import fit_folder

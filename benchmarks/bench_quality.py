@@ -31,7 +31,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.preprocessing import StandardScaler
 
 from alps_geo.evaluate import TruthFile, evaluate_quality
-from alps_geo.pipeline import label_scenes
+from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.runs.flags import RunFlags
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import LabelSettings

@@ -37,7 +37,7 @@ from stand_in import BrightRegions
 
 from alps_geo.masks.generator import TileImage
 from alps_geo.masks.registry import make_generator
-from alps_geo.pipeline import label_scenes
+from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.settings import LabelSettings
 

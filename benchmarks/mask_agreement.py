@@ -67,7 +67,7 @@ def compare_labels(options: argparse.Namespace, folder: Path) -> dict[str, float
 
 def label(options: argparse.Namespace, folder: Path, dtype: str, seed: int) -> NDArray[np.uint16]:
     """Label the scene with the settings of `alps-geo label`; another seed finds its tiles done."""
-    from alps_geo.pipeline import label_scenes
+    from alps_geo.pipeline.scenes import label_scenes
     from alps_geo.runs.flags import RunFlags
     from alps_geo.settings import LabelSettings
 

@@ -147,7 +147,7 @@ def test_help_loads_neither_torch_nor_the_geospatial_stack() -> None:
 
 
 def test_the_pipeline_imports_without_torch() -> None:
-    assert "torch" not in loaded_by("import alps_geo.pipeline")
+    assert "torch" not in loaded_by("import alps_geo.pipeline.scenes")
 
 
 def test_a_worker_imports_neither_tables_nor_pictures_nor_clustering() -> None:

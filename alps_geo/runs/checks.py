@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import Weights
-    from alps_geo.runs.failures import FailedTile
+    from alps_geo.runs.failures import FailedImage, FailedTile
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
 
@@ -59,7 +59,7 @@ def check_model(
             yield f"the clusters were fitted with --{option} {before[name]}, not {now[name]}"
 
 
-def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:
+def check_valid(valid_pixels: int, failed: Sequence[FailedTile | FailedImage]) -> None:
     """Raise SceneError if no pixel with data was worked on."""
     if valid_pixels:
         return
@@ -71,7 +71,7 @@ def check_valid(valid_pixels: int, failed: Sequence[FailedTile]) -> None:
     )
 
 
-def check_segments(count: int, failed: Sequence[FailedTile]) -> None:
+def check_segments(count: int, failed: Sequence[FailedTile | FailedImage]) -> None:
     """Raise RunError if there is no segment to fit clusters to."""
     if count:
         return

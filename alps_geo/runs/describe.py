@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import Weights
     from alps_geo.outputs.results import SceneResults
-    from alps_geo.runs.failures import FailedScene, FailedTile
+    from alps_geo.runs.failures import FailedTile, Failure
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
 
@@ -76,7 +76,7 @@ def run_record(
     scenes: Mapping[str, Scene],
     model: ClusterModel,
     results: Mapping[str, SceneResults],
-    failed: Sequence[FailedTile | FailedScene],
+    failed: Sequence[Failure],
     seconds: Mapping[str, float],
 ) -> RunRecord:
     """Put together the record of a run.
@@ -91,7 +91,7 @@ def run_record(
         The clusters.
     results : mapping of str to SceneResults
         Results by the same names, without scenes whose results could not be written.
-    failed : sequence of FailedTile or FailedScene
+    failed : sequence of Failure
         Tiles that could not be labelled, and scenes whose results could not be written.
     seconds : mapping of str to float
         Time that each stage took.

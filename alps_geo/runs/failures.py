@@ -1,10 +1,10 @@
-"""Tiles that could not be labelled, and scenes whose results could not be written."""
+"""Tiles and images that could not be labelled, and scenes whose results could not be written."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from alps_geo.errors import AlpsGeoError, DiskError, RunError
 from alps_geo.runs.stored_json import check_shape, json_object, known_fields
@@ -32,6 +32,9 @@ FAILED_TILE = {
 
 FAILED_SCENE = {"scene": str, "path": str, "position": int, "reason": str}
 """Shape of a `FailedScene` as JSON."""
+
+FAILED_IMAGE = {"image": str, "path": str, "reason": str}
+"""Shape of a `FailedImage` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,47 @@ class FailedScene:
         return json_object(self, FAILED_SCENE)
 
 
-def failure_from_json(found: object) -> FailedTile | FailedScene:
-    """Build a failed tile or scene from JSON; raise ValueError for JSON of another shape."""
-    is_tile = "row" in check_shape(found, {})
-    return FailedTile.from_json(found) if is_tile else FailedScene.from_json(found)
+@dataclass(frozen=True)
+class FailedImage:
+    """An image of a folder that could not be labelled.
+
+    Attributes
+    ----------
+    image : str
+        Its split and name, as ``train/a``.
+    path : str
+        Its file.
+    reason : str
+        One line for the user.
+    """
+
+    image: str
+    path: str
+    reason: str
+
+    @classmethod
+    def from_json(cls, found: object) -> FailedImage:
+        """Build an image from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, FAILED_IMAGE))
+
+    def __str__(self) -> str:
+        return f"{self.image}: {self.reason}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the image as a JSON object."""
+        return json_object(self, FAILED_IMAGE)
+
+
+Failure: TypeAlias = FailedTile | FailedScene | FailedImage
+"""A part of a run that failed."""
+
+
+def failure_from_json(found: object) -> Failure:
+    """Build a failure from JSON; raise ValueError for JSON of another shape."""
+    keys = check_shape(found, {})
+    if "row" in keys:
+        return FailedTile.from_json(found)
+    return FailedImage.from_json(found) if "image" in keys else FailedScene.from_json(found)
 
 
 def write_each(

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from alps_geo.files import write_bytes
 from alps_geo.runs.failures import (
+    FAILED_IMAGE,
     FAILED_SCENE,
     FAILED_TILE,
     FailedScene,
     FailedTile,
+    Failure,
     failure_from_json,
 )
 from alps_geo.runs.origin import ORIGIN, Origin
@@ -70,7 +72,7 @@ RUN = {
     "area_unit": ("m2", "px"),
     "labelled_share": float,
     "clusters": [CLUSTER, ...],
-    "failed": [(FAILED_TILE, FAILED_SCENE)],
+    "failed": [(FAILED_TILE, FAILED_SCENE, FAILED_IMAGE)],
     "seconds": {},
     "files": [str],
     "changes": Perhaps([str]),
@@ -211,8 +213,8 @@ class RunRecord:
         Share of the area with data that carries a label.
     clusters : tuple of ClusterRecord
         The clusters, by ascending id.
-    failed : tuple of FailedTile or FailedScene
-        Tiles that could not be labelled, and scenes whose results could not be written.
+    failed : tuple of Failure
+        Tiles and images that could not be labelled, and scenes whose results could not be written.
     seconds : mapping of str to float
         Time that each stage took.
     files : tuple of str
@@ -229,7 +231,7 @@ class RunRecord:
     area_unit: str
     labelled_share: float
     clusters: tuple[ClusterRecord, ...]
-    failed: tuple[FailedTile | FailedScene, ...]
+    failed: tuple[Failure, ...]
     seconds: Mapping[str, float]
     files: tuple[str, ...]
     changes: tuple[str, ...] | None = None

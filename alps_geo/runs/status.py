@@ -20,7 +20,7 @@ from alps_geo.runs.reading import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alps_geo.runs.failures import FailedTile
+    from alps_geo.runs.failures import FailedTile, Failure
     from alps_geo.runs.plan import PlannedScene
 
 
@@ -70,7 +70,7 @@ class RunStatus:
     unwritten: tuple[FailedScene, ...] = ()
 
     @property
-    def failed(self) -> tuple[FailedTile | FailedScene, ...]:
+    def failed(self) -> tuple[Failure, ...]:
         """The tiles of all scenes that failed, and the scenes that did."""
         return (*(tile for scene in self.scenes for tile in scene.failed), *self.unwritten)
 

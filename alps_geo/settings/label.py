@@ -68,7 +68,7 @@ def current_words(
 @documented
 @dataclass(frozen=True)
 class LabelSettings:
-    """Settings of `alps_geo.pipeline.label_scenes`.
+    """Settings of `alps_geo.pipeline.scenes.label_scenes`.
 
     Raises
     ------

@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
     from alps_geo.events import Tally
     from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.contract import Outcome, Stage
     from alps_geo.tiles.jobs import Task
-    from alps_geo.tiles.stage import Outcome, TileStage
 
 
 class Executor(Protocol):
     """A way to work on tiles: in this process, in several, or elsewhere.
 
-    Wherever tiles are worked on, ``stage.load()`` gives a `TileWorker`, and calling it with a task
-    does all the work and stores the result. `TileStage`, tasks and outcomes pickle.
+    Wherever tiles are worked on, ``stage.load()`` gives a `Worker`, and calling it with a task
+    does all the work and stores the result. Stages, tasks and outcomes pickle.
     """
 
     def run(
-        self, stage: TileStage, tasks: Sequence[Task], tally: Tally
+        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles.
 
         Parameters
         ----------
-        stage : TileStage
+        stage : Stage
             The work.
         tasks : sequence of Task
             At least one tile.

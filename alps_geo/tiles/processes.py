@@ -18,7 +18,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from alps_geo.errors import AlpsGeoError, RunError
-from alps_geo.tiles.stage import Outcome
+from alps_geo.tiles.contract import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from alps_geo.events import Tally
+    from alps_geo.tiles.contract import Stage
     from alps_geo.tiles.jobs import Task as TileTask
-    from alps_geo.tiles.stage import TileStage
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -52,7 +52,7 @@ class ProcessExecutor:
 
     def run(
         self,
-        stage: TileStage,
+        stage: Stage[object],
         tasks: Sequence[TileTask],
         tally: Tally,  # noqa: ARG002 (models are loaded in other processes)
     ) -> Generator[tuple[TileTask, Outcome], None, None]:

@@ -7,17 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alps_geo.tiles.stage import Outcome, TileError
+from alps_geo.tiles.contract import Outcome, TileError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import Any
 
     from alps_geo.events import Tally
-    from alps_geo.scene import TilePixels
-    from alps_geo.segments.fragments import Fragments
+    from alps_geo.tiles.contract import Stage, Worker
     from alps_geo.tiles.jobs import Task
-    from alps_geo.tiles.stage import TileStage, TileWorker
 
 
 @dataclass(frozen=True)
@@ -25,11 +23,11 @@ class SerialExecutor:
     """Works on one tile after the other; on a GPU, images of several are encoded together."""
 
     def run(
-        self, stage: TileStage, tasks: Sequence[Task], tally: Tally
+        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
         worker = stage.load_with_note(tally)
-        size = worker.model.images_at_once
+        size = worker.images_at_once
         groups = [tasks[start : start + size] for start in range(0, len(tasks), size)]
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             coming = [reader.submit(worker.read, task) for task in groups[0]]
@@ -39,28 +37,28 @@ class SerialExecutor:
                 encoded = _encode_together(worker, group, read) if size > 1 else [None]
                 for task, pixels, image in zip(group, read, encoded, strict=True):
                     try:
-                        fragments, outcome = worker.compute(task, pixels.result(), image)
+                        result, outcome = worker.compute(task, pixels.result(), image)
                     except TileError as error:
                         yield task, Outcome(computed=False, reason=str(error))
                         continue
                     if written is not None:
                         yield written.result()
-                    written = writer.submit(_save, worker, task, fragments, outcome)
+                    written = writer.submit(_save, worker, task, result, outcome)
             if written is not None:
                 yield written.result()
 
 
 def _encode_together(
-    worker: TileWorker, tasks: Sequence[Task], read: Sequence[Future[TilePixels]]
+    worker: Worker, tasks: Sequence[Task], read: Sequence[Future[Any]]
 ) -> list[Any]:
-    """Encode the tiles that could be read and have data; None for the others.
+    """Encode the tasks that could be read; None for the others, and for those without data.
 
     None for all if memory does not suffice: then each is tried by itself.
     """
     tiles = {
         index: (task, pixels.result())
         for index, (task, pixels) in enumerate(zip(tasks, read, strict=True))
-        if pixels.exception() is None and pixels.result().valid.any()
+        if pixels.exception() is None
     }
     found: dict[int, Any] = {}
     with suppress(MemoryError):
@@ -68,8 +66,6 @@ def _encode_together(
     return [found.get(index) for index in range(len(read))]
 
 
-def _save(
-    worker: TileWorker, task: Task, fragments: Fragments, outcome: Outcome
-) -> tuple[Task, Outcome]:
-    worker.save(task, fragments)
+def _save(worker: Worker, task: Task, result: Any, outcome: Outcome) -> tuple[Task, Outcome]:
+    worker.save(task, result)
     return task, outcome

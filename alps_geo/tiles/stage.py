@@ -2,57 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
 import rasterio
 
-from alps_geo.errors import SceneError
-from alps_geo.features.embeddings import Embeddings
 from alps_geo.files import GDAL_CACHE_BYTES
-from alps_geo.masks.generator import TileImage, check_tile
+from alps_geo.runs.failures import FailedTile
 from alps_geo.scene import fill_invalid, read_tile
-from alps_geo.segments.fragments import FragmentRules, cut_fragments, no_fragments
+from alps_geo.tiles.contract import Outcome, TileError, twice
+from alps_geo.tiles.cutter import Cutter, tile_image
 from alps_geo.tiles.jobs import find_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from rasterio.windows import Window
 
     from alps_geo.events import Tally
     from alps_geo.grid import Tile
-    from alps_geo.masks.generator import LoadedBackbone, MaskModel, Models
+    from alps_geo.masks.generator import Models
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.segments.fragments import Fragments
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.jobs import Job, Task
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of the work on a tile.
-
-    Attributes
-    ----------
-    computed : bool
-        Whether the mask generator was run.
-    reason : str or None
-        Why the tile failed, if it did.
-    """
-
-    computed: bool
-    reason: str | None = None
-
-
-class TileError(Exception):
-    """A tile that has failed; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +48,32 @@ class TileStage:
     settings: LabelSettings
     models: Models
 
+    def tasks(self) -> Iterator[tuple[Task, bool]]:
+        """Yield all tiles in their order, each with True if its fragments are stored already."""
+        for index, job in enumerate(self.jobs):
+            for tile in job.grid:
+                yield (index, tile.row, tile.col), job.store.holds(tile)
+
+    def scene_of(self, task: Task) -> str:
+        """Return the name of the scene that a tile is of."""
+        return self.jobs[task[0]].name
+
+    def failure(self, task: Task, reason: str) -> FailedTile:
+        """Describe the failure of a tile."""
+        job, tile = find_tile(self.jobs, task)
+        return FailedTile.of(job.name, tile, reason)
+
+    def note_failure(self, task: Task, reason: str) -> None:
+        """Note the failure of a tile in the run folder.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        job, tile = find_tile(self.jobs, task)
+        job.store.fail(FailedTile.of(job.name, tile, reason), tile)
+
     def load(self) -> TileWorker:
         """Load the models.
 
@@ -81,12 +82,7 @@ class TileStage:
         ModelError
             If a model cannot be used, or memory does not suffice for it.
         """
-        backbone = self.models.backbone
-        return TileWorker(
-            self,
-            self.models.generator.load(),
-            None if backbone is None else backbone.load(),
-        )
+        return TileWorker(self, Cutter.load(self.models, self.settings))
 
     def load_with_note(self, tally: Tally) -> TileWorker:
         """Load the models, and tell the user so."""
@@ -104,15 +100,17 @@ class TileWorker:
     ----------
     stage : TileStage
         Scenes and settings.
-    model : MaskModel
-        The mask generator.
-    backbone : LoadedBackbone or None
-        The second encoder, if the run has one.
+    cutter : Cutter
+        The models, loaded.
     """
 
     stage: TileStage
-    model: MaskModel
-    backbone: LoadedBackbone | None
+    cutter: Cutter
+
+    @property
+    def images_at_once(self) -> int:
+        """Tiles to give to `encode` at once: one, or more where that is faster."""
+        return self.cutter.model.images_at_once
 
     def __call__(self, task: Task) -> Outcome:
         """Read a tile, compute its fragments and store them."""
@@ -133,18 +131,25 @@ class TileWorker:
             If they cannot be read, or memory does not suffice twice.
         """
         job, tile = find_tile(self.stage.jobs, task)
-        return _twice(partial(read_filled, job.scene, tile.window))
+        return twice(partial(read_filled, job.scene, tile.window))
 
     def encode(self, tiles: Sequence[tuple[Task, TilePixels]]) -> Sequence[Any]:
         """Encode the images of tiles together, each as `compute` would alone.
+
+        None stands for a tile without data.
 
         Raises
         ------
         MemoryError
             If memory does not suffice for one of them.
         """
-        images = [self._image(*find_tile(self.stage.jobs, task), pixels) for task, pixels in tiles]
-        return self.model.encode(images)
+        images = {}
+        for index, (task, pixels) in enumerate(tiles):
+            if pixels.valid.any():
+                job, tile = find_tile(self.stage.jobs, task)
+                images[index] = tile_image(job.scene, tile, pixels)
+        encoded = dict(zip(images, self.cutter.model.encode(list(images.values())), strict=True))
+        return [encoded.get(index) for index in range(len(tiles))]
 
     def compute(
         self, task: Task, pixels: TilePixels, encoded: Any = None
@@ -166,7 +171,7 @@ class TileWorker:
             If memory does not suffice twice.
         """
         job, tile = find_tile(self.stage.jobs, task)
-        fragments = _twice(partial(self.fragments, job, tile, pixels, encoded))
+        fragments = twice(partial(self.fragments, job, tile, pixels, encoded))
         return fragments, Outcome(computed=bool(pixels.valid.any()))
 
     def save(self, task: Task, fragments: Fragments) -> None:
@@ -176,65 +181,10 @@ class TileWorker:
 
     def fragments(self, job: Job, tile: Tile, pixels: TilePixels, encoded: Any = None) -> Fragments:
         """Find the fragments of a tile, whose image may have been encoded already."""
-        if not pixels.valid.any():
-            return no_fragments(pixels.valid.shape, len(pixels.bands))
-        image = self._image(job, tile, pixels)
-        if encoded is None:
-            (encoded,) = self.model.encode([image])
-        masks = self.model.masks(image, encoded)
-        embedding = self.model.embedding(image, encoded)
-        check_tile(self.stage.models.generator, image, masks, embedding)
-        embeddings = replace(Embeddings.empty(), sam=embedding.astype(np.float16))
-        if self.backbone is not None:
-            embeddings = replace(embeddings, backbone=self.backbone.encode(pixels.image))
-        settings = self.stage.settings
-        return cut_fragments(
-            job.grid,
-            tile,
-            pixels,
-            masks,
-            embeddings,
-            job.scale,
-            FragmentRules(settings.mask_area_gate, fill=settings.fills),
-        )
-
-    @staticmethod
-    def _image(job: Job, tile: Tile, pixels: TilePixels) -> TileImage:
-        scene = job.scene
-        return TileImage(
-            pixels.image, pixels.valid, tile.window, scene.path, scene.transform, scene.crs
-        )
+        return self.cutter.fragments(job, tile, pixels, encoded)
 
 
 def read_filled(scene: Scene, window: Window) -> TilePixels:
     """Read pixels, with an image in which no collar shows."""
     pixels = read_tile(scene, window)
     return replace(pixels, image=fill_invalid(pixels.image, pixels.valid))
-
-
-def _twice(step: Callable[[], Value]) -> Value:
-    """Take a step, and once more if memory does not suffice.
-
-    Raises
-    ------
-    TileError
-        If it does not suffice again, or if the scene cannot be read.
-    """
-    # Only after the handler is the failed attempt's memory free again.
-    with suppress(MemoryError):
-        return _once(step)
-    try:
-        return _once(step)
-    except MemoryError as error:
-        raise TileError(
-            f"memory does not suffice ({error}): "
-            "free some, or use fewer --workers or a smaller --tile-size"
-        ) from error
-
-
-def _once(step: Callable[[], Value]) -> Value:
-    """Take a step; an unreadable scene is a failed tile."""
-    try:
-        return step()
-    except SceneError as error:
-        raise TileError(str(error)) from error

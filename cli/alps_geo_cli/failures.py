@@ -11,17 +11,18 @@ from alps_geo_cli.console import PARTLY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alps_geo.runs.failures import FailedScene, FailedTile
+    from alps_geo.runs.failures import Failure
+
 
 SHOWN = 20
 
 
-def print_failures(failed: Sequence[FailedTile | FailedScene], *, err: bool) -> None:
+def print_failures(failed: Sequence[Failure], *, err: bool) -> None:
     """Print the failed tiles and scenes, of very many only the first.
 
     Parameters
     ----------
-    failed : sequence of FailedTile or FailedScene
+    failed : sequence of Failure
         The failures.
     err : bool
         True to print on standard error.
@@ -32,12 +33,12 @@ def print_failures(failed: Sequence[FailedTile | FailedScene], *, err: bool) -> 
         typer.echo(f"and {len(failed) - SHOWN} more; --json lists them all", err=err)
 
 
-def end_with_failures(failed: Sequence[FailedTile | FailedScene], consequence: str) -> None:
+def end_with_failures(failed: Sequence[Failure], consequence: str) -> None:
     """Print the failures of a run, if there are any, and end with their exit code.
 
     Parameters
     ----------
-    failed : sequence of FailedTile or FailedScene
+    failed : sequence of Failure
         Failures in the record of the run.
     consequence : str
         Consequence of failed tiles, as "so the map has gaps".

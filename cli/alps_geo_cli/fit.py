@@ -60,7 +60,7 @@ def fit(
     folder = fit_folder(model) if work is None else work
 
     def fit_all(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> FitRecord:
-        from alps_geo.pipeline import fit_scenes
+        from alps_geo.pipeline.scenes import fit_scenes
 
         return fit_scenes(
             paths,

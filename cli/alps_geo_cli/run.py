@@ -92,7 +92,7 @@ def run_label(
     paths, folder = required(scenes, out, "folder for the results")
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> RunRecord:
-        from alps_geo.pipeline import label_scenes
+        from alps_geo.pipeline.scenes import label_scenes
 
         return label_scenes(
             paths,

@@ -205,7 +205,7 @@ def test_a_model_that_is_applied_where_it_lies_outlives_a_stop(
     model = run / "clusters.npz"
     again = ("apply", *LABEL[1:], "--out", run, "--clusters-from", model, "--overwrite", "--quiet")
     with monkeypatch.context() as stopping:
-        stopping.setattr("alps_geo.pipeline.label_tiles", raise_killed)
+        stopping.setattr("alps_geo.pipeline.scenes.label_tiles", raise_killed)
         with pytest.raises(Killed):
             alps_geo(*again)
     assert not (run / "run.json").exists()

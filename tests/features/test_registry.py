@@ -25,7 +25,7 @@ from alps_geo.features.registry import (
     unregister,
 )
 from alps_geo.features.sums import RegionSums
-from alps_geo.pipeline import fit_scenes, label_scenes
+from alps_geo.pipeline.scenes import fit_scenes, label_scenes
 from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.run import read_model
 from alps_geo.segments.table import open_table

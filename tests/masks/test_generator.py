@@ -21,7 +21,7 @@ from alps_geo.masks import registry
 from alps_geo.masks.generator import GeneratorOptions, TileImage, check_tile
 from alps_geo.masks.registry import Family, make_generator, models, register
 from alps_geo.masks.sam1 import SamGenerator
-from alps_geo.pipeline import label_scenes
+from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.origin import WeightsRecord
 from alps_geo.sam.weights import MODELS

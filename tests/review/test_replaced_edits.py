@@ -25,8 +25,9 @@ from edited_runs import (
 )
 from helpers import alps_geo
 
-from alps_geo import files, pipeline
+from alps_geo import files
 from alps_geo.outputs.gpkg import lock
+from alps_geo.pipeline import scenes as pipeline
 
 
 @pytest.fixture(scope="module")

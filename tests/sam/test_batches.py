@@ -11,7 +11,7 @@ from helpers import DATA
 from sam_scenes import rgb
 
 from alps_geo.errors import ModelMemoryError
-from alps_geo.pipeline import label_scenes
+from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.sam import tiny_vit
 from alps_geo.sam.model import SamModel
 from alps_geo.settings import LabelSettings

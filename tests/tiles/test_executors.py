@@ -18,11 +18,12 @@ from alps_geo.masks.generator import Models
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene
 from alps_geo.settings import LabelSettings
+from alps_geo.tiles.contract import Outcome, Stage
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.jobs import Job
 from alps_geo.tiles.processes import ProcessExecutor
 from alps_geo.tiles.serial import SerialExecutor
-from alps_geo.tiles.stage import Outcome, TileStage
+from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Backwards:
     worked_on: Counter[Task] = field(default_factory=Counter)
 
     def run(
-        self, stage: TileStage, tasks: Sequence[Task], tally: Tally
+        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
     ) -> Generator[tuple[Task, Outcome], None, None]:
         worker = stage.load()
         try:

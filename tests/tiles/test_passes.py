@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from alps_geo.events import Event, Tally
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.masks.generator import Models
-from alps_geo.pipeline import label_scenes
+from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.folder import EMBEDDINGS, OUTLINES
 from alps_geo.runs.tile_store import TileStore

@@ -1,30 +1,26 @@
-"""The stages of a run, in order: scenes, tiles, segments, clusters, results."""
+"""The stages of a run over scenes, in order: scenes, tiles, segments, clusters, results."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import rasterio
 
-from alps_geo.clusters.fit import Recipe, fit_clusters
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.kinds import in_one_order, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
-from alps_geo.masks.generator import Models
-from alps_geo.masks.registry import make_backbone, make_generator
 from alps_geo.outputs.output import LabelledScene, SceneSource
 from alps_geo.outputs.results import SceneResults, write_results, write_run_files
+from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
-from alps_geo.runs.checks import check_model, check_model_path, check_segments, check_valid
+from alps_geo.runs.checks import check_model, check_model_path, check_valid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.describe import fit_record, origin_of, run_record
 from alps_geo.runs.failures import write_each
@@ -44,7 +40,7 @@ from alps_geo.segments.painting import Painting
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
-from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
+from alps_geo.settings import LabelSettings
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.stored import StoredTiles
@@ -54,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.clusters.model import ClusterModel
-    from alps_geo.masks.generator import MaskGenerator, Weights
+    from alps_geo.masks.generator import MaskGenerator, Models, Weights
     from alps_geo.runs.failures import FailedScene, FailedTile
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
@@ -103,9 +99,9 @@ def label_scenes(
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
-    clock, folder = _Clock(), RunFolder(Path(out))
+    clock, folder = Clock(), RunFolder(Path(out))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        models = _models(settings, generator)
+        models = make_models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen, given)
         plan = _plan(run, given)
         if not flags.force and (record := finished_record(folder, plan.fingerprint)):
@@ -121,7 +117,7 @@ def label_scenes(
         ) as had_earlier_tiles:
             _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = given or _fit(tables, run, failed)
+            model = given or fit_model(tables, run.settings, run.weights, run.tally, failed)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 results, unwritten = _write(run, folder, target, model, strict=flags.strict)
@@ -172,9 +168,9 @@ def fit_scenes(
         As `label_scenes`, or if the model cannot be written.
     """
     settings = settings or LabelSettings()
-    clock, folder = _Clock(), RunFolder(Path(work))
+    clock, folder = Clock(), RunFolder(Path(work))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        models = _models(settings, generator)
+        models = make_models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen)
         plan = _plan(run, None, fit=True)
         check_model_path(Path(out), _inputs(run), overwrite=flags.overwrite)
@@ -184,7 +180,7 @@ def fit_scenes(
         ) as had_earlier_tiles:
             _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = _fit(tables, run, failed)
+            model = fit_model(tables, run.settings, run.weights, run.tally, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
@@ -215,15 +211,6 @@ class _Run:
         return TileStage(self.jobs, self.settings, self.models)
 
 
-def _models(settings: LabelSettings, generator: MaskGenerator | None) -> Models:
-    """Make the models of the settings; a generator that is handed in takes the place of theirs."""
-    generator = generator or make_generator(settings.generator_options)
-    if settings.backbone is None:
-        return Models(generator)
-    checkpoint, device = settings.timm_checkpoint, settings.device
-    return Models(generator, make_backbone(settings.backbone, checkpoint, device))
-
-
 def _open_run(
     paths: Sequence[str],
     settings: LabelSettings,
@@ -250,7 +237,7 @@ def _open_run(
     return _Run(jobs, settings, models, weights, tally)
 
 
-def _open_claimed(run: _Run, clock: _Clock, *, had_earlier_tiles: bool) -> None:
+def _open_claimed(run: _Run, clock: Clock, *, had_earlier_tiles: bool) -> None:
     """End the opening of a run, whose folder is claimed."""
     if had_earlier_tiles:
         run.tally.tell("open", note="tiles stored by an earlier version are worked on again")
@@ -258,7 +245,7 @@ def _open_claimed(run: _Run, clock: _Clock, *, had_earlier_tiles: bool) -> None:
 
 
 def _find_segments(
-    run: _Run, folder: RunFolder, clock: _Clock, *, strict: bool
+    run: _Run, folder: RunFolder, clock: Clock, *, strict: bool
 ) -> tuple[list[FailedTile], list[SegmentTable]]:
     """Work on all tiles, stitch those of each scene, and keep its segments and their columns."""
     failed = label_tiles(run.tile_stage, run.tally, strict=strict)
@@ -291,28 +278,6 @@ def _find_segments(
     return failed, tables
 
 
-def _fit(tables: Sequence[SegmentTable], run: _Run, failed: Sequence[FailedTile]) -> ClusterModel:
-    """Fit the cluster model over the segments of all scenes."""
-    run.tally.tell("cluster")
-    settings, total = run.settings, sum(len(table) for table in tables)
-    check_segments(total, failed)
-    clusters = settings.clusters
-    if clusters is None:
-        clusters = max(1, min(DEFAULT_CLUSTERS, total))
-        if clusters < DEFAULT_CLUSTERS:
-            note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
-            run.tally.tell("cluster", note=note)
-    made_with = settings.deciding("tiles", "segments", files=True) | {"model": run.weights.model}
-    return fit_clusters(
-        tables,
-        [table.area for table in tables],
-        clusters,
-        settings.seed,
-        recipe=Recipe(settings.batch_size, settings.passes, settings.is_raw),
-        fitted_with=json.dumps({"settings": made_with, **run.weights.to_dict()}),
-    )
-
-
 def _inputs(run: _Run) -> list[str]:
     """List the files that a run reads, apart from weights."""
     given = [run.settings.clusters_from] if run.settings.clusters_from else []
@@ -340,19 +305,6 @@ def _write(
     scenes = {job.name: job.scene for job in run.jobs}
     announce = partial(run.tally.tell, "write")
     return write_each(scenes, write, target.scene_folder, announce, strict=strict)
-
-
-class _Clock:
-    """Seconds that each stage took."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = perf_counter()
-        self.laps[stage] = round(now - self._last, 3)
-        self._last = now
 
 
 def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:

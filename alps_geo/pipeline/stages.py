@@ -1,0 +1,99 @@
+"""Parts of a run that are the same over scenes and over the images of a folder."""
+
+from __future__ import annotations
+
+import json
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from alps_geo.clusters.fit import Recipe, fit_clusters
+from alps_geo.masks.generator import Models
+from alps_geo.masks.registry import make_backbone, make_generator
+from alps_geo.runs.checks import check_segments
+from alps_geo.settings import DEFAULT_CLUSTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.events import Tally
+    from alps_geo.masks.generator import MaskGenerator, Weights
+    from alps_geo.runs.failures import FailedImage, FailedTile
+    from alps_geo.segments.table import SegmentTable
+    from alps_geo.settings import LabelSettings
+
+
+class Clock:
+    """Seconds that each stage took."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """End a stage."""
+        now = perf_counter()
+        self.laps[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+def make_models(settings: LabelSettings, generator: MaskGenerator | None) -> Models:
+    """Make the models of the settings; a generator that is handed in takes the place of theirs.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    """
+    generator = generator or make_generator(settings.generator_options)
+    if settings.backbone is None:
+        return Models(generator)
+    checkpoint, device = settings.timm_checkpoint, settings.device
+    return Models(generator, make_backbone(settings.backbone, checkpoint, device))
+
+
+def fit_model(
+    tables: Sequence[SegmentTable],
+    settings: LabelSettings,
+    weights: Weights,
+    tally: Tally,
+    failed: Sequence[FailedTile | FailedImage],
+) -> ClusterModel:
+    """Fit the cluster model of a run over segments.
+
+    Parameters
+    ----------
+    tables : sequence of SegmentTable
+        The segments, a table for each scene.
+    settings : LabelSettings
+        Number of clusters, seed and recipe; kept in the model with the weights.
+    weights : Weights
+        Digests of the weights.
+    tally : Tally
+        Told what is done.
+    failed : sequence of FailedTile or FailedImage
+        Tiles or images that failed, for the message if there is no segment.
+
+    Raises
+    ------
+    RunError
+        If there is no segment, or fewer than clusters.
+    """
+    tally.tell("cluster")
+    total = sum(len(table) for table in tables)
+    check_segments(total, failed)
+    clusters = settings.clusters
+    if clusters is None:
+        clusters = max(1, min(DEFAULT_CLUSTERS, total))
+        if clusters < DEFAULT_CLUSTERS:
+            note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
+            tally.tell("cluster", note=note)
+    made_with = settings.deciding("tiles", "segments", files=True) | {"model": weights.model}
+    return fit_clusters(
+        tables,
+        [table.area for table in tables],
+        clusters,
+        settings.seed,
+        recipe=Recipe(settings.batch_size, settings.passes, settings.is_raw),
+        fitted_with=json.dumps({"settings": made_with, **weights.to_dict()}),
+    )

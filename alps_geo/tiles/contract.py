@@ -1,0 +1,170 @@
+"""The contract of stages, whose tasks executors work on: a tile of a scene, or a whole image."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from alps_geo.errors import SceneError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from alps_geo.events import Tally
+    from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.jobs import Task
+
+Value = TypeVar("Value")
+Failed = TypeVar("Failed", covariant=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Outcome of the work on a task.
+
+    Attributes
+    ----------
+    computed : bool
+        Whether the mask generator was run.
+    reason : str or None
+        Why the task failed, if it did.
+    """
+
+    computed: bool
+    reason: str | None = None
+
+
+class TileError(Exception):
+    """A task that has failed; the message is the reason."""
+
+
+class Stage(Protocol[Failed]):
+    """Everything that the work on tasks takes, before models are loaded; it pickles.
+
+    `Failed` is the type of its failures.
+    """
+
+    @property
+    def settings(self) -> LabelSettings:
+        """The run's settings."""
+        ...
+
+    def tasks(self) -> Iterator[tuple[Task, bool]]:
+        """Yield all tasks in their order, each with True if its result is stored already."""
+        ...
+
+    def scene_of(self, task: Task) -> str:
+        """Return the name of the scene that a task is of, for events."""
+        ...
+
+    def failure(self, task: Task, reason: str) -> Failed:
+        """Describe the failure of a task."""
+        ...
+
+    def note_failure(self, task: Task, reason: str) -> None:
+        """Note the failure of a task in the run folder.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        ...
+
+    def load(self) -> Worker:
+        """Load the models.
+
+        Raises
+        ------
+        ModelError
+            If a model cannot be used, or memory does not suffice for it.
+        """
+        ...
+
+    def load_with_note(self, tally: Tally) -> Worker:
+        """Load the models, and tell the user so; raises as `load`."""
+        ...
+
+
+class Worker(Protocol):
+    """A stage with its models loaded; each process has its own."""
+
+    @property
+    def images_at_once(self) -> int:
+        """Tasks to give to `encode` at once: one, or more where that is faster."""
+        ...
+
+    def __call__(self, task: Task) -> Outcome:
+        """Do all the work of a task and store its result."""
+        ...
+
+    def read(self, task: Task) -> Any:
+        """Read the pixels of a task.
+
+        Raises
+        ------
+        TileError
+            If they cannot be read, or memory does not suffice twice.
+        """
+        ...
+
+    def encode(self, tiles: Sequence[tuple[Task, Any]]) -> Sequence[Any]:
+        """Encode the images of tasks together, each as `compute` would alone.
+
+        None stands for an image that `compute` has to encode itself, or that holds no data.
+
+        Raises
+        ------
+        MemoryError
+            If memory does not suffice for one of them.
+        """
+        ...
+
+    def compute(self, task: Task, pixels: Any, encoded: Any = None) -> tuple[Any, Outcome]:
+        """Compute the result of a task from its pixels, and from its image if it is encoded.
+
+        Raises
+        ------
+        TileError
+            If memory does not suffice twice.
+        """
+        ...
+
+    def save(self, task: Task, result: Any) -> None:
+        """Store the result of a task.
+
+        Raises
+        ------
+        RunError
+            If the run folder cannot be written.
+        """
+        ...
+
+
+def twice(step: Callable[[], Value]) -> Value:
+    """Take a step, and once more if memory does not suffice.
+
+    Raises
+    ------
+    TileError
+        If it does not suffice again, or if the scene cannot be read.
+    """
+    # Only after the handler is the failed attempt's memory free again.
+    with suppress(MemoryError):
+        return _once(step)
+    try:
+        return _once(step)
+    except MemoryError as error:
+        raise TileError(
+            f"memory does not suffice ({error}): "
+            "free some, or use fewer --workers or a smaller --tile-size"
+        ) from error
+
+
+def _once(step: Callable[[], Value]) -> Value:
+    """Take a step; an unreadable scene is a failed task."""
+    try:
+        return step()
+    except SceneError as error:
+        raise TileError(str(error)) from error
