@@ -184,6 +184,50 @@ class Percentiles(Rule):
 
 
 @dataclass(frozen=True)
+class Names(Rule):
+    """Names of files or folders, one at least and each once."""
+
+    def check(self, name: str, value: tuple[str, ...] | None) -> None:
+        """Raise SettingsError if there is none, or one is empty or a path."""
+        if value is None:
+            return
+        if not value or len(set(value)) < len(value):
+            raise SettingsError(f"{name} is {','.join(value)!r}, expected {self.describe()}")
+        for each in value:
+            FileName().check(name, each)
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "names, each once, separated by commas"
+
+    def read(self, name: str, text: str) -> tuple[str, ...]:  # noqa: ARG002 (as other rules)
+        """Read names that are separated by commas, such as train,val."""
+        return tuple(part.strip() for part in text.split(","))
+
+
+@dataclass(frozen=True)
+class FileName(Rule):
+    """The name of a file or folder, or an ending of one: no path.
+
+    Attributes
+    ----------
+    empty : bool
+        True if it may be empty.
+    """
+
+    empty: bool = False
+
+    def check(self, name: str, value: str) -> None:
+        """Raise SettingsError if it is empty or a path."""
+        if value in (".", "..") or set(value) & set("/\\\0") or not (value or self.empty):
+            raise SettingsError(f"{name} is {value!r}, expected {self.describe()}")
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "a name without / in it"
+
+
+@dataclass(frozen=True)
 class Setting:
     """Meaning of a field, next to its name, type and default.
 
@@ -262,6 +306,11 @@ _TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "int": ("a whole number", lambda value: _is_number(value) and isinstance(value, Integral)),
     "float": ("a number", _is_number),
     "str": ("text", lambda value: isinstance(value, str)),
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    "tuple[str, ...]": (
+        "a tuple of texts",
+        lambda value: isinstance(value, tuple) and all(isinstance(each, str) for each in value),
+    ),
     "tuple": (
         "a tuple of numbers",
         lambda value: isinstance(value, tuple) and all(map(_is_number, value)),
@@ -275,7 +324,7 @@ def _check_type(name: str, value: object, annotation: str) -> None:
     written, _, optional = annotation.partition(" | ")
     if value is None and optional == "None":
         return
-    expected, fits = _TYPES[written.partition("[")[0]]
+    expected, fits = _TYPES.get(written) or _TYPES[written.partition("[")[0]]
     if not fits(value):
         raise SettingsError(f"{name} is {value!r}, expected {expected}")
 

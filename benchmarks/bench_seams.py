@@ -51,7 +51,7 @@ from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.matching import match_labels
-from alps_geo.segments.painting import Painting
+from alps_geo.segments.painting import Painting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import open_table, write_tables
@@ -175,7 +175,7 @@ class _Run:
         """Segment of each pixel."""
         grid = self.job.grid
         ids = np.zeros((grid.height, grid.width), np.uint32)
-        for window, block in self.segments.painting.blocks(grid):
+        for window, block in painted_blocks(self.segments.painting, grid):
             ids[window.toslices()] = block
         return ids
 

@@ -19,7 +19,7 @@ from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import BandScale
 from alps_geo.features.sums import RegionSums
 from alps_geo.sam.frame import Frame
-from alps_geo.segments.painting import Painting
+from alps_geo.segments.painting import Painting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo_cli.main import app
@@ -86,7 +86,7 @@ def stitched(
 def painted(grid: TileGrid, found: Stitched) -> NDArray[np.uint32]:
     """Put the cores together, each pixel given once."""
     result = np.zeros((grid.height, grid.width), dtype=np.uint32)
-    for window, block in found.painting.blocks(grid):
+    for window, block in painted_blocks(found.painting, grid):
         result[window.toslices()] += block
     return result
 

@@ -12,12 +12,11 @@ from alps_geo.grid import TileGrid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.folder import OUTLINES
 from alps_geo.runs.origin import Origin, WeightsRecord
+from alps_geo.runs.parts import ClusterRecord, SceneRecord
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.record import (
-    ClusterRecord,
     FitRecord,
     RunRecord,
-    SceneRecord,
     write_record,
 )
 from alps_geo.runs.tile_store import TileStore

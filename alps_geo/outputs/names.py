@@ -3,6 +3,9 @@
 MODEL = "clusters.npz"
 """The cluster model."""
 
+OVERVIEW = "overview"
+"""Folder of pictures of the splits of a folder of images."""
+
 GALLERY, SUGGESTION = "gallery.html", "suggest.png"
 """Views of the clusters that commands make on demand: true as long as the clusters are."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,12 @@ from alps_geo.outputs.gpkg.read import read_attribute
 from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
 from alps_geo.outputs.ground import pixel_area
 from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
+from alps_geo.outputs.image_masks import (
+    LabelledImages,
+    check_images,
+    write_image_masks,
+    write_image_pictures,
+)
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.outputs.preview import Preview
 from alps_geo.scene.raster import opened
@@ -102,9 +108,26 @@ def rewrite_results(labelled: LabelledScene) -> SceneResults:
     RunError
         If a file is absent, damaged or cannot be written; each of them is whole, old or new.
     """
+    if isinstance(labelled, LabelledImages):
+        return write_image_results(labelled)
     for output in _in_order():
         output.rewrite(labelled)
     return _measure(labelled)
+
+
+def write_image_results(labelled: LabelledImages) -> SceneResults:
+    """Write the masks of the images of a split, and pictures of them, at first and again.
+
+    Raises
+    ------
+    RunError
+        If a file is absent, damaged or cannot be written; each of them is whole, old or new.
+    SceneError
+        If an image that is to be drawn cannot be read.
+    """
+    write_image_masks(labelled)
+    write_image_pictures(labelled)
+    return _counted(labelled)
 
 
 def rewrite_legends(labelled: LabelledScene) -> None:
@@ -117,6 +140,9 @@ def rewrite_legends(labelled: LabelledScene) -> None:
     RunError
         If a file is absent, damaged or cannot be written; each of them is whole, old or new.
     """
+    if isinstance(labelled, LabelledImages):
+        write_image_pictures(labelled)
+        return
     for output in _in_order():
         output.rewrite_legend(labelled)
 
@@ -129,6 +155,9 @@ def check_rewritable(labelled: LabelledScene) -> None:
     RunError
         If a file is absent.
     """
+    if isinstance(labelled, LabelledImages):
+        check_images(labelled)
+        return
     for output in _in_order():
         output.check(labelled)
 
@@ -154,7 +183,7 @@ def _in_order() -> list[Output]:
 
 def _measure(labelled: LabelledScene) -> SceneResults:
     """Count segments, pixels and ground area of each cluster."""
-    model, segments, cluster = labelled.model, labelled.segments, labelled.assigned.cluster
+    segments = labelled.segments
     with opened(str(labelled.folder / SEGMENTS)) as raster:
         pixel, has_ground = pixel_area(raster), raster.crs is not None
     ground = _ground_areas(labelled, pixel)
@@ -162,17 +191,30 @@ def _measure(labelled: LabelledScene) -> SceneResults:
     unlabelled = rest * pixel if rest else 0.0
     known = has_ground and bool(np.isfinite(ground.sum() + unlabelled))
 
-    def total(weights: NDArray[np.number] | None) -> NDArray[np.float64]:
-        sums = np.bincount(cluster, weights=weights, minlength=int(model.legend.ids[-1]) + 1)
-        return sums[model.legend.ids].astype(np.float64)
-
-    return SceneResults(
-        valid_pixels=segments.valid_pixels,
-        cluster_segments=total(None).astype(np.int64),
-        cluster_pixels=total(segments.area).astype(np.int64),
-        cluster_area_m2=total(ground) if known else None,
+    return replace(
+        _counted(labelled),
+        cluster_area_m2=_totals(labelled, ground) if known else None,
         unlabelled_area_m2=unlabelled if known else None,
     )
+
+
+def _counted(labelled: LabelledScene) -> SceneResults:
+    """Count segments and pixels of each cluster."""
+    segments = labelled.segments
+    return SceneResults(
+        valid_pixels=segments.valid_pixels,
+        cluster_segments=_totals(labelled, None).astype(np.int64),
+        cluster_pixels=_totals(labelled, segments.area).astype(np.int64),
+        cluster_area_m2=None,
+        unlabelled_area_m2=None,
+    )
+
+
+def _totals(labelled: LabelledScene, weights: NDArray[np.number] | None) -> NDArray[np.float64]:
+    """Add up weights of the segments of each cluster, or count them, in the order of the ids."""
+    ids = labelled.model.legend.ids
+    sums = np.bincount(labelled.assigned.cluster, weights=weights, minlength=int(ids[-1]) + 1)
+    return sums[ids].astype(np.float64)
 
 
 def _ground_areas(labelled: LabelledScene, pixel: float) -> NDArray[np.float64]:

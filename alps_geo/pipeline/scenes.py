@@ -13,7 +13,7 @@ import rasterio
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.features.columns import ColumnSchema
-from alps_geo.features.kinds import in_one_order, with_kind_notes
+from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.output import LabelledScene, SceneSource
@@ -36,7 +36,7 @@ from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
-from alps_geo.segments.painting import Painting
+from alps_geo.segments.painting import Painting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
@@ -223,7 +223,9 @@ def _open_run(
     scenes = in_one_order(_open_scenes(paths, settings), known)
     scenes = with_kind_notes(scenes, settings.feature_names, known, raw=settings.is_raw)
     weights = models.weights()
-    differences = [] if given is None else [*check_model(given, scenes, settings, weights)]
+    differences = (
+        [] if given is None else [*check_model(given, map(scene_kind, scenes), settings, weights)]
+    )
     jobs = _plan_jobs(scenes, settings, folder, weights)
     tally = Tally(sum(len(job.grid) for job in jobs), listen)
     for job in jobs:
@@ -299,7 +301,7 @@ def _write(
         job = jobs[name]
         stored = folder.segments_folder(name)
         labelled = LabelledScene(target.scene_folder(name), stored, job.scene.name, model)
-        blocks = Painting(stored).blocks(job.grid)
+        blocks = painted_blocks(Painting(stored), job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
 
     scenes = {job.name: job.scene for job in run.jobs}

@@ -10,9 +10,10 @@ import shapely
 from PIL import Image, ImageDraw
 from shapely.affinity import affine_transform
 
+from alps_geo.errors import RunError
 from alps_geo.outputs.gallery_page import ClusterCrops, Crop, write_gallery_page
 from alps_geo.outputs.gpkg.read import read_geometries
-from alps_geo.outputs.names import LABELS, POLYGONS
+from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS
 from alps_geo.outputs.preview import PICTURE, read_picture
 from alps_geo.review.scenes import open_labelled
 from alps_geo.runs.folder import RunFolder
@@ -86,6 +87,11 @@ def make_gallery(
         If a scene is gone or has changed.
     """
     run = read_finished(RunFolder(path))
+    if run.record.folder is not None:
+        raise RunError(
+            f"{path} holds masks of images, and the gallery shows crops of scenes: look at the "
+            f"pictures in {path / OVERVIEW}, or label with --vis"
+        )
     scenes = {record.name: open_labelled(run, record) for record in run.record.scenes}
     assigned = {
         name: run.model.apply(table).by_id(table.rows) for name, table in run.tables.items()

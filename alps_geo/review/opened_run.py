@@ -212,6 +212,11 @@ class Run:
         return scene
 
     def _folder_of(self, scene: str | None) -> Path:
+        if (found := self.record.folder) is not None:
+            raise RunError(
+                f"{self.folder}: this run is over a folder of images, which has no maps; its masks "
+                f"lie in {self.folder / found.settings.mask_dir}"
+            )
         return self.folder / self._name_of(scene)
 
 

@@ -22,6 +22,7 @@ from PIL import ImageColor
 from alps_geo.clusters.fit import fit_split
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors
+from alps_geo.outputs.image_masks import LabelledImages
 from alps_geo.outputs.names import GALLERY
 from alps_geo.outputs.output import LabelledScene
 from alps_geo.outputs.results import (
@@ -242,5 +243,8 @@ def _labelled_scenes(
     """Give the scenes of a run with their stored segments and the clusters of a model."""
     for scene in record.scenes:
         stored = folder.segments_folder(scene.name)
+        if record.folder is not None:
+            yield LabelledImages(folder.path, stored, scene.name, model, record.folder.files)
+            continue
         title = scene_name(scene.path)
         yield LabelledScene(folder.scene_folder(scene.name), stored, title, model)

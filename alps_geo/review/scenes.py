@@ -13,7 +13,7 @@ from alps_geo.scene import open_scene, read_overview
 from alps_geo.scene.raster import is_local
 
 if TYPE_CHECKING:
-    from alps_geo.runs.record import SceneRecord
+    from alps_geo.runs.parts import SceneRecord
     from alps_geo.runs.run import FinishedRun
     from alps_geo.scene import Scene
 

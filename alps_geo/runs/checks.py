@@ -7,34 +7,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError, SceneError
-from alps_geo.features.kinds import check_known, scene_kind
+from alps_geo.features.kinds import check_known
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import holds_run
 from alps_geo.runs.run import read_model
 from alps_geo.settings import current_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import Weights
     from alps_geo.runs.failures import FailedImage, FailedTile
-    from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
 
 
 def check_model(
-    model: ClusterModel, scenes: Sequence[Scene], settings: LabelSettings, weights: Weights
+    model: ClusterModel, kinds: Iterable[str], settings: LabelSettings, weights: Weights
 ) -> Iterator[str]:
     """Check that scenes and settings go with a fitted model; yield a note for each difference.
+
+    Parameters
+    ----------
+    model : ClusterModel
+        The model.
+    kinds : iterable of str
+        Kinds of the scenes.
+    settings : LabelSettings
+        The run's settings.
+    weights : Weights
+        Digests of the weights.
 
     Raises
     ------
     RunError
         If the model knows no such scenes, or features of other weights.
     """
-    for scene in scenes:
-        check_known(scene_kind(scene), model.projection.kinds)
+    for kind in kinds:
+        check_known(kind, model.projection.kinds)
     fitted = json.loads(model.fitted_with)
     same_sam = fitted.get("sam_sha256", weights.sam) == weights.sam
     if "sam" in model.features and not same_sam:

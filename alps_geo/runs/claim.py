@@ -163,9 +163,10 @@ def _lost_changes(folder: RunFolder, plan: Plan) -> str:
         lost = f"the clusters there were changed by hand (alps-geo clusters {changes[-1]}{more})"
     if plan.is_fit:
         return f"; {lost}"
+    again, other = ("dataset label", "without") if plan.images else ("apply", "alps-geo label with")
     return (
-        f"; {lost}: alps-geo apply with --clusters-from {folder.model_path} --overwrite keeps "
-        "them, alps-geo label with --overwrite lets them go"
+        f"; {lost}: alps-geo {again} with --clusters-from {folder.model_path} --overwrite keeps "
+        f"them, {other} {'it' if plan.images else '--overwrite'} lets them go"
     )
 
 

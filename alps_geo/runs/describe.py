@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ import rasterio
 from alps_geo.clusters.colors import hex_color
 from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
-from alps_geo.runs.record import ClusterRecord, FitRecord, RunRecord, SceneRecord
+from alps_geo.runs.parts import ClusterRecord, SceneRecord
+from alps_geo.runs.record import FitRecord, RunRecord
 from alps_geo.scene.raster import is_local
 
 if TYPE_CHECKING:
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import Weights
     from alps_geo.outputs.results import SceneResults
-    from alps_geo.runs.failures import FailedTile, Failure
+    from alps_geo.runs.failures import FailedImage, FailedTile, Failure
+    from alps_geo.runs.parts import FolderRecord
+    from alps_geo.runs.plan import PlannedScene
     from alps_geo.scene import Scene
+    from alps_geo.segments.images import ImageTable
     from alps_geo.settings import LabelSettings
 
 PACKAGES = (
@@ -138,6 +143,76 @@ def fit_record(
         fitted=str(out),
         failed=tuple(failed),
         seconds=dict(seconds),
+    )
+
+
+def split_record(planned: PlannedScene, images: ImageTable, results: SceneResults) -> SceneRecord:
+    """Put together the record of a split.
+
+    Parameters
+    ----------
+    planned : PlannedScene
+        The split in the plan of the run.
+    images : ImageTable
+        Its images that were worked on.
+    results : SceneResults
+        Its results.
+    """
+    height, width = images.shapes.max(axis=0).tolist()
+    stamps = "".join(f"{image.name} {image.stamp}\n" for image in images.images)
+    return SceneRecord(
+        name=planned.name,
+        path=str(Path(planned.path).absolute()),
+        size_bytes=None,
+        mtime=None,
+        files_sha256=sha256(stamps.encode()).hexdigest(),
+        height=height,
+        width=width,
+        crs=None,
+        transform=None,
+        bands=images.reading.band_names,
+        rgb=images.reading.bands or (),
+        notes=(),
+        segments=int(images.first[-1]),
+        valid_pixels=results.valid_pixels,
+        labelled_pixels=int(results.cluster_pixels.sum()),
+        images=len(images),
+    )
+
+
+def split_run_record(
+    origin: Origin,
+    folder: FolderRecord,
+    splits: Sequence[SceneRecord],
+    model: ClusterModel,
+    results: Sequence[SceneResults],
+    failed: Sequence[FailedImage],
+) -> RunRecord:
+    """Put together the record of a run over a folder of images, without its times and files.
+
+    Parameters
+    ----------
+    origin, model, failed
+        As for `run_record`.
+    folder : FolderRecord
+        The folder.
+    splits : sequence of SceneRecord
+        Its splits, from `split_record`.
+    results : sequence of SceneResults
+        Their results.
+    """
+    unit, share, clusters = _measures(model, results)
+    return RunRecord(
+        origin,
+        tuple(splits),
+        segments=sum(split.segments for split in splits),
+        area_unit=unit,
+        labelled_share=share,
+        clusters=clusters,
+        failed=tuple(failed),
+        seconds={},
+        files=(),
+        folder=folder,
     )
 
 

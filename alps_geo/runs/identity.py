@@ -15,10 +15,12 @@ from alps_geo.fields import STAGES
 from alps_geo.scene.raster import real_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from alps_geo.features.images import BandScale
     from alps_geo.masks.generator import Weights
     from alps_geo.scene import Scene
+    from alps_geo.scene.folder import FolderImage, ImageReading
     from alps_geo.settings import LabelSettings
 
 
@@ -44,6 +46,76 @@ def scene_identity(scene: Scene) -> dict[str, object]:
         if field.name not in left_out
     }
     return {"path": real_path(scene.path), **found}
+
+
+def kind_key(
+    reading: ImageReading,
+    scale: BandScale,
+    settings: LabelSettings,
+    weights: Weights,
+    version: int,
+) -> str:
+    """Fingerprint of everything that decides the segments of images except their own files.
+
+    Parameters
+    ----------
+    reading : ImageReading
+        The way in which they are read.
+    scale : BandScale
+        Level and spread of their bands.
+    settings : LabelSettings
+        Settings of segments.
+    weights : Weights
+        Digests of the weights.
+    version : int
+        Version of the tile stage.
+    """
+    return fingerprint(
+        {
+            "version": version,
+            "images": True,
+            "reading": reading.to_text(),
+            "scale": [scale.mean.tolist(), scale.std.tolist()],
+            "model": weights.sam,
+            "backbone_weights": weights.backbone,
+            "tile_size": [settings.tile_size, settings.tile_overlap],
+            "segments": settings.deciding("segments"),
+            "features": settings.features,
+            **settings.tile_values(),
+        }
+    )
+
+
+def images_identity(
+    root: str,
+    images: Sequence[FolderImage],
+    settings: LabelSettings,
+    layout: Mapping[str, object],
+    weights: Weights,
+) -> dict[str, object]:
+    """Return everything that decides the results of a run over a folder of images.
+
+    Parameters
+    ----------
+    root : str
+        The folder.
+    images : sequence of FolderImage
+        Its images.
+    settings : LabelSettings
+        Settings of segments and clusters.
+    layout : mapping of str to object
+        Settings of the folder, as fingerprints hold them.
+    weights : Weights
+        Digests of the weights.
+    """
+    return {
+        "version": version("alps-geo"),
+        "root": real_path(root),
+        "images": [[image.title, list(image.stamp)] for image in images],
+        "folder": dict(layout),
+        "weights": weights.to_dict(),
+        "settings": settings.deciding(*STAGES),
+    }
 
 
 def run_identity(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alps_geo.runs.stored_json import json_object, known_fields
+from alps_geo.runs.stored_json import Perhaps, json_object, known_fields
 
 SCENE = {"name": str, "path": str, "tiles_folder": str, "tiles": int}
 """Shape of a `PlannedScene` as JSON; see `alps_geo.runs.stored_json`."""
 
-PLAN = {"run": str, "scenes": [SCENE], "files": [str]}
+PLAN = {"run": str, "scenes": [SCENE], "files": [str], "images": Perhaps(bool)}
 """Shape of a `Plan` as JSON."""
 
 
@@ -56,18 +56,21 @@ class Plan:
         The scenes.
     files : tuple of str
         The results that there will be, relative to the run folder.
+    images : bool
+        True for a folder of images: its scenes are splits, and its tiles images.
     """
 
     fingerprint: str
     scenes: tuple[PlannedScene, ...]
     files: tuple[str, ...]
+    images: bool = False
 
     @classmethod
     def from_json(cls, found: object) -> Plan:
         """Build a plan from JSON; raise ValueError for JSON of another shape."""
         known = known_fields(found, PLAN)
         scenes = tuple(map(PlannedScene.from_json, known["scenes"]))
-        return cls(known["run"], scenes, known["files"])
+        return cls(known["run"], scenes, known["files"], bool(known["images"]))
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as a JSON object."""
@@ -75,6 +78,7 @@ class Plan:
             "run": self.fingerprint,
             "scenes": [scene.to_json() for scene in self.scenes],
             "files": list(self.files),
+            **({"images": True} if self.images else {}),
         }
 
     @property

@@ -10,12 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
-from alps_geo.runs.failures import FailedTile
+from alps_geo.runs.failures import Failure, failure_from_json
 from alps_geo.runs.folder import OUTLINES
 from alps_geo.runs.journal import Change
 from alps_geo.runs.plan import Plan
 from alps_geo.runs.record import FitRecord, RunRecord, listed_results
 from alps_geo.runs.stored_json import DamagedError, read_json
+from alps_geo.segments.names import IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +122,11 @@ def _fit_record(folder: RunFolder) -> FitRecord | None:
 
 def remedy(folder: RunFolder) -> str:
     """Return the command that writes all results again, for users whose files are damaged."""
+    if (plan := read_plan(folder)) is not None and plan.images:
+        return (
+            "alps-geo dataset label with --overwrite does that run again, and keeps the segments "
+            f"of its images (and with --clusters-from {folder.model_path} its clusters)"
+        )
     if not folder.model_path.exists():
         return "alps-geo label with --overwrite does that run again, and keeps its tiles"
     if _damage(folder.record_path, RunRecord.from_json) is None:
@@ -182,17 +188,20 @@ def has_finished(folder: RunFolder) -> bool:
     return folder.record_path.exists() and stopped_change(folder) is None
 
 
-def done_and_failed(folder: RunFolder, scene: PlannedScene) -> tuple[int, list[FailedTile]]:
-    """Count the tiles of a scene that are done, and list those that failed."""
+def done_and_failed(folder: RunFolder, scene: PlannedScene) -> tuple[int, list[Failure]]:
+    """Count the tiles of a scene, or images of a split, that are done; list those that failed."""
     tiles = folder.tiles_path / scene.tiles_folder
     names = [path.name for path in tiles.iterdir()] if tiles.is_dir() else []
     failed = []
     for name in sorted(name for name in names if name.endswith(".json")):
         # Gone if a run has just begun, which tries the tile again; so it does without a reason.
         with suppress(DamagedError):
-            if (tile := read_json(tiles / name, FailedTile.from_json)) is not None:
+            if (tile := read_json(tiles / name, failure_from_json)) is not None:
                 failed.append(tile)
-    done = {name.removesuffix(f".{OUTLINES}") for name in names if name.endswith(f".{OUTLINES}")}
+    endings = (f".{OUTLINES}", f".{IMAGE}")
+    done = {
+        name.removesuffix(ending) for ending in endings for name in names if name.endswith(ending)
+    }
     return len(done - {name.removesuffix(".json") for name in names}), failed
 
 

@@ -7,7 +7,6 @@ later version has more: both are written again as they were found.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from alps_geo.runs.failures import (
     failure_from_json,
 )
 from alps_geo.runs.origin import ORIGIN, Origin
+from alps_geo.runs.parts import CLUSTER, FOLDER, SCENE, ClusterRecord, FolderRecord, SceneRecord
 from alps_geo.runs.stored_json import (
     DamagedError,
     Perhaps,
@@ -36,35 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SCENE = {
-    "name": str,
-    "path": str,
-    "size_bytes": (None, int),
-    "mtime": (None, float),
-    "files_sha256": Perhaps(str),
-    "height": int,
-    "width": int,
-    "crs": (None, str),
-    "transform": Perhaps([float]),
-    "bands": [str],
-    "rgb": [int],
-    "notes": [str],
-    "segments": int,
-    "valid_pixels": Perhaps(int),
-    "labelled_pixels": Perhaps(int),
-}
-"""Shape of a `SceneRecord` as JSON; see `alps_geo.runs.stored_json`."""
-
-CLUSTER = {
-    "cluster": int,
-    "name": str,
-    "color": re.compile("#[0-9a-f]{6}"),
-    "segments": int,
-    "area": float,
-    "share": float,
-}
-"""Shape of a `ClusterRecord` as JSON."""
-
 RUN = {
     **ORIGIN,
     "scenes": [SCENE, ...],
@@ -76,6 +47,7 @@ RUN = {
     "seconds": {},
     "files": [str],
     "changes": Perhaps([str]),
+    "folder": Perhaps(FOLDER),
 }
 """Shape of a `RunRecord` as JSON."""
 
@@ -90,109 +62,6 @@ FIT = {
     "files": [str],
 }
 """Shape of a `FitRecord` as JSON."""
-
-
-@dataclass(frozen=True)
-class SceneRecord:
-    """One scene of a run or fit.
-
-    Attributes
-    ----------
-    name : str
-        Name of its folder in the run folder.
-    path : str
-        The scene; absolute for a file.
-    size_bytes : int or None
-        Size of its file; None for a remote scene.
-    mtime : float or None
-        Time of its file's last change, in seconds since 1970; None for a remote scene.
-    files_sha256 : str or None
-        Digest of all files behind the scene; None in records of earlier versions.
-    height, width : int
-        Size in pixels.
-    crs : str or None
-        Its CRS, if it has one.
-    transform : tuple of float or None
-        First six coefficients of its affine transform; None in records of earlier versions.
-    bands : tuple of str
-        Names of its bands.
-    rgb : tuple of int
-        Numbers of the bands that SAM saw, from 1.
-    notes : tuple of str
-        Notes on the scene for users.
-    segments : int
-        Its segments.
-    valid_pixels, labelled_pixels : int or None
-        Pixels with data, and pixels with a label; None in a fit, which labels none.
-    further : mapping of str to object
-        Keys of a later version.
-    """
-
-    name: str
-    path: str
-    size_bytes: int | None
-    mtime: float | None
-    files_sha256: str | None
-    height: int
-    width: int
-    crs: str | None
-    transform: tuple[float, ...] | None
-    bands: tuple[str, ...]
-    rgb: tuple[int, ...]
-    notes: tuple[str, ...]
-    segments: int
-    valid_pixels: int | None = None
-    labelled_pixels: int | None = None
-    further: Mapping[str, object] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, found: object) -> SceneRecord:
-        """Build a scene from JSON; raise ValueError for JSON of another shape."""
-        return cls(**known_fields(found, SCENE), further=further_fields(found, SCENE))
-
-    def to_json(self) -> dict[str, object]:
-        """Return the scene as a JSON object."""
-        return json_object(self, SCENE, self.further)
-
-
-@dataclass(frozen=True)
-class ClusterRecord:
-    """One cluster of a run, over all its scenes.
-
-    Attributes
-    ----------
-    cluster : int
-        Its id.
-    name : str
-        Its name; empty without one.
-    color : str
-        Its colour, as ``#rrggbb``.
-    segments : int
-        Its segments.
-    area : float
-        Its area, in the unit of the record.
-    share : float
-        Share of the area with data.
-    further : mapping of str to object
-        Keys of a later version.
-    """
-
-    cluster: int
-    name: str
-    color: str
-    segments: int
-    area: float
-    share: float
-    further: Mapping[str, object] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, found: object) -> ClusterRecord:
-        """Build a cluster from JSON; raise ValueError for JSON of another shape."""
-        return cls(**known_fields(found, CLUSTER), further=further_fields(found, CLUSTER))
-
-    def to_json(self) -> dict[str, object]:
-        """Return the cluster as a JSON object."""
-        return json_object(self, CLUSTER, self.further)
 
 
 @dataclass(frozen=True)
@@ -221,6 +90,8 @@ class RunRecord:
         The results, relative to the run folder.
     changes : tuple of str or None
         Changes of the clusters, as typed after ``alps-geo clusters``; None before the first.
+    folder : FolderRecord or None
+        The folder of images that was labelled, whose splits are the scenes; None for rasters.
     further : mapping of str to object
         Keys of a later version.
     """
@@ -235,12 +106,14 @@ class RunRecord:
     seconds: Mapping[str, float]
     files: tuple[str, ...]
     changes: tuple[str, ...] | None = None
+    folder: FolderRecord | None = None
     further: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, found: object) -> RunRecord:
         """Build a record from JSON; raise ValueError for JSON of another shape, as of a fit."""
         known = _without(known_fields(found, RUN), ORIGIN)
+        folder = known["folder"]
         return cls(
             Origin.from_json(found),
             **known
@@ -248,6 +121,7 @@ class RunRecord:
                 "scenes": tuple(map(SceneRecord.from_json, known["scenes"])),
                 "clusters": tuple(map(ClusterRecord.from_json, known["clusters"])),
                 "failed": tuple(map(failure_from_json, known["failed"])),
+                "folder": None if folder is None else FolderRecord.from_json(folder),
             },
             further=further_fields(found, RUN),
         )
@@ -257,6 +131,7 @@ class RunRecord:
         return {
             **self.origin.to_json(),
             **json_object(self, RUN, self.further),
+            **({} if self.folder is None else {"folder": self.folder.to_json()}),
             "scenes": [scene.to_json() for scene in self.scenes],
             "clusters": [cluster.to_json() for cluster in self.clusters],
             "failed": [failure.to_json() for failure in self.failed],
@@ -336,14 +211,21 @@ class RunInputs:
     def from_json(cls, found: object) -> RunInputs:
         """Build inputs from a record of any version; raise ValueError for anything else."""
         values = check_shape(
-            found, {"settings": {}, "scenes": [{"path": str}], "failed": Perhaps([{}])}
+            found,
+            {
+                "settings": {},
+                "scenes": [{"path": str}],
+                "failed": Perhaps([{}]),
+                "folder": Perhaps({"settings": {}}),
+            },
         )
         scenes = [scene["path"] for scene in values["scenes"]]
         for failed in values.get("failed", []):
             if "position" in failed:
                 scene = FailedScene.from_json(failed)
                 scenes.insert(scene.position, scene.path)
-        return cls(values["settings"], tuple(scenes))
+        of_folder = values.get("folder", {}).get("settings", {})
+        return cls({**values["settings"], **of_folder}, tuple(scenes))
 
 
 def write_record(path: Path, record: RunRecord | FitRecord) -> None:

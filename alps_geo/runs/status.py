@@ -20,7 +20,7 @@ from alps_geo.runs.reading import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alps_geo.runs.failures import FailedTile, Failure
+    from alps_geo.runs.failures import Failure
     from alps_geo.runs.plan import PlannedScene
 
 
@@ -34,7 +34,7 @@ class SceneStatus:
         Name of its folder in the run folder, and the scene.
     tiles, done : int
         Number of its tiles, and of those that are done.
-    failed : tuple of FailedTile
+    failed : tuple of Failure
         Tiles that failed; running again tries them again.
     """
 
@@ -42,7 +42,7 @@ class SceneStatus:
     path: str
     tiles: int
     done: int
-    failed: tuple[FailedTile, ...]
+    failed: tuple[Failure, ...]
 
     @property
     def left(self) -> int:
@@ -63,11 +63,14 @@ class RunStatus:
         The scenes.
     unwritten : tuple of FailedScene
         Scenes of a finished run whose results could not be written.
+    images : bool
+        True for a folder of images: its scenes are splits, and its tiles images.
     """
 
     state: str
     scenes: tuple[SceneStatus, ...]
     unwritten: tuple[FailedScene, ...] = ()
+    images: bool = False
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -122,7 +125,7 @@ def run_status(path: Path) -> RunStatus:
     failed = read_record(folder).failed if has_results else ()
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
-    return RunStatus(state, scenes, unwritten)
+    return RunStatus(state, scenes, unwritten, plan.images)
 
 
 def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:

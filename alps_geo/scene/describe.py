@@ -6,13 +6,11 @@ import math
 import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.errors import SceneError
 from alps_geo.fields import Percentiles
-from alps_geo.grid import TileGrid
 from alps_geo.scene.bands import RGB, BandChoice, choose_bands
 from alps_geo.scene.collar import MIN_COLLAR_SHARE, PixelCentres, find_collar
 from alps_geo.scene.empty import check_not_chosen, empty_bands, empty_notes
@@ -33,11 +31,12 @@ from alps_geo.scene.placed import (
     opened_scene,
     source_of,
 )
-from alps_geo.scene.raster import Layers, Palette, Pixels, read_layers, read_whole
-from alps_geo.scene.read import Scene, as_stored, fit, rgb_positions
+from alps_geo.scene.raster import Layers, Palette, Pixels, read_whole
+from alps_geo.scene.read import Scene, fit, rgb_positions
+from alps_geo.scene.samples import SURVEY_SIDE, valid_samples
 from alps_geo.scene.scaling import scaling_notes, scaling_of
 from alps_geo.scene.sources import SourceFiles, source_files
-from alps_geo.scene.stretch import AUTOMATIC, Limits, stretch_limits
+from alps_geo.scene.stretch import AUTOMATIC, Limits, automatic_limits
 from alps_geo.scene.validity import Validity, huge_notes
 
 if TYPE_CHECKING:
@@ -46,11 +45,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
 
-# The look at the whole scene: longest side in pixels, and values held in memory.
-_SURVEY_SIDE = 2048
+# Values of the look at the whole scene that are held in memory.
 _SURVEY_VALUES = 25_000_000
-# With fewer valid pixels than this in the survey, the scene itself is searched for more.
-_FEW = 1000
 
 _LOSSY = re.compile(r"JPEG|WEBP|JXL")
 
@@ -69,6 +65,7 @@ def open_scene(
     nodata: float | None = None,
     stretch: tuple[float, float] | None = None,
     alpha: str = "auto",
+    alike: Alike | None = None,
 ) -> Scene:
     """Open a raster and decide, once, how its pixels are read.
 
@@ -86,6 +83,9 @@ def open_scene(
     alpha : str
         yes if bands that are tagged as alpha are transparency, no if they are data. With auto their
         values decide.
+    alike : Alike, optional
+        Decisions that the scene shares with others of its kind, and does not make by itself. It
+        then keeps all its bands, and may have no valid pixel.
 
     Raises
     ------
@@ -97,7 +97,20 @@ def open_scene(
     Percentiles().check("stretch", stretch)
     with opened_scene(path) as dataset:
         check_kind(dataset, path)
-        return _describe(dataset, path, _Wishes(bands, nodata, stretch, alpha))
+        return _describe(dataset, path, _Wishes(bands, nodata, stretch, alpha, alike))
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Decisions that scenes of one kind share.
+
+    Attributes
+    ----------
+    stretch : tuple of (low, high), or None
+        Of `Scene`.
+    """
+
+    stretch: Limits | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,7 @@ class _Wishes:
     nodata: float | None
     stretch: tuple[float, float] | None
     alpha: str
+    alike: Alike | None
 
 
 @dataclass(frozen=True)
@@ -146,15 +160,15 @@ def _describe(
     layers, survey, survey_notes = _survey(dataset, path, layout)
     notes = [*placement_notes(dataset), *empty_notes(empty), *layout.notes, *survey_notes]
     validity = Validity(layout.nodata, layout.alpha, layers.masks, collar=None)
-    found = empty_bands(dataset, path, choice.data, survey, validity) if palette is None else ()
+    leaves_out = palette is None and wishes.alike is None
+    found = empty_bands(dataset, path, choice.data, survey, validity) if leaves_out else ()
     if found:
         check_not_chosen(path, found, wishes.bands or ())
         return _describe(dataset, path, wishes, (*empty, *found))
     validity, collar_notes = _with_any_collar(dataset, survey, validity, layout, wishes)
 
-    samples = _valid_samples(dataset, path, layers, survey, validity)
-    seen = samples[list(rgb_positions(choice.data, choice.rgb, palette))]
-    limits = _limits(seen, survey.bands.dtype, wishes.stretch)
+    scenery = dataset, path, layers, survey, validity
+    limits, stretch_notes = _stretched(scenery, layout, wishes)
 
     files = source_files(dataset, path)
     size, mtime = file_facts(path)
@@ -179,7 +193,7 @@ def _describe(
         size_bytes=size,
         mtime=mtime,
         files_sha256=_files_digest(files, survey),
-        notes=(*notes, *collar_notes, *_stretch_notes(seen, limits), *_unknown_notes(files)),
+        notes=(*notes, *collar_notes, *stretch_notes, *_unknown_notes(files)),
     )
 
 
@@ -305,7 +319,7 @@ def _is_lossy(dataset: DatasetReader) -> bool:
 
 
 def _survey_shape(dataset: DatasetReader, bands: int) -> tuple[int, int]:
-    side = min(_SURVEY_SIDE, math.isqrt(_SURVEY_VALUES // bands))
+    side = min(SURVEY_SIDE, math.isqrt(_SURVEY_VALUES // bands))
     return fit(dataset.shape, side)
 
 
@@ -317,59 +331,16 @@ def _damage_notes(survey: Pixels) -> Iterator[str]:
         )
 
 
-def _valid_samples(
-    dataset: DatasetReader, path: str, layers: Layers, survey: Pixels, validity: Validity
-) -> NDArray[np.float32]:
-    """Gather valid pixels from all over the scene, (B, n), n >= 1, as they are stored."""
-    rows, cols = survey.readable.shape
-    bands, valid = as_stored(survey, validity, PixelCentres.of_whole((rows, cols)))
-    samples = bands[:, valid]
-    if samples.shape[1] >= _FEW or (rows, cols) == dataset.shape:
-        found = [samples]
-    else:
-        found = list(_first_samples(dataset, path, layers, validity))
-    if any(part.size for part in found):
-        return np.concatenate(found, axis=1)
-    raise SceneError(
-        f"{path} has no valid pixel ({_why_invalid(validity, layers.palette)}): expected some; "
-        "if that is wrong, say what marks missing pixels with --nodata, or --nodata nan for none"
-    )
-
-
-def _first_samples(
-    dataset: DatasetReader, path: str, layers: Layers, validity: Validity
-) -> Iterator[NDArray[np.float32]]:
-    """Read a scene at full resolution until a few valid pixels are found."""
-    count = 0
-    for tile in TileGrid(dataset.height, dataset.width, _SURVEY_SIDE, overlap=0):
-        try:
-            pixels = read_layers(dataset, path, layers, tile.window)
-        except SceneError:
-            continue  # reported as damage already
-        centres = PixelCentres.of_window(tile.window, dataset.shape)
-        bands, valid = as_stored(pixels, validity, centres)
-        yield bands[:, valid]
-        count += int(valid.sum())
-        if count >= _FEW:
-            return
-
-
-def _why_invalid(validity: Validity, palette: Palette | None) -> str:
-    if validity.collar is not None:
-        return "all are zero"
-    signs = [f"nodata is {value:g}" for value in validity.nodata[:1] if value is not None]
-    signs += [f"band {band} is alpha" for band in validity.alpha]
-    signs += ["it has a mask"] * bool(validity.masks)
-    signs += ["its colours are transparent"] * (palette is not None)
-    return ", ".join(signs) or "all are NaN or infinite"
-
-
-def _limits(
-    seen: NDArray[np.float32], dtype: np.dtype[Any], stretch: tuple[float, float] | None
-) -> Limits | None:
-    if stretch is None and dtype == np.uint8:
-        return None
-    return stretch_limits(seen, stretch or AUTOMATIC)
+def _stretched(
+    scenery: tuple[DatasetReader, str, Layers, Pixels, Validity], layout: _Layout, wishes: _Wishes
+) -> tuple[Limits | None, tuple[str, ...]]:
+    """Decide the stretch by the values that SAM sees, with notes on it."""
+    if wishes.alike is not None:
+        return wishes.alike.stretch, ()
+    positions = rgb_positions(layout.choice.data, layout.choice.rgb, layout.palette)
+    seen = valid_samples(*scenery)[list(positions)]
+    limits = automatic_limits(seen, str(scenery[3].bands.dtype), wishes.stretch)
+    return limits, tuple(_stretch_notes(seen, limits))
 
 
 def _stretch_notes(seen: NDArray[np.float32], limits: Limits | None) -> Iterator[str]:

@@ -122,6 +122,17 @@ class Scene:
             validity=replace(self.validity, nodata=tuple(self.nodata[i] for i in at)),
         )
 
+    def as_colour(self, names: Sequence[str]) -> Scene:
+        """Return a scene of one band as one of several equal bands of these names."""
+        count = len(names)
+        return replace(
+            self,
+            band_names=tuple(names),
+            data_bands=self.data_bands * count,
+            scaling=self.scaling * count,
+            validity=replace(self.validity, nodata=self.nodata * count),
+        )
+
     @property
     def names_in_file(self) -> tuple[str, ...]:
         """Names of the data bands, in the order of the file."""
@@ -200,6 +211,26 @@ def read_overview(scene: Scene, max_size: int) -> TilePixels:
     with opened_scene(scene.path) as dataset:
         stored = read_whole(dataset, scene.path, scene.layers, shape)
     return _finish(scene, stored, PixelCentres.of_whole(shape))
+
+
+def read_stored(scene: Scene, max_size: int) -> NDArray[np.float32]:
+    """Read valid pixels of the whole scene, decimated as in `read_overview`, before scale tags.
+
+    Returns
+    -------
+    ndarray of float32, shape (B, n)
+        Stored values of the data bands.
+
+    Raises
+    ------
+    SceneError
+        If nothing of the file can be read.
+    """
+    shape = fit(scene.shape, max_size)
+    with opened_scene(scene.path) as dataset:
+        stored = read_whole(dataset, scene.path, scene.layers, shape)
+    bands, valid = as_stored(stored, scene.validity, PixelCentres.of_whole(shape))
+    return bands[:, valid]
 
 
 def fit(shape: tuple[int, int], max_size: int) -> tuple[int, int]:

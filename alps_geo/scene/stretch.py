@@ -29,6 +29,26 @@ def stretch_limits(values: Iterable[NDArray[Any]], percentiles: tuple[float, flo
     return tuple(_limits(band, percentiles) for band in values)
 
 
+def automatic_limits(
+    seen: NDArray[np.float32], dtype: str, percentiles: tuple[float, float] | None
+) -> Limits | None:
+    """Return the limits of the stretch of valid pixels.
+
+    Parameters
+    ----------
+    seen : ndarray of float32, shape (3, n)
+        Stored red, green and blue of valid pixels, n >= 1.
+    dtype : str
+        Data type of the file.
+    percentiles : tuple of float, optional
+        Percentiles that become 0 and 255. Without them, those of `AUTOMATIC`, but 8-bit values
+        stay as they are: None is returned.
+    """
+    if percentiles is None and dtype == "uint8":
+        return None
+    return stretch_limits(seen, percentiles or AUTOMATIC)
+
+
 def _limits(values: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
     low, high = np.percentile(values.astype(np.float64), percentiles).tolist()
     if low == high:  # a rare bright object on an even ground is still worth seeing

@@ -15,7 +15,7 @@ import gzip
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
@@ -26,6 +26,7 @@ from alps_geo.segments.paint import PaintedCore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -34,6 +35,72 @@ if TYPE_CHECKING:
     from alps_geo.grid import TileGrid
 
 _CORES, _IDS = "painted.npy.gz", "ids.npy"
+
+
+class PaintedScene(Protocol):
+    """The painted cores of one scene: written once, and read as often as they are needed."""
+
+    def writing(self) -> AbstractContextManager[Callable[[PaintedCore], None]]:
+        """Write the cores in the grid's order, all of them or none; their ids are of groups."""
+        ...
+
+    def assign(self, ids: NDArray[np.uint32]) -> None:
+        """Assign segments, or 0 for none, to the groups, which count from 0 for no group."""
+        ...
+
+    def cores(self) -> Iterator[PaintedCore]:
+        """Read the cores in the grid's order; their ids are those of segments."""
+        ...
+
+
+class HeldPainting:
+    """Painted cores in memory: those of an image of a few tiles; see `PaintedScene`."""
+
+    def __init__(self) -> None:
+        self._cores: list[PaintedCore] = []
+        self._ids = np.zeros(1, dtype=np.uint32)
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[PaintedCore], None]]:
+        """Keep the cores."""
+        self._cores.clear()
+        yield self._cores.append
+
+    def assign(self, ids: NDArray[np.uint32]) -> None:
+        """Assign segments to the groups of the cores."""
+        self._ids = ids
+
+    def cores(self) -> Iterator[PaintedCore]:
+        """Return the cores in the grid's order; their ids are those of segments."""
+        return (replace(core, ids=self._ids[core.ids]) for core in self._cores)
+
+
+def painted_blocks(
+    painting: PaintedScene, grid: TileGrid
+) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
+    """Read the segment ids of a scene, one core after the other.
+
+    Parameters
+    ----------
+    painting : PaintedScene
+        The painted cores.
+    grid : TileGrid
+        The scene's tiles.
+
+    Yields
+    ------
+    window : rasterio.windows.Window
+        A core, in scene pixels.
+    block : ndarray of uint32
+        The ids of its pixels; 0 for none.
+
+    Raises
+    ------
+    RunError
+        If they are absent or damaged.
+    """
+    for tile, core in zip(grid, painting.cores(), strict=True):
+        yield tile.core, core.ids[core.number]
 
 
 @dataclass(frozen=True)
@@ -114,29 +181,6 @@ class Painting:
                 f"{path}: the painted segments cannot be read ({error}); expected those that this "
                 "run has written: give its command again"
             ) from error
-
-    def blocks(self, grid: TileGrid) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
-        """Read the segment ids of the scene, one core after the other.
-
-        Parameters
-        ----------
-        grid : TileGrid
-            The scene's tiles.
-
-        Yields
-        ------
-        window : rasterio.windows.Window
-            A core, in scene pixels.
-        block : ndarray of uint32
-            The ids of its pixels; 0 for none.
-
-        Raises
-        ------
-        RunError
-            If they are absent or damaged.
-        """
-        for tile, core in zip(grid, self.cores(), strict=True):
-            yield tile.core, core.ids[core.number]
 
     def remove(self) -> None:
         """Remove the files, if they are there."""

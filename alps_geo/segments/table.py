@@ -10,6 +10,7 @@ Clusters are fitted and applied from here, so neither SAM nor the tiles are need
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from alps_geo.segments.pooling import SegmentSums
 from alps_geo.segments.stitch import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -147,6 +148,81 @@ def write_tables(
         np.savez(part, **arrays, **vars(attributes))
 
 
+class TableWriter:
+    """Writes segments whose number is known at the end alone, in the order of their ids.
+
+    Made by `opened`; the files take their places when its block ends.
+    """
+
+    def __init__(self, part: Path) -> None:
+        self._part = part
+        self._file = part.with_name(_COLUMNS).open("wb+")
+        self._columns: Columns | None = None
+        self._header_bytes = 0
+        self._areas: list[NDArray[np.int64]] = []
+        self._attributes: list[Attributes] = []
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path) -> Iterator[TableWriter]:
+        """Write into a folder, which is made if need be.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written; the tables are then absent, never half there.
+        """
+        path = folder / _SEGMENTS
+        with replacing(path) as part, run_errors(path):
+            writer = cls(part)
+            with writer._file:
+                yield writer
+
+    def add(self, columns: Columns, area: NDArray[np.int64], attributes: Attributes) -> None:
+        """Write some more segments, one row each."""
+        if self._columns is None:
+            self._columns = columns.read(0, 0)
+            _write_header(self._file, (0, len(columns.names)))
+            self._header_bytes = self._file.tell()
+        self._file.write(columns.values.astype(np.float32).tobytes())
+        self._areas.append(area)
+        self._attributes.append(attributes)
+
+    def end(self, valid_pixels: int, more: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the table of all rows, and further files of arrays by their names.
+
+        Raises
+        ------
+        ValueError
+            If nothing was added.
+        """
+        columns = self._columns
+        if columns is None:
+            raise ValueError("no table was added, expected one at least")
+        area = np.concatenate(self._areas)
+        # numpy leaves room in a header for more rows, so the rows stay where they are.
+        self._file.seek(0)
+        _write_header(self._file, (len(area), len(columns.names)))
+        if self._file.tell() != self._header_bytes:
+            raise ValueError(f"the header has {self._file.tell()} bytes, not {self._header_bytes}")
+        attributes: dict[str, Any] = {
+            field.name: np.concatenate([getattr(each, field.name) for each in self._attributes])
+            for field in fields(Attributes)
+        }
+        for name, arrays in more.items():
+            np.savez(self._part.with_name(name), **arrays)
+        np.savez(
+            self._part,
+            kind=np.array(columns.kind),
+            features=np.array(columns.features),
+            names=np.array(columns.names),
+            rows=np.arange(1, len(area) + 1, dtype=np.uint32),
+            area=area,
+            valid_pixels=np.array(valid_pixels),
+            **attributes,
+        )
+
+
 def open_table(folder: Path) -> SegmentTable:
     """Open the columns that `write_tables` wrote.
 
@@ -155,7 +231,7 @@ def open_table(folder: Path) -> SegmentTable:
     RunError
         If they are absent or damaged.
     """
-    found = _read(folder, ("kind", "features", "names", "rows", "area"))
+    found = read_arrays(folder / _SEGMENTS, ("kind", "features", "names", "rows", "area"))
     return SegmentTable(
         folder,
         str(found["kind"]),
@@ -175,15 +251,21 @@ def read_segments(folder: Path) -> tuple[Segments, Attributes]:
         If they are absent or damaged.
     """
     attributes = [field.name for field in fields(Attributes)]
-    found = _read(folder, ("area", "valid_pixels", *attributes))
+    found = read_arrays(folder / _SEGMENTS, ("area", "valid_pixels", *attributes))
     return (
         Segments(found["area"], int(found["valid_pixels"])),
         Attributes(**{name: found[name] for name in attributes}),
     )
 
 
-def _read(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    path = folder / _SEGMENTS
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read some arrays of an .npz file of a run folder.
+
+    Raises
+    ------
+    RunError
+        If the file is absent or damaged.
+    """
     try:
         # Opened here, for numpy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

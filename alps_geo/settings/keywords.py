@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def available(*, fits: bool, writes: bool) -> tuple[str, ...]:
+def available(*, fits: bool, writes: bool, images: bool = False) -> tuple[str, ...]:
     """List the settings that a command has.
 
     Parameters
@@ -22,11 +22,16 @@ def available(*, fits: bool, writes: bool) -> tuple[str, ...]:
         True for commands that fit clusters, False for one that applies a cluster model.
     writes : bool
         True for commands that write labels.
+    images : bool
+        True for a command that labels images, by clusters of its own or by those of a model, and
+        draws no polygons.
     """
 
     def has(name: str, decides: str | None) -> bool:
         if name == "clusters_from":
-            return not fits
+            return images or not fits
+        if images:
+            return decides != "outputs"
         return (fits or decides != "clusters") and (writes or decides != "outputs")
 
     known = settings_of(LabelSettings)

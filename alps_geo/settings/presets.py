@@ -19,3 +19,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     }
 }
 """Settings that go together; ``alps`` is the published recipe (arXiv 2406.10855, section 4)."""
+
+IMAGE_PRESETS = {"alps": {**PRESETS["alps"], "tile_size": 16384}}
+"""The same for images of folders, which the published recipe shows to SAM whole."""

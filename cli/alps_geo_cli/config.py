@@ -12,6 +12,7 @@ import typer
 
 from alps_geo.errors import SettingsError
 from alps_geo.settings import PRESETS
+from alps_geo.settings.presets import IMAGE_PRESETS
 from alps_geo_cli.console import reported_errors
 
 
@@ -48,6 +49,13 @@ def read_preset(context: typer.Context, name: str | None) -> str | None:
     """Make the values of a preset the defaults; a config and what the user types win."""
     if name is not None:
         context.default_map = {**PRESETS[name], **(context.default_map or {})}
+    return name
+
+
+def read_image_preset(context: typer.Context, name: str | None) -> str | None:
+    """Make the values of a preset for images the defaults, as `read_preset`."""
+    if name is not None:
+        context.default_map = {**IMAGE_PRESETS[name], **(context.default_map or {})}
     return name
 
 

@@ -48,15 +48,19 @@ def end_with_failures(failed: Sequence[Failure], consequence: str) -> None:
     typer.Exit
         If a tile or scene failed.
     """
-    from alps_geo.runs.failures import FailedScene
+    from alps_geo.runs.failures import FailedImage, FailedScene
 
     if not failed:
         return
     print_failures(failed, err=True)
     scenes = sum(isinstance(each, FailedScene) for each in failed)
-    what = [_counted(len(failed) - scenes, "tile", consequence)] if len(failed) > scenes else []
+    images = sum(isinstance(each, FailedImage) for each in failed)
+    tiles = len(failed) - scenes - images
+    what = [_counted(tiles, "tile", consequence)] if tiles else []
     if scenes:
         what.append(_counted(scenes, "scene", "without results"))
+    if images:
+        what.append(_counted(images, "image", "without a mask"))
     them = "it" if len(failed) == 1 else "them"
     typer.echo(
         f"alps-geo: {' and '.join(what)}; the same command tries {them} again, "

@@ -9,6 +9,7 @@ import typer
 from alps_geo import __version__
 from alps_geo_cli.apply import apply
 from alps_geo_cli.clusters import clusters
+from alps_geo_cli.dataset import dataset
 from alps_geo_cli.evaluate import evaluate
 from alps_geo_cli.fit import fit
 from alps_geo_cli.groups import spread
@@ -49,6 +50,7 @@ app.command()(spread(apply))
 app.command()(status)
 app.command()(spread(models))
 app.add_typer(clusters)
+app.add_typer(dataset)
 app.add_typer(evaluate)
 
 

@@ -11,11 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.fields import BandNumbers, Choices, FilePath, Percentiles, Setting, settings_of
+from alps_geo.fields import (
+    BandNumbers,
+    Choices,
+    FilePath,
+    Names,
+    Percentiles,
+    Setting,
+    settings_of,
+)
 from alps_geo.runs.flags import RunFlags
 from alps_geo.settings import CLUSTERING, OUTPUT, PRESETS, LabelSettings, current_words
+from alps_geo.settings.folder import FolderSettings
 from alps_geo.settings.keywords import available
-from alps_geo_cli.config import read_config, read_model_settings, read_preset
+from alps_geo_cli.config import (
+    read_config,
+    read_image_preset,
+    read_model_settings,
+    read_preset,
+)
 from alps_geo_cli.groups import keyword
 from alps_geo_cli.paths import typed_name, typed_path
 
@@ -116,6 +130,18 @@ Preset = Annotated[
     ),
 ]
 
+ImagePreset = Annotated[
+    PresetName | None,
+    typer.Option(
+        help="Settings that go together: alps is the published recipe, SAM's masks of the whole "
+        "image with its thresholds and a gate of 0.3, their raw features alone, 46 clusters, "
+        "batches of 512 in one pass, no fill. Other options win.",
+        is_eager=True,
+        callback=read_image_preset,
+        rich_help_panel=CLUSTERING,
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -144,34 +170,68 @@ class SettingsGroup:
         True for commands that fit clusters, False for one that applies a cluster model.
     writes : bool
         True for commands that write labels.
+    scenes : bool
+        True for commands that label rasters, False for one that labels images.
     """
 
     fits: bool
     writes: bool
+    scenes: bool = True
 
     def parameters(self) -> Sequence[Parameter]:
         """Return the options, in the order of the fields."""
         # Both only set the defaults of the others, in their callbacks.
         sources = [keyword("config", Config, None)]
         if self.fits:
-            sources.append(keyword("preset", Preset, None))
+            sources.append(keyword("preset", Preset if self.scenes else ImagePreset, None))
         known = settings_of(LabelSettings)
-        names = available(fits=self.fits, writes=self.writes)
-        return sources + [_option(name, known[name]) for name in names]
+        names = available(fits=self.fits, writes=self.writes, images=not self.scenes)
+        return sources + [_option(LabelSettings, name, known[name]) for name in names]
 
     def collect(self, values: Mapping[str, Any]) -> Chosen:
         """Return the values of settings among what was typed."""
         return Chosen({name: values[name] for name in values.keys() - {"config", "preset"}})
 
 
+@dataclass(frozen=True)
+class FolderGroup:
+    """Options of a folder of images."""
+
+    def parameters(self) -> Sequence[Parameter]:
+        """Return the options, in the order of the fields."""
+        known = settings_of(FolderSettings)
+        return [_option(FolderSettings, name, known[name]) for name in known]
+
+    def collect(self, values: Mapping[str, Any]) -> FolderOptions:
+        """Return the values of the settings."""
+        return FolderOptions(dict(values))
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """Values of the options of a folder of images, as typed or taken from a config."""
+
+    values: Mapping[str, Any]
+
+    def settings(self) -> FolderSettings:
+        """Make settings of the values.
+
+        Raises
+        ------
+        SettingsError
+            If a value is out of its range.
+        """
+        return FolderSettings(**self.values)
+
+
 _CALLBACKS = {"clusters_from": read_model_settings}
 """Callbacks of settings that set the defaults of others; they come before all others."""
 
 
-def _option(name: str, known: Setting) -> Parameter:
-    """Make the option of a setting."""
-    default = getattr(LabelSettings, name)
-    kind, parser, metavar = _reading(name, known)
+def _option(owner: type, name: str, known: Setting) -> Parameter:
+    """Make the option of a setting of a settings class."""
+    default = getattr(owner, name)
+    kind, parser, metavar = _reading(owner, name, known)
     option = typer.Option(
         help=known.help.split("\n\n")[0],
         rich_help_panel=known.panel,
@@ -184,21 +244,23 @@ def _option(name: str, known: Setting) -> Parameter:
     return keyword(name, Annotated[kind, option], default)
 
 
-def _reading(name: str, known: Setting) -> tuple[Any, Callable[[str], Any] | None, str | None]:
+def _reading(
+    owner: type, name: str, known: Setting
+) -> tuple[Any, Callable[[str], Any] | None, str | None]:
     """Return the type of an option, its parser and the placeholder of its value."""
     rule = known.within
     if isinstance(rule, Choices):
         words = rule.words + tuple(before for before, _ in rule.earlier)
         shown = f"<{'|'.join(rule.words)}>" if rule.earlier else None
         return Literal[words], None, known.metavar or shown
-    if isinstance(rule, BandNumbers | Percentiles):
+    if isinstance(rule, BandNumbers | Percentiles | Names):
         return str | None, _parser(rule, name), known.metavar
     if isinstance(rule, FilePath):
         return str | None, typed_name, known.metavar
-    return get_type_hints(LabelSettings)[name], None, known.metavar
+    return get_type_hints(owner)[name], None, known.metavar
 
 
-def _parser(rule: BandNumbers | Percentiles, name: str) -> Callable[[str], Any]:
+def _parser(rule: BandNumbers | Percentiles | Names, name: str) -> Callable[[str], Any]:
     """Return a parser whose errors Typer reports as wrong usage of the option."""
 
     def parse(text: str) -> Any:

@@ -16,11 +16,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from alps_geo.events import Event
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from alps_geo.events import Event
 
 ETA_PERIOD = 3600.0
 """Seconds of past speed that the ETA goes by: long, since a tile takes seconds to minutes."""
@@ -72,6 +73,10 @@ class RunProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Show a note on the run as a whole."""
+        self.show(Event("open", note=text))
 
     def show(self, event: Event) -> None:
         """Show one event."""

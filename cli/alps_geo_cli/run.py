@@ -67,18 +67,13 @@ def run_scenes(
     """
     with printing.errors(flags.on_stop):
         # Imported here, because these bring the geospatial stack, which --help does not need.
-        from alps_geo.events import Event
         from alps_geo_cli.progress import RunProgress
 
         with RunProgress(quiet=printing.quiet) as progress:
-
-            def note(text: str) -> None:
-                progress.show(Event("open", note=text))
-
-            settings = chosen.settings(note)
+            settings = chosen.settings(progress.note)
             from alps_geo.datasets import find_scenes
 
-            return work(find_scenes(scenes, note), settings, progress.show)
+            return work(find_scenes(scenes, progress.note), settings, progress.show)
 
 
 def run_label(

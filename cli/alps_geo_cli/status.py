@@ -49,8 +49,8 @@ def _print_status(found: RunStatus) -> None:
     from alps_geo_cli.failures import print_failures
 
     table = Table()
-    table.add_column("scene")
-    for title in ("tiles", "done", "left", "failed"):
+    table.add_column("split" if found.images else "scene")
+    for title in ("images" if found.images else "tiles", "done", "left", "failed"):
         table.add_column(title, justify="right")
     for scene in found.scenes:
         numbers = (scene.tiles, scene.done, scene.left, len(scene.failed))

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 def print_summary(record: RunRecord, out: Path) -> None:
     """Print the clusters of a finished run and the folders of its results."""
+    print_clusters(record)
+    console = Console()
+    for scene in record.scenes:
+        console.print(f"{out / scene.name}/", soft_wrap=True, highlight=False)
+
+
+def print_clusters(record: RunRecord) -> None:
+    """Print the clusters of a finished run."""
     console = Console()
     clusters = record.clusters
     size, unit = _scale(max(cluster.area for cluster in clusters), record.area_unit)
@@ -42,8 +50,6 @@ def print_summary(record: RunRecord, out: Path) -> None:
             f"{1 - record.labelled_share:.1%} of the area with data carries no label.",
             highlight=False,
         )
-    for scene in record.scenes:
-        console.print(f"{out / scene.name}/", soft_wrap=True, highlight=False)
 
 
 def _scale(largest: float, unit: str) -> tuple[float, str]:

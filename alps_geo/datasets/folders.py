@@ -1,0 +1,166 @@
+"""Images of a folder in the layout of ALPS: ``ROOT/img_dir/<split>/<name>.png``."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+from alps_geo.errors import SceneError, reason_of
+from alps_geo.scene.folder import FolderImage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_SPLITS = ("train", "val")
+"""Splits that are read unless others are named; of these, one that is not there is passed over."""
+
+_READ_WITH = (".aux.xml", ".msk")
+"""Endings, after the whole name, of files next to an image that decide its pixels."""
+
+_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".jp2", ".webp", ".gif")
+"""Endings of images, for errors that list the endings that are there."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of images.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        The folder.
+    image_dir : str
+        Name of the folder in it that holds the splits.
+    splits : tuple of str, optional
+        Splits to read; by default those of `DEFAULT_SPLITS` that are there.
+    suffix : str
+        Ending of the images' names, in capitals or not.
+    """
+
+    root: Path
+    image_dir: str = "img_dir"
+    splits: tuple[str, ...] | None = None
+    suffix: str = ".png"
+
+
+def find_images(folder: Folder, leave_out: Sequence[str] = ()) -> tuple[FolderImage, ...]:
+    """List the images of a folder by split and name, whatever the order of the file system.
+
+    A folder that has no `image_dir`, or one without folders of splits, is flat: its images are of
+    the split "".
+
+    Parameters
+    ----------
+    folder : Folder
+        The folder.
+    leave_out : sequence of str
+        Names of files in a flat folder that are no images, such as results of a run there.
+
+    Raises
+    ------
+    SceneError
+        If the folder or a split is not there or cannot be read, a split holds no image, or two
+        images have one name.
+    """
+    found = []
+    for split, place in _places(folder).items():
+        images = _images(place, split, folder.suffix, leave_out)
+        if not images:
+            raise SceneError(_no_image(place, folder.suffix))
+        found += images
+    return tuple(found)
+
+
+def _places(folder: Folder) -> dict[str, Path]:
+    """Return the folders of the splits that are read; one of the name "" for a flat folder."""
+    root, inside = folder.root, folder.root / folder.image_dir
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise SceneError(f"{root} {what}, expected a folder of images: check the path")
+    place = inside if inside.is_dir() else root
+    there = sorted(each.name for each in _listed(place) if each.is_dir())
+    if folder.splits is None:
+        found = [name for name in DEFAULT_SPLITS if name in there]
+        if found:
+            return {name: place / name for name in found}
+        if place is inside and not any(_has_suffix(e.name, folder.suffix) for e in _listed(place)):
+            listed = f" (it holds {', '.join(there)})" if there else ""
+            raise SceneError(
+                f"{place} holds neither {' nor '.join(DEFAULT_SPLITS)}{listed}: name the splits "
+                "with --splits"
+            )
+        return {"": place}
+    for name in folder.splits:
+        if name not in there or place is root:
+            listed = f", expected one of {', '.join(there)}" if there and place is inside else ""
+            raise SceneError(f"{inside / name} is not there{listed}: check --splits and --img-dir")
+    return {name: place / name for name in folder.splits}
+
+
+def _images(place: Path, split: str, suffix: str, leave_out: Sequence[str]) -> list[FolderImage]:
+    """List the images of one split by name."""
+    entries = {entry.name: entry for entry in _listed(place)}
+    by_name: dict[str, str] = {}
+    images = []
+    for file in sorted(entries):
+        is_hidden = file.startswith(".")
+        if is_hidden or file in leave_out or not _has_suffix(file, suffix):
+            continue
+        if not entries[file].is_file():
+            continue
+        name = file[: -len(suffix)] if suffix else file
+        other = by_name.setdefault(_on_disk(name), file)
+        if other != file:
+            raise SceneError(
+                f"{place / file} and {other} are two images of one name, whose masks would be one "
+                "file: rename one of them"
+            )
+        images.append(FolderImage(split, name, str(place / file), _stamp(file, entries)))
+    return images
+
+
+def _listed(place: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(place) as entries:
+            return list(entries)
+    except OSError as error:
+        raise SceneError(
+            f"{place} cannot be listed ({reason_of(error)}): expected a folder of images that "
+            "this user may read"
+        ) from error
+
+
+def _stamp(file: str, entries: dict[str, os.DirEntry[str]]) -> tuple[int, ...]:
+    """Sizes and times of change of an image and of the files that are read with it."""
+    names = [file, *(file + ending for ending in _READ_WITH)]
+    facts = [entries[name].stat() for name in names if name in entries]
+    return tuple(number for each in facts for number in (each.st_size, each.st_mtime_ns))
+
+
+def _has_suffix(file: str, suffix: str) -> bool:
+    return file.lower().endswith(suffix.lower()) and len(file) > len(suffix)
+
+
+def _no_image(place: Path, suffix: str) -> str:
+    """Say which endings a split without images has in their place."""
+    endings = Counter(_ending(entry.name) for entry in _listed(place) if entry.is_file())
+    known = [f"{ending} ({count})" for ending, count in endings.most_common() if ending in _IMAGES]
+    there = (
+        f"; there are {', '.join(known)}: give one with --image-suffix"
+        if known
+        else (": put images there, or leave that split out with --splits")
+    )
+    return f"{place} holds no image *{suffix}{there}"
+
+
+def _ending(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _on_disk(name: str) -> str:
+    """Return a name as file systems compare it that ignore case and composition."""
+    return normalize("NFC", normalize("NFD", name).casefold())

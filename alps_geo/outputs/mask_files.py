@@ -1,0 +1,78 @@
+"""Names of the masks of a folder of images, and the values in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from alps_geo.outputs.names import OVERVIEW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alps_geo.scene.folder import FolderImage
+
+_LOSSLESS = (".png", ".tif", ".tiff")
+"""Endings of images whose masks have the same: files of these formats hold ids without loss."""
+
+_PICTURES = (*_LOSSLESS, ".jpg", ".jpeg")
+"""Endings of images whose pictures have the same."""
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Names of masks and pictures, relative to the folder of the results.
+
+    Attributes
+    ----------
+    image_suffix : str
+        Ending of the images' names.
+    mask_dir, mask_ending : str
+        Folder of the masks, and ending of their names before the suffix.
+    vis_dir, vis_ending : str
+        The same of the pictures.
+    vis : bool
+        True if there are pictures.
+    zero_based : bool
+        True if clusters count from 0 in the masks.
+    """
+
+    image_suffix: str
+    mask_dir: str
+    mask_ending: str
+    vis_dir: str
+    vis_ending: str
+    vis: bool
+    zero_based: bool
+
+    def mask(self, image: FolderImage) -> str:
+        """Return the path of a mask."""
+        name = f"{image.name}{self.mask_ending}{self._format(_LOSSLESS)}"
+        return _joined(self.mask_dir, image.split, name)
+
+    def picture(self, image: FolderImage) -> str:
+        """Return the path of a picture of an image with its mask over it."""
+        name = f"{image.name}{self.vis_ending}{self._format(_PICTURES)}"
+        return _joined(self.vis_dir, image.split, name)
+
+    def of(self, images: Sequence[FolderImage]) -> Iterator[str]:
+        """List the paths of the results of images."""
+        for image in images:
+            yield self.mask(image)
+            if self.vis:
+                yield self.picture(image)
+
+    def _format(self, known: tuple[str, ...]) -> str:
+        """Return the format's ending of the images' suffix if it is known, else that of PNG."""
+        ending = PurePath(f"x{self.image_suffix}").suffix
+        return ending if ending.lower() in known else ".png"
+
+
+def overview_file(name: str) -> str:
+    """Return the path of the overview of a split, relative to the folder of the results."""
+    return f"{OVERVIEW}/{name}.png"
+
+
+def _joined(*parts: str) -> str:
+    return "/".join(part for part in parts if part)

@@ -1,0 +1,189 @@
+"""Parts of the record of a run: scenes, clusters, and a folder of images."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import SettingsError
+from alps_geo.outputs.mask_files import MaskFiles
+from alps_geo.runs.stored_json import Perhaps, further_fields, json_object, known_fields
+from alps_geo.settings.folder import FolderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCENE = {
+    "name": str,
+    "path": str,
+    "size_bytes": (None, int),
+    "mtime": (None, float),
+    "files_sha256": Perhaps(str),
+    "height": int,
+    "width": int,
+    "crs": (None, str),
+    "transform": Perhaps([float]),
+    "bands": [str],
+    "rgb": [int],
+    "notes": [str],
+    "segments": int,
+    "valid_pixels": Perhaps(int),
+    "labelled_pixels": Perhaps(int),
+    "images": Perhaps(int),
+}
+"""Shape of a `SceneRecord` as JSON; see `alps_geo.runs.stored_json`."""
+
+CLUSTER = {
+    "cluster": int,
+    "name": str,
+    "color": re.compile("#[0-9a-f]{6}"),
+    "segments": int,
+    "area": float,
+    "share": float,
+}
+"""Shape of a `ClusterRecord` as JSON."""
+
+FOLDER = {"root": str, "settings": {}}
+"""Shape of a `FolderRecord` as JSON."""
+
+
+@dataclass(frozen=True)
+class SceneRecord:
+    """One scene of a run or fit, or one split of a folder of images.
+
+    Attributes
+    ----------
+    name : str
+        Name of its folder in the run folder.
+    path : str
+        The scene; absolute for a file.
+    size_bytes : int or None
+        Size of its file; None for a remote scene.
+    mtime : float or None
+        Time of its file's last change, in seconds since 1970; None for a remote scene.
+    files_sha256 : str or None
+        Digest of all files behind the scene; None in records of earlier versions.
+    height, width : int
+        Size in pixels; of a split, that of its largest image.
+    crs : str or None
+        Its CRS, if it has one.
+    transform : tuple of float or None
+        First six coefficients of its affine transform; None in records of earlier versions.
+    bands : tuple of str
+        Names of its bands.
+    rgb : tuple of int
+        Numbers of the bands that SAM saw, from 1.
+    notes : tuple of str
+        Notes on the scene for users.
+    segments : int
+        Its segments.
+    valid_pixels, labelled_pixels : int or None
+        Pixels with data, and pixels with a label; None in a fit, which labels none.
+    images : int or None
+        Images of a split; None for a raster.
+    further : mapping of str to object
+        Keys of a later version.
+    """
+
+    name: str
+    path: str
+    size_bytes: int | None
+    mtime: float | None
+    files_sha256: str | None
+    height: int
+    width: int
+    crs: str | None
+    transform: tuple[float, ...] | None
+    bands: tuple[str, ...]
+    rgb: tuple[int, ...]
+    notes: tuple[str, ...]
+    segments: int
+    valid_pixels: int | None = None
+    labelled_pixels: int | None = None
+    images: int | None = None
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: object) -> SceneRecord:
+        """Build a scene from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, SCENE), further=further_fields(found, SCENE))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the scene as a JSON object."""
+        return json_object(self, SCENE, self.further)
+
+
+@dataclass(frozen=True)
+class ClusterRecord:
+    """One cluster of a run, over all its scenes.
+
+    Attributes
+    ----------
+    cluster : int
+        Its id.
+    name : str
+        Its name; empty without one.
+    color : str
+        Its colour, as ``#rrggbb``.
+    segments : int
+        Its segments.
+    area : float
+        Its area, in the unit of the record.
+    share : float
+        Share of the area with data.
+    further : mapping of str to object
+        Keys of a later version.
+    """
+
+    cluster: int
+    name: str
+    color: str
+    segments: int
+    area: float
+    share: float
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: object) -> ClusterRecord:
+        """Build a cluster from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, CLUSTER), further=further_fields(found, CLUSTER))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the cluster as a JSON object."""
+        return json_object(self, CLUSTER, self.further)
+
+
+@dataclass(frozen=True)
+class FolderRecord:
+    """Folder of images that a run has labelled.
+
+    Attributes
+    ----------
+    root : str
+        The folder.
+    settings : FolderSettings
+        Its layout, and the names of the masks.
+    """
+
+    root: str
+    settings: FolderSettings
+
+    @property
+    def files(self) -> MaskFiles:
+        """Names of the masks."""
+        found = self.settings
+        return MaskFiles(**{each.name: getattr(found, each.name) for each in fields(MaskFiles)})
+
+    @classmethod
+    def from_json(cls, found: object) -> FolderRecord:
+        """Build a folder from JSON; raise ValueError for JSON of another shape."""
+        known = known_fields(found, FOLDER)
+        try:
+            return cls(known["root"], FolderSettings.from_dict(known["settings"]))
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+
+    def to_json(self) -> dict[str, object]:
+        """Return the folder as a JSON object."""
+        return {"root": self.root, "settings": self.settings.to_dict()}

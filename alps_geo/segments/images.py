@@ -1,0 +1,293 @@
+"""The segments of the images of a folder on disk.
+
+One file for each image, written when its work is done::
+
+    <name>.image.npz    segment of each pixel, and the rows of its segments
+
+and, once all are done, the tables of a split in the form of `alps_geo.segments.table`, in which the
+segments of all its images are numbered one after the other, with::
+
+    images.npz          names, sizes and first segments of the images
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass, fields
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alps_geo.errors import RunError
+from alps_geo.features.columns import Columns
+from alps_geo.files import write_bytes
+from alps_geo.scene.folder import FolderImage, ImageReading
+from alps_geo.segments.names import IMAGE
+from alps_geo.segments.table import Attributes, TableWriter, read_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_IMAGES = "images.npz"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True)
+class ImageSegments:
+    """The n segments of one image.
+
+    Attributes
+    ----------
+    ids : ndarray of unsigned int, shape (H, W)
+        Segment of each pixel, 1..n; 0 for none.
+    area : ndarray of int64, shape (n,)
+        Pixels of each.
+    columns : Columns
+        One row for each.
+    attributes : Attributes
+        One row for each.
+    valid_pixels : int
+        Pixels that have data.
+    """
+
+    ids: NDArray[np.unsignedinteger]
+    area: NDArray[np.int64]
+    columns: Columns
+    attributes: Attributes
+    valid_pixels: int
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Stored segments of the images of one split; a value, so that any process can be given it.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Folder of the files.
+    key : str
+        Fingerprint of everything that the segments depend on, except the image's own file.
+    """
+
+    folder: Path
+    key: str
+
+    def holds(self, image: FolderImage) -> bool:
+        """Return True if the segments of an image, as its file is now, are stored undamaged."""
+        return self._data(image) is not None
+
+    def load(self, image: FolderImage) -> ImageSegments | None:
+        """Load the segments of an image; None if they are absent or damaged."""
+        data = self._data(image)
+        if data is None:
+            return None
+        with np.load(BytesIO(data), allow_pickle=False) as found:
+            columns = Columns(
+                str(found["kind"]),
+                tuple(found["features"].tolist()),
+                tuple(found["names"].tolist()),
+                found["values"],
+            )
+            attributes = Attributes(**{each.name: found[each.name] for each in fields(Attributes)})
+            valid = int(found["valid_pixels"])
+            ids = np.frombuffer(zlib.decompress(found["ids"].tobytes()), found["dtype"].dtype)
+            ids = ids.reshape(found["shape"])
+            return ImageSegments(ids, found["area"], columns, attributes, valid)
+
+    def save(self, image: FolderImage, segments: ImageSegments) -> None:
+        """Keep the segments of an image.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        ids = segments.ids.astype(np.min_scalar_type(len(segments)))
+        columns = segments.columns
+        arrays: dict[str, Any] = {
+            # Apart from the rows, which do not deflate.
+            "ids": np.frombuffer(zlib.compress(ids.tobytes(), 1), np.uint8),
+            "dtype": np.zeros(0, ids.dtype),
+            "shape": np.array(ids.shape),
+            "area": segments.area,
+            "kind": np.array(columns.kind),
+            "features": np.array(columns.features),
+            "names": np.array(columns.names),
+            "values": columns.values.astype(np.float32),
+            "valid_pixels": np.array(segments.valid_pixels),
+            **vars(segments.attributes),
+        }
+        buffer = BytesIO()
+        np.savez(buffer, **arrays)
+        data = buffer.getvalue()
+        write_bytes(self._path(image), data + self._digest(image, data))
+
+    def note(self, image: FolderImage, failure: bytes) -> None:
+        """Note the failure of an image.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        write_bytes(self.folder / f"{image.name}.json", failure)
+
+    def has_failed(self, image: FolderImage) -> bool:
+        """Return True if a failure of the image was noted."""
+        return (self.folder / f"{image.name}.json").exists()
+
+    def _data(self, image: FolderImage) -> bytes | None:
+        try:
+            content = self._path(image).read_bytes()
+        except OSError:
+            # Absent, or on a part of the disk that cannot be read: it can be made again.
+            return None
+        data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        return data if digest == self._digest(image, data) else None
+
+    def _digest(self, image: FolderImage, data: bytes) -> bytes:
+        header = f"{self.key} {image.title} {image.stamp} ".encode()
+        return hashlib.sha256(header + data).digest()
+
+    def _path(self, image: FolderImage) -> Path:
+        return self.folder / f"{image.name}.{IMAGE}"
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """The images of one split that have been worked on, in the order of their segments.
+
+    Attributes
+    ----------
+    images : tuple of FolderImage
+        The images.
+    reading : ImageReading
+        The way in which they are read.
+    store : ImageStore
+        Their stored segments.
+    shapes : ndarray of int64, shape (n, 2)
+        Heights and widths.
+    first : ndarray of int64, shape (n + 1,)
+        Segments of all images before each; of all of them at the end.
+    valid_pixels : ndarray of int64, shape (n,)
+        Pixels that have data.
+    """
+
+    images: tuple[FolderImage, ...]
+    reading: ImageReading
+    store: ImageStore
+    shapes: NDArray[np.int64]
+    first: NDArray[np.int64]
+    valid_pixels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read_ids(self, index: int) -> NDArray[np.uint32]:
+        """Read the segment of each pixel of an image, numbered through the split; 0 for none.
+
+        Raises
+        ------
+        RunError
+            If the file of the image's segments is absent or damaged.
+        """
+        image = self.images[index]
+        segments = self.store.load(image)
+        if segments is None:
+            raise RunError(
+                f"{self.store.folder}: the segments of {image.title} are absent or damaged, "
+                "expected those of a finished run: run alps-geo dataset label there again"
+            )
+        ids = segments.ids.astype(np.uint32)
+        return np.where(ids > 0, ids + np.uint32(self.first[index]), np.uint32(0))
+
+
+def write_image_tables(
+    folder: Path,
+    images: Iterable[tuple[FolderImage, ImageSegments]],
+    reading: ImageReading,
+    store: ImageStore,
+) -> ImageTable:
+    """Write the segments of the images of a split, one image in memory at a time.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder to write to; made if need be.
+    images : iterable of (FolderImage, ImageSegments)
+        One at least, all of one kind.
+    reading : ImageReading
+        The way in which they are read.
+    store : ImageStore
+        Their stored segments.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written; the tables are then absent, never half there.
+    """
+    known, shapes, counts, valid = [], [], [0], []
+    with TableWriter.opened(folder) as writer:
+        for image, segments in images:
+            writer.add(segments.columns, segments.area, segments.attributes)
+            known.append(image)
+            shapes.append(segments.ids.shape)
+            counts.append(len(segments))
+            valid.append(segments.valid_pixels)
+        table = ImageTable(
+            tuple(known),
+            reading,
+            store,
+            np.array(shapes, np.int64).reshape(-1, 2),
+            np.cumsum(counts),
+            np.array(valid, np.int64),
+        )
+        writer.end(int(table.valid_pixels.sum()), {_IMAGES: _arrays(table)})
+    return table
+
+
+def _arrays(table: ImageTable) -> dict[str, Any]:
+    images = table.images
+    return {
+        "split": np.array([image.split for image in images]),
+        "name": np.array([image.name for image in images]),
+        "path": np.array([image.path for image in images]),
+        "stamp": np.array([" ".join(map(str, image.stamp)) for image in images]),
+        "reading": np.array(table.reading.to_text()),
+        # Next to the folder of the tables, wherever the run folder is moved to.
+        "store": np.array([table.store.folder.name, table.store.key]),
+        "shapes": table.shapes,
+        "first": table.first,
+        "valid_pixels": table.valid_pixels,
+    }
+
+
+def open_image_table(folder: Path) -> ImageTable:
+    """Open the table of images that `write_image_tables` wrote.
+
+    Raises
+    ------
+    RunError
+        If it is absent or damaged.
+    """
+    texts_of = ("split", "name", "path")
+    numbers = ("shapes", "first", "valid_pixels")
+    found = read_arrays(folder / _IMAGES, (*texts_of, "stamp", "reading", "store", *numbers))
+    stamps = [tuple(map(int, text.split())) for text in found["stamp"].tolist()]
+    texts = (found[key].tolist() for key in texts_of)
+    images = tuple(
+        FolderImage(split, name, path, stamp)
+        for split, name, path, stamp in zip(*texts, stamps, strict=True)
+    )
+    reading = ImageReading.from_text(str(found["reading"]))
+    name, key = found["store"].tolist()
+    store = ImageStore(folder.parent / name, key)
+    return ImageTable(images, reading, store, *(found[each] for each in numbers))

@@ -1,0 +1,328 @@
+"""The work on one image of a folder: from its pixels to described segments.
+
+An image is a scene of its own whose bands are stretched and scaled as those of all images of its
+kind. It is read once and kept in memory with all of its tiles, of which most images have one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+
+from alps_geo.features.columns import ColumnSchema
+from alps_geo.features.kinds import kind_of
+from alps_geo.features.sums import RegionSums
+from alps_geo.files import GDAL_CACHE_BYTES
+from alps_geo.grid import TileGrid
+from alps_geo.runs.failures import FailedImage
+from alps_geo.scene import TilePixels, fill_invalid, read_tile
+from alps_geo.segments.images import ImageSegments
+from alps_geo.segments.painting import HeldPainting, painted_blocks
+from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.stitch import stitch
+from alps_geo.segments.table import Attributes
+from alps_geo.tiles.contract import Outcome, TileError, twice
+from alps_geo.tiles.cutter import Cutter, tile_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from alps_geo.events import Tally
+    from alps_geo.features.images import BandScale
+    from alps_geo.grid import Tile
+    from alps_geo.masks.generator import Models
+    from alps_geo.scene import Scene
+    from alps_geo.scene.folder import FolderImage, ImageReading
+    from alps_geo.segments.fragments import Fragments
+    from alps_geo.segments.images import ImageStore
+    from alps_geo.segments.stitch import Stitched
+    from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.jobs import Task
+
+
+@dataclass(frozen=True)
+class ImageKind:
+    """Images of the same bands and units, and the decisions that they share.
+
+    Attributes
+    ----------
+    reading : ImageReading
+        The way in which they are read.
+    scale : BandScale
+        Level and spread of the bands over all images.
+    """
+
+    reading: ImageReading
+    scale: BandScale
+
+    @property
+    def name(self) -> str:
+        """Name of the kind; see `alps_geo.features.kinds`."""
+        return kind_of(self.reading.unit, self.reading.band_names)
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """The images of one split and kind.
+
+    Attributes
+    ----------
+    name : str
+        Name of the split in the run folder.
+    images : tuple of FolderImage
+        The images.
+    kind : ImageKind
+        Their kind.
+    store : ImageStore
+        Stored segments.
+    """
+
+    name: str
+    images: tuple[FolderImage, ...]
+    kind: ImageKind
+    store: ImageStore
+
+
+@dataclass(frozen=True)
+class TiledImage:
+    """An image that has been opened, with its tiles and pixels."""
+
+    scene: Scene
+    grid: TileGrid
+    scale: BandScale
+    pixels: TilePixels
+
+    def part(self, window: Window) -> TilePixels:
+        """Return the pixels of a window."""
+        rows, cols = window.toslices()
+        pixels = self.pixels
+        return TilePixels(
+            pixels.image[rows, cols], pixels.bands[:, rows, cols], pixels.valid[rows, cols]
+        )
+
+    def tile_pixels(self, tile: Tile) -> TilePixels:
+        """Return the pixels of a tile, with an image in which no collar shows."""
+        part = self.part(tile.window)
+        return TilePixels(fill_invalid(part.image, part.valid), part.bands, part.valid)
+
+
+@dataclass(frozen=True)
+class ImageStage:
+    """Everything that the work on images takes, before models are loaded; it pickles.
+
+    Attributes
+    ----------
+    jobs : sequence of ImageJob
+        The images.
+    settings : LabelSettings
+        The run's settings.
+    models : Models
+        The mask generator and the backbone.
+    """
+
+    jobs: Sequence[ImageJob]
+    settings: LabelSettings
+    models: Models
+
+    def tasks(self) -> Iterator[tuple[Task, bool]]:
+        """Yield all images in their order, each with True if its segments are stored already."""
+        for index, job in enumerate(self.jobs):
+            for position, image in enumerate(job.images):
+                yield (index, position, 0), job.store.holds(image)
+
+    def scene_of(self, task: Task) -> str:
+        """Return the name of the split that an image is of."""
+        return self.jobs[task[0]].name
+
+    def image(self, task: Task) -> FolderImage:
+        """Look up the image of a task."""
+        return self.jobs[task[0]].images[task[1]]
+
+    def failure(self, task: Task, reason: str) -> FailedImage:
+        """Describe the failure of an image."""
+        image = self.image(task)
+        return FailedImage(image.title, image.path, reason)
+
+    def note_failure(self, task: Task, reason: str) -> None:
+        """Note the failure of an image in the run folder.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        note = json.dumps(self.failure(task, reason).to_json()).encode()
+        self.jobs[task[0]].store.note(self.image(task), note)
+
+    def load(self) -> ImageWorker:
+        """Load the models.
+
+        Raises
+        ------
+        ModelError
+            If a model cannot be used, or memory does not suffice for it.
+        """
+        return ImageWorker(self, Cutter.load(self.models, self.settings))
+
+    def load_with_note(self, tally: Tally) -> ImageWorker:
+        """Load the models, and tell the user so."""
+        tally.tell(f"load {self.models.generator.name}")
+        worker = self.load()
+        tally.tell("tiles")
+        return worker
+
+    def schema(self, kind: ImageKind) -> ColumnSchema:
+        """Return the columns of the segments of images of a kind."""
+        channels = {"sam": self.models.generator.channels}
+        bands, unit = kind.reading.band_names, kind.reading.unit
+        return ColumnSchema(bands, unit, self.settings.feature_names, channels)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageWorker:
+    """The image stage with its models loaded; each process has its own.
+
+    Attributes
+    ----------
+    stage : ImageStage
+        Images and settings.
+    cutter : Cutter
+        The models, loaded.
+    """
+
+    stage: ImageStage
+    cutter: Cutter
+
+    @property
+    def images_at_once(self) -> int:
+        """Images to give to `encode` at once: one, or more where that is faster."""
+        return self.cutter.model.images_at_once
+
+    def __call__(self, task: Task) -> Outcome:
+        """Read an image, find and describe its segments, and store them."""
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+            try:
+                segments, outcome = self.compute(task, self.read(task))
+            except TileError as error:
+                return Outcome(computed=False, reason=str(error))
+        self.save(task, segments)
+        return outcome
+
+    def read(self, task: Task) -> TiledImage:
+        """Open an image and read its pixels.
+
+        Raises
+        ------
+        TileError
+            If they cannot be read, or memory does not suffice twice.
+        """
+        kind, image = self.stage.jobs[task[0]].kind, self.stage.image(task)
+        return twice(partial(open_image, image, kind, self.stage.settings))
+
+    def encode(self, tiles: Sequence[tuple[Task, TiledImage]]) -> Sequence[Any]:
+        """Encode images together, each as `compute` would alone.
+
+        None stands for an image of several tiles or without data.
+
+        Raises
+        ------
+        MemoryError
+            If memory does not suffice for one of them.
+        """
+        images = {}
+        for index, (_, tiled) in enumerate(tiles):
+            if len(tiled.grid) == 1 and tiled.pixels.valid.any():
+                (tile,) = tiled.grid
+                images[index] = tile_image(tiled.scene, tile, tiled.tile_pixels(tile))
+        encoded = dict(zip(images, self.cutter.model.encode(list(images.values())), strict=True))
+        return [encoded.get(index) for index in range(len(tiles))]
+
+    def compute(
+        self, task: Task, pixels: TiledImage, encoded: Any = None
+    ) -> tuple[ImageSegments, Outcome]:
+        """Find and describe the segments of an image.
+
+        Raises
+        ------
+        TileError
+            If memory does not suffice twice.
+        """
+        kind = self.stage.jobs[task[0]].kind
+        segments = twice(partial(self._segments, pixels, kind, encoded))
+        return segments, Outcome(computed=bool(pixels.pixels.valid.any()))
+
+    def save(self, task: Task, result: ImageSegments) -> None:
+        """Store the segments of an image."""
+        self.stage.jobs[task[0]].store.save(self.stage.image(task), result)
+
+    def _segments(self, tiled: TiledImage, kind: ImageKind, encoded: Any) -> ImageSegments:
+        fragments: Mapping[tuple[int, int], Fragments] = {
+            (tile.row, tile.col): self.cutter.fragments(
+                tiled, tile, tiled.tile_pixels(tile), encoded
+            )
+            for tile in tiled.grid
+        }
+        settings, painting = self.stage.settings, HeldPainting()
+        segments = stitch(
+            tiled.grid,
+            lambda tile: fragments[tile.row, tile.col],
+            painting,
+            min_area=settings.min_area,
+            keep_specks=settings.fills,
+        )
+        source = Source(
+            lambda tile: fragments[tile.row, tile.col].embeddings,
+            tiled.part,
+            tiled.scale,
+            tiled.grid,
+            self.cutter.generator.cell_size,
+        )
+        ids = np.zeros(tiled.scene.shape, dtype=np.uint32)
+        for window, block in painted_blocks(painting, tiled.grid):
+            ids[window.toslices()] = block
+        return _described(ids, segments, source, self.stage.schema(kind), tiled.grid)
+
+
+def _described(
+    ids: np.ndarray[Any, np.dtype[np.uint32]],
+    segments: Stitched,
+    source: Source,
+    schema: ColumnSchema,
+    grid: TileGrid,
+) -> ImageSegments:
+    """Describe segments, in the order of their ids."""
+    found = list(sum_segments(grid, segments, source, schema))
+    none = schema.no_segments()
+    sums = RegionSums.concatenate([none, *(each.sums for each in found)])
+    order = np.argsort(
+        np.fromiter(chain.from_iterable(each.ids for each in found), np.int64), kind="stable"
+    )
+    sums = sums.take(order)
+    return ImageSegments(
+        ids,
+        segments.area,
+        schema.columns(sums),
+        Attributes(sums.band_means, sums.predicted_iou, sums.stability_score, sums.is_filled),
+        segments.valid_pixels,
+    )
+
+
+def open_image(image: FolderImage, kind: ImageKind, settings: LabelSettings) -> TiledImage:
+    """Open an image as those of its kind are, and read it.
+
+    Raises
+    ------
+    SceneError
+        If it cannot be read, or is of another kind.
+    """
+    scene = kind.reading.open(image.path)
+    pixels = read_tile(scene, Window(0, 0, scene.width, scene.height))
+    grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
+    return TiledImage(scene, grid, kind.scale, pixels)

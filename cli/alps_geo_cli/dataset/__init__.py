@@ -1,0 +1,15 @@
+"""``alps-geo dataset``: folders of images instead of maps."""
+
+from __future__ import annotations
+
+import typer
+
+from alps_geo_cli.dataset.label import label
+from alps_geo_cli.groups import spread
+
+dataset = typer.Typer(
+    name="dataset",
+    help="Work on folders of images, such as ROOT/img_dir/{train,val,test}/*.png of ALPS.",
+    no_args_is_help=True,
+)
+dataset.command()(spread(label))

@@ -1,0 +1,80 @@
+"""``alps-geo dataset label``: a folder of images in, a mask for each out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alps_geo.settings import OUTPUT
+from alps_geo_cli.console import Printing
+from alps_geo_cli.failures import end_with_failures
+from alps_geo_cli.log import logged
+from alps_geo_cli.options import Chosen, FlagOptions, FolderGroup, FolderOptions, SettingsGroup
+from alps_geo_cli.paths import typed_path
+
+if TYPE_CHECKING:
+    from alps_geo.runs.record import RunRecord
+
+
+def label(
+    *,
+    root: Annotated[
+        Path,
+        typer.Argument(
+            parser=typed_path,
+            metavar="ROOT",
+            help="Folder of the images: ROOT/img_dir/{train,val}/*.png, or ROOT/*.png.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=typed_path,
+            metavar="DIR",
+            help="Folder for the results; ROOT is then left as it is.",
+            show_default="ROOT",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    folder: Annotated[FolderOptions, FolderGroup()],
+    flags: FlagOptions,
+    chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True, scenes=False)],
+    printing: Printing,
+) -> None:
+    """Label the images of a folder: one cluster model for all, and a mask for each image.
+
+    Writes instance_mask/SPLIT/NAME_instance_color.png with the cluster of each pixel, from 1 on;
+    clusters.npz, run.json and a picture of each split in overview/ next to it. A run that was
+    stopped goes on where it stopped when the same command is given again.
+    """
+    place = root if out is None else out
+    with printing.errors(flags.on_stop):
+        from alps_geo.pipeline.images import label_images
+        from alps_geo_cli.progress import RunProgress
+
+        layout = folder.settings()
+        with (
+            logged(place / layout.log_dir / f"{layout.log_name}.log") as log,
+            RunProgress(quiet=printing.quiet) as progress,
+        ):
+            settings = chosen.settings(progress.note)
+            record = label_images(
+                root, place, settings, layout, flags, listen=log.listener(progress.show)
+            )
+            log.end(record)
+    printing.show(record.to_json(), lambda: _print_results(record, place))
+    end_with_failures(record.failed, "so they have no mask")
+
+
+def _print_results(record: RunRecord, place: Path) -> None:
+    from alps_geo_cli.summary import print_clusters
+
+    print_clusters(record)
+    for split in record.scenes:
+        typer.echo(f"{split.name}: {split.images} images, {split.segments} segments")
+    if record.folder is not None:
+        typer.echo(f"{place / record.folder.settings.mask_dir}/")

@@ -1,0 +1,86 @@
+"""The log of a run over a folder of images."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import AlpsGeoError
+from alps_geo.files import run_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from alps_geo.events import Event
+    from alps_geo.runs.record import RunRecord
+
+
+class RunLog:
+    """Lines of a run, with their times; the file is made with the first of them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handler: logging.FileHandler | None = None
+        self._stage = ""
+
+    def listener(self, show: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return a listener that logs stages and notes, and hands all events on."""
+
+        def listen(event: Event) -> None:
+            if event.note:
+                self.write(f"note: {event.noted}")
+            elif event.stage != self._stage:
+                self._stage = event.stage
+                self.write(f"{event.stage} {event.scene}".strip())
+            show(event)
+
+        return listen
+
+    def end(self, record: RunRecord) -> None:
+        """Log the results of a run."""
+        for each in record.failed:
+            self.write(f"failed: {each}")
+        images = sum(split.images or 0 for split in record.scenes)
+        self.write(
+            f"finished: {images} images, {record.segments} segments, "
+            f"{len(record.clusters)} clusters, {len(record.failed)} failed"
+        )
+
+    def write(self, text: str) -> None:
+        """Add a line.
+
+        Raises
+        ------
+        RunError
+            If the file cannot be written.
+        """
+        with run_errors(self._path):
+            if self._handler is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._handler = logging.FileHandler(self._path, encoding="utf-8")
+                self._handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+                self.write(f"alps-geo {shlex.join(sys.argv[1:])}")
+            self._handler.emit(logging.makeLogRecord({"msg": text}))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handler is not None:
+            self._handler.close()
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[RunLog]:
+    """Log a run; an error that ends it is its last line, if anything was logged before."""
+    log = RunLog(path)
+    try:
+        yield log
+    except AlpsGeoError as error:
+        if path.exists():
+            log.write(f"error: {error}")
+        raise
+    finally:
+        log.close()
