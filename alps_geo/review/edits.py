@@ -84,10 +84,8 @@ def changing_polygons(
         renamed, or if edits would be overwritten; nothing is changed then.
     """
     noted = read_note(folder)
-    if record.folder is not None:  # images have no polygons
-        yield
-        return
-    names = [f"{scene.name}/{POLYGONS}" for scene in record.scenes]
+    # Images have no polygons.
+    names = [f"{scene.name}/{POLYGONS}" for scene in record.scenes if record.folder is None]
     # Noted again in the end, so that changes of ours are not taken for those of a person.
     untouched = [
         name
@@ -98,7 +96,7 @@ def changing_polygons(
     with ExitStack() as stack:
         paths = [folder.path / name for name in names]
         allow_open_files(len(paths) * _FILES_OF_ONE)
-        cache = max(_LEAST_CACHE, _CACHE // len(paths))
+        cache = max(_LEAST_CACHE, _CACHE // max(1, len(paths)))
         scenes = [stack.enter_context(locked_segments(path, cache)) for path in paths]
         found = {}
         for scene, path in zip(scenes, paths, strict=True):

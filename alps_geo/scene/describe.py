@@ -166,13 +166,8 @@ def _describe(
         check_not_chosen(path, found, wishes.bands or ())
         return _describe(dataset, path, wishes, (*empty, *found))
     validity, collar_notes = _with_any_collar(dataset, survey, validity, layout, wishes)
-
-    scenery = dataset, path, layers, survey, validity
-    limits, stretch_notes = _stretched(scenery, layout, wishes)
-
-    files = source_files(dataset, path)
-    size, mtime = file_facts(path)
-    is_placed = has_transform(dataset)
+    limits, stretch_notes = _stretched(dataset, path, (layers, survey, validity), layout, wishes)
+    files, (size, mtime) = source_files(dataset, path), file_facts(path)
     return Scene(
         path=path,
         name=scene_name(path),
@@ -180,8 +175,8 @@ def _describe(
         width=dataset.width,
         crs=dataset.crs,
         transform=map_transform(dataset),
-        has_transform=is_placed,
-        control=None if is_placed else GroundControl.of(dataset),
+        has_transform=has_transform(dataset),
+        control=None if has_transform(dataset) else GroundControl.of(dataset),
         band_names=choice.names,
         data_bands=choice.data,
         scaling=scaling_of(dataset, choice),
@@ -332,14 +327,18 @@ def _damage_notes(survey: Pixels) -> Iterator[str]:
 
 
 def _stretched(
-    scenery: tuple[DatasetReader, str, Layers, Pixels, Validity], layout: _Layout, wishes: _Wishes
+    dataset: DatasetReader,
+    path: str,
+    found: tuple[Layers, Pixels, Validity],
+    layout: _Layout,
+    wishes: _Wishes,
 ) -> tuple[Limits | None, tuple[str, ...]]:
     """Decide the stretch by the values that SAM sees, with notes on it."""
     if wishes.alike is not None:
         return wishes.alike.stretch, ()
     positions = rgb_positions(layout.choice.data, layout.choice.rgb, layout.palette)
-    seen = valid_samples(*scenery)[list(positions)]
-    limits = automatic_limits(seen, str(scenery[3].bands.dtype), wishes.stretch)
+    seen = valid_samples(dataset, path, *found)[list(positions)]
+    limits = automatic_limits(seen, str(found[1].bands.dtype), wishes.stretch)
     return limits, tuple(_stretch_notes(seen, limits))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,29 @@ def check_kind(dataset: DatasetReader, path: str) -> None:
             f"{path} holds {odd[0]} values, expected real numbers: "
             "write amplitude or intensity to a file and give that"
         )
+    if dataset.driver == "PNG" and is_local(path):
+        check_png(Path(path))
     if dataset.transform.is_degenerate:
         raise SceneError(f"{path} has pixels of no size: mend its transform (gdal_edit -a_ullr)")
+
+
+def check_png(path: Path) -> None:
+    """Check that a PNG is whole, for GDAL reads zeros from one that is cut off or damaged.
+
+    Raises
+    ------
+    SceneError
+        If it is not: the checksum of each of its chunks is compared (W3C PNG, section 5).
+    """
+    with path.open("rb") as file:
+        file.seek(8)  # the signature, by which GDAL knows the format
+        while len(head := file.read(8)) == 8:
+            content = file.read(int.from_bytes(head[:4]))
+            if zlib.crc32(content, zlib.crc32(head[4:])) != int.from_bytes(file.read(4)):
+                break
+            if head[4:] == b"IEND":
+                return
+    raise SceneError(f"{path} is cut off or damaged: copy or download it again")
 
 
 def placement_notes(dataset: DatasetReader) -> Iterator[str]:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 def print_summary(record: RunRecord, out: Path) -> None:
     """Print the clusters of a finished run and the folders of its results."""
     print_clusters(record)
-    console = Console()
-    for scene in record.scenes:
-        console.print(f"{out / scene.name}/", soft_wrap=True, highlight=False)
+    folders = [scene.name for scene in record.scenes]
+    if record.folder is not None:
+        folders = [record.folder.settings.mask_dir]
+    for folder in folders:
+        Console().print(f"{out / folder}/", soft_wrap=True, highlight=False)
 
 
 def print_clusters(record: RunRecord) -> None:

@@ -71,10 +71,8 @@ def label(
 
 
 def _print_results(record: RunRecord, place: Path) -> None:
-    from alps_geo_cli.summary import print_clusters
+    from alps_geo_cli.summary import print_summary
 
-    print_clusters(record)
+    print_summary(record, place)
     for split in record.scenes:
         typer.echo(f"{split.name}: {split.images} images, {split.segments} segments")
-    if record.folder is not None:
-        typer.echo(f"{place / record.folder.settings.mask_dir}/")

@@ -1,0 +1,278 @@
+"""The plan of a run over a folder of images: its images, their kinds and splits, and the results.
+
+Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alps_geo.datasets.folders import Folder, find_images
+from alps_geo.errors import RunError, SceneError, SettingsError
+from alps_geo.events import Event, Tally
+from alps_geo.outputs.mask_files import overview_file
+from alps_geo.outputs.names import OVERVIEW
+from alps_geo.outputs.results import run_files
+from alps_geo.pipeline.stages import make_models
+from alps_geo.runs.checks import check_model
+from alps_geo.runs.failures import FailedImage
+from alps_geo.runs.identity import fingerprint, images_identity, kind_key
+from alps_geo.runs.names import folder_names
+from alps_geo.runs.parts import FolderRecord
+from alps_geo.runs.plan import Plan, PlannedScene
+from alps_geo.runs.reading import planned_results
+from alps_geo.segments.images import ImageStore, open_image_table
+from alps_geo.tiles.image_kinds import find_kinds
+from alps_geo.tiles.images import ImageJob, ImageStage
+from alps_geo.tiles.jobs import TILE_STAGE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.masks.generator import MaskGenerator, Weights
+    from alps_geo.runs.flags import RunFlags
+    from alps_geo.runs.folder import RunFolder
+    from alps_geo.scene.folder import FolderImage
+    from alps_geo.settings import LabelSettings
+    from alps_geo.settings.folder import FolderSettings
+    from alps_geo.tiles.image_kinds import KnownImages
+
+_FLAT = "images"
+"""Name of the split of a folder without splits, where there has to be one."""
+
+
+@dataclass(frozen=True)
+class FolderRun:
+    """Request of a run over a folder of images.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        The folder.
+    layout : FolderSettings
+        Layout of the folder, and names of the results.
+    settings : LabelSettings
+        Settings of segments and clusters.
+    flags : RunFlags
+        Treatment of earlier results, and of failures.
+    given : ClusterModel or None
+        The cluster model to apply; None to fit one.
+    """
+
+    root: Path
+    layout: FolderSettings
+    settings: LabelSettings
+    flags: RunFlags
+    given: ClusterModel | None
+
+    @property
+    def record(self) -> FolderRecord:
+        """The folder, as the record of the run has it."""
+        return FolderRecord(str(self.root.absolute()), self.layout)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run over a folder of images, planned.
+
+    Attributes
+    ----------
+    asked : FolderRun
+        The request.
+    stage : ImageStage
+        The images that can be opened, with settings and models.
+    unreadable : list of FailedImage
+        The others.
+    weights : Weights
+        Digests of the weights.
+    plan : Plan
+        Splits and results.
+    tally : Tally
+        Counts the images.
+    """
+
+    asked: FolderRun
+    stage: ImageStage
+    unreadable: list[FailedImage]
+    weights: Weights
+    plan: Plan
+    tally: Tally
+
+
+def plan_images(
+    asked: FolderRun,
+    folder: RunFolder,
+    generator: MaskGenerator | None,
+    listen: Callable[[Event], None],
+) -> PlannedRun:
+    """List the images, find their kinds, and plan the run.
+
+    Parameters
+    ----------
+    asked : FolderRun
+        The request.
+    folder : RunFolder
+        Folder of the results.
+    generator : MaskGenerator, optional
+        Finds the masks; by default the one of the settings' ``model``.
+    listen : callable
+        Called with an `Event` whenever something has moved.
+
+    Raises
+    ------
+    AlpsGeoError
+        If the folder or a model cannot be used, or no image can be opened.
+    """
+    layout, settings = asked.layout, asked.settings
+    images = find_images(
+        Folder(asked.root, layout.img_dir, layout.splits, layout.image_suffix), run_files()
+    )
+    _check_fit_on(asked, images)
+    models = make_models(settings, generator)
+    weights = models.weights()
+    known = find_kinds(images, settings)
+    unreadable = [
+        FailedImage(image.title, image.path, reason) for image, reason in known.unreadable.items()
+    ]
+    if unreadable and asked.flags.strict:
+        raise SceneError(f"{unreadable[0].reason} (stopped there, as --strict says)")
+    jobs = _jobs(images, known, folder, settings, weights)
+    tally = Tally(sum(len(job.images) for job in jobs), listen)
+    for scene, note in _notes(asked, jobs, weights):
+        tally.tell("open", scene, note)
+    stage = ImageStage(jobs, settings, models)
+    return PlannedRun(asked, stage, unreadable, weights, _plan(asked, jobs, images, weights), tally)
+
+
+def _jobs(
+    images: Sequence[FolderImage],
+    known: KnownImages,
+    folder: RunFolder,
+    settings: LabelSettings,
+    weights: Weights,
+) -> list[ImageJob]:
+    """Put the images of each split and kind together."""
+    by_split = [
+        (split, kind, tuple(image for image in members if image.split == split))
+        for split in dict.fromkeys(image.split for image in images)
+        for kind, members in known.by_kind
+    ]
+    by_split = [each for each in by_split if each[2]]
+    names = folder_names([split or _FLAT for split, _, _ in by_split])
+    jobs = []
+    for name, (_, kind, members) in zip(names, by_split, strict=True):
+        key = kind_key(kind.reading, kind.scale, settings, weights, TILE_STAGE_VERSION)
+        jobs.append(ImageJob(name, members, kind, ImageStore(folder.tiles_folder(name, key), key)))
+    return jobs
+
+
+def _notes(
+    asked: FolderRun, jobs: Sequence[ImageJob], weights: Weights
+) -> Iterator[tuple[str, str]]:
+    """Note kinds whose clusters are not comparable, and differences to a cluster model."""
+    first = jobs[0]
+    for job in jobs[1:]:
+        if job.kind.name != first.kind.name:
+            yield (
+                job.name,
+                f"its bands or their units ({job.kind.name}) are others than of {first.name} "
+                f"({first.kind.name}), so a cluster need not mean the same in both",
+            )
+    if asked.given is not None:
+        kinds = dict.fromkeys(job.kind.name for job in jobs)
+        for note in check_model(asked.given, kinds, asked.settings, weights):
+            yield "", note
+
+
+def _check_fit_on(asked: FolderRun, images: Sequence[FolderImage]) -> None:
+    if asked.layout.fit_on and asked.given is not None:
+        raise SettingsError(
+            "fit_on names splits to fit clusters to, and clusters_from clusters that are fitted: "
+            "give one of the two"
+        )
+    splits = dict.fromkeys(image.split for image in images)
+    for split in asked.layout.fit_on or ():
+        if split not in splits:
+            raise SceneError(
+                f"--fit-on names {split!r}, which is not labelled, expected some of "
+                f"{', '.join(splits)}: name it in --splits too"
+            )
+
+
+def _plan(
+    asked: FolderRun, jobs: Sequence[ImageJob], images: Sequence[FolderImage], weights: Weights
+) -> Plan:
+    root = str(asked.root)
+    identity = images_identity(root, images, asked.settings, asked.layout.deciding(), weights)
+    identity["tiles"] = [job.store.key for job in jobs]
+    if asked.given is not None:
+        identity["clusters_sha256"] = sha256(asked.given.to_bytes()).hexdigest()
+    labelled = [image for job in jobs for image in job.images]
+    place = asked.root / asked.layout.img_dir
+    place = place if place.is_dir() else asked.root
+    return Plan(
+        fingerprint=fingerprint(identity),
+        scenes=tuple(
+            PlannedScene(
+                job.name, str(place / job.images[0].split), job.store.folder.name, len(job.images)
+            )
+            for job in jobs
+        ),
+        files=(
+            *run_files(),
+            *(overview_file(job.name) for job in jobs),
+            *asked.record.files.of(labelled),
+        ),
+        images=True,
+    )
+
+
+def check_folders(run: PlannedRun, folder: RunFolder) -> None:
+    """Check that nothing of other images lies with the masks, and no image has changed.
+
+    Raises
+    ------
+    RunError
+        If there is such a file, which would be taken for a mask of this run, or such an image,
+        whose mask would be replaced; unless the run overwrites.
+    """
+    if not run.asked.flags.overwrite:
+        _check_images(run.stage.jobs, folder)
+        _check_masks(run.plan, folder)
+
+
+def _check_images(jobs: Sequence[ImageJob], folder: RunFolder) -> None:
+    for job in jobs:
+        before: dict[str, tuple[int, ...]] = {}
+        with suppress(RunError):  # it was never labelled, or is damaged and made again
+            table = open_image_table(folder.segments_folder(job.name))
+            before = {image.title: image.stamp for image in table.images}
+        changed = [
+            image for image in job.images if before.get(image.title, image.stamp) != image.stamp
+        ]
+        if changed:
+            more = f", and so have {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise RunError(
+                f"{changed[0].path} has changed since {folder.path} was labelled{more}: "
+                "put it back, choose another --out, or label again with --overwrite"
+            )
+
+
+def _check_masks(plan: Plan, folder: RunFolder) -> None:
+    ours = {*plan.files, *planned_results(folder)}
+    folders = {Path(name).parent.as_posix() for name in plan.files} - {".", OVERVIEW}
+    for name in sorted(folders):
+        place = folder.path / name
+        found = [each.name for each in place.iterdir() if each.is_file()] if place.is_dir() else []
+        for file in sorted(each for each in found if not each.startswith(".")):
+            if f"{name}/{file}" not in ours:
+                raise RunError(
+                    f"{place / file} is of no image of this run, and would be taken for one of "
+                    "its masks: move it away, choose another --out or --mask-dir, or leave it "
+                    "there with --overwrite"
+                )
