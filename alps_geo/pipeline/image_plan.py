@@ -207,8 +207,7 @@ def _check_fit_on(asked: FolderRun, images: Sequence[FolderImage]) -> None:
 def _plan(
     asked: FolderRun, jobs: Sequence[ImageJob], images: Sequence[FolderImage], weights: Weights
 ) -> Plan:
-    root = str(asked.root)
-    identity = images_identity(root, images, asked.settings, asked.layout.deciding(), weights)
+    identity = images_identity(images, asked.settings, asked.layout.deciding(), weights)
     identity["tiles"] = [job.store.key for job in jobs]
     if asked.given is not None:
         identity["clusters_sha256"] = sha256(asked.given.to_bytes()).hexdigest()

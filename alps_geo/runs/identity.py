@@ -87,7 +87,6 @@ def kind_key(
 
 
 def images_identity(
-    root: str,
     images: Sequence[FolderImage],
     settings: LabelSettings,
     layout: Mapping[str, object],
@@ -97,10 +96,8 @@ def images_identity(
 
     Parameters
     ----------
-    root : str
-        The folder.
     images : sequence of FolderImage
-        Its images.
+        Its images, wherever the folder lies.
     settings : LabelSettings
         Settings of segments and clusters.
     layout : mapping of str to object
@@ -110,7 +107,6 @@ def images_identity(
     """
     return {
         "version": version("alps-geo"),
-        "root": real_path(root),
         "images": [[image.title, list(image.stamp)] for image in images],
         "folder": dict(layout),
         "weights": weights.to_dict(),

@@ -1,0 +1,377 @@
+"""Runs over folders of images."""
+
+from __future__ import annotations
+
+from shutil import copytree
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from image_folders import SIDE, label, make_root, masks, naip, read, save
+from PIL import Image
+from quarter_tiles import QuarterTiles
+
+from alps_geo.errors import RunError, SceneError
+from alps_geo.masks.tile_masks import TileMasks
+from alps_geo.review.relabel import merge_clusters, name_clusters, split_cluster
+from alps_geo.runs.flags import RunFlags
+from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.reading import read_record
+from alps_geo.runs.status import run_status
+from alps_geo.segments.images import open_image_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.events import Event
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = make_root(tmp_path_factory.mktemp("shared") / "root")
+    label(root)
+    return root
+
+
+@pytest.fixture
+def labelled(shared: Path, tmp_path: Path) -> Path:
+    return copytree(shared, tmp_path / "root")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("run.json", "lock")
+    }
+
+
+def test_each_image_gets_a_mask_of_its_size_with_ids_from_1(shared: Path) -> None:
+    found = masks(shared)
+    assert list(found) == [
+        *(f"train/chip.{index}_instance_color.png" for index in range(4)),
+        *(f"val/chip.{index}_instance_color.png" for index in range(2)),
+    ]
+    for mask in found.values():
+        assert mask.shape == (SIDE, SIDE)
+        assert mask.dtype == np.uint8
+        # Each quarter is one segment, and so of one cluster.
+        half = SIDE // 2
+        assert all(
+            len(np.unique(part)) == 1
+            for rows in (mask[:half], mask[half:])
+            for part in (rows[:, :half], rows[:, half:])
+        )
+    assert {*np.unique(list(found.values()))} == {1, 2, 3}
+
+
+def test_the_record_counts_images_and_segments(shared: Path) -> None:
+    record = read_record(RunFolder(shared))
+    assert [(split.name, split.images, split.segments) for split in record.scenes] == [
+        ("train", 4, 16),
+        ("val", 2, 8),
+    ]
+    assert record.area_unit == "px"
+    assert sum(cluster.area for cluster in record.clusters) == 6 * SIDE**2
+    assert record.folder is not None
+    assert record.folder.root == str(shared)
+
+
+def test_another_folder_leaves_the_images_alone(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    before = files(root)
+    label(root, tmp_path / "out")
+    assert files(root) == before
+    assert len(masks(tmp_path / "out")) == 3
+
+
+def test_a_folder_without_splits_is_labelled_again_without_its_results(tmp_path: Path) -> None:
+    for index in range(3):
+        save(tmp_path / f"{index}.png", naip(0, SIDE * index))
+    record = label(tmp_path)
+    assert list(masks(tmp_path)) == [f"{index}_instance_color.png" for index in range(3)]
+    assert label(tmp_path, flags=RunFlags(force=True)).files == record.files
+
+
+def test_zero_based_masks_are_one_less_and_255_where_unlabelled(
+    shared: Path, tmp_path: Path
+) -> None:
+    root = make_root(tmp_path / "root")
+    save(root / "img_dir/train/black.png", np.zeros((SIDE, SIDE, 3), np.uint8))
+    label(root, tmp_path / "one")
+    label(root, tmp_path / "zero", zero_based=True)
+    one, zero = masks(tmp_path / "one"), masks(tmp_path / "zero")
+    black = "train/black_instance_color.png"
+    assert not one.pop(black).any()
+    assert (zero.pop(black) == 255).all()
+    assert all((zero[name] == one[name] - 1).all() for name in one)
+
+
+def test_more_than_255_clusters_need_16_bits(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=70, val=1)
+    label(root, clusters=270)
+    found = masks(root)
+    assert {mask.dtype for mask in found.values()} == {np.dtype(np.uint16)}
+    assert max(mask.max() for mask in found.values()) == 270
+
+
+def test_masks_of_jpegs_are_pngs_and_pictures_are_jpegs(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1, suffix=".jpg")
+    label(root, image_suffix=".jpg", vis=True)
+    assert all(name.endswith("_instance_color.png") for name in masks(root))
+    with Image.open(root / "vis_mask/train/chip.0_instance_vis.jpg") as picture:
+        assert (picture.format, picture.size, picture.mode) == ("JPEG", (SIDE, SIDE), "RGB")
+
+
+def test_masks_of_placed_tiffs_lie_on_their_images(tmp_path: Path) -> None:
+    place = tmp_path / "root" / "img_dir" / "train"
+    place.mkdir(parents=True)
+    with rasterio.open("tests/data/naip_md_1m.tif") as scene:
+        window = rasterio.windows.Window(100, 200, SIDE, SIDE)
+        profile = {**scene.profile, "height": SIDE, "width": SIDE, "count": 3}
+        profile["transform"] = scene.transform @ Affine.translation(100, 200)
+        with rasterio.open(place / "a.tif", "w", **profile) as chip:
+            chip.write(scene.read([1, 2, 3], window=window))
+    label(tmp_path / "root", image_suffix=".tif", clusters=2)
+    with rasterio.open(tmp_path / "root/instance_mask/train/a_instance_color.tif") as mask:
+        assert (mask.crs, mask.transform) == (profile["crs"], profile["transform"])
+        assert (mask.dtypes, mask.nodata, mask.count) == (("uint8",), 0, 1)
+
+
+def test_sizes_and_modes_mix(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    train = root / "img_dir" / "train"
+    save(train / "grey.png", naip(0, 700).mean(axis=2).astype(np.uint8))
+    save(train / "wide.png", naip(64, 700, 40, 90))
+    clear = np.dstack([naip(128, 700), np.full((SIDE, SIDE), 255, np.uint8)])
+    clear[:20, :, 3] = 0
+    save(train / "rgba.png", clear)
+    Image.fromarray(naip(192, 700)).quantize(32).save(train / "palette.png")
+    record = label(root)
+    found = masks(root)
+    # All are of one kind: grey and paletted images count as colour.
+    assert [split.name for split in record.scenes] == ["train", "val"]
+    assert found["train/wide_instance_color.png"].shape == (40, 90)
+    transparent = found["train/rgba_instance_color.png"]
+    assert not transparent[:20].any()
+    assert transparent[20:].all()
+    assert found["train/grey_instance_color.png"].all()
+
+
+def test_bands_are_stretched_over_the_dataset_and_not_for_each_image(tmp_path: Path) -> None:
+    """A dark 16-bit image next to a bright one stays dark."""
+    seen: dict[str, float] = {}
+
+    class Watching(QuarterTiles):
+        def encode(self, images: Any) -> Any:
+            for image in images:
+                seen[image.scene.rsplit("/", 1)[-1]] = float(image.pixels.mean())
+            return super().encode(images)
+
+    chip = naip(0, 0).astype(np.uint16)
+    save(tmp_path / "img_dir/train/dark.png", chip * 2)
+    save(tmp_path / "img_dir/train/bright.png", chip * 200)
+    label(tmp_path, generator=Watching(), clusters=2)
+    assert seen["dark.png"] < 20 < 100 < seen["bright.png"]
+
+
+def test_a_split_that_is_not_fitted_on_changes_no_cluster_of_the_others(tmp_path: Path) -> None:
+    alone = make_root(tmp_path / "alone", train=4, val=1)
+    both = copytree(alone, tmp_path / "both")
+    label(alone, splits=("train",))
+    label(both, fit_on=("train",))
+    # The scale of the bands is that of all images, so the centres differ by that alone.
+    assert (alone / "clusters.npz").exists()
+    fitted_on_both = copytree(both, tmp_path / "third")
+    label(fitted_on_both, flags=RunFlags(overwrite=True), fit_on=("val",), clusters=2)
+    assert masks(both).keys() == masks(fitted_on_both).keys()
+    assert (both / "clusters.npz").read_bytes() != (fitted_on_both / "clusters.npz").read_bytes()
+
+
+def test_results_do_not_depend_on_the_order_of_the_file_system(
+    labelled: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    for path in sorted((labelled / "img_dir").rglob("*.png"), reverse=True):
+        target = other / path.relative_to(labelled)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    label(other)
+    assert masks(other).keys() == masks(labelled).keys()
+    for name, mask in masks(other).items():
+        assert (mask == masks(labelled)[name]).all()
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_workers_give_the_same_masks(labelled: Path, tmp_path: Path, workers: int) -> None:
+    label(labelled, tmp_path / "out", workers=workers)
+    expected, found = masks(labelled), masks(tmp_path / "out")
+    assert all((found[name] == expected[name]).all() for name in expected)
+
+
+def test_a_finished_run_is_left_as_it_is(labelled: Path) -> None:
+    before = files(labelled)
+    label(labelled, generator=QuarterTiles())
+    assert files(labelled) == before
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root")
+
+    class Stop(BaseException):
+        pass
+
+    def stop(event: Event) -> None:
+        if event.computed == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        label(root, listen=stop)
+    status = run_status(root)
+    assert (status.state, status.images) == ("stopped", True)
+    assert sum(split.done for split in status.scenes) in (3, 4)
+    assert not masks(root)
+
+    worked_on = 0
+
+    def count(event: Event) -> None:
+        nonlocal worked_on
+        worked_on = event.computed
+
+    label(root, listen=count)
+    assert worked_on <= 3
+    whole = make_root(tmp_path / "whole")
+    label(whole)
+    assert {k: v for k, v in files(root).items() if k.startswith("instance")} == {
+        k: v for k, v in files(whole).items() if k.startswith("instance")
+    }
+
+
+def test_images_that_cannot_be_read_are_listed_and_cost_the_others_nothing(
+    tmp_path: Path,
+) -> None:
+    root = make_root(tmp_path / "root", train=3, val=1)
+    train = root / "img_dir" / "train"
+    whole = (train / "chip.0.png").read_bytes()
+    (train / "cut.png").write_bytes(whole[: len(whole) // 2])
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    (train / "flipped.png").write_bytes(flipped)
+    (train / "empty.png").write_bytes(b"")
+    (train / "text.png").write_text("no image")
+    record = label(root)
+    assert sorted(str(each).split(":")[0] for each in record.failed) == [
+        "train/cut",
+        "train/empty",
+        "train/flipped",
+        "train/text",
+    ]
+    assert len(masks(root)) == 4
+    (train / "cut.png").write_bytes(whole)
+    mended = label(root, flags=RunFlags(overwrite=True))
+    assert len(mended.failed) == 3
+    assert len(masks(root)) == 5
+
+
+def test_a_strict_run_stops_at_the_first_image(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    (root / "img_dir/train/empty.png").write_bytes(b"")
+    with pytest.raises(SceneError, match=r"empty\.png is empty"):
+        label(root, flags=RunFlags(strict=True))
+    assert not masks(root)
+
+
+def test_an_image_that_has_changed_is_named(labelled: Path) -> None:
+    before = masks(labelled)
+    save(labelled / "img_dir/train/chip.1.png", naip(600, 600))
+    with pytest.raises(RunError, match=r"chip\.1\.png has changed since"):
+        label(labelled)
+    assert all((masks(labelled)[name] == mask).all() for name, mask in before.items())
+    label(labelled, flags=RunFlags(overwrite=True))
+
+
+def test_masks_of_an_image_that_is_gone_go(labelled: Path) -> None:
+    (labelled / "img_dir/train/chip.3.png").unlink()
+    label(labelled, flags=RunFlags(overwrite=True))
+    assert "train/chip.3_instance_color.png" not in masks(labelled)
+    assert len(masks(labelled)) == 5
+
+
+def test_a_mask_of_somebody_else_stops_the_run(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    stale = save(root / "instance_mask/train/old_instance_color.png", naip(0, 0))
+    before = files(root)
+    with pytest.raises(RunError, match=r"old_instance_color\.png is of no image of this run"):
+        label(root)
+    assert files(root) == before
+    label(root, flags=RunFlags(overwrite=True))
+    assert stale.exists()
+
+
+def test_clusters_of_images_are_named_merged_and_split(labelled: Path) -> None:
+    before = masks(labelled)
+    record = name_clusters(labelled, {1: "forest"})
+    assert record.clusters[0].name == "forest"
+    assert all((masks(labelled)[name] == mask).all() for name, mask in before.items())
+    merge_clusters(labelled, [2, 3])
+    for name, mask in masks(labelled).items():
+        assert (mask == np.where(before[name] == 3, 2, before[name])).all()
+    record = split_cluster(labelled, 2, 2)
+    assert [cluster.cluster for cluster in record.clusters] == [1, 2, 3]
+    after = masks(labelled)
+    assert all(((after[name] == 1) == (before[name] == 1)).all() for name in before)
+    assert any((mask == 3).any() for mask in after.values())
+
+
+def test_clusters_that_were_named_are_kept_by_applying_them(labelled: Path) -> None:
+    name_clusters(labelled, {1: "forest"})
+    more = save(labelled / "img_dir/val/new.png", naip(300, 300))
+    with pytest.raises(RunError, match="--clusters-from"):
+        label(labelled)
+    model = str(labelled / "clusters.npz")
+    record = label(labelled, clusters=None, clusters_from=model, flags=RunFlags(overwrite=True))
+    assert record.clusters[0].name == "forest"
+    assert f"val/{more.stem}_instance_color.png" in masks(labelled)
+
+
+def test_large_images_are_cut_in_tiles_and_stitched(tmp_path: Path) -> None:
+    save(tmp_path / "img_dir/train/large.png", naip(0, 0, 300, 200))
+    label(tmp_path, tile_size=128, fill="superpixels")
+    mask = masks(tmp_path)["train/large_instance_color.png"]
+    assert mask.shape == (300, 200)
+    assert mask.all()
+    table = open_image_table(tmp_path / ".tiles/train.segments")
+    assert table.read_ids(0).max() == table.first[-1]
+
+
+def test_pictures_show_the_image_and_the_clusters(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    record = label(root, vis=True)
+    mask = masks(root)["train/chip.0_instance_color.png"]
+    picture = read(root / "vis_mask/train/chip.0_instance_vis.png").astype(float)
+    image = naip(0, 0).astype(float)
+    inside = (slice(8, 20), slice(8, 20))
+    color = record.clusters[int(mask[inside][0, 0]) - 1].color
+    expected = 0.45 * image[inside] + 0.55 * np.array(
+        [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    )
+    assert np.abs(picture[inside] - expected).max() <= 1
+    assert read(root / "overview/train.png").shape[1] > 2 * SIDE
+
+
+def test_an_image_without_a_mask_of_sam_has_an_empty_one(tmp_path: Path) -> None:
+    """The published recipe leaves out what no mask covers; here the image keeps its place."""
+
+    class Nothing(QuarterTiles):
+        def masks(self, image: Any, encoded: Any) -> Any:
+            if image.scene.endswith("chip.0.png"):
+                return super().masks(image, encoded)
+            return TileMasks.of(image.valid.shape, [], [], [], [])
+
+    root = make_root(tmp_path / "root", train=2, val=1)
+    label(root, clusters=2, generator=Nothing())
+    found = masks(root)
+    assert found["train/chip.0_instance_color.png"].all()
+    assert not found["train/chip.1_instance_color.png"].any()
