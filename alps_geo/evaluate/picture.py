@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from alps_geo.evaluate.quality import NO_TRUTH, RIGHT, UNLABELLED, WRONG
+from alps_geo.evaluate.agreement_map import NO_TRUTH, RIGHT, UNLABELLED, WRONG
 from alps_geo.outputs.draw import (
     PAPER,
     PATCH,
@@ -55,12 +55,14 @@ _MAP_LEAST = 480
 
 
 def draw_quality(quality: Quality) -> Image.Image:
-    """Draw the confusion matrix and, next to it, the map of agreement.
+    """Draw the confusion matrix and, next to it, the map of agreement if there is one.
 
     Rows of the matrix are the classes of the truth, columns those of the majority map; a cell shows
     the share of its row.
     """
-    parts = [_draw_matrix(quality), _draw_map(quality)]
+    parts = [_draw_matrix(quality)]
+    if quality.agreement.size:
+        parts.append(_draw_map(quality.agreement))
     head = _heading(quality)
     width = sum(part.width for part in parts) + _MARGIN * (len(parts) + 1)
     height = max(part.height for part in parts) + head.height + 3 * _MARGIN
@@ -132,8 +134,7 @@ def _draw_cell(
         text.draw(draw, middle, f"{share:.0%}", ink, "mm")
 
 
-def _draw_map(quality: Quality) -> Image.Image:
-    codes = quality.agreement
+def _draw_map(codes: NDArray[np.uint8]) -> Image.Image:
     palette = np.array([_COLORS[code] for code in sorted(_COLORS)], np.uint8)
     image = Image.fromarray(palette[codes])
     enlarged = max(_MAP_LEAST // max(image.size), 1)

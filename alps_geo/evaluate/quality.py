@@ -11,39 +11,36 @@ Only pixels with truth count. Pixels with truth and without a label count as wro
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from rasterio.windows import subdivide
-
-from alps_geo.errors import SceneError
-from alps_geo.evaluate.boundary import BoundaryCounts, BoundaryScores, count_boundaries, halo
-from alps_geo.evaluate.contingency import NO_CLASS, PairCounts
+from alps_geo.errors import SceneError, SettingsError
+from alps_geo.evaluate.agreement_map import AgreementMap
+from alps_geo.evaluate.folders import open_mask_truth, pair_folders
+from alps_geo.evaluate.passes import Image, Passes
 from alps_geo.evaluate.rasters import check_same_grid, crs_name, open_ids
-from alps_geo.evaluate.truth import open_truth
+from alps_geo.evaluate.truth import ignored_numbers, open_truth
 from alps_geo.scene.raster import is_local
-from alps_geo.windows import buffered, origin, whole, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    import numpy as np
     from numpy.typing import NDArray
 
+    from alps_geo.evaluate.boundary import BoundaryScores
     from alps_geo.evaluate.contingency import Contingency, Scores, VMeasure
-    from alps_geo.evaluate.rasters import IdRaster
-    from alps_geo.evaluate.truth import Truth, TruthFile
+    from alps_geo.evaluate.folders import MaskPair
+    from alps_geo.evaluate.truth import TruthFile
 
 TOLERANCES = (1, 3)
 """Distances at which boundary F1 is measured, in pixels."""
 
 WINDOW_SIZE = 1024
-MAP_SIZE = 1024
-
-NO_TRUTH, RIGHT, WRONG, UNLABELLED = range(4)
-"""Codes of `Quality.agreement`."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,11 @@ class Quality:
     Attributes
     ----------
     labels, truth, segments : str
-        The files; segments are None if there were none.
+        The files, or folders; segments are None if there were none.
+    images : int
+        Number of rasters of labels.
+    truth_without_labels : tuple of str
+        Files of truth without a mask, which do not count; none for a raster.
     table : Contingency
         Pixels with truth by cluster and class; cluster 0 is unlabelled.
     names : mapping of int to str
@@ -71,13 +72,15 @@ class Quality:
     boundary : tuple of BoundaryScores
         Boundary F1 of the majority map at each of the tolerances.
     agreement : ndarray of uint8, shape (h, w)
-        The majority map against the truth, at `MAP_SIZE` pixels at most: `NO_TRUTH`, `RIGHT`,
-        `WRONG` or `UNLABELLED`.
+        The majority map against the truth, in the codes of `alps_geo.evaluate.agreement_map`;
+        of shape (0, 0) for a folder of masks.
     """
 
     labels: str
     truth: str
     segments: str | None
+    images: int
+    truth_without_labels: tuple[str, ...]
     table: Contingency
     names: Mapping[int, str]
     majority: Scores
@@ -104,6 +107,7 @@ def evaluate_quality(
     truth: TruthFile,
     *,
     segments: str | None = None,
+    zero_based: bool = False,
     tolerances: Sequence[int] = TOLERANCES,
     window_size: int = WINDOW_SIZE,
     listen: Callable[[int, int], None] = lambda _done, _total: None,
@@ -111,24 +115,27 @@ def evaluate_quality(
     """Measure labels against ground truth.
 
     Memory depends on the window size and on the number of segments (16 to 32 bytes for each pair
-    of a segment and a class that it lies on), not on the size of the raster; results do not
-    depend on the window size.
+    of a segment and a class that it lies on), not on the size or number of the rasters; results
+    do not depend on the window size.
 
     Parameters
     ----------
     labels : str
-        Raster of cluster ids, 0 for unlabelled.
+        Raster of cluster ids, 0 for unlabelled; or a folder of masks, whose pixels are all
+        counted in one table.
     truth : TruthFile
-        Classes of pixels or polygons.
+        Classes of pixels or polygons; a folder for a folder of masks.
     segments : str, optional
         Raster of segment ids on the grid of the labels; by default ``segments.tif`` next to
-        the labels, if it is there.
+        the labels, if it is there. None for a folder.
+    zero_based : bool
+        True if ids count from 0, with 255, or 65535 in 16 bit, for unlabelled.
     tolerances : sequence of int
         Distances for boundary F1, in pixels.
     window_size : int
         Side of the windows that are read, in pixels.
     listen : callable
-        Called with the number of windows that are done, and of all.
+        Called with the number of windows, or of masks, that are done, and of all.
 
     Raises
     ------
@@ -137,32 +144,110 @@ def evaluate_quality(
     SettingsError
         If the options do not go with the truth.
     """
-    segments = segments or _segments_next_to(labels)
+    _check_kinds(labels, truth, segments)
     with ExitStack() as stack:
-        label_raster = stack.enter_context(open_ids(labels))
-        segment_raster = stack.enter_context(open_ids(segments)) if segments else None
-        if segment_raster is not None:
-            check_same_grid(label_raster, segment_raster)
-        truth_on_grid = stack.enter_context(open_truth(truth, label_raster))
-        work = _Work(label_raster, segment_raster, truth_on_grid, truth.path, window_size, listen)
-        table, segment_table = work.count()
-        majority = table.score(table.majority())
-        boundary, agreement = work.compare(table, tolerances)
-    oracle = None if segment_table is None else segment_table.score(segment_table.majority())
+        if Path(labels).is_dir():
+            compared = _folders(labels, truth, zero_based=zero_based)
+        else:
+            segments = segments or _segments_next_to(labels)
+            compared = stack.enter_context(_rasters(labels, truth, segments, zero_based=zero_based))
+        passes = Passes(compared.images, window_size, listen)
+        everything, by_segment = passes.count()
+        table = everything.without(compared.ignored)
+        if not table.pixels:
+            raise _no_overlap(labels, truth.path, everything, compared)
+        boundary = passes.compare(table, tolerances, compared.picture)
+    by_segment = by_segment.without(compared.ignored)
     return Quality(
         labels=labels,
         truth=truth.path,
         segments=segments,
+        images=len(compared.images),
+        truth_without_labels=compared.truth_without_labels,
         table=table,
-        names={**truth_on_grid.names, **(truth.names or {})},
-        majority=majority,
+        names={**compared.names, **(truth.names or {})},
+        majority=table.score(table.majority()),
         one_to_one=table.score(table.one_to_one()),
-        oracle=oracle,
+        oracle=None if segments is None else by_segment.score(by_segment.majority()),
         v_measure=table.v_measure(),
         adjusted_rand=table.adjusted_rand(),
         boundary=boundary.scores(tolerances),
-        agreement=agreement,
+        agreement=compared.picture.pixels,
     )
+
+
+def _check_kinds(labels: str, truth: TruthFile, segments: str | None) -> None:
+    """Refuse a folder on one side and a file on the other, and options of the other kind."""
+    is_folder = Path(labels).is_dir()
+    if is_folder and not Path(truth.path).is_dir():
+        problem = "is no folder" if Path(truth.path).exists() else "does not exist"
+        raise SceneError(
+            f"{truth.path} {problem}, while {labels} is a folder of masks; expected a folder of "
+            "truth with files of the same names"
+        )
+    if not is_folder and Path(truth.path).is_dir():
+        raise SceneError(
+            f"{truth.path} is a folder, while {labels} is none; expected a file of truth: give "
+            "one, or the folder of the masks"
+        )
+    if is_folder and segments is not None:
+        raise SettingsError(
+            f"--segments is {segments!r}, but {labels} is a folder of masks: leave it out"
+        )
+    if not is_folder and truth.ending is not None:
+        raise SettingsError(
+            f"--truth-ending is {truth.ending!r}, but {labels} is no folder of masks: leave it out"
+        )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Images that are compared, and all that is known of them before the first is read."""
+
+    images: Sequence[Callable[[], AbstractContextManager[Image]]]
+    ignored: frozenset[int]
+    names: Mapping[int, str]
+    place: str = ""
+    truth_without_labels: tuple[str, ...] = ()
+    picture: AgreementMap = field(default_factory=lambda: AgreementMap(0, 0))
+
+
+@contextmanager
+def _rasters(
+    labels: str, truth: TruthFile, segments: str | None, *, zero_based: bool
+) -> Iterator[_Compared]:
+    """Open a raster of labels, and its truth."""
+    with ExitStack() as stack:
+        raster = stack.enter_context(open_ids(labels, zero_based=zero_based))
+        segment_raster = stack.enter_context(open_ids(segments)) if segments else None
+        if segment_raster is not None:
+            check_same_grid(raster, segment_raster)
+        on_grid = stack.enter_context(open_truth(truth, raster))
+        image = Image(raster, on_grid, segment_raster)
+        yield _Compared(
+            [lambda: nullcontext(image)],
+            on_grid.ignored,
+            on_grid.names,
+            place=f" ({crs_name(raster.crs)})",
+            picture=AgreementMap(raster.height, raster.width),
+        )
+
+
+def _folders(labels: str, truth: TruthFile, *, zero_based: bool) -> _Compared:
+    """Pair the masks of a folder with their truth."""
+    ignored = ignored_numbers(truth, "a folder of rasters")
+    paired = pair_folders(labels, truth.path, truth.ending)
+    images = [partial(_open_pair, pair, ignored, zero_based) for pair in paired.pairs]
+    return _Compared(images, ignored, {}, truth_without_labels=paired.without_labels)
+
+
+@contextmanager
+def _open_pair(pair: MaskPair, ignored: frozenset[int], zero_based: bool) -> Iterator[Image]:
+    with (
+        open_ids(pair.labels, zero_based=zero_based) as raster,
+        open_mask_truth(pair.truth, raster, ignored) as truth,
+    ):
+        yield Image(raster, truth)
 
 
 def _segments_next_to(labels: str) -> str | None:
@@ -171,122 +256,16 @@ def _segments_next_to(labels: str) -> str | None:
     return str(segments) if is_local(labels) and segments.exists() else None
 
 
-class _Work:
-    """The two passes over the rasters."""
-
-    def __init__(
-        self,
-        labels: IdRaster,
-        segments: IdRaster | None,
-        truth: Truth,
-        truth_path: str,
-        window_size: int,
-        listen: Callable[[int, int], None],
-    ) -> None:
-        self._labels = labels
-        self._segments = segments
-        self._truth = truth
-        self._truth_path = truth_path
-        self._listen = listen
-        self._windows = subdivide(whole(labels.height, labels.width), window_size, window_size)
-        self._done = 0
-
-    def count(self) -> tuple[Contingency, Contingency | None]:
-        """Count labels and segments by class."""
-        by_label, by_segment = PairCounts(), PairCounts()
-        for window in self._windows:
-            classes, valid = self._truth.read(window)
-            classes = classes[valid]
-            by_label.add(self._labels.read(window)[valid], classes)
-            if self._segments is not None:
-                by_segment.add(self._segments.read(window)[valid], classes)
-            self._count_window()
-        everything = by_label.table()
-        table = everything.without(self._truth.ignored)
-        self._check_overlap(everything, table)
-        if self._segments is None:
-            return table, None
-        return table, by_segment.table().without(self._truth.ignored)
-
-    def compare(
-        self, table: Contingency, tolerances: Sequence[int]
-    ) -> tuple[BoundaryCounts, NDArray[np.uint8]]:
-        """Compare the majority map with the truth, pixel by pixel."""
-        given = table.majority()
-        height, width = self._labels.height, self._labels.width
-        total = BoundaryCounts.zero(len(tolerances), len(table.classes))
-        picture = _AgreementMap(height, width)
-        for window in self._windows:
-            wide = buffered(window, halo(tolerances), whole(height, width))
-            inner = within(window, wide)
-            classes, valid = self._truth.read(wide)
-            valid &= ~np.isin(classes, list(self._truth.ignored))
-            labels = self._labels.read(wide)
-            truth = _lookup(table.classes, np.arange(len(table.classes)), classes)
-            found = _lookup(table.ids, given, labels)
-            total += count_boundaries(truth, found, valid, inner, len(table.classes), tolerances)
-            picture.draw(
-                *origin(window),
-                _agreement(truth[inner], found[inner], valid[inner], labels[inner] != 0),
-            )
-            self._count_window()
-        return total, picture.pixels
-
-    def _count_window(self) -> None:
-        self._done += 1
-        self._listen(self._done, 2 * len(self._windows))
-
-    def _check_overlap(self, everything: Contingency, table: Contingency) -> None:
-        if table.pixels:
-            return
-        if everything.pixels:
-            raise SceneError(
-                f"{self._truth_path}: all its classes on {self._labels.path} "
-                f"({', '.join(map(str, everything.classes.tolist()))}) are ignored; "
-                "expected at least one to compare with: ignore fewer"
-            )
-        raise SceneError(
-            f"{self._truth_path}: has no class on any pixel of {self._labels.path} "
-            f"({crs_name(self._labels.crs)}); expected truth of the same place: check where both "
-            "lie, and their CRS"
+def _no_overlap(
+    labels: str, truth: str, everything: Contingency, compared: _Compared
+) -> SceneError:
+    if everything.pixels:
+        return SceneError(
+            f"{truth}: all its classes on {labels} "
+            f"({', '.join(map(str, everything.classes.tolist()))}) are ignored; "
+            "expected at least one to compare with: ignore fewer"
         )
-
-
-def _lookup(
-    keys: NDArray[np.integer], values: NDArray[np.intp], where: NDArray[np.integer]
-) -> NDArray[np.intp]:
-    """Replace each key by its value; `NO_CLASS` for numbers that are no key."""
-    index = np.minimum(np.searchsorted(keys, where), len(keys) - 1)
-    return np.where(keys[index] == where, values[index], NO_CLASS)
-
-
-def _agreement(
-    truth: NDArray[np.intp],
-    found: NDArray[np.intp],
-    valid: NDArray[np.bool_],
-    labelled: NDArray[np.bool_],
-) -> NDArray[np.uint8]:
-    codes = np.where(truth == found, RIGHT, WRONG)
-    codes = np.where(labelled, codes, UNLABELLED)
-    return np.where(valid, codes, NO_TRUTH).astype(np.uint8)
-
-
-class _AgreementMap:
-    """A decimated map, drawn window by window: each of its pixels shows the middle one of many."""
-
-    def __init__(self, height: int, width: int) -> None:
-        step = max(height, width, MAP_SIZE) / MAP_SIZE
-        self._rows = _middles(height, max(round(height / step), 1))
-        self._cols = _middles(width, max(round(width / step), 1))
-        self.pixels = np.full((len(self._rows), len(self._cols)), NO_TRUTH, np.uint8)
-
-    def draw(self, top: int, left: int, codes: NDArray[np.uint8]) -> None:
-        """Draw a window whose first pixel is (top, left)."""
-        rows = slice(*np.searchsorted(self._rows, (top, top + codes.shape[0])))
-        cols = slice(*np.searchsorted(self._cols, (left, left + codes.shape[1])))
-        self.pixels[rows, cols] = codes[np.ix_(self._rows[rows] - top, self._cols[cols] - left)]
-
-
-def _middles(length: int, count: int) -> NDArray[np.intp]:
-    """Cut `length` pixels into `count` pieces and return the pixel in the middle of each."""
-    return ((2 * np.arange(count) + 1) * length // (2 * count)).astype(np.intp)
+    return SceneError(
+        f"{truth}: has no class on any pixel of {labels}{compared.place}; "
+        "expected truth of the same place: check where both lie, and their CRS"
+    )

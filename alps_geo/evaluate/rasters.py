@@ -33,10 +33,13 @@ class IdRaster:
         Path of the file.
     dataset : rasterio.io.DatasetReader
         The open file.
+    zero_based : bool
+        True if the file counts ids from 0, with the highest number of its type for unlabelled.
     """
 
     path: str
     dataset: DatasetReader
+    zero_based: bool = False
 
     @property
     def height(self) -> int:
@@ -67,6 +70,8 @@ class IdRaster:
     def read(self, window: Window) -> NDArray[np.uint32]:
         """Read ids; 0 where the raster has none, by its value or by its nodata, alpha or mask.
 
+        Ids of a file that counts from 0 come one higher.
+
         Raises
         ------
         SceneError
@@ -74,6 +79,9 @@ class IdRaster:
         """
         ids = read_window(self.dataset, self.path, (1,), window)[0]
         valid = read_window(self.dataset, self.path, (1,), window, masks=True)[0] != 0
+        if self.zero_based:
+            valid &= ids != np.iinfo(ids.dtype).max
+            ids = ids.astype(np.int64) + 1
         ids = np.where(valid, ids, 0)
         if ids.size and (int(ids.min()) < 0 or int(ids.max()) > np.iinfo(np.uint32).max):
             wrong = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
@@ -85,8 +93,8 @@ class IdRaster:
 
 
 @contextmanager
-def open_ids(path: str) -> Iterator[IdRaster]:
-    """Open a raster of ids.
+def open_ids(path: str, *, zero_based: bool = False) -> Iterator[IdRaster]:
+    """Open a raster of ids, which may count them from 0: see `IdRaster`.
 
     Raises
     ------
@@ -100,7 +108,7 @@ def open_ids(path: str) -> Iterator[IdRaster]:
                 f"{path}: holds {dataset.dtypes[0]} numbers, expected integer ids: "
                 "give labels.tif or segments.tif of a run"
             )
-        yield IdRaster(path, dataset)
+        yield IdRaster(path, dataset, zero_based)
 
 
 def check_one_band(path: str, dataset: DatasetReader) -> None:

@@ -26,6 +26,8 @@ def quality_record(quality: Quality) -> dict[str, Any]:
         "labels": quality.labels,
         "truth": quality.truth,
         "segments": quality.segments,
+        "images": quality.images,
+        "truth_without_labels": list(quality.truth_without_labels),
         "pixels": table.pixels,
         "coverage": quality.coverage,
         "clusters": int((table.ids != 0).sum()),

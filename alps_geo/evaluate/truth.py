@@ -77,12 +77,13 @@ class Truth(Protocol):
 
 @dataclass(frozen=True)
 class TruthFile:
-    """A file of ground truth, and how it is read.
+    """A file or folder of ground truth, and how it is read.
 
     Attributes
     ----------
     path : str
-        Raster of classes, or vector file of polygons; on any grid and in any CRS.
+        Raster of classes, or vector file of polygons; on any grid and in any CRS. Or a folder of
+        rasters of classes, for a folder of masks.
     field : str, optional
         Column of a vector file that holds the class, as a number or as text; texts get the ids 1,
         2, … in alphabetical order. Not needed if it is the only column.
@@ -92,6 +93,8 @@ class TruthFile:
         Classes that are no truth, as numbers or, for classes of text, as text.
     names : mapping of int to str, optional
         Names of classes, which take the place of names in the file.
+    ending : str, optional
+        Ending of the names of the files in a folder of truth.
     """
 
     path: str
@@ -99,6 +102,7 @@ class TruthFile:
     layer: str | None = None
     ignore: Sequence[str] = ()
     names: Mapping[int, str] | None = None
+    ending: str | None = None
 
 
 @contextmanager
@@ -116,15 +120,26 @@ def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[Truth]:
     if _is_vector(path):
         yield _open_vector(path, labels, file.field, file.layer, file.ignore)
         return
-    for option, value in (("--field", file.field), ("--layer", file.layer)):
-        if value is not None:
-            raise SettingsError(f"{option} is {value!r}, but {path} is a raster: leave it out")
-    ignored = frozenset(_number("--ignore", text, path) for text in file.ignore)
+    ignored = ignored_numbers(file, "a raster")
     with opened_scene(path) as dataset:
         check_one_band(path, dataset)
         _check_crs(path, dataset.crs or None, labels)
         with _warped(path, dataset, labels) as warped:
             yield _RasterTruth(path, warped, ignored)
+
+
+def ignored_numbers(file: TruthFile, kind: str) -> frozenset[int]:
+    """Return the classes of rasters that are no truth.
+
+    Raises
+    ------
+    SettingsError
+        If one is no number, or if the options are those of a vector file.
+    """
+    for option, value in (("--field", file.field), ("--layer", file.layer)):
+        if value is not None:
+            raise SettingsError(f"{option} is {value!r}, but {file.path} is {kind}: leave it out")
+    return frozenset(_number("--ignore", text, file.path) for text in file.ignore)
 
 
 def _is_vector(path: str) -> bool:
@@ -202,10 +217,10 @@ class _RasterTruth:
         values, opacity = read_window(self.dataset, self.path, (1, alpha), window)
         valid = opacity != 0
         valid &= ~np.isnan(values)
-        return _whole_numbers(self.path, np.where(valid, values, 0)), valid
+        return whole_numbers(self.path, np.where(valid, values, 0)), valid
 
 
-def _whole_numbers(path: str, values: NDArray[Any]) -> NDArray[np.int32]:
+def whole_numbers(path: str, values: NDArray[Any]) -> NDArray[np.int32]:
     """Take numbers as classes.
 
     Raises
@@ -236,7 +251,7 @@ def _open_vector(
     field = _pick_field(path, list(info["fields"]), field)
     values = _distinct_values(path, layer, field)
     if all(isinstance(value, (int, float, np.number, np.bool_)) for value in values):
-        numbers = _whole_numbers(f"{path}, column {field}", np.array(values, float)).tolist()
+        numbers = whole_numbers(f"{path}, column {field}", np.array(values, float)).tolist()
         ignored = frozenset(_number("--ignore", text, path) for text in ignore)
         codes = dict(zip(values, numbers, strict=True))
         return _VectorTruth(path, labels, layer, field, crs, codes, {}, ignored)

@@ -20,7 +20,7 @@ from alps_geo.evaluate import (
     quality_record,
     write_quality,
 )
-from alps_geo.evaluate.quality import NO_TRUTH, RIGHT, UNLABELLED, WRONG
+from alps_geo.evaluate.agreement_map import NO_TRUTH, RIGHT, UNLABELLED, WRONG
 
 CLUSTERS = 24
 

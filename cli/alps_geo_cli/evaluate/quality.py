@@ -8,27 +8,52 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alps_geo_cli.console import Printing
-from alps_geo_cli.evaluate.labels import Labels
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from alps_geo.evaluate import Quality
+    from alps_geo.runs.folder import RunFolder
 
 
 def quality(
     *,
-    labels: Labels,
+    labels: Annotated[
+        str,
+        typer.Argument(
+            parser=typed_name,
+            metavar="LABELS",
+            help="Raster of cluster ids, such as labels.tif, or a folder of masks, such as "
+            "instance_mask or instance_mask/train; 0 is unlabelled.",
+        ),
+    ],
     truth: Annotated[
         str,
         typer.Option(
             parser=typed_name,
             metavar="FILE",
             help="Ground truth: a raster of classes or a vector file of polygons, "
-            "on any grid and in any CRS.",
+            "on any grid and in any CRS. For a folder of masks a folder of rasters of their names, "
+            "pixel by pixel the same.",
         ),
     ],
+    truth_ending: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Ending of the names in a folder of truth, such as _labelTrainIds.",
+            show_default="the one that fits",
+        ),
+    ] = None,
+    zero_based: Annotated[
+        bool | None,
+        typer.Option(
+            "--zero-based/--one-based",
+            help="Cluster ids count from 0, with 255 (65535 in 16 bit) for unlabelled.",
+            show_default="as the run of a folder of masks has it, else from 1",
+        ),
+    ] = None,
     field: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +100,7 @@ def quality(
             parser=typed_path,
             metavar="DIR",
             help="Folder for quality.json and quality.png.",
-            show_default="the folder of LABELS",
+            show_default="the folder of LABELS, the run folder of a folder of masks",
         ),
     ] = None,
     printing: Printing,
@@ -85,6 +110,7 @@ def quality(
     Each cluster is given the class that most of its pixels have, and clusters and classes are also
     paired one to one. The oracle gives each segment its majority class: no clustering of these
     segments can do better. Pixels without truth do not count; pixels without a label are wrong.
+    All masks of a folder are measured as one map.
     """
     with printing.errors():
         folder = out or _folder_of(labels)
@@ -101,8 +127,10 @@ def quality(
                     layer,
                     _values(ignore),
                     None if names is None else read_names(names, "classes"),
+                    truth_ending,
                 ),
                 segments=segments,
+                zero_based=_counts_from_zero(labels) if zero_based is None else zero_based,
                 listen=listen,
             )
         written = write_quality(measured, folder)
@@ -114,7 +142,16 @@ def _values(text: str | None) -> list[str]:
 
 
 def _folder_of(labels: str) -> Path:
-    """Return the folder of a local file; other labels need an --out."""
+    """Return the folder of a local file, or the run folder of masks; others need an --out."""
+    if Path(labels).is_dir():
+        run = _run_folder(labels)
+        if run is None:
+            raise typer.BadParameter(
+                f"no run of alps-geo has written the masks of {labels}; give a folder for the "
+                "results",
+                param_hint="--out",
+            )
+        return run.path
     if not Path(labels).exists():
         from alps_geo.scene.raster import is_local
 
@@ -126,6 +163,25 @@ def _folder_of(labels: str) -> Path:
     return Path(labels).parent
 
 
+def _run_folder(masks: str) -> RunFolder | None:
+    """Find the run folder in which a folder of masks, or of one split of them, lies."""
+    from alps_geo.runs.folder import RunFolder
+
+    inner = Path(masks).resolve()
+    above = map(RunFolder, (inner.parent, inner.parent.parent))
+    return next((folder for folder in above if folder.record_path.exists()), None)
+
+
+def _counts_from_zero(labels: str) -> bool:
+    """Return True if the run that wrote a folder of masks counts clusters from 0."""
+    folder = _run_folder(labels) if Path(labels).is_dir() else None
+    if folder is None:
+        return False
+    from alps_geo.runs.reading import read_record
+
+    return bool(read_record(folder).origin.settings.get("zero_based"))
+
+
 def _print_quality(measured: Quality, written: tuple[Path, ...]) -> None:
     from rich.console import Console
 
@@ -133,14 +189,28 @@ def _print_quality(measured: Quality, written: tuple[Path, ...]) -> None:
     console.print(_score_table(measured))
     console.print(_class_table(measured))
     groups = measured.v_measure
+    unused = measured.truth_without_labels
+    if unused:
+        console.print(
+            f"note: files of truth that have no mask and do not count: {len(unused)}, "
+            f"such as {unused[0]}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
     console.print(
-        f"coverage {measured.coverage:.1%} of {measured.table.pixels:,} pixels with truth\n"
+        f"coverage {measured.coverage:.1%} of {measured.table.pixels:,} pixels with truth"
+        f"{_of_images(measured.images)}\n"
         f"V-measure {groups.v_measure:.3f} (homogeneity {groups.homogeneity:.3f}, "
         f"completeness {groups.completeness:.3f}), adjusted Rand {measured.adjusted_rand:.3f}",
         highlight=False,
     )
     for path in written:
         console.print(str(path), soft_wrap=True, highlight=False, markup=False)
+
+
+def _of_images(count: int) -> str:
+    return f" in {count:,} images" if count > 1 else ""
 
 
 def _score_table(measured: Quality) -> Table:
