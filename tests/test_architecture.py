@@ -133,12 +133,14 @@ def test_torch_stays_in_its_rooms(path: Path) -> None:
     assert inside or not roots & {"torch", "torchvision", "timm", "segment_anything"}
 
 
-def loaded_by(statement: str) -> set[str]:
-    code = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
+@cache
+def loaded_by(statement: str) -> frozenset[str]:
+    """Return the dotted names of all modules that a statement brings into a process."""
+    code = f"import sys; {statement}; print(*sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    return set(output.stdout.split())
+    return frozenset(output.stdout.split())
 
 
 def test_help_loads_neither_torch_nor_the_geospatial_stack() -> None:
@@ -152,6 +154,8 @@ def test_the_pipeline_imports_without_torch() -> None:
 
 def test_a_worker_imports_neither_tables_nor_pictures_nor_clustering() -> None:
     heavy = {"geopandas", "pandas", "pyogrio", "pyproj", "PIL", "sklearn", "torch", "typer"}
+    # A worker without superpixels needs no SLIC, which brings the trees and solvers of scipy.
+    heavy |= {"skimage.segmentation.slic_superpixels", "scipy.cluster", "scipy.linalg"}
     assert not loaded_by("import alps_geo.tiles.work") & heavy
 
 
