@@ -26,6 +26,8 @@ from alps_geo.ipython import in_notebook, notebook_bar
 
 mpl.use("agg")
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 SCENE = DATA / "landsat5_int16_1band.tif"
 QUICK: dict[str, Any] = {"points_per_side": 2, "clusters": 3}
 

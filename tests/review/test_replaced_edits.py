@@ -28,6 +28,8 @@ from helpers import alps_geo
 from alps_geo import files, pipeline
 from alps_geo.outputs.gpkg import lock
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
