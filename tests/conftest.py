@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from alps_geo.sam.model import SamModel
 
 
@@ -16,3 +18,18 @@ def mobile_sam() -> SamModel:
     from alps_geo.sam.model import load_model
 
     return load_model("mobile_sam", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def images_encoded_once() -> Iterator[None]:
+    """Let runs in this process encode an image once only, since each takes a second.
+
+    Other pixels are another image, and a run that is a process of its own encodes as ever.
+    """
+    from remembering import load_remembering
+
+    from alps_geo.masks import sam1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sam1, "load_model", load_remembering)
+        yield

@@ -67,6 +67,23 @@ class QuarterTiles:
         return colours
 
 
+@dataclass(frozen=True)
+class OnlyElsewhere(QuarterTiles):
+    """Quarters that refuse to be loaded in the process that made them.
+
+    A worker imports this module for it, and no torch.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Mark the copy."""
+        return {"edition": "copy", "images_at_once": 1}
+
+    def load(self) -> QuarterTiles:
+        """Load in another process alone."""
+        assert self.edition == "copy"
+        return self
+
+
 def _mean_colours(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     rows, cols = (np.linspace(0, side, CELLS + 1).astype(int) for side in pixels.shape[:2])
     means = [

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,10 +24,9 @@ from alps_geo.errors import RunError, SettingsError
 from alps_geo.events import Event
 from alps_geo.ipython import in_notebook, notebook_bar
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 mpl.use("agg")
+
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 SCENE = DATA / "landsat5_int16_1band.tif"
 QUICK: dict[str, Any] = {"points_per_side": 2, "clusters": 3}
@@ -218,8 +218,10 @@ def test_a_generator_that_is_handed_in_is_named_in_the_record(tmp_path: Path) ->
 
 def test_a_script_shows_no_bar(tmp_path: Path) -> None:
     script = (
-        f"import alps_geo; alps_geo.label({str(SCENE)!r}, clusters=2, points_per_side=2)\n"
-        "import sys; print('IPython' in sys.modules)"
+        f"import sys; sys.path.append({str(Path(__file__).parent)!r})\n"
+        "import alps_geo; from quarter_tiles import QuarterTiles\n"
+        f"alps_geo.label({str(SCENE)!r}, clusters=2, generator=QuarterTiles())\n"
+        "print('IPython' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alps_geo.evaluate.picture import draw_quality
 from alps_geo.files import replacing, run_errors
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alps_geo.evaluate.seams import SeamExcess
 
 
-def quality_record(quality: Quality) -> dict[str, Any]:
+def quality_record(quality: Quality) -> dict[str, object]:
     """Return everything that was measured but the map; scores that do not exist are None."""
     table = quality.table
     return {
@@ -68,12 +68,12 @@ def write_quality(quality: Quality, folder: Path) -> tuple[Path, Path]:
     return record, picture
 
 
-def seams_record(seams: SeamExcess) -> dict[str, Any]:
+def seams_record(seams: SeamExcess) -> dict[str, object]:
     """Return a seam excess; an infinite one is None."""
     return {**asdict(seams), "tiles": list(seams.tiles), "excess": _known(seams.excess)}
 
 
-def agreement_record(agreement: Agreement) -> dict[str, Any]:
+def agreement_record(agreement: Agreement) -> dict[str, object]:
     """Return an agreement with its share of equal labels."""
     return {**asdict(agreement), "share": agreement.share}
 
@@ -87,7 +87,7 @@ def _scores(scores: Scores) -> dict[str, float]:
     return {"accuracy": scores.accuracy, "mean_iou": scores.mean_iou, "mean_f1": scores.mean_f1}
 
 
-def _class_record(quality: Quality, index: int) -> dict[str, Any]:
+def _class_record(quality: Quality, index: int) -> dict[str, object]:
     kinds = {
         "majority": quality.majority,
         "one_to_one": quality.one_to_one,

@@ -62,7 +62,7 @@ def check_model(
     now = settings.to_dict()
     # The content of weights files counts, and not their names.
     passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
-    before = now | current_words(fitted.get("settings", {}))
+    before = {**now, **current_words(fitted.get("settings", {}))}
     for name in settings.deciding("tiles", "segments", files=True):
         if name not in passed_over and before[name] != now[name]:
             option = name.replace("_", "-")

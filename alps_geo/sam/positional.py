@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from alps_geo.sam.encoder import MEAN
 from alps_geo.sam.frame import SIDE
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _SHARE = 0.9
 """Share of the variance over the cells of an empty image that the directions hold."""
 
+_FOUND: dict[tuple[str, str, str, int], NDArray[np.float64]] = {}
+"""Directions by weights, device, precision and threads; to find them takes as long as a tile."""
+
 
 def positional_directions(model: SamModel) -> NDArray[np.float64]:
     """Find the directions in which an embedding follows the position of a cell.
@@ -25,7 +29,8 @@ def positional_directions(model: SamModel) -> NDArray[np.float64]:
     (Yang et al. 2024, Denoising Vision Transformers, arXiv 2401.02957). On an even surface such as
     a lake they are most of the variance, and clusters would divide the lake by position. The
     embedding of an image of one colour holds nothing else: its principal components are these
-    directions, nearly the same for every colour.
+    directions, nearly the same for every colour. They follow from the weights, so further runs of
+    a process find them without encoding.
 
     Parameters
     ----------
@@ -35,8 +40,16 @@ def positional_directions(model: SamModel) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64, shape (k, C)
-        Orthonormal rows.
+        Orthonormal rows, not writeable.
     """
+    key = (model.sha256, model.device, model.dtype, torch.get_num_threads())
+    if key not in _FOUND:
+        _FOUND[key] = _find_directions(model)
+        _FOUND[key].setflags(write=False)
+    return _FOUND[key]
+
+
+def _find_directions(model: SamModel) -> NDArray[np.float64]:
     grey = np.full((SIDE, SIDE, 3), round(np.mean(MEAN)), dtype=np.uint8)
     cells = model.encode(grey)[0].flatten(1).double().cpu().numpy()
     vectors, values, _ = np.linalg.svd(

@@ -43,7 +43,7 @@ def default_overlap(tile_size: int) -> int:
 
 def current_words(
     values: Mapping[str, Any], note: Callable[[str], None] | None = None
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Return stored or typed values of settings, with today's words for those of before.
 
     >>> current_words({"compare": "weighed", "clusters": 12})
@@ -345,11 +345,11 @@ class LabelSettings:
             positional=self.is_raw,
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the settings as plain values, in the order of the fields."""
         return asdict(self)
 
-    def deciding(self, *stages: Stage, files: bool = False) -> dict[str, Any]:
+    def deciding(self, *stages: Stage, files: bool = False) -> dict[str, object]:
         """Return the settings that decide some stages, as fingerprints hold them.
 
         Parameters
@@ -365,7 +365,7 @@ class LabelSettings:
             if known.decides in stages and (files or not isinstance(known.within, FilePath))
         }
 
-    def tile_values(self) -> dict[str, Any]:
+    def tile_values(self) -> dict[str, object]:
         """Return the part that settings have in the fingerprint of a scene's tiles.
 
         The tile grid and the digests of weights, which hold the rest, are not in it.

@@ -13,6 +13,8 @@ from helpers import DATA, FULL_DISK, alps_geo
 
 from alps_geo.sam.weights import MODELS
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 NEON = DATA / "neon_osbs_10cm.tif"
 QUICK = ("--tile-size", "512", "--points-per-side", "2")
 

@@ -17,7 +17,11 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 
+from alps_geo.masks import sam1
+from alps_geo.sam.model import load_model
 from alps_geo.scene import open_scene, read_tile
+
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 # Three kinds of scene: 8-bit RGB with nodata 255, 16-bit blue first, and one band with nodata in
 # degrees. Small tiles and few points, so that several tiles are stitched in little time.
@@ -226,7 +230,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_same_run_twice_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+def test_the_same_run_twice_gives_the_same_bytes(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The encoder is asked again, too.
+    monkeypatch.setattr(sam1, "load_model", load_model)
     again = alps_geo("label", *paths(*SCENES), "--out", tmp_path / "again", *QUICK)
     assert again.exit_code == 0
     first, second = files_of(run), files_of(tmp_path / "again")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     run_scenes(1, 2, nonsense="x")  # type: ignore[call-arg, arg-type]
     label(1, nonsense="x")  # type: ignore[call-arg, arg-type]
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 
 def options_of(command: str) -> set[str]:
     """Return the settings that a command's help lists."""

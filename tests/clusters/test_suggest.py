@@ -113,4 +113,6 @@ def test_a_number_is_suggested_for_the_rows_that_the_model_compares() -> None:
     assert (found.segments, found.sample) == (200, 200)
     assert [each.clusters for each in found.tried] == list(range(2, 10))
     assert heard == [(done, 8) for done in range(9)]
-    assert found.to_dict()["tried"][0]["clusters"] == 2
+    tried = found.to_dict()["tried"]
+    assert isinstance(tried, tuple)
+    assert tried[0]["clusters"] == 2

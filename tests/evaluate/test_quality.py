@@ -127,6 +127,7 @@ def test_truth_as_labels_is_perfect(tmp_path: Path, landcover: NDArray[np.uint8]
         assert record[kind] == {"accuracy": 1, "mean_iou": 1, "mean_f1": 1}
     assert record["v_measure"] == pytest.approx(1)
     assert record["adjusted_rand"] == 1
+    assert isinstance(record["boundary"], list)
     assert [scores["f1"] for scores in record["boundary"]] == [1, 1]
     assert measured.table.pixels == 300 * 400
 

@@ -16,6 +16,8 @@ from alps_geo.errors import RunError
 from alps_geo.features.kinds import check_known, in_one_order, scene_kind, with_kind_notes
 from alps_geo.scene import Scene, open_scene, read_tile
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 QUICK = ("--tile-size", "96", "--points-per-side", "2", "--clusters", "4")
 NAMES = ("blue", "green", "red", "nir")
 TURNED = (2, 3, 1, 0)

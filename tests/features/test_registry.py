@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from helpers import DATA
 from numpy.typing import NDArray
+from quarter_tiles import QuarterTiles
 from rasterio.windows import Window
 
 from alps_geo.errors import RunError, SettingsError
@@ -71,12 +72,11 @@ def scene(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("squared")
 def test_a_group_of_one_s_own_is_labelled_and_fitted(scene: Path, tmp_path: Path) -> None:
-    settings = LabelSettings(
-        features="squared+spectral", clusters=3, tile_size=96, points_per_side=1
-    )
+    settings = LabelSettings(features="squared+spectral", clusters=3, tile_size=96)
+    masks = QuarterTiles()
     assert settings.feature_names == ("spectral", "squared")
     out, fitted = tmp_path / "out", tmp_path / "fitted.npz"
-    label_scenes([str(scene)], out, settings)
+    label_scenes([str(scene)], out, settings, generator=masks)
     table = open_table(out / ".tiles" / "scene.segments")
     assert table.names[-1] == "squared.first"
     with rasterio.open(out / "scene" / "segments.tif") as raster:
@@ -90,7 +90,7 @@ def test_a_group_of_one_s_own_is_labelled_and_fitted(scene: Path, tmp_path: Path
     model = read_model(out / "clusters.npz")
     projected = model.projection.project(table.read(0, len(table)))
     assert projected[:, -1].std() == pytest.approx(0.5, rel=1e-5)
-    fit_scenes([str(scene)], fitted, out, settings, RunFlags(overwrite=True))
+    fit_scenes([str(scene)], fitted, out, settings, RunFlags(overwrite=True), generator=masks)
     assert read_model(fitted).to_bytes() == model.to_bytes()
 
 

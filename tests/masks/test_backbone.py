@@ -17,6 +17,8 @@ from alps_geo.errors import ModelError
 from alps_geo.masks.backbone import TimmBackbone
 from alps_geo.segments.table import open_table
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 VIT = "vit_tiny_patch16_224"
 SCENE = DATA / "landsat5_int16_1band.tif"
 

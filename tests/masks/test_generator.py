@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 import rasterio
 from affine import Affine
 from helpers import DATA
-from quarter_tiles import QuarterTiles
+from quarter_tiles import OnlyElsewhere, QuarterTiles
 from rasterio.windows import Window
 
 from alps_geo.errors import ModelError
@@ -58,20 +58,6 @@ def segments(out: Path) -> NDArray[np.uint32]:
     with rasterio.open(out / "corner" / "segments.tif") as file:
         found: NDArray[np.uint32] = file.read(1)
     return found
-
-
-@dataclass(frozen=True)
-class OnlyElsewhere(QuarterTiles):
-    """Quarters that refuse to be loaded in the process that made them."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Mark the copy."""
-        return {"edition": "copy", "images_at_once": 1}
-
-    def load(self) -> QuarterTiles:
-        """Load in another process alone."""
-        assert self.edition == "copy"
-        return self
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.output import LabelledScene, SceneSource
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 QUICK = ("--points-per-side", "2", "--clusters", "3", "--quiet")
 LIST, NUMBER = "list.txt", "number.txt"
 

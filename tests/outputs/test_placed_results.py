@@ -26,6 +26,8 @@ from rasterio.windows import Window
 from alps_geo.review.gallery import _crop, _Pick
 from alps_geo.scene import open_scene
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 QUICK = ("--points-per-side", "2", "--clusters", "2", "--features", "sam+spectral")
 UTM = CRS.from_epsg(32617)
 TURNED = Affine.translation(404211, 3285102) @ Affine.rotation(15) @ Affine.scale(0.5, -0.5)

@@ -17,6 +17,8 @@ from alps_geo.clusters.fit import fit_clusters
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.features.columns import Columns
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 # SAM takes an even grey for one mask, which is too large to be one.
 MASKS = ("--fill", "none", "--points-per-side", "3", "--pred-iou-thresh", "0.2")
 QUICK = (*MASKS, "--stability-score-thresh", "0.2", "--tile-size", "128", "--clusters", "2")

@@ -22,6 +22,8 @@ from alps_geo.runs.failures import FailedScene, write_each
 from alps_geo.scene import Scene, open_scene
 from alps_geo.settings import LabelSettings
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 QUICK = ("--points-per-side", "2", "--clusters", "2", "--features", "sam")
 FILES = {"labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png"}
 

@@ -36,6 +36,8 @@ from alps_geo.outputs.gpkg import lock
 from alps_geo.outputs.gpkg.update import LockedSegments
 from alps_geo.runs.run import read_model
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

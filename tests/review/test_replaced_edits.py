@@ -29,6 +29,8 @@ from alps_geo import files
 from alps_geo.outputs.gpkg import lock
 from alps_geo.pipeline import scenes as pipeline
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

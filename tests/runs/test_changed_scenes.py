@@ -11,6 +11,8 @@ from helpers import DATA, alps_geo
 from PIL import Image
 from rasterio.windows import Window
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 SIDE = 96
 QUICK = ("--points-per-side", "2", "--quiet")
 

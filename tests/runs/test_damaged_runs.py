@@ -15,6 +15,8 @@ from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.journal import Change, begin_change
 from alps_geo.runs.run import read_model
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 QUICK = ("--points-per-side", "2", "--clusters", "3")
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {

@@ -41,7 +41,10 @@ from alps_geo.tiles.jobs import Job
 from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.stored import StoredTiles
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal"),
+    pytest.mark.usefixtures("images_encoded_once"),
+]
 
 NEON = DATA / "neon_osbs_10cm.tif"
 # Lower thresholds, so that few points find many masks.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from hashlib import sha256
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from helpers import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from remembering import remembering
 from sam_reference import load_reference
 from sam_scenes import best_iou, masks_of, matched_iou, rgb
 from segment_anything import SamAutomaticMaskGenerator
@@ -38,24 +38,9 @@ if TYPE_CHECKING:
 SOME = MaskSettings(points_per_side=5, pred_iou_thresh=0.7, stability_score_thresh=0.8)
 
 
-class Remembering(torch.nn.Module):
-    """An encoder that encodes an image once only, since each takes a second."""
-
-    def __init__(self, encoder: torch.nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.known: dict[bytes, torch.Tensor] = {}
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        key = sha256(pixels.contiguous().numpy().tobytes()).digest()
-        if key not in self.known:
-            self.known[key] = self.encoder(pixels)
-        return self.known[key]
-
-
 @pytest.fixture(scope="module")
 def model(mobile_sam: SamModel) -> SamModel:
-    return replace(mobile_sam, encoder=Remembering(mobile_sam.encoder))
+    return remembering(mobile_sam)
 
 
 @pytest.fixture(scope="module")

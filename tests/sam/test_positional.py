@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import DATA
@@ -48,3 +50,15 @@ def test_a_lake_looks_alike_next_to_a_collar_and_far_from_it(model: SamModel) ->
         return float(lake.var(axis=(1, 2)).sum())
 
     assert variance(filled) < 0.6 * variance(pixels.image)
+
+
+def test_a_further_run_finds_them_without_encoding(
+    model: SamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directions = positional_directions(model)
+    again = load_model(device="cpu")
+    monkeypatch.setattr(SamModel, "encode", lambda *_: pytest.fail("encoded"))
+    assert positional_directions(again) is directions
+    for other in (replace(again, sha256="c0de"), replace(again, dtype="bf16")):
+        with pytest.raises(pytest.fail.Exception, match="encoded"):
+            positional_directions(other)

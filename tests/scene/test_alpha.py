@@ -18,6 +18,8 @@ from scipy import ndimage
 
 from alps_geo.scene import Scene, open_scene, read_tile
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 QUICK = ("--points-per-side", "2", "--clusters", "2", "--quiet")
 

@@ -16,6 +16,8 @@ from shapely.geometry import box
 from alps_geo.errors import SceneError
 from alps_geo.scene import open_scene, read_overview, read_tile
 
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
 SIDE = 70
 QUICK = ("--tile-size", "64", "--overlap", "0", "--points-per-side", "2", "--clusters", "2")
 
