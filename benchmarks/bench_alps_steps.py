@@ -57,7 +57,7 @@ from alps_geo.grid import TileGrid
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.sam.frame import CHANNELS, Frame
 from alps_geo.segments.fragments import FragmentRules, cut_fragments, paint_masks
-from alps_geo.segments.painting import Painting
+from alps_geo.segments.painting import Painting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
@@ -250,7 +250,7 @@ def _grid(chip: Chip) -> TileGrid:
 
 def _segment_ids(chip: Chip, folder: Path) -> NDArray[np.uint32]:
     """Read the segments of a chip's pixels."""
-    (_, ids), *_ = Painting(folder).blocks(_grid(chip))
+    (_, ids), *_ = painted_blocks(Painting(folder), _grid(chip))
     return ids
 
 
