@@ -96,16 +96,18 @@ class LabelledImages(LabelledScene):
 
 
 def check_images(labelled: LabelledImages) -> None:
-    """Check that pictures of images can be drawn again, before anything is changed.
+    """Check that masks and pictures of images can be written again, before anything is changed.
 
     Raises
     ------
     RunError
-        If an image of which there is a picture is gone.
+        If segments of an image are absent or damaged, or an image of which there is a picture is
+        gone.
     """
     table = labelled.table
-    for image in table.images if labelled.files.vis else ():
-        if not Path(image.path).is_file():
+    for image in table.images:
+        table.check(image)
+        if labelled.files.vis and not Path(image.path).is_file():
             raise RunError(
                 f"{image.path} is gone, and {labelled.files.picture(image)} "
                 "shows it: put the image back, and give the command again"

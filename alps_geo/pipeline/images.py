@@ -6,14 +6,15 @@ is kept of it is one file; so neither time nor memory per image grow with the nu
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rasterio
 
+from alps_geo.errors import RunError
 from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.image_masks import LabelledImages
@@ -30,7 +31,7 @@ from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_model
 from alps_geo.runs.writing import replaced, sweep
-from alps_geo.segments.images import write_image_tables
+from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.folder import FolderSettings
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Event
+    from alps_geo.features.columns import Columns
     from alps_geo.masks.generator import MaskGenerator
     from alps_geo.runs.failures import FailedImage
     from alps_geo.runs.parts import SceneRecord
     from alps_geo.runs.record import RunRecord
     from alps_geo.scene.folder import FolderImage
-    from alps_geo.segments.images import ImageSegments, ImageTable
+    from alps_geo.segments.images import ImageTable, StoredImage
     from alps_geo.tiles.images import ImageJob
 
 _FLAT = "images"
@@ -157,25 +159,49 @@ def _describe(run: PlannedRun, folder: RunFolder) -> dict[str, _Split]:
     for job in run.stage.jobs:
         run.tally.tell("segments", job.name)
         place = folder.segments_folder(job.name)
-        images = _stored(run, job)
-        if (first := next(images, None)) is None:
+        before = _table_before(job, place)
+        done = tuple(image for image in job.images if not job.store.has_failed(image))
+        if not done:
             continue
-        table = write_image_tables(place, chain([first], images), job.kind.reading, job.store)
+        if before is None or before.images.images != done:
+            images = _stored(run, job, done, before)
+            table = write_image_tables(place, images, job.kind.reading, job.store)
+        else:
+            table = before.images
+        for image in done:
+            job.store.drop_columns(image)
         splits[job.name] = _Split(table, open_table(place))
     return splits
 
 
-def _stored(run: PlannedRun, job: ImageJob) -> Iterator[tuple[FolderImage, ImageSegments]]:
-    """Load the segments of all images of a job but those that failed; damaged ones are redone."""
+def _table_before(job: ImageJob, place: Path) -> _Split | None:
+    """Open the table that an earlier run has left of the same segments; None without one."""
+    with suppress(RunError):
+        table = open_image_table(place)
+        if table.store.key == job.store.key:
+            return _Split(table, open_table(place))
+    return None
+
+
+def _stored(
+    run: PlannedRun, job: ImageJob, images: Sequence[FolderImage], before: _Split | None
+) -> Iterator[tuple[FolderImage, StoredImage, Columns]]:
+    """Load the segments of images, with columns of their files or of a table of before."""
+    known = {} if before is None else {image: i for i, image in enumerate(before.images.images)}
     worker = None
-    for position, image in enumerate(job.images):
-        segments = job.store.load(image)
-        if segments is None and not job.store.has_failed(image):
+    for image in images:
+        segments, columns = job.store.load(image), job.store.load_columns(image)
+        if columns is None and before is not None and image in known:
+            rows = before.images.rows_of(known[image])
+            columns = before.table.read(rows.start, rows.stop)
+        if segments is None or columns is None:
+            # Damaged since it was stored.
             worker = worker or run.stage.load_with_note(run.tally)
-            worker((run.stage.jobs.index(job), position, 0))
-            segments = job.store.load(image)
-        if segments is not None:
-            yield image, segments
+            task = run.stage.jobs.index(job), job.images.index(image), 0
+            found, _ = worker.compute(task, worker.read(task))
+            worker.save(task, found)
+            segments, columns = found, found.columns
+        yield image, segments, columns
 
 
 def _fit(

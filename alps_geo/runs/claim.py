@@ -136,7 +136,7 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> bool:
     if old is not None or finished:
         for name in (GALLERY, SUGGESTION):
             (folder.path / name).unlink(missing_ok=True)
-    used = set() if force else {scene.tiles_folder for scene in plan.scenes}
+    used = set() if force else _used_folders(folder, old, plan)
     earlier = False
     for tiles in sorted(folder.tiles_path.iterdir()):
         if tiles.is_dir() and tiles.name not in used:
@@ -147,6 +147,15 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> bool:
             failure.unlink()
     sweep(folder, plan)
     return earlier
+
+
+def _used_folders(folder: RunFolder, old: Plan | None, plan: Plan) -> set[str]:
+    """List the folders of the run before that a run goes on with, by name."""
+    tiles = {scene.name: scene.tiles_folder for scene in plan.scenes}
+    # Once the images of a split are done, their columns are in its tables alone.
+    same = [scene for scene in old.scenes if plan.images] if old is not None else []
+    tables = [scene.name for scene in same if tiles.get(scene.name) == scene.tiles_folder]
+    return {*tiles.values(), *(folder.segments_folder(name).name for name in tables)}
 
 
 def _lost_changes(folder: RunFolder, plan: Plan) -> str:

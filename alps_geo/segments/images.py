@@ -1,13 +1,16 @@
 """The segments of the images of a folder on disk.
 
-One file for each image, written when its work is done::
+Two files for each image, written when its work is done::
 
-    <name>.image.npz    segment of each pixel, and the rows of its segments
+    <name>.columns.npz    columns of its segments
+    <name>.image.npz      segment of each pixel, and all else; written last
 
 and, once all are done, the tables of a split in the form of `alps_geo.segments.table`, in which the
 segments of all its images are numbered one after the other, with::
 
-    images.npz          names, sizes and first segments of the images
+    images.npz            names, sizes and first segments of the images
+
+The columns are in these tables then, and the files of them go.
 """
 
 from __future__ import annotations
@@ -33,13 +36,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_COLUMNS = "columns.npz"
 _IMAGES = "images.npz"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
-class ImageSegments:
-    """The n segments of one image.
+class StoredImage:
+    """The n segments of one image, without columns.
 
     Attributes
     ----------
@@ -47,8 +51,6 @@ class ImageSegments:
         Segment of each pixel, 1..n; 0 for none.
     area : ndarray of int64, shape (n,)
         Pixels of each.
-    columns : Columns
-        One row for each.
     attributes : Attributes
         One row for each.
     valid_pixels : int
@@ -57,12 +59,24 @@ class ImageSegments:
 
     ids: NDArray[np.unsignedinteger]
     area: NDArray[np.int64]
-    columns: Columns
     attributes: Attributes
     valid_pixels: int
 
     def __len__(self) -> int:
         return len(self.area)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSegments(StoredImage):
+    """The n segments of one image.
+
+    Attributes
+    ----------
+    columns : Columns
+        One row for each.
+    """
+
+    columns: Columns
 
 
 @dataclass(frozen=True)
@@ -81,26 +95,35 @@ class ImageStore:
     key: str
 
     def holds(self, image: FolderImage) -> bool:
-        """Return True if the segments of an image, as its file is now, are stored undamaged."""
-        return self._data(image) is not None
+        """Return True if an image, as its file is now, is done, and its segments are undamaged."""
+        return self._data(image, IMAGE) is not None
 
-    def load(self, image: FolderImage) -> ImageSegments | None:
-        """Load the segments of an image; None if they are absent or damaged."""
-        data = self._data(image)
+    def load(self, image: FolderImage) -> StoredImage | None:
+        """Load the segments of an image without their columns; None if absent or damaged."""
+        data = self._data(image, IMAGE)
         if data is None:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as found:
-            columns = Columns(
+            ids = np.frombuffer(zlib.decompress(found["ids"].tobytes()), found["dtype"].dtype)
+            return StoredImage(
+                ids.reshape(found["shape"]),
+                found["area"],
+                Attributes(**{each.name: found[each.name] for each in fields(Attributes)}),
+                int(found["valid_pixels"]),
+            )
+
+    def load_columns(self, image: FolderImage) -> Columns | None:
+        """Load the columns of the segments of an image; None if absent or damaged."""
+        data = self._data(image, _COLUMNS)
+        if data is None:
+            return None
+        with np.load(BytesIO(data), allow_pickle=False) as found:
+            return Columns(
                 str(found["kind"]),
                 tuple(found["features"].tolist()),
                 tuple(found["names"].tolist()),
                 found["values"],
             )
-            attributes = Attributes(**{each.name: found[each.name] for each in fields(Attributes)})
-            valid = int(found["valid_pixels"])
-            ids = np.frombuffer(zlib.decompress(found["ids"].tobytes()), found["dtype"].dtype)
-            ids = ids.reshape(found["shape"])
-            return ImageSegments(ids, found["area"], columns, attributes, valid)
 
     def save(self, image: FolderImage, segments: ImageSegments) -> None:
         """Keep the segments of an image.
@@ -110,25 +133,31 @@ class ImageStore:
         RunError
             If the folder cannot be written.
         """
-        ids = segments.ids.astype(np.min_scalar_type(len(segments)))
         columns = segments.columns
-        arrays: dict[str, Any] = {
-            # Apart from the rows, which do not deflate.
-            "ids": np.frombuffer(zlib.compress(ids.tobytes(), 1), np.uint8),
-            "dtype": np.zeros(0, ids.dtype),
-            "shape": np.array(ids.shape),
-            "area": segments.area,
-            "kind": np.array(columns.kind),
-            "features": np.array(columns.features),
-            "names": np.array(columns.names),
-            "values": columns.values.astype(np.float32),
-            "valid_pixels": np.array(segments.valid_pixels),
+        self._write(
+            image,
+            _COLUMNS,
+            kind=np.array(columns.kind),
+            features=np.array(columns.features),
+            names=np.array(columns.names),
+            values=columns.values.astype(np.float32),
+        )
+        ids = segments.ids.astype(np.min_scalar_type(len(segments)))
+        self._write(
+            image,
+            IMAGE,
+            # They deflate well, and nothing else does.
+            ids=np.frombuffer(zlib.compress(ids.tobytes(), 1), np.uint8),
+            dtype=np.zeros(0, ids.dtype),
+            shape=np.array(ids.shape),
+            area=segments.area,
+            valid_pixels=np.array(segments.valid_pixels),
             **vars(segments.attributes),
-        }
-        buffer = BytesIO()
-        np.savez(buffer, **arrays)
-        data = buffer.getvalue()
-        write_bytes(self._path(image), data + self._digest(image, data))
+        )
+
+    def drop_columns(self, image: FolderImage) -> None:
+        """Remove the columns of an image, if they are there."""
+        self._path(image, _COLUMNS).unlink(missing_ok=True)
 
     def note(self, image: FolderImage, failure: bytes) -> None:
         """Note the failure of an image.
@@ -144,21 +173,27 @@ class ImageStore:
         """Return True if a failure of the image was noted."""
         return (self.folder / f"{image.name}.json").exists()
 
-    def _data(self, image: FolderImage) -> bytes | None:
+    def _write(self, image: FolderImage, ending: str, **arrays: Any) -> None:
+        buffer = BytesIO()
+        np.savez(buffer, **arrays)
+        data = buffer.getvalue()
+        write_bytes(self._path(image, ending), data + self._digest(image, ending, data))
+
+    def _data(self, image: FolderImage, kind: str) -> bytes | None:
         try:
-            content = self._path(image).read_bytes()
+            content = self._path(image, kind).read_bytes()
         except OSError:
             # Absent, or on a part of the disk that cannot be read: it can be made again.
             return None
         data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        return data if digest == self._digest(image, data) else None
+        return data if digest == self._digest(image, kind, data) else None
 
-    def _digest(self, image: FolderImage, data: bytes) -> bytes:
-        header = f"{self.key} {image.title} {image.stamp} ".encode()
+    def _digest(self, image: FolderImage, kind: str, data: bytes) -> bytes:
+        header = f"{self.key} {kind} {image.title} {image.stamp} ".encode()
         return hashlib.sha256(header + data).digest()
 
-    def _path(self, image: FolderImage) -> Path:
-        return self.folder / f"{image.name}.{IMAGE}"
+    def _path(self, image: FolderImage, kind: str) -> Path:
+        return self.folder / f"{image.name}.{kind}"
 
 
 @dataclass(frozen=True)
@@ -191,6 +226,22 @@ class ImageTable:
     def __len__(self) -> int:
         return len(self.images)
 
+    def check(self, image: FolderImage) -> None:
+        """Raise RunError if the segments of an image are absent or damaged."""
+        if not self.store.holds(image):
+            raise self._absent(image)
+
+    def _absent(self, image: FolderImage) -> RunError:
+        return RunError(
+            f"{self.store.folder}: the segments of {image.title} are absent or damaged, expected "
+            "those of a finished run: give the command of alps-geo dataset label again with "
+            "--overwrite"
+        )
+
+    def rows_of(self, index: int) -> slice:
+        """Return the rows of the segments of an image in the table of the split."""
+        return slice(int(self.first[index]), int(self.first[index + 1]))
+
     def read_ids(self, index: int) -> NDArray[np.uint32]:
         """Read the segment of each pixel of an image, numbered through the split; 0 for none.
 
@@ -199,20 +250,16 @@ class ImageTable:
         RunError
             If the file of the image's segments is absent or damaged.
         """
-        image = self.images[index]
-        segments = self.store.load(image)
+        segments = self.store.load(self.images[index])
         if segments is None:
-            raise RunError(
-                f"{self.store.folder}: the segments of {image.title} are absent or damaged, "
-                "expected those of a finished run: run alps-geo dataset label there again"
-            )
+            raise self._absent(self.images[index])
         ids = segments.ids.astype(np.uint32)
         return np.where(ids > 0, ids + np.uint32(self.first[index]), np.uint32(0))
 
 
 def write_image_tables(
     folder: Path,
-    images: Iterable[tuple[FolderImage, ImageSegments]],
+    images: Iterable[tuple[FolderImage, StoredImage, Columns]],
     reading: ImageReading,
     store: ImageStore,
 ) -> ImageTable:
@@ -222,8 +269,8 @@ def write_image_tables(
     ----------
     folder : pathlib.Path
         Folder to write to; made if need be.
-    images : iterable of (FolderImage, ImageSegments)
-        One at least, all of one kind.
+    images : iterable of (FolderImage, StoredImage, Columns)
+        One at least, all of one kind. Their files of columns are of no use afterwards.
     reading : ImageReading
         The way in which they are read.
     store : ImageStore
@@ -236,8 +283,8 @@ def write_image_tables(
     """
     known, shapes, counts, valid = [], [], [0], []
     with TableWriter.opened(folder) as writer:
-        for image, segments in images:
-            writer.add(segments.columns, segments.area, segments.attributes)
+        for image, segments, columns in images:
+            writer.add(columns, segments.area, segments.attributes)
             known.append(image)
             shapes.append(segments.ids.shape)
             counts.append(len(segments))

@@ -308,9 +308,9 @@ def _described(
     return ImageSegments(
         ids,
         segments.area,
-        schema.columns(sums),
         Attributes(sums.band_means, sums.predicted_iou, sums.stability_score, sums.is_filled),
         segments.valid_pixels,
+        columns=schema.columns(sums),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shutil import copytree
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -273,6 +273,48 @@ def test_images_that_cannot_be_read_are_listed_and_cost_the_others_nothing(
     mended = label(root, flags=RunFlags(overwrite=True))
     assert len(mended.failed) == 3
     assert len(masks(root)) == 5
+
+
+def test_images_that_are_done_are_kept_for_other_clusters(labelled: Path) -> None:
+    """Their columns are in the tables of the splits alone."""
+    stored = sorted(path.name for path in (labelled / ".tiles").rglob("*") if path.is_file())
+    assert len([name for name in stored if name.endswith(".image.npz")]) == 6
+    assert not [name for name in stored if name.endswith(".columns.npz")]
+    save(labelled / "img_dir/train/more.png", naip(700, 0))
+    save(labelled / "img_dir/train/chip.2.png", naip(0, 256))  # as it was, at another time
+
+    class Counting(QuarterTiles):
+        seen: ClassVar[list[str]] = []
+
+        def encode(self, images: Any) -> Any:
+            self.seen.extend(image.scene.rsplit("/", 1)[-1] for image in images)
+            return super().encode(images)
+
+    # The scale of the bands is that of all images: it is another with one more.
+    label(labelled, flags=RunFlags(overwrite=True), generator=Counting())
+    assert len(Counting.seen) == 7
+    Counting.seen.clear()
+    label(labelled, clusters=2, flags=RunFlags(overwrite=True), generator=Counting())
+    assert not Counting.seen
+    assert {*np.unique(list(masks(labelled).values()))} == {1, 2}
+    other = make_root(labelled.parent / "other")
+    save(other / "img_dir/train/more.png", naip(700, 0))
+    label(other, clusters=2)
+    for name, mask in masks(other).items():
+        assert (masks(labelled)[name] == mask).all()
+
+
+def test_a_stored_image_that_is_damaged_is_made_again(labelled: Path) -> None:
+    before = masks(labelled)
+    stored = next((labelled / ".tiles").glob("train.*/chip.1.image.npz"))
+    stored.write_bytes(stored.read_bytes()[:-40])
+    label(labelled, clusters=2, flags=RunFlags(overwrite=True))
+    assert masks(labelled).keys() == before.keys()
+    stored.write_bytes(b"")
+    whole = files(labelled)
+    with pytest.raises(RunError, match="absent or damaged"):
+        merge_clusters(labelled, [1, 2])
+    assert files(labelled) == whole
 
 
 def test_a_strict_run_stops_at_the_first_image(tmp_path: Path) -> None:
