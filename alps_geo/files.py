@@ -35,7 +35,7 @@ SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")
 GDAL's holds properties that a raster cannot, such as names of clusters.
 """
 
-_PARTIAL = ".partial"
+_PARTIAL, _REPLACED = ".partial", ".replaced"
 
 _OPEN_FILES = 256
 """Files that libraries have open, at most."""
@@ -77,6 +77,57 @@ def replacing(path: Path) -> Iterator[Path]:
             _move_all(work, path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Write a folder whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder to make or to replace; the folder that it lies in is made if need be.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write instead: an empty hidden folder. When the block ends it takes the place of
+        `path`, with all that is in it; when the block fails, the hidden folder goes and whatever
+        lay at `path` before stays.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written.
+    """
+    work = path.with_name(f".{path.name}{_PARTIAL}")
+    before = path.with_name(f".{path.name}{_REPLACED}")
+    with run_errors(path):
+        shutil.rmtree(work, ignore_errors=True)
+        _put_back(before, path)
+        _make_folders(path.parent)
+        work.mkdir()
+    try:
+        yield work
+        with run_errors(path):
+            if os.name != "nt":
+                os.sync()  # once for all files, of which there may be very many
+            if path.exists():
+                path.replace(before)
+            try:
+                work.replace(path)
+            finally:
+                _put_back(before, path)
+            _flush_folder(path.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _put_back(before: Path, path: Path) -> None:
+    """Put back a folder that was about to be replaced, or remove it if it has been."""
+    if before.exists() and not path.exists():
+        before.replace(path)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.fields import BandNumbers, Choices, FilePath, Percentiles, Setting, settings_of
+from alps_geo.fields import Choices, FilePath, Readable, Setting, settings_of
 from alps_geo.runs.flags import RunFlags
 from alps_geo.settings import CLUSTERING, OUTPUT, PRESETS, LabelSettings, current_words
 from alps_geo.settings.keywords import available
@@ -157,7 +157,7 @@ class SettingsGroup:
             sources.append(keyword("preset", Preset, None))
         known = settings_of(LabelSettings)
         names = available(fits=self.fits, writes=self.writes)
-        return sources + [_option(name, known[name]) for name in names]
+        return sources + [option_of(LabelSettings, name, known[name]) for name in names]
 
     def collect(self, values: Mapping[str, Any]) -> Chosen:
         """Return the values of settings among what was typed."""
@@ -168,10 +168,13 @@ _CALLBACKS = {"clusters_from": read_model_settings}
 """Callbacks of settings that set the defaults of others; they come before all others."""
 
 
-def _option(name: str, known: Setting) -> Parameter:
-    """Make the option of a setting."""
-    default = getattr(LabelSettings, name)
-    kind, parser, metavar = _reading(name, known)
+def option_of(settings: type, name: str, known: Setting) -> Parameter:
+    """Make the option of a setting, a field of the class `settings`."""
+    default = getattr(settings, name)
+    if isinstance(default, tuple):
+        # Typer reads a default as if it had been typed.
+        default = ",".join(map(str, default))
+    kind, parser, metavar = _reading(settings, name, known)
     option = typer.Option(
         help=known.help.split("\n\n")[0],
         rich_help_panel=known.panel,
@@ -184,21 +187,23 @@ def _option(name: str, known: Setting) -> Parameter:
     return keyword(name, Annotated[kind, option], default)
 
 
-def _reading(name: str, known: Setting) -> tuple[Any, Callable[[str], Any] | None, str | None]:
+def _reading(
+    settings: type, name: str, known: Setting
+) -> tuple[Any, Callable[[str], Any] | None, str | None]:
     """Return the type of an option, its parser and the placeholder of its value."""
     rule = known.within
     if isinstance(rule, Choices):
         words = rule.words + tuple(before for before, _ in rule.earlier)
         shown = f"<{'|'.join(rule.words)}>" if rule.earlier else None
         return Literal[words], None, known.metavar or shown
-    if isinstance(rule, BandNumbers | Percentiles):
+    if isinstance(rule, Readable):
         return str | None, _parser(rule, name), known.metavar
     if isinstance(rule, FilePath):
         return str | None, typed_name, known.metavar
-    return get_type_hints(LabelSettings)[name], None, known.metavar
+    return get_type_hints(settings)[name], None, known.metavar
 
 
-def _parser(rule: BandNumbers | Percentiles, name: str) -> Callable[[str], Any]:
+def _parser(rule: Readable, name: str) -> Callable[[str], Any]:
     """Return a parser whose errors Typer reports as wrong usage of the option."""
 
     def parse(text: str) -> Any:
