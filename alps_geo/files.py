@@ -91,9 +91,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        Where to write instead: an empty hidden folder. When the block ends it takes the place of
-        `path`, with all that is in it; when the block fails, the hidden folder goes and whatever
-        lay at `path` before stays.
+        Where to write instead: an empty folder in a hidden one. When the block ends it takes the
+        place of `path`, with all that is in it; when the block fails, it goes and whatever lay at
+        `path` before stays.
 
     Raises
     ------
@@ -106,16 +106,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
         _put_back(before, path)
         _make_folders(path.parent)
-        work.mkdir()
+        (work / path.name).mkdir(parents=True)
     try:
-        yield work
+        yield work / path.name
         with run_errors(path):
             if os.name != "nt":
                 os.sync()  # once for all files, of which there may be very many
             if path.exists():
                 path.replace(before)
             try:
-                work.replace(path)
+                (work / path.name).replace(path)
             finally:
                 _put_back(before, path)
             _flush_folder(path.parent)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
     from alps_geo.outputs.training_set.classes import ClassTable
     from alps_geo.outputs.training_set.record import TrainingSet
+    from alps_geo.outputs.training_set.settings import ExportSettings
     from alps_geo.runs.run import FinishedRun
     from alps_geo.scene import Scene
-    from alps_geo.settings.export import ExportSettings
 
 
 def export_run(

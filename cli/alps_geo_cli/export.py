@@ -11,7 +11,7 @@ import typer
 
 from alps_geo.fields import settings_of
 from alps_geo.outputs.names import TRAINING_FORMATS
-from alps_geo.settings.export import ExportSettings
+from alps_geo.outputs.training_set.settings import ExportSettings
 from alps_geo_cli.clusters.change import Run
 from alps_geo_cli.console import Printing
 from alps_geo_cli.options import Chosen, option_of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from alps_geo.errors import SettingsError
 
 if TYPE_CHECKING:
+    from alps_geo.outputs.training_set.settings import ExportSettings
     from alps_geo.outputs.training_set.source import ChipSource
-    from alps_geo.settings.export import ExportSettings
 
 
 class ChipBands:

@@ -33,7 +33,7 @@ def write_card(path: Path, training_set: TrainingSet, kind: TrainingFormat) -> N
     RunError
         If the file cannot be written.
     """
-    sources = training_set.sources
+    sources, chips_of = training_set.plan.sources, training_set.plan.chips_of
     total = len(training_set.plan.chips)
     rows = [
         {
@@ -57,7 +57,7 @@ def write_card(path: Path, training_set: TrainingSet, kind: TrainingFormat) -> N
         kind=kind,
         total=total,
         classes=rows,
-        sources=sources[:_MOST_SOURCES],
+        sources=[(each, chips_of[i]) for i, each in enumerate(sources[:_MOST_SOURCES])],
         more_sources=max(0, len(sources) - _MOST_SOURCES),
         settings=settings,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.colors import Color
     from alps_geo.clusters.legend import Legend
-    from alps_geo.settings.export import ExportSettings
+    from alps_geo.outputs.training_set.settings import ExportSettings
 
 UNLABELLED = -1
 """Number of pixels and segments that no class has."""

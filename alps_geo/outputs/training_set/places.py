@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
     from rasterio.windows import Window
 
-    from alps_geo.outputs.training_set.source import ChipSource
+    from alps_geo.outputs.training_set.source import SourceFacts
 
 GAP = 0.5
 """Distance of chips of different splits, at least, in sides of a chip."""
@@ -52,7 +52,7 @@ class Places:
 
 
 def places_of(
-    sources: Sequence[ChipSource], windows: Sequence[Sequence[Window]], side: int
+    sources: Sequence[SourceFacts], windows: Sequence[Sequence[Window]], side: int
 ) -> Places:
     """Find the places of chips.
 
@@ -61,7 +61,7 @@ def places_of(
 
     Parameters
     ----------
-    sources : sequence of ChipSource
+    sources : sequence of SourceFacts
         The sources.
     windows : sequence of sequence of Window
         The chips of each source.
@@ -95,7 +95,7 @@ def _corners(windows: Sequence[Window], margin: float) -> NDArray[np.float64]:
 
 
 def _on_ground(
-    corners: NDArray[np.float64], source: ChipSource, crs: CRS
+    corners: NDArray[np.float64], source: SourceFacts, crs: CRS
 ) -> NDArray[np.float64] | None:
     """Take corners to coordinates of a CRS; None if they have none there."""
     if source.transform is None:

@@ -14,49 +14,12 @@ if TYPE_CHECKING:
     from alps_geo.outputs.training_set.classes import ClassTable
     from alps_geo.outputs.training_set.counts import SplitCounts
     from alps_geo.outputs.training_set.plan import ChipPlan
-    from alps_geo.settings.export import ExportSettings
+    from alps_geo.outputs.training_set.settings import ExportSettings
 
 RECORD, CARD, SHEET, CHIPS = "export.json", "README.md", "chips.png", "chips.csv"
 """Files of every training set, next to those of its format."""
 
 _KIND = "alps-geo training set"
-
-
-@dataclass(frozen=True)
-class SourceFacts:
-    """A source of a training set, for its card.
-
-    Attributes
-    ----------
-    name : str
-        Name of the source, unique in the set.
-    path : str
-        The raster.
-    height, width : int
-        In pixels.
-    crs : str
-        Its CRS in words; empty without one.
-    chips : int
-        Chips of it in the set.
-    """
-
-    name: str
-    path: str
-    height: int
-    width: int
-    crs: str
-    chips: int
-
-    def to_json(self) -> dict[str, object]:
-        """Return the source as a JSON object."""
-        return {
-            "name": self.name,
-            "path": self.path,
-            "height": self.height,
-            "width": self.width,
-            "crs": self.crs or None,
-            "chips": self.chips,
-        }
 
 
 @dataclass(frozen=True)
@@ -97,10 +60,8 @@ class TrainingSet:
         Its classes.
     counts : tuple of SplitCounts
         Counts of each split.
-    sources : tuple of SourceFacts
-        Its sources.
     plan : ChipPlan
-        Its chips, and the number of those that were left out.
+        Its sources and chips, and the number of those that were left out.
     notes : tuple of str
         Notes for its users, one sentence each.
     """
@@ -110,7 +71,6 @@ class TrainingSet:
     settings: ExportSettings
     classes: ClassTable
     counts: tuple[SplitCounts, ...]
-    sources: tuple[SourceFacts, ...]
     plan: ChipPlan
     notes: tuple[str, ...]
 
@@ -133,10 +93,24 @@ class TrainingSet:
             "splits": [each.to_json() for each in self.counts],
             "chips": len(self.plan.chips),
             "left_out": {"few_labels": self.plan.sparse, "in_gap": self.plan.in_gap},
-            "sources": [each.to_json() for each in self.sources],
+            "sources": self._sources(),
             "notes": list(self.notes),
             **({"contents": sorted(contents)} if contents else {}),
         }
+
+    def _sources(self) -> list[dict[str, object]]:
+        count = self.plan.chips_of
+        return [
+            {
+                "name": each.name,
+                "path": each.path,
+                "height": each.shape[0],
+                "width": each.shape[1],
+                "crs": each.crs_text or None,
+                "chips": count[number],
+            }
+            for number, each in enumerate(self.plan.sources)
+        ]
 
 
 def check_folder(path: Path, *, overwrite: bool) -> None:

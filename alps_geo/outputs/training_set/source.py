@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -78,6 +79,43 @@ class ChipSource(Protocol):
 
     def clusters(self) -> NDArray[np.integer]:
         """Return the cluster of each segment id from 0 on, shape (n + 1,), 0 for unlabelled."""
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """Description of a source, which is kept when the source is not.
+
+    Attributes
+    ----------
+    name : str
+        `source_key` of the source.
+    path, split, shape, transform, crs
+        Those of the source.
+    """
+
+    name: str
+    path: str
+    split: str | None
+    shape: tuple[int, int]
+    transform: Affine | None
+    crs: CRS | None
+
+    @classmethod
+    def of(cls, source: ChipSource) -> SourceFacts:
+        """Describe a source."""
+        return cls(
+            source_key(source),
+            source.path,
+            source.split,
+            source.shape,
+            source.transform,
+            source.crs,
+        )
+
+    @property
+    def crs_text(self) -> str:
+        """The CRS in words; empty without one."""
+        return "" if self.crs is None else str(self.crs.to_string())
 
 
 def source_key(source: ChipSource) -> str:

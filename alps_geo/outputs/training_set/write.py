@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,13 +20,11 @@ from alps_geo.outputs.training_set.record import (
     RECORD,
     SHEET,
     SetOrigin,
-    SourceFacts,
     TrainingSet,
     check_folder,
 )
+from alps_geo.outputs.training_set.settings import SPLITS
 from alps_geo.outputs.training_set.sheet import draw_pair, shown_chips, write_sheet
-from alps_geo.outputs.training_set.source import source_key
-from alps_geo.settings.export import SPLITS
 from alps_geo.windows import origin
 
 if TYPE_CHECKING:
@@ -38,8 +35,8 @@ if TYPE_CHECKING:
 
     from alps_geo.outputs.training_set.classes import ClassTable
     from alps_geo.outputs.training_set.format import TrainingFormat
+    from alps_geo.outputs.training_set.settings import ExportSettings
     from alps_geo.outputs.training_set.source import ChipSource
-    from alps_geo.settings.export import ExportSettings
 
     Listener = Callable[[Event], None]
 
@@ -119,7 +116,6 @@ def write_training_set(
             request.settings,
             request.classes,
             made.counts(),
-            tuple(_facts(request.sources, plan)),
             plan,
             notes,
         )
@@ -179,16 +175,9 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if any(each in text for each in '",') else text
 
 
-def _facts(sources: Sequence[ChipSource], plan: ChipPlan) -> Iterator[SourceFacts]:
-    count = Tally(chip.source for chip in plan.chips)
-    for number, source in enumerate(sources):
-        crs = "" if source.crs is None else source.crs.to_string()
-        yield SourceFacts(source_key(source), source.path, *source.shape, crs, count[number])
-
-
 def _split_notes(request: SetRequest, plan: ChipPlan) -> Iterator[str]:
     """Say which splits are empty though they have a share."""
-    if any(source.split is not None for source in request.sources):
+    if any(source.split is not None for source in plan.sources):
         return
     wanted = [name for name, share in zip(SPLITS, request.settings.split, strict=True) if share]
     if empty := [name for name in wanted if name not in plan.splits]:
