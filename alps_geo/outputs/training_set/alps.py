@@ -25,8 +25,8 @@ class Alps(TrainingFormat):
     name = "alps"
     about = (
         "`img_dir/<split>/<chip>` are the chips, "
-        "`instance_mask/<split>/<chip>_instance_color.png` their masks: 0 is unlabelled, and "
-        "class n of the table below is n + 1. `classes.json` holds the names by these values."
+        "`instance_mask/<split>/<chip>_instance_color.png` their masks: 0 is unlabelled, values "
+        "count from 1, classes in the card from 0. `classes.json` holds the names by value."
     )
     reading = """\
 from pathlib import Path

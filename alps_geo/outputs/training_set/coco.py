@@ -30,8 +30,8 @@ class Coco(TrainingFormat):
     about = (
         "`images/<split>/<chip>` are the chips, `annotations/instances_<split>.json` their "
         "objects: one annotation for each segment in each chip, with its pixels as compressed run "
-        "lengths. Class n of the table below is category n + 1. `object_id` is the same in all "
-        "chips that hold a part of one object; `segment_id` is its id in `segments.tif` of "
+        "lengths. Categories count from 1, classes in the card from 0. `object_id` is the same in "
+        "all chips that hold a part of one object; `segment_id` is its id in `segments.tif` of "
         "`source`."
     )
     reading = """\

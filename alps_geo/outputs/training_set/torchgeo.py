@@ -28,12 +28,15 @@ class TorchGeo(TrainingFormat):
     reading = """\
 from torchgeo.datasets import RasterDataset
 
+
 class Chips(RasterDataset):
     filename_glob = "*.tif"
+
 
 class Masks(RasterDataset):
     filename_glob = "*.tif"
     is_image = False
+
 
 train = Chips("SET/images/train") & Masks("SET/masks/train")
 """

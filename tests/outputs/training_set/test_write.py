@@ -13,7 +13,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 import rasterio
-from helpers import disk_of
+from helpers import DATA, disk_of
 from PIL import Image
 from training_sources import CHIPS, IMAGES, SCENE, ArraySource, classes, native, write_set
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from rasterio.windows import Window
+
+    from alps_geo.outputs.training_set.format import TrainingFormat
 
 SPLIT = ExportSettings(chip_size=32, min_labelled=0.2)
 BIG = ArraySource("big", (330, 400), empty=(slice(0, 90), slice(0, 90)))
@@ -300,3 +302,12 @@ def test_classes_that_markdown_would_change_are_written_as_they_are(tmp_path: Pa
     )
     card = (tmp_path / "set" / "README.md").read_text("utf-8")
     assert r"| 0 | a\|b \<i\> \*x\* \_y\_ | 1 |" in card
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.name)
+def test_the_page_of_the_docs_reads_each_format(kind: TrainingFormat) -> None:
+    page = (DATA.parent.parent / "docs" / "export.md").read_text("utf-8")
+    assert f"### {kind.name}\n" in page
+    assert f"```python\n{kind.reading}```\n" in page
+    compile(kind.reading, kind.name, "exec")
+    assert " ".join(kind.about.split()) in " ".join(page.split())
