@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
+from filelock import FileLock, Timeout
+
 from alps_geo.errors import DiskError, RunError, reason_of
 
 if TYPE_CHECKING:
@@ -98,29 +100,49 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     RunError
-        If the folder cannot be written.
+        If the folder cannot be written, or another process is writing it.
     """
-    work = path.with_name(f".{path.name}{_PARTIAL}")
+    path = path.resolve() if path.is_symlink() else path
     before = path.with_name(f".{path.name}{_REPLACED}")
-    with run_errors(path):
-        shutil.rmtree(work, ignore_errors=True)
-        _put_back(before, path)
-        _make_folders(path.parent)
-        (work / path.name).mkdir(parents=True)
-    try:
-        yield work / path.name
+    with _held_work(path) as work:
+        with run_errors(path):
+            _put_back(before, path)
+            work.mkdir()
+        yield work
         with run_errors(path):
             if os.name != "nt":
                 os.sync()  # once for all files, of which there may be very many
             if path.exists():
                 path.replace(before)
             try:
-                (work / path.name).replace(path)
+                work.replace(path)
             finally:
                 _put_back(before, path)
             _flush_folder(path.parent)
+
+
+@contextmanager
+def _held_work(path: Path) -> Iterator[Path]:
+    """Hold the hidden folder of a result; yield a path in it, at which nothing is."""
+    hidden = path.with_name(f".{path.name}{_PARTIAL}")
+    work, lock = hidden / path.name, FileLock(hidden / "lock")
+    with run_errors(path):
+        _make_folders(hidden)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise RunError(
+                f"another process is writing {path}; wait until it ends, or stop it"
+            ) from error
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        lock.release()
+        with suppress(OSError):
+            (hidden / "lock").unlink(missing_ok=True)
+            hidden.rmdir()
 
 
 def _put_back(before: Path, path: Path) -> None:

@@ -44,7 +44,7 @@ def _environment() -> Environment:
 
 def _plain(text: str) -> str:
     """Return a text that Markdown shows as it is, also in a cell of a table."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
 
 
 def _data_uri(image: Image.Image, quality: int) -> str:

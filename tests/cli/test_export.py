@@ -99,13 +99,15 @@ def test_objects_are_the_segments_of_the_map(finished: Path, tmp_path: Path) -> 
 def test_native_chips_hold_the_values_of_the_file(finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "one"
     scene = DATA / "sentinel2_uint16_4band.tif"
-    quick = ("--points-per-side", "2", "--clusters", "3")
+    # Of several tiles, whose ids are those of the map.
+    quick = ("--points-per-side", "2", "--clusters", "3", "--tile-size", "352")
     assert alps_geo("label", scene, *quick, "--out", run).exit_code == 0
     out = tmp_path / "set"
     options = ("--values", "native", "--bands", "4,1", "--chip-size", "256")
     export(run, "--to", "torchgeo", "--out", out, *options, "--split", "1,0,0")
     with rasterio.open(scene) as raster:
         values, transform, crs = raster.read([4, 1]), raster.transform, raster.crs
+    ids = labels(run, scene.stem) - 1
     listed = chips(out)
     assert len(listed) == 9
     for split, name, _, window in listed:
@@ -115,8 +117,8 @@ def test_native_chips_hold_the_values_of_the_file(finished: Path, tmp_path: Path
                 at = transform @ Affine.translation(window.col_off, window.row_off)
                 assert chip.transform.almost_equals(at)
                 pixels = chip.read()
-            if folder == "images":
-                np.testing.assert_array_equal(pixels, values[:, *window.toslices()])
+            expected = values if folder == "images" else ids[None]
+            np.testing.assert_array_equal(pixels, expected[:, *window.toslices()])
     # Other bands as a picture: three of them, with a stretch of their own.
     export(run, "--to", "alps", "--out", tmp_path / "rgb", "--bands", "4,3,2", *WHOLE)
     scene_of_three = open_scene(str(scene), bands=(4, 3, 2))
@@ -132,7 +134,7 @@ def test_names_become_classes(run: Path, tmp_path: Path) -> None:
     assert outcome.exit_code == 0
     note = "clusters 2, 5, 6 have no name and are unlabelled"
     assert note in outcome.stderr
-    assert f"{note}." in (tmp_path / "set" / "README.md").read_text("utf-8")
+    assert f"C{note[1:]}." in (tmp_path / "set" / "README.md").read_text("utf-8")
     info = json.loads((tmp_path / "set" / "metainfo.json").read_text("utf-8"))
     assert info["classes"] == ["water"]
     for split, name, source, window in chips(tmp_path / "set"):

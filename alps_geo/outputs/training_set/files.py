@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from rasterio.dtypes import in_dtype_range
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
@@ -15,7 +18,7 @@ from alps_geo.files import gdal_error, run_errors
 from alps_geo.scene.raster import WARNING_FILTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -65,7 +68,7 @@ def write_tiff(path: Path, image: ChipImage, chip: LabelledChip) -> None:
         "height": height,
         "width": width,
         "dtype": image.values.dtype,
-        "nodata": image.nodata,
+        "nodata": _nodata(image),
         "compress": "deflate",
         **kind,
         **({} if image.is_picture else {"alpha": "NO"}),
@@ -83,6 +86,12 @@ def write_tiff(path: Path, image: ChipImage, chip: LabelledChip) -> None:
             path.write_bytes(memory.read())
 
 
+def _nodata(image: ChipImage) -> float | None:
+    """Return the nodata value, if a file of this data type can have it."""
+    value = image.nodata
+    return value if value is not None and in_dtype_range(value, image.values.dtype) else None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +102,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Write JSON for people."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def append_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Add rows to the end of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    append_text(path, text.getvalue())
 
 
 def append_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from alps_geo.outputs.training_set.bands import ChipBands
 from alps_geo.outputs.training_set.card import write_card
 from alps_geo.outputs.training_set.chips import Chip, LabelledChip, read_chip
 from alps_geo.outputs.training_set.counts import Counter, SplitCounts
-from alps_geo.outputs.training_set.files import append_text, write_json
+from alps_geo.outputs.training_set.files import append_rows, write_json
 from alps_geo.outputs.training_set.format import SetFolder
 from alps_geo.outputs.training_set.plan import ChipPlan, plan_chips
 from alps_geo.outputs.training_set.record import (
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from alps_geo.outputs.training_set.source import ChipSource
 
     Listener = Callable[[Event], None]
+
+_COLUMNS = ("split", "chip", "source", "row", "col", "height", "width")
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,11 @@ class _Making:
         plan, classes = self._plan, self._request.classes
         shown = shown_chips(plan.chips, plan.splits, self._request.settings.seed)
         pairs = []
-        append_text(self._path / CHIPS, "split,chip,source,row,col,height,width\n")
+        append_rows(self._path / CHIPS, [_COLUMNS])
         for index, (source, chip) in enumerate(self._chips()):
             self._writer.write(chip)
             self._counter.add(chip)
-            append_text(self._path / CHIPS, _row(chip))
+            append_rows(self._path / CHIPS, [_row(chip)])
             if index in shown:
                 picture = source.picture(chip.chip.window)
                 pairs.append((chip.chip, draw_pair(chip, picture, classes)))
@@ -164,15 +166,8 @@ class _Making:
             yield source, read_chip(source, chip, number_of_id, self._bands.of(source))
 
 
-def _row(chip: LabelledChip) -> str:
-    row, col = origin(chip.chip.window)
-    place = (row, col, *chip.shape)
-    return ",".join([chip.split, _quoted(chip.name), _quoted(chip.source), *map(str, place)]) + "\n"
-
-
-def _quoted(text: str) -> str:
-    """Write a cell of CSV."""
-    return '"' + text.replace('"', '""') + '"' if any(each in text for each in '",') else text
+def _row(chip: LabelledChip) -> tuple[object, ...]:
+    return chip.split, chip.name, chip.source, *origin(chip.chip.window), *chip.shape
 
 
 def _split_notes(request: SetRequest, plan: ChipPlan) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,12 +10,10 @@ import numpy as np
 import shapely
 
 from alps_geo.outputs.training_set.bridges import bridged
-from alps_geo.outputs.training_set.files import append_text, write_image, write_text
+from alps_geo.outputs.training_set.files import append_rows, write_image, write_text
 from alps_geo.outputs.training_set.format import TrainingFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from alps_geo.outputs.training_set.chips import LabelledChip
     from alps_geo.outputs.training_set.format import SetFolder
     from alps_geo.outputs.training_set.source import ChipSource
@@ -54,7 +50,7 @@ YOLO("yolo11n-seg.pt").train(data="SET/data.yaml", epochs=10)
 
     def begin(self, folder: SetFolder) -> YoloWriter:
         """Return a writer."""
-        append_text(folder.path / "objects.csv", _csv([OBJECTS]))
+        append_rows(folder.path / "objects.csv", [OBJECTS])
         return YoloWriter(folder)
 
 
@@ -85,7 +81,7 @@ class YoloWriter:
             for line, of in enumerate(owner.tolist(), 1)
             for segment in [int(found.segment_id[of])]
         ]
-        append_text(path / "objects.csv", _csv(rows))
+        append_rows(path / "objects.csv", rows)
 
     def finish(self) -> None:
         """Write ``data.yaml``, in which paths are relative to itself."""
@@ -104,9 +100,3 @@ class YoloWriter:
 def _line(number: int, points: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> str:
     coordinates = " ".join(f"{value:.{_DIGITS}g}" for value in points.ravel().tolist())
     return f"{number} {coordinates}\n"
-
-
-def _csv(rows: Sequence[tuple[object, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -18,7 +18,8 @@ import shapely
 from affine import Affine
 from PIL import Image
 from pycocotools.coco import COCO
-from training_sources import CHIPS, IMAGES, SCENE, classes, native, paste, write_set
+from rasterio.crs import CRS
+from training_sources import CHIPS, IMAGES, SCENE, ArraySource, classes, native, paste, write_set
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,3 +280,27 @@ def test_geojson_without_a_crs_is_in_pixels_of_the_chip(tmp_path: Path) -> None:
     burned = rasterio.features.rasterize(shapes, IMAGES[0].shape, dtype="uint32")
     np.testing.assert_array_equal(burned, IMAGES[0].ids)
     assert {each["properties"]["source"] for each in text["features"]} == {"train/a"}
+
+
+def test_geojson_is_cut_where_longitudes_begin_again(tmp_path: Path) -> None:
+    """RFC 7946, 3.1.9: nothing reaches around the Earth."""
+    edge = ArraySource("edge", (48, 48), (166_000.0, 0.0), crs=CRS.from_epsg(32601), side=24)
+    edge = replace(edge, corner=(166_021.443 - 50, 0.0))
+    write_set(tmp_path / "set", "geojson", (edge,))
+    frame = gpd.read_file(tmp_path / "set/labels/train/edge.geojson")
+    west, _, east, _ = frame.total_bounds
+    assert (west, east) == (-180, 180)
+    parts = frame.explode().geometry
+    assert (parts.bounds.maxx - parts.bounds.minx).max() < 0.01
+    assert frame.geometry.is_valid.all()
+
+
+@pytest.mark.parametrize(("nodata", "stored"), [(-9999.0, None), (7.0, 7.0), (float("nan"), None)])
+def test_nodata_is_kept_where_the_type_holds_it(
+    tmp_path: Path, nodata: float, stored: float | None
+) -> None:
+    source = replace(SCENE, nodata=nodata)
+    made = write_set(tmp_path / "set", "torchgeo", (source,), native())
+    chip = made.plan.chips[0]
+    with rasterio.open(tmp_path / "set/images" / chip.split / f"{chip.name}.tif") as raster:
+        assert raster.nodata == stored

@@ -73,11 +73,11 @@ def check_card(out: Path, record: dict[str, Any]) -> None:
     ]
     assert f"| 0 | cluster 1 | 1 | {' | '.join(first)} |\n" in card
     left = record["left_out"]
-    assert f"{left['few_labels']} chips were left out because less than 20 %" in card
-    assert f"{left['in_gap']} because they lie in the gap" in card
+    assert f"| less than 20 % labelled | {left['few_labels']} |" in card
+    assert f"or more | {left['in_gap']} |" in card
     for text in ("/runs/results", "scene.tif", "| seed | 0 |", "licences", "mobile"):
         assert text in card
-    assert not re.search(r"\n\n\n|[{}]{2}", card)
+    assert not re.search(r"\n\n\n|[{}]{2}", re.sub(r"```.*?```", "code", card, flags=re.S))
     stored = json.loads((out / "export.json").read_text("utf-8"))
     assert set(stored.pop("contents")) == {each.name for each in out.iterdir()}
     assert stored == json.loads(json.dumps(record))
@@ -219,6 +219,15 @@ def test_another_folder_is_not_taken(tmp_path: Path, content: str) -> None:
     assert names(tmp_path) == before
 
 
+def test_a_link_to_a_set_stays_a_link(tmp_path: Path) -> None:
+    write_set(tmp_path / "real", "coco", IMAGES)
+    (tmp_path / "set").symlink_to(tmp_path / "real")
+    write_set(tmp_path / "set", "alps", IMAGES, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"set", "real"}
+    assert (tmp_path / "set").is_symlink()
+    assert (tmp_path / "real" / "instance_mask").is_dir()
+
+
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     write_set(tmp_path / "set", "coco", IMAGES)
@@ -228,13 +237,27 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
 def test_leftovers_of_a_kill_go_and_a_set_that_it_moved_comes_back(tmp_path: Path) -> None:
     write_set(tmp_path / "set", "coco", IMAGES)
     (tmp_path / "set").rename(tmp_path / ".set.replaced")
-    (tmp_path / ".set.partial").mkdir()
-    (tmp_path / ".set.partial" / "half.png").write_text("half")
+    (tmp_path / ".set.partial" / "set").mkdir(parents=True)
+    (tmp_path / ".set.partial" / "set" / "half.png").write_text("half")
     broken = Broken("broken", SCENE.shape)
     with pytest.raises(SceneError):
         write_set(tmp_path / "set", "coco", (broken,))
     assert {path.name for path in tmp_path.iterdir()} == {"set"}
     assert "images/val/a.png" in names(tmp_path / "set")
+
+
+def test_two_exports_at_once_do_not_mix(tmp_path: Path) -> None:
+    class Second(ArraySource):
+        """A source during whose reading another export begins."""
+
+        def picture(self, window: Window) -> NDArray[np.uint8]:
+            with pytest.raises(RunError, match=r"another process is writing .*set; wait until"):
+                write_set(tmp_path / "set", "alps", IMAGES)
+            return super().picture(window)
+
+    write_set(tmp_path / "set", "coco", (Second("scene", (40, 40)),))
+    assert {path.name for path in tmp_path.iterdir()} == {"set"}
+    assert not (tmp_path / "set" / "instance_mask").exists()
 
 
 @pytest.mark.parametrize(
@@ -290,7 +313,7 @@ def test_bands_in_another_order_are_matched_by_name(tmp_path: Path) -> None:
 def test_splits_that_have_no_room_are_noted(tmp_path: Path) -> None:
     made = write_set(tmp_path / "set", "coco", (SCENE,), ExportSettings(chip_size=100))
     assert made.plan.splits == ("train",)
-    note = "val and test have no chips, for there are too few to keep splits apart; a smaller"
+    note = "Val and test have no chips, for there are too few to keep splits apart; a smaller"
     assert note in (tmp_path / "set" / "README.md").read_text("utf-8")
 
 
