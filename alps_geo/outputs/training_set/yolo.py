@@ -35,8 +35,9 @@ class Yolo(TrainingFormat):
         "`images/<split>/<chip>` are the chips, `labels/<split>/<chip>.txt` their objects, one "
         "line each: the number of the class, and the polygon in shares of width and height. An "
         "object that is in several pieces has a line for each; a hole is joined to the border by "
-        "a bridge of no width, so that filling leaves it empty. `objects.csv` says which segment "
-        "each line is of: `object_id` is the same in all chips that hold a part of one object."
+        "a bridge of no width, so that filling leaves it empty. Ultralytics' filling of polygons "
+        "gives exactly the pixels of the objects. `objects.csv` says which segment each line is "
+        "of: `object_id` is the same in all chips that hold a part of one object."
     )
     reading = """\
 from ultralytics import YOLO

@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -137,16 +138,20 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path, sources: tuple[Any, ...]) -
 
 
 def read_yolo(path: Path, shape: tuple[int, int]) -> list[tuple[int, NDArray[np.bool_]]]:
-    """Read labels by the rules of Ultralytics: class, then corners in shares of the image."""
+    """Read labels by the rules of Ultralytics: class, then corners in shares of the image.
+
+    It fills polygons with OpenCV, in whole pixels.
+    """
     found = []
     for line in path.read_text("utf-8").splitlines():
         values = line.split()
-        points = np.array(values[1:], np.float64).reshape(-1, 2)
+        points = np.array(values[1:], np.float32).reshape(-1, 2)
         assert len(points) >= 3
         assert points.min() >= 0
         assert points.max() <= 1
-        ring = shapely.Polygon(points * shape[::-1])
-        found.append((int(values[0]), rasterio.features.rasterize([ring], shape).astype(bool)))
+        mask = np.zeros(shape, np.uint8)
+        cv2.fillPoly(mask, [(points * np.array(shape[::-1], np.float32)).astype(np.int32)], 1)
+        found.append((int(values[0]), mask.astype(bool)))
     return found
 
 
