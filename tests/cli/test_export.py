@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHIPS = ("--chip-size", "128", "--overlap", "32", "--min-labelled", "0")
-# Chips of all splits but for those in the gap: with one split there are none.
+# With one split there is no gap, and so every chip.
 WHOLE = (*CHIPS, "--split", "1,0,0")
 
 
