@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from inspect import cleandoc
 from numbers import Integral, Real
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    runtime_checkable,
+)
 
 from alps_geo.errors import SettingsError
 
@@ -41,6 +50,14 @@ class Rule:
     def stored(self, value: Any) -> Any:
         """Return the form of a value in fingerprints."""
         return value
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A rule whose values are typed as text of a form of its own, such as 4,3,2."""
+
+    def read(self, name: str, text: str) -> Any:
+        """Read a value; raise SettingsError for text of another form."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +138,15 @@ class Choices(Rule):
 
 @dataclass(frozen=True)
 class BandNumbers(Rule):
-    """One band number or three, counted from 1."""
+    """Band numbers, counted from 1.
+
+    Attributes
+    ----------
+    counts : tuple of int
+        Allowed numbers of bands; empty for any.
+    """
+
+    counts: tuple[int, ...] = (1, 3)
 
     def check(self, name: str, value: tuple[int, ...] | None) -> None:
         """Raise SettingsError if other numbers are given."""
@@ -130,11 +155,12 @@ class BandNumbers(Rule):
 
     def allow(self, numbers: tuple[int, ...]) -> bool:
         """Return True if the numbers are allowed."""
-        return len(numbers) in (1, 3) and min(numbers) >= 1
+        is_count = len(numbers) in self.counts or (bool(numbers) and not self.counts)
+        return is_count and min(numbers) >= 1
 
     def describe(self) -> str:
         """Return the allowed values in words."""
-        return "one or three band numbers from 1"
+        return "one or three band numbers from 1" if self.counts else "band numbers from 1"
 
     def read(self, name: str, text: str) -> tuple[int, ...]:
         """Read band numbers that are separated by commas, such as 4,3,2.
@@ -151,6 +177,49 @@ class BandNumbers(Rule):
 
     def _error(self, name: str, found: str) -> SettingsError:
         return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 4,3,2")
+
+
+@dataclass(frozen=True)
+class Shares(Rule):
+    """Three shares that add up to 1."""
+
+    def check(self, name: str, value: tuple[float, ...]) -> None:
+        """Raise SettingsError if other numbers are given."""
+        if len(value) != 3 or min(value) < 0 or abs(sum(value) - 1) > 1e-6:
+            raise self._error(name, ",".join(f"{number:g}" for number in value))
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "three shares that add up to 1"
+
+    def read(self, name: str, text: str) -> tuple[float, ...]:
+        """Read numbers that are separated by commas, such as 0.8,0.1,0.1.
+
+        Raises
+        ------
+        SettingsError
+            If the text is something else.
+        """
+        try:
+            return tuple(float(part) for part in text.split(","))
+        except ValueError:
+            raise self._error(name, repr(text)) from None
+
+    def _error(self, name: str, found: str) -> SettingsError:
+        return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 0.8,0.1,0.1")
+
+
+@dataclass(frozen=True)
+class Words(Rule):
+    """Words of a user, such as names."""
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "names or numbers, separated by commas"
+
+    def read(self, name: str, text: str) -> tuple[str, ...]:  # noqa: ARG002 (all text is allowed)
+        """Read words that are separated by commas, such as water,7."""
+        return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
 @dataclass(frozen=True)

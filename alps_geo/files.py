@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
+from filelock import FileLock, Timeout
+
 from alps_geo.errors import DiskError, RunError, reason_of
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")
 GDAL's holds properties that a raster cannot, such as names of clusters.
 """
 
-_PARTIAL = ".partial"
+_PARTIAL, _REPLACED = ".partial", ".replaced"
 
 _OPEN_FILES = 256
 """Files that libraries have open, at most."""
@@ -77,6 +79,77 @@ def replacing(path: Path) -> Iterator[Path]:
             _move_all(work, path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Write a folder whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder to make or to replace; the folder that it lies in is made if need be.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write instead: an empty folder in a hidden one. When the block ends it takes the
+        place of `path`, with all that is in it; when the block fails, it goes and whatever lay at
+        `path` before stays.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written, or another process is writing it.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    before = path.with_name(f".{path.name}{_REPLACED}")
+    with _held_work(path) as work:
+        with run_errors(path):
+            _put_back(before, path)
+            work.mkdir()
+        yield work
+        with run_errors(path):
+            if os.name != "nt":
+                os.sync()  # once for all files, of which there may be very many
+            if path.exists():
+                path.replace(before)
+            try:
+                work.replace(path)
+            finally:
+                _put_back(before, path)
+            _flush_folder(path.parent)
+
+
+@contextmanager
+def _held_work(path: Path) -> Iterator[Path]:
+    """Hold the hidden folder of a result; yield a path in it, at which nothing is."""
+    hidden = path.with_name(f".{path.name}{_PARTIAL}")
+    work, lock = hidden / path.name, FileLock(hidden / "lock")
+    with run_errors(path):
+        _make_folders(hidden)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise RunError(
+                f"another process is writing {path}; wait until it ends, or stop it"
+            ) from error
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        lock.release()
+        with suppress(OSError):
+            (hidden / "lock").unlink(missing_ok=True)
+            hidden.rmdir()
+
+
+def _put_back(before: Path, path: Path) -> None:
+    """Put back a folder that was about to be replaced, or remove it if it has been."""
+    if before.exists() and not path.exists():
+        before.replace(path)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

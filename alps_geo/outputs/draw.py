@@ -27,7 +27,7 @@ PATCH = 18
 _AFTER_NUMBER, _BEFORE_SHARE, _BETWEEN_COLUMNS = 12, 16, 40
 # Lines of a legend below each other before a second column begins.
 _FEWEST_LINES = 6
-_CLUSTER, _SHARE = "cluster", "share"
+_SHARE = "share"
 
 
 def sheet(width: int, height: int) -> Image.Image:
@@ -50,6 +50,14 @@ def save_png(path: Path, picture: Image.Image) -> None:
 def shortened(text: str, longest: int) -> str:
     """Cut a text to a number of letters, an ellipsis included."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def share_text(count: int, total: int) -> str:
+    """Write a percentage with one decimal, a small one as <0.1%, zero as none."""
+    percent = 100 * count / total
+    if percent >= 0.05:
+        return f"{percent:.1f}%"
+    return "<0.1%" if count else "none"
 
 
 def width_of(texts: Iterable[str], text: Lettering) -> int:
@@ -96,6 +104,8 @@ class LegendStyle:
         Of names and numbers; of shares and headings.
     frame : (red, green, blue), optional
         Around patches, and below headings.
+    heading : str
+        Above the names of a legend in columns.
     """
 
     text: Lettering
@@ -104,6 +114,7 @@ class LegendStyle:
     ink: Color = INK
     faint_ink: Color = FAINT_INK
     frame: Color | None = None
+    heading: str = "cluster"
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ class Legend:
         name_start = number_end + _AFTER_NUMBER
         name_end = name_start + width_of(names, text) if names else number_end
         shares = width_of([_SHARE, *(entry.share for entry in entries)], text)
-        share_end = max(name_end, width_of([_CLUSTER], text)) + _BEFORE_SHARE + shares
+        share_end = max(name_end, width_of([style.heading], text)) + _BEFORE_SHARE + shares
         most = max(1, (width + _BETWEEN_COLUMNS) // (share_end + _BETWEEN_COLUMNS))
         lines = max(-(-len(entries) // most), min(len(entries), _FEWEST_LINES))
         pitch = share_end + _BETWEEN_COLUMNS
@@ -168,7 +179,7 @@ class Legend:
 
     def _draw_heading(self, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
         style, middle = self.style, y + PATCH // 2
-        style.text.draw(draw, (x, middle), _CLUSTER, style.faint_ink, "lm")
+        style.text.draw(draw, (x, middle), style.heading, style.faint_ink, "lm")
         style.text.draw(draw, (x + self.share_end, middle), _SHARE, style.faint_ink, "rm")
         below = y + PATCH + (style.line - PATCH) // 3
         draw.line((x, below, x + self.share_end, below), style.frame)

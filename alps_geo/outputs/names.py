@@ -11,3 +11,6 @@ GALLERY, SUGGESTION = "gallery.html", "suggest.png"
 
 LABELS, SEGMENTS, POLYGONS = "labels.tif", "segments.tif", "segments.gpkg"
 """Results of a scene that other outputs are made of: cluster ids, segment ids, polygons."""
+
+TRAINING_FORMATS = ("mmseg", "coco", "yolo-seg", "torchgeo", "alps", "geojson")
+"""Names of the formats of training sets."""

@@ -1,20 +1,21 @@
-"""HTML pages from the templates next to this module, each with all that it needs inside."""
+"""Pages from the templates next to this module: HTML that needs nothing else, and Markdown."""
 
 from __future__ import annotations
 
 import base64
+import re
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
 def render(template: str, **values: object) -> str:
-    """Fill in a template; values are escaped for HTML.
+    """Fill in a template; values are escaped for HTML, in a template of that.
 
     Parameters
     ----------
@@ -30,14 +31,20 @@ def render(template: str, **values: object) -> str:
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("alps_geo.outputs"),
-        autoescape=True,
+        autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters["data_uri"] = _data_uri
+    environment.filters["plain"] = _plain
     return environment
+
+
+def _plain(text: str) -> str:
+    """Return a text that Markdown shows as it is, also in a cell of a table."""
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
 
 
 def _data_uri(image: Image.Image, quality: int) -> str:

@@ -17,6 +17,7 @@ from alps_geo.outputs.draw import (
     LegendStyle,
     paste_row,
     save_png,
+    share_text,
     sheet,
     shortened,
 )
@@ -245,23 +246,15 @@ def _entries(
             color,
             shortened(names.get(cluster, ""), _LONGEST_NAME),
             str(cluster),
-            _share(n, total),
+            share_text(n, total),
         )
         for cluster, color in sorted(palette.items())
         for n in [count.get(cluster, 0)]
     ]
     unlabelled = sum(n for cluster, n in count.items() if cluster not in palette)
     if unlabelled:
-        entries.append(Entry(_UNLABELLED, "unlabelled", share=_share(unlabelled, total)))
+        entries.append(Entry(_UNLABELLED, "unlabelled", share=share_text(unlabelled, total)))
     return entries
-
-
-def _share(count: int, total: int) -> str:
-    """Format a percentage with one decimal, a small one as <0.1%, zero as none."""
-    percent = 100 * count / total
-    if percent >= 0.05:
-        return f"{percent:.1f}%"
-    return "<0.1%" if count else "none"
 
 
 def _compose(

@@ -91,7 +91,9 @@ def assemble(
     return ids, shapely.from_ragged_array(multipolygon, points, offsets)
 
 
-def on_map(col: Ints, row: Ints, transform: Affine) -> NDArray[np.float64]:
+def on_map(
+    col: NDArray[np.number], row: NDArray[np.number], transform: Affine
+) -> NDArray[np.float64]:
     """Take points of the lattice to the CRS, shape (n, 2)."""
     return np.stack(
         [

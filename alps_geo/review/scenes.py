@@ -30,7 +30,7 @@ def open_labelled(run: FinishedRun, record: SceneRecord) -> Scene:
     if is_local(path) and not Path(path).exists():
         here = "" if Path(path).is_absolute() else " from the folder in which alps-geo label ran"
         raise SceneError(
-            f"{path} is not there, and the gallery shows crops of it; "
+            f"{path} is not there, and its pixels are needed; "
             f"put the scene back and give the command again{here}"
         )
     scene = open_scene(

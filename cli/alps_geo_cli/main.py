@@ -11,6 +11,7 @@ from alps_geo_cli.apply import apply
 from alps_geo_cli.clusters import clusters
 from alps_geo_cli.dataset import dataset
 from alps_geo_cli.evaluate import evaluate
+from alps_geo_cli.export import export
 from alps_geo_cli.fit import fit
 from alps_geo_cli.groups import spread
 from alps_geo_cli.label import label
@@ -48,6 +49,7 @@ app.command()(spread(label))
 app.command()(spread(fit))
 app.command()(spread(apply))
 app.command()(status)
+app.command()(spread(export))
 app.command()(spread(models))
 app.add_typer(clusters)
 app.add_typer(dataset)

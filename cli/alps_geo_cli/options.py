@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.fields import (
-    BandNumbers,
-    Choices,
-    FilePath,
-    Names,
-    Percentiles,
-    Setting,
-    settings_of,
-)
+from alps_geo.fields import Choices, FilePath, Readable, Setting, settings_of
 from alps_geo.runs.flags import RunFlags
 from alps_geo.settings import CLUSTERING, OUTPUT, PRESETS, LabelSettings, current_words
 from alps_geo.settings.folder import FolderSettings
@@ -186,7 +178,7 @@ class SettingsGroup:
             sources.append(keyword("preset", Preset if self.scenes else ImagePreset, None))
         known = settings_of(LabelSettings)
         names = available(fits=self.fits, writes=self.writes, images=not self.scenes)
-        return sources + [_option(LabelSettings, name, known[name]) for name in names]
+        return sources + [option_of(LabelSettings, name, known[name]) for name in names]
 
     def collect(self, values: Mapping[str, Any]) -> Chosen:
         """Return the values of settings among what was typed."""
@@ -200,7 +192,7 @@ class FolderGroup:
     def parameters(self) -> Sequence[Parameter]:
         """Return the options, in the order of the fields."""
         known = settings_of(FolderSettings)
-        return [_option(FolderSettings, name, known[name]) for name in known]
+        return [option_of(FolderSettings, name, known[name]) for name in known]
 
     def collect(self, values: Mapping[str, Any]) -> FolderOptions:
         """Return the values of the settings."""
@@ -228,10 +220,13 @@ _CALLBACKS = {"clusters_from": read_model_settings}
 """Callbacks of settings that set the defaults of others; they come before all others."""
 
 
-def _option(owner: type, name: str, known: Setting) -> Parameter:
-    """Make the option of a setting of a settings class."""
-    default = getattr(owner, name)
-    kind, parser, metavar = _reading(owner, name, known)
+def option_of(settings: type, name: str, known: Setting) -> Parameter:
+    """Make the option of a setting, a field of the class `settings`."""
+    default = getattr(settings, name)
+    if isinstance(default, tuple):
+        # Typer reads a default as if it had been typed.
+        default = ",".join(map(str, default))
+    kind, parser, metavar = _reading(settings, name, known)
     option = typer.Option(
         help=known.help.split("\n\n")[0],
         rich_help_panel=known.panel,
@@ -245,7 +240,7 @@ def _option(owner: type, name: str, known: Setting) -> Parameter:
 
 
 def _reading(
-    owner: type, name: str, known: Setting
+    settings: type, name: str, known: Setting
 ) -> tuple[Any, Callable[[str], Any] | None, str | None]:
     """Return the type of an option, its parser and the placeholder of its value."""
     rule = known.within
@@ -253,14 +248,14 @@ def _reading(
         words = rule.words + tuple(before for before, _ in rule.earlier)
         shown = f"<{'|'.join(rule.words)}>" if rule.earlier else None
         return Literal[words], None, known.metavar or shown
-    if isinstance(rule, BandNumbers | Percentiles | Names):
+    if isinstance(rule, Readable):
         return str | None, _parser(rule, name), known.metavar
     if isinstance(rule, FilePath):
         return str | None, typed_name, known.metavar
-    return get_type_hints(owner)[name], None, known.metavar
+    return get_type_hints(settings)[name], None, known.metavar
 
 
-def _parser(rule: BandNumbers | Percentiles | Names, name: str) -> Callable[[str], Any]:
+def _parser(rule: Readable, name: str) -> Callable[[str], Any]:
     """Return a parser whose errors Typer reports as wrong usage of the option."""
 
     def parse(text: str) -> Any:

@@ -1,0 +1,96 @@
+"""``alps-geo export``: training sets of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from alps_geo.fields import settings_of
+from alps_geo.outputs.names import TRAINING_FORMATS
+from alps_geo.outputs.training_set.settings import ExportSettings
+from alps_geo_cli.clusters.change import Run
+from alps_geo_cli.console import Printing
+from alps_geo_cli.options import Chosen, option_of
+from alps_geo_cli.paths import typed_path
+
+if TYPE_CHECKING:
+    from alps_geo.outputs.training_set.record import TrainingSet
+
+    Format = str
+else:
+    Format = Literal[TRAINING_FORMATS]
+
+
+class ExportGroup:
+    """Options of the settings of an export."""
+
+    def parameters(self) -> Sequence[Parameter]:
+        """Return the options, in the order of the fields."""
+        known = settings_of(ExportSettings)
+        return [option_of(ExportSettings, name, known[name]) for name in known]
+
+    def collect(self, values: Mapping[str, Any]) -> Chosen:
+        """Return the values as they were typed."""
+        return Chosen(values)
+
+
+def export(
+    *,
+    run: Run,
+    to: Annotated[
+        Format, typer.Option("--to", help="Format: the training program that reads the set.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", parser=typed_path, metavar="DIR", help="Folder of the training set."
+        ),
+    ],
+    chosen: Annotated[Chosen, ExportGroup()],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a training set that is there.")
+    ] = False,
+    printing: Printing,
+) -> None:
+    """Export a finished run as a training set: chips of its scenes, with their labels.
+
+    Chips are cut from the scenes at full resolution and hold exactly the labels of the map. Next
+    to the files of the format lie README.md, a card with counts, settings and sources, and
+    chips.png, some chips with their masks over them. The set appears when it is whole.
+    """
+    with printing.errors("nothing was written"):
+        from alps_geo.review.export import export_run
+        from alps_geo_cli.progress import RunProgress
+
+        settings = ExportSettings(**chosen.values)
+        with RunProgress(quiet=printing.quiet) as progress:
+            made = export_run(run, to, out, settings, overwrite=overwrite, listen=progress.show)
+    printing.show(made.to_json(), lambda: _print_set(made, out))
+
+
+def _print_set(made: TrainingSet, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{len(made.plan.chips)} chips, {len(made.classes)} classes")
+    for title in ("split", "chips", "share", "objects", "unlabelled"):
+        table.add_column(title, justify="left" if title == "split" else "right")
+    for each in made.counts:
+        table.add_row(
+            each.split,
+            str(each.chips),
+            f"{each.chips / len(made.plan.chips):.1%}",
+            f"{sum(each.class_objects):,}",
+            f"{each.unlabelled / each.pixels:.1%}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"Left out: {made.plan.sparse} with few labels, {made.plan.in_gap} between splits.",
+        highlight=False,
+    )
+    console.print(str(out), soft_wrap=True, highlight=False, markup=False)
