@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from alps_geo.datasets import find_scenes
 from alps_geo.events import Event
+from alps_geo.fields import settings_of
 from alps_geo.ipython import in_notebook, notebook_bar
+from alps_geo.pipeline.images import label_images as label_folder
 from alps_geo.pipeline.scenes import fit_scenes, label_scenes
 from alps_geo.review.opened_run import Run
 from alps_geo.runs.flags import FLAG_NAMES, RunFlags
 from alps_geo.runs.folder import fit_folder
 from alps_geo.runs.run import fitted_settings, read_model
+from alps_geo.settings.folder import FolderSettings
 from alps_geo.settings.keywords import available, settings_from
 
 if TYPE_CHECKING:
@@ -73,6 +76,59 @@ def label(
     """
     flags = RunFlags(overwrite, force, discard_edits, strict)
     return _label(paths, out, settings_from(settings, {}), flags, generator)
+
+
+def label_images(
+    root: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+    force: bool = False,
+    strict: bool = False,
+    generator: MaskGenerator | None = None,
+    **settings: Any,
+) -> Run:
+    """Label the images of a folder without annotations, and write a mask for each.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the images, such as ``root/img_dir/train/*.png``.
+    out : path, optional
+        Folder of the masks; by default `root`. A run that was stopped there goes on; one that has
+        finished is only read.
+    overwrite, force, strict : bool
+        As in `alps_geo.runs.flags.RunFlags`.
+    generator : MaskGenerator, optional
+        Finds the masks, in place of the setting ``model``.
+    **settings
+        Fields of `alps_geo.settings.folder.FolderSettings`, such as ``splits=("train",)``, and of
+        `alps_geo.settings.LabelSettings`, as for `label`.
+
+    Raises
+    ------
+    AlpsGeoError, TypeError
+        As `label`.
+
+    Examples
+    --------
+    >>> run = alps_geo.label_images("chips", clusters=24, vis=True)  # doctest: +SKIP
+    >>> run.clusters  # doctest: +SKIP
+    """
+    of_folder = settings_of(FolderSettings)
+    layout = FolderSettings.from_dict(settings)
+    chosen = {name: value for name, value in settings.items() if name not in of_folder}
+    folder = Path(root if out is None else out)
+    label_folder(
+        Path(root),
+        folder,
+        settings_from(chosen, {}, images=True),
+        layout,
+        RunFlags(overwrite, force, strict=strict),
+        generator=generator,
+        listen=_listener(),
+    )
+    return Run(folder)
 
 
 def fit(

@@ -8,23 +8,24 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
 from alps_geo.fields import Setting, settings_of
 from alps_geo.settings import LabelSettings
+from alps_geo.settings.folder import FolderSettings
 from alps_geo_cli.main import app
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
 OPTIONS, README = ROOT / "docs" / "options.md", ROOT / "README.md"
 TABLE = re.compile(
     r"(?<=<!-- options: made by make docs -->\n).*?(?=<!-- end of options -->)", re.S
 )
-COMMANDS = ("label", "fit", "apply")
+COMMANDS = ("label", "fit", "apply", "dataset label")
 README_OPTIONS = (
     "clusters",
     "tile_size",
@@ -58,9 +59,9 @@ DECIDES = {
 }
 HEAD = """# Options
 
-Settings of `alps-geo label`, `fit` and `apply`, made by `make docs` from their fields in
-`alps_geo/settings/label.py`. An option such as `--tile-size` is `tile_size` in a `--config` file,
-in `run.json` and in Python's `LabelSettings`. A setting decides one stage of a run first, and with
+Settings of `alps-geo label`, `fit`, `apply` and `dataset label`, made by `make docs` from their
+fields in `alps_geo/settings/label.py` and `folder.py`. An option such as `--tile-size` is
+`tile_size` in a `--config` file, in `run.json` and in Python's `LabelSettings`. A setting decides one stage of a run first, and with
 it all stages that follow:
 
 | decides | a change of the setting changes |
@@ -70,18 +71,23 @@ it all stages that follow:
 
 def options_page() -> str:
     """Return docs/options.md."""
-    known = settings_of(LabelSettings)
+    known, of_folder = settings_of(LabelSettings), settings_of(FolderSettings)
     lines = [f"| {stage} | {meaning} |" for stage, meaning in DECIDES.items()]
     for panel in dict.fromkeys(each.panel for each in known.values()):
-        lines += [
-            "",
-            f"## {panel}",
-            "",
-            "| option | default | allowed | decides | commands | meaning |",
+        rows = [
+            _row(LabelSettings, name, each) for name, each in known.items() if each.panel == panel
         ]
-        lines.append("|---|---|---|---|---|---|")
-        lines += [_row(name, each) for name, each in known.items() if each.panel == panel]
+        lines += _table(panel, rows)
+    lines += _table(
+        "Folders of images", [_row(FolderSettings, name, each) for name, each in of_folder.items()]
+    )
     return HEAD + "\n".join(lines) + "\n"
+
+
+def _table(title: str, rows: Sequence[str]) -> list[str]:
+    """Return the lines of a section with a table of options."""
+    head = "| option | default | allowed | decides | commands | meaning |"
+    return ["", f"## {title}", "", head, "|---|---|---|---|---|---|", *rows]
 
 
 def readme() -> str:
@@ -95,9 +101,9 @@ def readme() -> str:
     return TABLE.sub(lambda _: "\n".join(rows) + "\n", README.read_text(encoding="utf-8"))
 
 
-def _row(name: str, known: Setting) -> str:
+def _row(owner: type, name: str, known: Setting) -> str:
     commands = ", ".join(command for command in COMMANDS if name in _texts(command))
-    default = known.shown or _plain(getattr(LabelSettings, name))
+    default = known.shown or _plain(getattr(owner, name))
     option = f"`--{name.replace('_', '-')}{f' {known.metavar}' if known.metavar else ''}`"
     cells = (
         option,
@@ -112,7 +118,9 @@ def _row(name: str, known: Setting) -> str:
 
 def _texts(command: str) -> dict[str, str]:
     """Return the help of each option of a command."""
-    found = get_command(app).commands[command]  # type: ignore[attr-defined]
+    found: Any = get_command(app)
+    for word in command.split():
+        found = found.commands[word]
     return {each.name: getattr(each, "help", "") or "" for each in found.params}
 
 

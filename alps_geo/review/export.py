@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from alps_geo import __version__
 from alps_geo.errors import SettingsError
+from alps_geo.outputs.image_masks import LabelledImages
 from alps_geo.outputs.output import LabelledScene
 from alps_geo.outputs.training_set.classes import classes_of
 from alps_geo.outputs.training_set.formats import FORMATS
+from alps_geo.outputs.training_set.images import ImageSources
 from alps_geo.outputs.training_set.maps import MapSource
 from alps_geo.outputs.training_set.record import SetOrigin, check_folder
 from alps_geo.outputs.training_set.write import SetRequest, write_training_set
@@ -18,13 +20,14 @@ from alps_geo.runs.run import read_finished
 from alps_geo.scene import open_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from alps_geo.events import Event
     from alps_geo.outputs.training_set.classes import ClassTable
     from alps_geo.outputs.training_set.record import TrainingSet
     from alps_geo.outputs.training_set.settings import ExportSettings
+    from alps_geo.outputs.training_set.source import ChipSource
     from alps_geo.runs.run import FinishedRun
     from alps_geo.scene import Scene
 
@@ -38,7 +41,7 @@ def export_run(
     overwrite: bool = False,
     listen: Callable[[Event], None] = lambda _: None,
 ) -> TrainingSet:
-    """Write a training set of the scenes and labels of a finished run.
+    """Write a training set of the scenes, or images, and labels of a finished run.
 
     Parameters
     ----------
@@ -75,16 +78,30 @@ def export_run(
     check_folder(out, overwrite=overwrite)
     run = read_finished(RunFolder(path))
     classes = classes_of(run.model.legend, settings)
-    sources = tuple(
-        MapSource(record.name, _opened(run, number, settings), _labelled(run, record.name))
-        for number, record in enumerate(run.record.scenes)
-    )
+    sources = _sources(run, settings)
     origin = SetOrigin(
         __version__, str(path.absolute()), run.record.origin.model.name, run.model.stamp
     )
     notes = _class_notes(run, classes, settings)
     request = SetRequest(kind, sources, classes, settings, origin, notes)
     return write_training_set(request, out, overwrite=overwrite, listen=listen)
+
+
+def _sources(run: FinishedRun, settings: ExportSettings) -> Sequence[ChipSource]:
+    """Give the scenes of a run, or the images of all its splits."""
+    folder, images = run.folder, run.record.folder
+    if images is None:
+        return tuple(
+            MapSource(record.name, _opened(run, number, settings), _labelled(run, record.name))
+            for number, record in enumerate(run.record.scenes)
+        )
+    splits = [
+        LabelledImages(
+            folder.path, folder.segments_folder(split.name), split.name, run.model, images.files
+        )
+        for split in run.record.scenes
+    ]
+    return ImageSources(splits, None if settings.is_native else settings.bands)
 
 
 def _opened(run: FinishedRun, number: int, settings: ExportSettings) -> Scene:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alps_geo.fields import settings_of
 from alps_geo.settings.label import LabelSettings
-from alps_geo.settings.presets import PRESETS
+from alps_geo.settings.presets import IMAGE_PRESETS, PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,7 @@ def settings_from(
     *,
     fits: bool = True,
     writes: bool = True,
+    images: bool = False,
 ) -> LabelSettings:
     """Make settings from the keywords of a call.
 
@@ -54,7 +55,7 @@ def settings_from(
         tuples.
     defaults : mapping
         Settings that neither a keyword nor the preset gives.
-    fits, writes : bool
+    fits, writes, images : bool
         As in `available`.
 
     Raises
@@ -77,10 +78,11 @@ def settings_from(
     preset = keywords.get("preset") or ""
     if preset and preset not in PRESETS:
         raise TypeError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
-    known = available(fits=fits, writes=writes)
+    known = available(fits=fits, writes=writes, images=images)
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(f"there is no setting {name!r} here{hint}")
-    return LabelSettings(**{**defaults, **PRESETS.get(preset, {}), **given})
+    presets = IMAGE_PRESETS if images else PRESETS
+    return LabelSettings(**{**defaults, **presets.get(preset, {}), **given})

@@ -13,6 +13,7 @@ from image_folders import SIDE, label, make_root, masks, naip, read, save
 from PIL import Image
 from quarter_tiles import QuarterTiles
 
+import alps_geo
 from alps_geo.errors import RunError, SceneError
 from alps_geo.masks.tile_masks import TileMasks
 from alps_geo.review.relabel import merge_clusters, name_clusters, split_cluster
@@ -417,3 +418,20 @@ def test_an_image_without_a_mask_of_sam_has_an_empty_one(tmp_path: Path) -> None
     found = masks(root)
     assert found["train/chip.0_instance_color.png"].all()
     assert not found["train/chip.1_instance_color.png"].any()
+
+
+def test_python_labels_a_folder_and_opens_the_run(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    run = alps_geo.label_images(
+        root, tmp_path / "out", splits=["train"], clusters=2, generator=QuarterTiles()
+    )
+    assert run.scenes == ("train",)
+    assert run.clusters["segments"].sum() == run.record.segments
+    assert list(masks(tmp_path / "out")) == [
+        "train/chip.0_instance_color.png",
+        "train/chip.1_instance_color.png",
+    ]
+    with pytest.raises(RunError, match="its masks lie in"):
+        run.labels()
+    with pytest.raises(TypeError, match="no setting 'spilts' here"):
+        alps_geo.label_images(root, spilts=["train"])
