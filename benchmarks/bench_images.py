@@ -3,6 +3,7 @@
     python benchmarks/bench_images.py                       # 500 and 2000 images of 512 px
     python benchmarks/bench_images.py --counts 1000 10000
     python benchmarks/bench_images.py --fill superpixels    # our own recipe
+    python benchmarks/bench_images.py --real-masks          # SAM itself, on a GPU if it can
 
 Images are chips of the NAIP scene in tests/data, of which each has several names. Masks come from a
 stand-in for SAM that takes next to no time. All else is the program itself, masks as PNG included.
@@ -69,6 +70,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--side", type=int, default=512, help="pixels (default: %(default)s)")
     parser.add_argument("--fill", default="none", help="none or superpixels")
+    parser.add_argument("--real-masks", action="store_true", help="let SAM itself find the masks")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -80,7 +82,8 @@ def _measure(count: int, options: argparse.Namespace) -> dict[str, Any]:
         _make_images(root / "img_dir" / "train", count, options.side)
         settings = LabelSettings(fill=options.fill)
         begin, cpu = perf_counter(), _cpu_seconds()
-        record = label_images(root, None, settings, generator=BrightRegions())
+        generator = None if options.real_masks else BrightRegions()
+        record = label_images(root, None, settings, generator=generator)
         seconds, cpu = perf_counter() - begin, _cpu_seconds() - cpu
         written = [path for path in root.rglob("*") if path.is_file()]
         written = [path for path in written if path.parent.parent.name != "img_dir"]

@@ -212,6 +212,24 @@ def test_workers_give_the_same_masks(labelled: Path, tmp_path: Path, workers: in
     assert all((found[name] == expected[name]).all() for name in expected)
 
 
+def test_images_that_are_encoded_together_get_the_same_masks(
+    labelled: Path, tmp_path: Path
+) -> None:
+    together: list[int] = []
+
+    class Batches(QuarterTiles):
+        def encode(self, images: Any) -> Any:
+            together.append(len(images))
+            return super().encode(images)
+
+    save(labelled / "img_dir/val/black.png", np.zeros((SIDE, SIDE, 3), np.uint8))
+    label(labelled, tmp_path / "one")
+    label(labelled, tmp_path / "three", generator=Batches(images_at_once=3))
+    assert max(together) == 3
+    expected, found = masks(tmp_path / "one"), masks(tmp_path / "three")
+    assert all((found[name] == expected[name]).all() for name in expected)
+
+
 def test_a_finished_run_is_left_as_it_is(labelled: Path) -> None:
     before = files(labelled)
     label(labelled, generator=QuarterTiles())
