@@ -123,6 +123,11 @@ class FolderSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if "." not in self.image_suffix:
+            raise SettingsError(
+                f"image_suffix is {self.image_suffix!r}, expected an ending with its dot, such as "
+                f".{self.image_suffix}"
+            )
         folders = [self.img_dir, self.mask_dir, self.vis_dir, self.log_dir]
         if len({folder.casefold() for folder in folders}) < len(folders):
             raise SettingsError(

@@ -119,6 +119,7 @@ def test_a_folder_that_cannot_be_written_names_the_way_out(tmp_path: Path) -> No
     [
         (("--splits", "train,extra"), "extra is not there"),
         (("--image-suffix", ".jpg"), "no image *.jpg"),
+        (("--image-suffix", "png"), "expected an ending with its dot, such as .png"),
         (("--fit-on", "test"), "--fit-on names 'test'"),
         (("--mask-dir", "img_dir"), "four folders of different names"),
         (("--mask-ending", "a/b"), "a name without / in it"),
