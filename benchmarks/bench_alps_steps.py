@@ -50,13 +50,13 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, confusion_matrix
 
 from alps_geo.clusters.fit import Recipe, fit_clusters
-from alps_geo.features.columns import Columns, ColumnSchema
-from alps_geo.features.embeddings import Embeddings, embedding_sums
+from alps_geo.features.columns import ColumnSchema
+from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import band_scale
 from alps_geo.grid import TileGrid
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.sam.frame import CHANNELS, Frame
-from alps_geo.segments.fragments import FragmentRules, cut_fragments, paint_masks
+from alps_geo.segments.fragments import FragmentRules, cut_fragments
 from alps_geo.segments.painting import Painting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
@@ -196,7 +196,7 @@ def run_ours(chips: Sequence[Chip], folder: Path, clusters: int) -> Result:
         with laps.step("features"):
             tables.append(open_table(folder / chip.scene.name))
     with laps.step("k-means"):
-        recipe = Recipe(SETTINGS.batch_size, SETTINGS.passes, raw=True)
+        recipe = Recipe(SETTINGS.batch_size, SETTINGS.passes, SETTINGS.is_raw, in_order=True)
         areas = [table.area for table in tables]
         model = fit_clusters(tables, areas, clusters, SEED, recipe=recipe)
     with laps.step("labels"):
@@ -214,7 +214,7 @@ def _find_segments(chip: Chip, folder: Path, laps: Laps) -> None:
     """Cut, stitch and describe the segments of one chip, as `alps_geo.pipeline` does."""
     grid, (tile,) = _grid(chip), [*_grid(chip)]
     scale = band_scale(chip.pixels)
-    rules = FragmentRules(GATE, fill=False)
+    rules = FragmentRules(GATE, False, lambda shape: Frame(*shape).cell_size)
     store = TileStore(folder.with_suffix(".key"), "key")
     with laps.step("masks"):
         cells = replace(Embeddings.empty(), sam=chip.embedding.astype(np.float16))
@@ -250,7 +250,7 @@ def _grid(chip: Chip) -> TileGrid:
 
 def _segment_ids(chip: Chip, folder: Path) -> NDArray[np.uint32]:
     """Read the segments of a chip's pixels."""
-    (_, ids), *_ = painted_blocks(Painting(folder), _grid(chip))
+    ((_, ids),) = painted_blocks(Painting(folder), _grid(chip))
     return ids
 
 
@@ -265,15 +265,10 @@ def _compare(chips: Sequence[Chip], folder: Path) -> dict[str, Any]:
     ours = run_ours(chips, _made(folder / "ours"), clusters)
     seen = _masks_of_segments(chips, folder / "ours")
     exact = results["exactly"].rows[seen]
-    whole = _whole_masks(chips)
     features = {
         "as published": results["as published"].rows[seen],
-        "alps-geo, whole masks": np.concatenate(whole)[seen],
         "alps-geo": ours.rows,
     }
-    found = {"alps-geo": ours.clusters}
-    if len(seen) == masks:
-        found["alps-geo, whole masks"] = _fit_ours(whole, clusters)
     return {
         "chips": len(chips),
         "masks": masks,
@@ -284,7 +279,7 @@ def _compare(chips: Sequence[Chip], folder: Path) -> dict[str, Any]:
             for name, each in {**results, "alps-geo": ours}.items()
         },
         "distance": {name: _distance(rows, exact) for name, rows in features.items()},
-        "agreement": _agreements(exact, features, found, clusters),
+        "agreement": _agreements(exact, features, ours.clusters, clusters),
     }
 
 
@@ -298,37 +293,12 @@ def _masks_of_segments(chips: Sequence[Chip], folder: Path) -> NDArray[np.int64]
     found, before = [], 0
     for chip in chips:
         kept = np.array(kept_masks(chip.masks, GATE), dtype=np.int64)
-        owner = paint_masks(chip.masks, kept)
+        owner = chip.masks.painted(kept)
         ids = _segment_ids(chip, folder / chip.scene.name)
         _, first = np.unique(ids[ids > 0], return_index=True)
         found.append(np.searchsorted(kept, owner[ids > 0][first] - 1) + before)
         before += len(kept)
     return np.concatenate(found)
-
-
-def _whole_masks(chips: Sequence[Chip]) -> list[Rows]:
-    """Pool embeddings over whole masks of each chip as alps-geo does, hidden parts included."""
-    found = []
-    for chip in chips:
-        rows = [np.zeros((0, CHANNELS))]
-        shape = chip.masks.shape
-        cells, weights = chip.embedding.astype(np.float16), np.ones(shape)
-        for i in kept_masks(chip.masks, GATE):
-            mask = whole_mask(chip.masks, i).astype(np.int32)
-            sums = embedding_sums(mask, 1, cells, Frame(*shape).cell_size, weights)
-            rows.append(sums / mask.sum())
-        found.append(np.concatenate(rows).astype(np.float32))
-    return found
-
-
-def _fit_ours(rows: Sequence[Rows], clusters: int) -> Clusters:
-    """Cluster the rows of each chip as a run does, in its batches."""
-    names = tuple(f"sam.{i}" for i in range(CHANNELS))
-    tables = [Columns("chip", ("sam",), names, each) for each in rows]
-    areas = [np.ones(len(each), dtype=np.int64) for each in rows]
-    recipe = Recipe(SETTINGS.batch_size, SETTINGS.passes, raw=True)
-    model = fit_clusters(tables, areas, clusters, SEED, recipe=recipe)
-    return np.concatenate([model.apply(table).cluster for table in tables])
 
 
 def _distance(rows: Rows, exact: Rows) -> dict[str, float]:
@@ -339,7 +309,7 @@ def _distance(rows: Rows, exact: Rows) -> dict[str, float]:
 
 
 def _agreements(
-    exact: Rows, features: dict[str, Rows], ours: dict[str, Clusters], clusters: int
+    exact: Rows, features: dict[str, Rows], ours: Clusters, clusters: int
 ) -> dict[str, dict[str, float]]:
     """Compare clusters of the same masks with those of the exact features in the same batches."""
     batches = _batches(len(exact))
@@ -347,10 +317,10 @@ def _agreements(
     turned = fit_predict(exact[::-1], clusters, SEED, batches)[::-1]
     found = {
         **{
-            f"{name}, same batches": fit_predict(rows, clusters, SEED, batches)
+            f"{name}, by scikit-learn": fit_predict(rows, clusters, SEED, batches)
             for name, rows in features.items()
         },
-        **{f"{name}, its batches": clusters_of for name, clusters_of in ours.items()},
+        "alps-geo, its own": ours,
         "exactly, another seed": fit_predict(exact, clusters, SEED + 1, batches),
         "exactly, masks in reverse": turned,
     }

@@ -51,7 +51,7 @@ class QuarterTiles:
 
     def encode(self, images: Sequence[TileImage]) -> list[NDArray[np.float32]]:
         """Average the colours of each cell."""
-        return [_mean_colours(image.pixels) for image in images]
+        return [mean_colours(image.pixels) for image in images]
 
     def masks(self, image: TileImage, encoded: Any) -> TileMasks:
         """Divide the tile into quarters."""
@@ -84,7 +84,8 @@ class OnlyElsewhere(QuarterTiles):
         return self
 
 
-def _mean_colours(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def mean_colours(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Average the colours of each cell of an image."""
     rows, cols = (np.linspace(0, side, CELLS + 1).astype(int) for side in pixels.shape[:2])
     means = [
         [pixels[a:b, c:d].mean(axis=(0, 1)) for c, d in itertools.pairwise(cols)]

@@ -40,6 +40,7 @@ FRAGMENTS = Fragments(
         edges=np.array([[False, True, False, False]]),
         sums=np.arange(5.0)[None],
         scores=np.array([[0.5, 0.25]]),
+        means=np.zeros((1, 0)),
     ),
     valid_pixels=42,
     embeddings=Embeddings(np.ones((256, 4, 4), np.float16), np.ones((5, 2, 2), np.float32)),

@@ -13,7 +13,12 @@ from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.limits import MAX_CLUSTERS
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.clusters.projection import Projection
-from alps_geo.clusters.sampling import picked_rows, sample_rows, shuffled_batches
+from alps_geo.clusters.sampling import (
+    ordered_batches,
+    picked_rows,
+    sample_rows,
+    shuffled_batches,
+)
 from alps_geo.clusters.threads import one_thread
 from alps_geo.clusters.tree import CentreTree
 from alps_geo.errors import RunError
@@ -56,11 +61,15 @@ class Recipe:
         begin where k-means on a sample has settled, and pass until they settle too.
     raw : bool
         Whether the columns are compared as they are, neither standardised nor weighted.
+    in_order : bool
+        Whether a fit of so many passes takes its batches in the order of the rows, and moves
+        centres of few rows elsewhere, as the published program of ALPS does.
     """
 
     batch_size: int = BATCH_ROWS
     passes: int | None = None
     raw: bool = False
+    in_order: bool = False
 
 
 DEFAULT_RECIPE = Recipe()
@@ -253,6 +262,9 @@ def _fit_centers(
     several beginnings: on label quality, mini-batches that stop early cost more than any choice of
     features.
     """
+    size = max(recipe.batch_size, clusters)
+    if recipe.in_order and recipe.passes is not None:
+        return _fit_in_order(projection, tables, clusters, seed, size, recipe.passes)
     rng = np.random.default_rng(seed)
     begin: str | NDArray[np.float64] = "k-means++"
     if recipe.passes is None:
@@ -261,7 +273,7 @@ def _fit_centers(
     kmeans = MiniBatchKMeans(
         clusters, init=begin, n_init=1, reassignment_ratio=0, random_state=seed
     )
-    size, before = max(recipe.batch_size, clusters), np.inf
+    before = np.inf
     for _ in range(recipe.passes or MAX_PASSES):
         inertia = 0.0
         for rows in shuffled_batches(projection, tables, size, rng):
@@ -269,6 +281,22 @@ def _fit_centers(
         if recipe.passes is None and inertia >= (1 - _SETTLED) * before:
             break
         before = inertia
+    return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
+
+
+def _fit_in_order(
+    projection: Projection,
+    tables: Sequence[Table],
+    clusters: int,
+    seed: int,
+    size: int,
+    passes: int,
+) -> NDArray[np.float64]:
+    """Find the centres of mini-batches in the order of the rows, shape (clusters, P)."""
+    kmeans = MiniBatchKMeans(clusters, n_init=1, batch_size=size, random_state=seed)
+    for _ in range(passes):
+        for rows in ordered_batches(projection, tables, size):
+            kmeans.partial_fit(rows)
     return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
 
 

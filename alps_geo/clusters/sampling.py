@@ -77,6 +77,27 @@ def shuffled_batches(
             batch, rows = [], 0
 
 
+def ordered_batches(
+    projection: Projection, tables: Sequence[Table], size: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the projected rows of all tables once, in their order, in batches of `size`.
+
+    The last batch takes the rest, and may be small.
+    """
+    waiting: list[NDArray[np.float64]] = []
+    count = 0
+    for table in tables:
+        for columns in batches(table):
+            rows = projection.project(columns)
+            while count + len(rows) >= size:
+                yield np.concatenate([*waiting, rows[: size - count]])
+                rows, waiting, count = rows[size - count :], [], 0
+            waiting.append(rows)
+            count += len(rows)
+    if count:
+        yield np.concatenate(waiting)
+
+
 def _project_runs(
     projection: Projection, tables: Sequence[Table], runs: Sequence[_Run]
 ) -> NDArray[np.float64]:

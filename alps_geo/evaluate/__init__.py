@@ -1,6 +1,7 @@
 """Labels measured: against ground truth, along the borders of tiles, against other labels."""
 
 from alps_geo.evaluate.agreement import Agreement, evaluate_agreement
+from alps_geo.evaluate.folders import MaskLayout
 from alps_geo.evaluate.picture import draw_quality
 from alps_geo.evaluate.quality import Quality, evaluate_quality
 from alps_geo.evaluate.report import agreement_record, quality_record, seams_record, write_quality
@@ -9,6 +10,7 @@ from alps_geo.evaluate.truth import TruthFile
 
 __all__ = [
     "Agreement",
+    "MaskLayout",
     "Quality",
     "SeamExcess",
     "TruthFile",

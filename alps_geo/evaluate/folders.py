@@ -46,6 +46,22 @@ _SEPARATOR = re.compile(r"[_. -]")
 
 
 @dataclass(frozen=True)
+class MaskLayout:
+    """Names of masks, and the values in them.
+
+    Attributes
+    ----------
+    ending : str, optional
+        Ending of their names before the suffix; found from the names if not given.
+    zero_based : bool
+        True if ids count from 0, with 255, or 65535 in 16 bit, for unlabelled.
+    """
+
+    ending: str | None = None
+    zero_based: bool = False
+
+
+@dataclass(frozen=True)
 class MaskPair:
     """A mask and its truth.
 
@@ -75,7 +91,9 @@ class PairedFolders:
     without_labels: tuple[str, ...]
 
 
-def pair_folders(labels: str, truth: str, truth_ending: str | None = None) -> PairedFolders:
+def pair_folders(
+    labels: str, truth: str, truth_ending: str | None = None, ending: str | None = None
+) -> PairedFolders:
     """Pair each mask of a folder with its truth in another.
 
     Parameters
@@ -84,6 +102,8 @@ def pair_folders(labels: str, truth: str, truth_ending: str | None = None) -> Pa
         The folders.
     truth_ending : str, optional
         Ending of the names of the truth; found from the names if not given.
+    ending : str, optional
+        Ending of the names of the masks; likewise.
 
     Raises
     ------
@@ -94,8 +114,9 @@ def pair_folders(labels: str, truth: str, truth_ending: str | None = None) -> Pa
     """
     masks, classes = _find(labels), _find(truth)
     best = _Match("", {}, ("",), 0)
-    for ending in _common_endings(name for _, name in masks):
-        match = _match(masks, classes, ending, truth_ending)
+    common = _common_endings(name for _, name in masks) if ending is None else [ending]
+    for each in common:
+        match = _match(masks, classes, each, truth_ending)
         # Of matches of equally many the one of the shorter ending: names as they are.
         if match.count > best.count:
             best = match
@@ -107,10 +128,10 @@ def pair_folders(labels: str, truth: str, truth_ending: str | None = None) -> Pa
             f"{truth} holds several files for each mask of {labels}, with the endings {found}; "
             "expected one that is the truth: name its ending with --truth-ending"
         )
-    (ending,) = best.truth_endings
+    (found,) = best.truth_endings
     _check_complete(labels, truth, best, classes)
     pairs = tuple(
-        MaskPair(str(path), str(classes[split, name + ending]))
+        MaskPair(str(path), str(classes[split, name + found]))
         for (split, name), path in sorted(best.masks.items())
     )
     return PairedFolders(pairs, tuple(_without_labels(best, classes)))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.agreement_map import AgreementMap
-from alps_geo.evaluate.folders import open_mask_truth, pair_folders
+from alps_geo.evaluate.folders import MaskLayout, open_mask_truth, pair_folders
 from alps_geo.evaluate.passes import Image, Passes
 from alps_geo.evaluate.rasters import check_same_grid, crs_name, open_ids
 from alps_geo.evaluate.truth import ignored_numbers, open_truth
@@ -102,12 +102,15 @@ class Quality:
         return tuple(self.names.get(number, str(number)) for number in self.table.classes.tolist())
 
 
+DEFAULT_MASKS = MaskLayout()
+
+
 def evaluate_quality(
     labels: str,
     truth: TruthFile,
     *,
     segments: str | None = None,
-    zero_based: bool = False,
+    masks: MaskLayout = DEFAULT_MASKS,
     tolerances: Sequence[int] = TOLERANCES,
     window_size: int = WINDOW_SIZE,
     listen: Callable[[int, int], None] = lambda _done, _total: None,
@@ -128,8 +131,8 @@ def evaluate_quality(
     segments : str, optional
         Raster of segment ids on the grid of the labels; by default ``segments.tif`` next to
         the labels, if it is there. None for a folder.
-    zero_based : bool
-        True if ids count from 0, with 255, or 65535 in 16 bit, for unlabelled.
+    masks : MaskLayout
+        First id of the labels, and ending of the names in a folder of masks.
     tolerances : sequence of int
         Distances for boundary F1, in pixels.
     window_size : int
@@ -147,10 +150,11 @@ def evaluate_quality(
     _check_kinds(labels, truth, segments)
     with ExitStack() as stack:
         if Path(labels).is_dir():
-            compared = _folders(labels, truth, zero_based=zero_based)
+            compared = _folders(labels, truth, masks)
         else:
             segments = segments or _segments_next_to(labels)
-            compared = stack.enter_context(_rasters(labels, truth, segments, zero_based=zero_based))
+            opened = _rasters(labels, truth, segments, zero_based=masks.zero_based)
+            compared = stack.enter_context(opened)
         passes = Passes(compared.images, window_size, listen)
         everything, by_segment = passes.count()
         table = everything.without(compared.ignored)
@@ -233,11 +237,11 @@ def _rasters(
         )
 
 
-def _folders(labels: str, truth: TruthFile, *, zero_based: bool) -> _Compared:
+def _folders(labels: str, truth: TruthFile, masks: MaskLayout) -> _Compared:
     """Pair the masks of a folder with their truth."""
     ignored = ignored_numbers(truth, "a folder of rasters")
-    paired = pair_folders(labels, truth.path, truth.ending)
-    images = [partial(_open_pair, pair, ignored, zero_based) for pair in paired.pairs]
+    paired = pair_folders(labels, truth.path, truth.ending, masks.ending)
+    images = [partial(_open_pair, pair, ignored, masks.zero_based) for pair in paired.pairs]
     return _Compared(images, ignored, {}, truth_without_labels=paired.without_labels)
 
 

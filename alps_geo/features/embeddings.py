@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from scipy import sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+CellSize = Callable[[tuple[int, int]], tuple[float, float]]
+"""Height and width of an embedding's cell, in pixels, for the height and width of a tile."""
 
 _ROUNDING = 1e-6
 """A cell that reaches beyond the pixels by this share of it is whole."""

@@ -105,3 +105,22 @@ class TileMasks:
             area=np.array([np.count_nonzero(crop) for crop in crops], dtype=np.int64),
             bits=np.concatenate([self.bits[:0], *bits]),
         )
+
+    def painted(self, chosen: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Paint masks into one image, small ones over large ones.
+
+        Parameters
+        ----------
+        chosen : ndarray of int
+            Indices of those to paint; of two of equal area the later owns the pixels that they
+            share.
+
+        Returns
+        -------
+        ndarray of int32, shape (H, W)
+            Mask that owns the pixel, from 1; 0 for none.
+        """
+        owner = np.zeros(self.shape, dtype=np.int32)
+        for index in chosen[np.argsort(-self.area[chosen], kind="stable")].tolist():
+            owner[self.slices(index)][self.mask(index)] = index + 1
+        return owner

@@ -94,6 +94,6 @@ def fit_model(
         [table.area for table in tables],
         clusters,
         settings.seed,
-        recipe=Recipe(settings.batch_size, settings.passes, settings.is_raw),
+        recipe=Recipe(settings.batch_size, settings.passes, settings.is_raw, settings.is_published),
         fitted_with=json.dumps({"settings": made_with, **weights.to_dict()}),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import find_objects
 
-from alps_geo.features.embeddings import Embeddings
+from alps_geo.features.embeddings import CellSize, Embeddings
 from alps_geo.features.sums import pixel_counts, pixel_sums
 from alps_geo.segments.ranks import Edge, Rank
 from alps_geo.segments.regions import (
@@ -25,6 +25,7 @@ from alps_geo.segments.regions import (
     variance,
 )
 from alps_geo.segments.superpixels import SIDE, cut_superpixels
+from alps_geo.segments.whole_masks import whole_means
 from alps_geo.windows import origin
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.masks.tile_masks import TileMasks
     from alps_geo.scene import TilePixels
-
 
 COARSE_AREA = 4 * SIDE**2
 """Masks of fewer pixels are never too coarse."""
@@ -62,6 +62,8 @@ class Objects:
         superpixels first, where there are any.
     scores : ndarray of float64, shape (k, 2)
         Predicted IoU and stability score.
+    means : ndarray of float64, shape (k, C)
+        Mean of the `sam` embedding over the whole mask; C is 0 if `FragmentRules` do not ask.
     """
 
     of: NDArray[np.int32]
@@ -70,6 +72,7 @@ class Objects:
     edges: NDArray[np.bool_]
     sums: NDArray[np.float64]
     scores: NDArray[np.float64]
+    means: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.in_parts)
@@ -135,10 +138,14 @@ class FragmentRules:
     fill : bool
         True to replace masks that are large and uneven or cut off by superpixels, and to fill all
         other pixels, so that every valid one has a fragment.
+    cell_size : CellSize, optional
+        Size of the cells of the `sam` embedding, to average it over whole masks, pixels that
+        smaller ones own included.
     """
 
     max_mask_area: float
     fill: bool
+    cell_size: CellSize | None = None
 
 
 def cut_fragments(
@@ -171,7 +178,7 @@ def cut_fragments(
     """
     masks = masks.clipped(pixels.valid)
     small = np.flatnonzero(masks.area <= rules.max_mask_area * pixels.valid.size)
-    owner = paint_masks(masks, small)
+    owner = masks.painted(small)
     edges = _inner_edges(owner, len(masks), tile.core_slices)
     standard = scale.standardise(pixels.bands, pixels.valid)
     if rules.fill:
@@ -187,7 +194,7 @@ def cut_fragments(
         size,
         rank,
         owner_tile,
-        _objects(cut, edges, masks),
+        _objects(cut, edges, masks, embeddings.sam, rules.cell_size),
         valid_pixels=int(pixels.valid[tile.core_slices].sum()),
         embeddings=embeddings,
     )
@@ -241,7 +248,13 @@ def _without_superpixels(
     return _Cut(labels, mask_of, none, in_parts, region_sums(owner, count, standard))
 
 
-def _objects(cut: _Cut, edges: NDArray[np.bool_], masks: TileMasks) -> Objects:
+def _objects(
+    cut: _Cut,
+    edges: NDArray[np.bool_],
+    masks: TileMasks,
+    sam: NDArray[np.floating],
+    size: CellSize | None,
+) -> Objects:
     """Keep the masks that own fragments."""
     present, of = np.unique(np.append(0, cut.mask_of), return_inverse=True)
     owning = present[1:] - 1
@@ -253,6 +266,7 @@ def _objects(cut: _Cut, edges: NDArray[np.bool_], masks: TileMasks) -> Objects:
         edges[owning],
         cut.sums[owning],
         scores[owning],
+        whole_means(masks, owning, sam, size),
     )
 
 
@@ -270,6 +284,7 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
             edges=np.zeros((0, 4), dtype=np.bool_),
             sums=np.zeros((0, 1 + 2 * bands)),
             scores=np.zeros((0, 2)),
+            means=np.zeros((0, 0)),
         ),
         valid_pixels=0,
         embeddings=Embeddings.empty(),
@@ -279,27 +294,6 @@ def no_fragments(shape: tuple[int, int], bands: int) -> Fragments:
 def failed_fragments(tile: Tile, bands: int) -> Fragments:
     """Return the fragments of a failed tile: none."""
     return replace(no_fragments((tile.window.height, tile.window.width), bands), failed=True)
-
-
-def paint_masks(masks: TileMasks, chosen: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Paint overlapping masks, small ones over large ones.
-
-    Parameters
-    ----------
-    masks : TileMasks
-        The masks of one tile.
-    chosen : ndarray of int
-        Indices of those to paint; of two of equal area the later owns the pixels that they share.
-
-    Returns
-    -------
-    ndarray of int32, shape (H, W)
-        Mask that owns the pixel, from 1; 0 for none.
-    """
-    owner = np.zeros(masks.shape, dtype=np.int32)
-    for i in chosen[np.argsort(-masks.area[chosen], kind="stable")].tolist():
-        owner[masks.slices(i)][masks.mask(i)] = i + 1
-    return owner
 
 
 def _filled(

@@ -54,6 +54,8 @@ class PaintedCore:
         False for those that no tile claims.
     scores : ndarray of float64, shape (n, 3)
         1, predicted IoU and stability score of its mask for each that is of one; else 0.
+    means : ndarray of float64, shape (n, C)
+        Mean embedding of the whole mask of each; C is 0 if the tiles have none.
     """
 
     number: NDArray[np.unsignedinteger]
@@ -61,6 +63,7 @@ class PaintedCore:
     pixels: NDArray[np.int64]
     claimed: NDArray[np.bool_]
     scores: NDArray[np.float64]
+    means: NDArray[np.float64]
 
 
 def paint_core(grid: TileGrid, tile: Tile, joined: Joined, load: Load) -> PaintedCore:
@@ -99,22 +102,25 @@ def paint_core(grid: TileGrid, tile: Tile, joined: Joined, load: Load) -> Painte
 
 @dataclass(frozen=True)
 class _FragmentTable:
-    """Group, claim and scores of the fragments of one tile, as in `PaintedCore`."""
+    """Group, claim, scores and means of the fragments of one tile, as in `PaintedCore`."""
 
     group: NDArray[np.uint32]
     claimed: NDArray[np.bool_]
     scores: NDArray[np.float64]
+    means: NDArray[np.float64]
 
     @classmethod
     def none(cls) -> _FragmentTable:
-        return cls(np.zeros(0, np.uint32), np.zeros(0, np.bool_), np.zeros((0, 3)))
+        none = np.zeros((0, 3)), np.zeros((0, 0))
+        return cls(np.zeros(0, np.uint32), np.zeros(0, np.bool_), *none)
 
     @classmethod
     def of(cls, joined: Joined, index: int, outlines: Outlines) -> _FragmentTable:
         objects = outlines.objects
         rows = np.vstack([np.zeros((1, 3)), np.insert(objects.scores, 0, 1.0, axis=1)])
         scores = rows[np.where(joined.by_mask[index], objects.of, 0)]
-        return cls(joined.groups[index][1:], ~is_unclaimed(joined.ranks[index]), scores)
+        means = np.vstack([np.zeros((1, objects.means.shape[1])), objects.means])[objects.of]
+        return cls(joined.groups[index][1:], ~is_unclaimed(joined.ranks[index]), scores, means)
 
 
 def _painted(claimed: NDArray[np.int32], tables: Sequence[_FragmentTable]) -> PaintedCore:
@@ -130,6 +136,8 @@ def _painted(claimed: NDArray[np.int32], tables: Sequence[_FragmentTable]) -> Pa
         pixels[kept],
         np.concatenate([table.claimed for table in tables])[kept],
         np.concatenate([table.scores for table in tables])[kept],
+        # Tiles without fragments have none.
+        np.concatenate([t.means for t in tables if len(t.means)] or [np.zeros((0, 0))])[kept],
     )
 
 

@@ -4,6 +4,9 @@ Each pixel counts once, in however many tiles it lies: its images are the scene'
 come from tiles. Where several tiles see a pixel, their embeddings blend, by weights that add up to
 1. So segments are described as if the scene were one image, whichever tile their outlines come
 from.
+
+Where tiles know the mean embedding of whole masks, as of the published recipe, each pixel brings
+that of the mask that owns it, and the `sam` embedding is not read.
 """
 
 from __future__ import annotations
@@ -20,13 +23,13 @@ from alps_geo.features.sums import MASKS, WEIGHT, RegionSums, pixel_sums
 from alps_geo.windows import buffered, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
     from alps_geo.features.columns import ColumnSchema
-    from alps_geo.features.embeddings import Embeddings
+    from alps_geo.features.embeddings import CellSize, Embeddings
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.scene import TilePixels
@@ -51,15 +54,15 @@ class Source:
         Level and spread of the scene's bands.
     views : TileGrid
         The tiles that have embeddings: those of the segments, or others.
-    cell_size : callable
-        Height and width of an embedding's cell, in pixels, for the height and width of a tile.
+    cell_size : CellSize
+        Size of the cells of the `sam` embedding.
     """
 
     embeddings: Callable[[Tile], Embeddings]
     read: Callable[[Window], TilePixels]
     scale: BandScale
     views: TileGrid
-    cell_size: Callable[[tuple[int, int]], tuple[float, float]]
+    cell_size: CellSize
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def sum_segments(
         core = _CoreSegments.of(tile, painted)
         if not len(core):
             continue
-        named = _image_sums(core, source, schema) | _embedding_sums(core, source, schema)
+        named = _image_sums(core, source, schema) | _described(core, painted, source, schema)
         named[MASKS] = core.summed(painted.scores * painted.pixels[:, None])
         held.append(RegionSums(core.summed(painted.pixels[:, None])[:, 0], named))
         known, row = np.unique(np.concatenate([open_ids, core.ids]), return_inverse=True)
@@ -172,13 +175,27 @@ def _image_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -> Na
     }
 
 
-def _embedding_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -> NamedSums:
+def _described(
+    core: _CoreSegments, painted: PaintedCore, source: Source, schema: ColumnSchema
+) -> NamedSums:
+    """Sum weights and embeddings over a core's pixels, from means of whole masks where known."""
+    if not painted.means.shape[1] or "sam" not in schema.embeddings:
+        return _embedding_sums(core, source, schema.embeddings)
+    area = core.summed(painted.pixels[:, None])
+    others = _embedding_sums(core, source, tuple(e for e in schema.embeddings if e != "sam"))
+    weight = others.get(WEIGHT, area)
+    # Divided by the weight, the sum is the mean of the segment's masks.
+    sums = core.summed(painted.means * painted.pixels[:, None]) * weight / area
+    return {**others, WEIGHT: weight, "sam": sums}
+
+
+def _embedding_sums(core: _CoreSegments, source: Source, names: Sequence[str]) -> NamedSums:
     """Sum weights and embeddings over a core's pixels, of all tiles that see them."""
-    if not schema.embeddings:
+    if not names:
         return {}
     count, area = len(core), core.tile.core
     weight = np.zeros((count, 1))
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in schema.embeddings}
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for view in source.views.seeing(area):
         embeddings = source.embeddings(view)
         if not embeddings.sam.size:

@@ -275,7 +275,9 @@ class LabelSettings:
         "weighted",
         Choices(("weighted", "raw"), earlier=(("weighed", "weighted"),)),
         "weighted: standardised features, each group by its weight, embeddings by their principal "
-        "components and without the position in the tile; raw: features as they are.",
+        "components and without the position in the tile; raw: features as they are.\n\n"
+        "With raw and `--fill none`, as published, a mask is described by its pixels under smaller "
+        "masks too, and the batches of `--passes` come in the order of the segments.",
         CLUSTERING,
         decides="tiles",
     )
@@ -310,6 +312,11 @@ class LabelSettings:
     def is_raw(self) -> bool:
         """True if features are compared as they are, as ALPS does."""
         return self.compare == "raw"
+
+    @property
+    def is_published(self) -> bool:
+        """True if masks are described whole, and clustered in their order, as ALPS does."""
+        return self.is_raw and not self.fills
 
     @property
     def mask_area_gate(self) -> float:

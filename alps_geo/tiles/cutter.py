@@ -69,11 +69,13 @@ class Cutter:
         ModelError
             If a model cannot be used, or memory does not suffice for it.
         """
+        generator = models.generator
+        cell_size = generator.cell_size if settings.is_published else None
         return cls(
-            models.generator,
-            models.generator.load(),
+            generator,
+            generator.load(),
             None if models.backbone is None else models.backbone.load(),
-            FragmentRules(settings.mask_area_gate, fill=settings.fills),
+            FragmentRules(settings.mask_area_gate, settings.fills, cell_size),
         )
 
     def fragments(

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from evaluate_rasters import LANDCOVER, kmeans_labels, read_ids
 from helpers import alps_geo
+from image_folders import SIDE, label, make_root, save
 from PIL import Image
-from run_folders import ORIGIN, RECORD
+from quarter_tiles import QuarterTiles
+from run_folders import RECORD
 
+from alps_geo.masks.tile_masks import TileMasks
+from alps_geo.runs.parts import FolderRecord
 from alps_geo.runs.record import write_record
+from alps_geo.settings.folder import FolderSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from alps_geo.masks.generator import TileImage
 
 
 @pytest.fixture
@@ -35,8 +42,8 @@ def root(tmp_path: Path) -> Path:
 
 def note_run(root: Path, *, zero_based: bool) -> None:
     """Write the record of a run that has written the masks."""
-    settings = {**ORIGIN.settings, "zero_based": zero_based}
-    write_record(root / "run.json", replace(RECORD, origin=replace(ORIGIN, settings=settings)))
+    written = FolderRecord(str(root), FolderSettings(zero_based=zero_based))
+    write_record(root / "run.json", replace(RECORD, folder=written))
 
 
 def evaluate(masks: Path, root: Path, *options: object) -> tuple[int, str, str]:
@@ -112,3 +119,51 @@ def test_what_is_wrong_is_said_in_one_line(
     assert (found.exit_code, found.stdout) == (code, "")
     (line,) = found.stderr.splitlines()
     assert message in line
+
+
+@dataclass(frozen=True)
+class TwoQuarters(QuarterTiles):
+    """The upper quarters of an image; half of it is in no mask."""
+
+    def masks(self, image: TileImage, encoded: Any) -> TileMasks:
+        """Return the first two quarters."""
+        found = super().masks(image, encoded)
+        bits = [np.packbits(found.mask(index)) for index in range(2)]
+        return TileMasks.of(found.shape, found.bbox[:2], bits, [0.9] * 2, [0.8] * 2)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"zero_based": True},
+        {"zero_based": True, "mask_dir": "ids", "mask_ending": "_seg.v2"},
+    ],
+)
+def test_a_run_tells_where_its_ids_begin_and_how_its_masks_are_called(
+    tmp_path: Path, layout: dict[str, Any]
+) -> None:
+    images = make_root(tmp_path / "images", train=3, val=1)
+    for path in images.rglob("*.png"):
+        classes = np.repeat([[1, 2]], SIDE, axis=0).repeat(SIDE // 2, axis=1)
+        save(tmp_path / "truth" / path.relative_to(images / "img_dir"), classes.astype(np.uint8))
+    found = []
+    for run, each in (("from_1", {}), ("from_0", layout)):
+        label(images, tmp_path / run, generator=TwoQuarters(), **each)
+        masks = tmp_path / run / each.get("mask_dir", "instance_mask")
+        for split in ("", "val"):
+            truth = tmp_path / "truth" / split
+            outcome = alps_geo("evaluate", "quality", masks / split, "--truth", truth, "--json")
+            assert outcome.exit_code == 0, outcome.stderr
+            found.append(json.loads(outcome.stdout))
+            assert (tmp_path / run / "quality.json").exists()
+    assert [each["coverage"] for each in found] == [0.5] * 4
+    assert [each["clusters"] for each in found[:2]] == [each["clusters"] for each in found[2:]]
+    assert [each["majority"] for each in found[:2]] == [each["majority"] for each in found[2:]]
+
+
+def test_only_the_folder_of_the_masks_is_the_runs_own(root: Path) -> None:
+    note_run(root, zero_based=True)
+    (root / "instance_mask").rename(root / "other")
+    found = alps_geo("evaluate", "quality", root / "other", "--truth", root / "truth")
+    assert found.exit_code == 2
+    assert "no run of alps-geo has written the masks of" in found.stderr.replace("\n", " ")

@@ -162,3 +162,17 @@ def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
     model = fit_clusters([columns], areas, 20, seed=0, recipe=Recipe(batch_size=3))
     assert 20 <= min(sizes) <= max(sizes) < 2 * 20 + 2
     assert len(set(model.apply(columns).cluster)) == 20
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_batches_in_order_give_the_clusters_of_scikit_learn(passes: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(700, 8))
+    kmeans = MiniBatchKMeans(20, random_state=3, batch_size=64, n_init="auto")
+    for start in [*range(0, 700, 64)] * passes:
+        kmeans.partial_fit(rows[start : start + 64])
+    tables = [table(part) for part in np.split(rows, [5, 200, 200, 450])]
+    areas = [np.ones(len(each), dtype=np.int64) for each in tables]
+    recipe = Recipe(64, passes, raw=True, in_order=True)
+    model = fit_clusters(tables, areas, 20, 3, recipe=recipe)
+    found = np.concatenate([model.apply(each).cluster for each in tables])
+    assert adjusted_rand_score(kmeans.predict(rows), found) == 1.0

@@ -62,3 +62,14 @@ def test_shuffled_batches_have_each_row_once_and_none_is_small(
     total = sum(sizes)
     assert min(map(len, found)) >= min(size, total)
     assert max(map(len, found)) < 2 * size + run or len(found) == 1
+
+
+@given(SIZES, st.integers(1, 60))
+@settings(deadline=None)
+def test_ordered_batches_are_the_rows_in_their_order(sizes: list[int], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("alps_geo.features.columns.BATCH_ROWS", 7)
+        found = [listed(rows) for rows in sampling.ordered_batches(PLAIN, tables(sizes), size)]
+    assert [row for batch in found for row in batch] == list(range(sum(sizes)))
+    assert {len(batch) for batch in found[:-1]} <= {size}
+    assert 0 < len(found[-1]) <= size

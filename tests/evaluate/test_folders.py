@@ -14,6 +14,7 @@ from PIL import Image
 
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate import (
+    MaskLayout,
     Quality,
     TruthFile,
     draw_quality,
@@ -114,7 +115,7 @@ def test_masks_may_count_clusters_from_0(
     # 0 - 1 is the highest number of the type, as unlabelled pixels are written.
     shifted = labels.astype(dtype) - dtype(1)
     zero_based = write_chips(tmp_path / "zero_based", shifted, "_instance_color")
-    found = measured(replace(folders, masks=zero_based), zero_based=True)
+    found = measured(replace(folders, masks=zero_based), masks=MaskLayout(zero_based=True))
     expected = measured(folders)
     assert (found.table.ids == expected.table.ids).all()
     assert (found.table.counts == expected.table.counts).all()

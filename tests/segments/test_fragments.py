@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+import torch
 from dense_masks import packed
 from helpers import EMBEDDINGS
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from alps_geo.features.embeddings import CellSize, Embeddings
 from alps_geo.features.images import band_scale
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.masks.tile_masks import TileMasks
@@ -13,6 +15,11 @@ from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, _filled, cut_fragments
 from alps_geo.segments.ranks import Rank
 from alps_geo.segments.regions import touching_pairs
+
+CELLS = Embeddings(
+    np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float16),
+    EMBEDDINGS.backbone,
+)
 
 
 @pytest.fixture
@@ -42,6 +49,7 @@ def cut(
     grid: TileGrid | None = None,
     *,
     gate: float = 1.0,
+    cell_size: CellSize | None = None,
     fill: bool,
 ) -> Fragments:
     """Cut the fragments of the first tile of a grid, by default of a grid of one tile."""
@@ -52,9 +60,9 @@ def cut(
         grid[0, 0],
         pixels,
         masks,
-        EMBEDDINGS,
+        EMBEDDINGS if cell_size is None else CELLS,
         band_scale(pixels),
-        FragmentRules(gate, fill),
+        FragmentRules(gate, fill, cell_size),
     )
 
 
@@ -94,6 +102,21 @@ def test_the_smaller_of_two_masks_is_the_one_with_fewer_valid_pixels() -> None:
     assert fragments.size.tolist() == [96, 32]
     kept = cut(pixels_of(valid), masks, gate=0.5, fill=False)
     assert kept.size.tolist() == [96, 32]
+
+
+def test_whole_masks_are_described_under_smaller_ones_too(overlapping: TileMasks) -> None:
+    pixels = pixels_of(np.ones((16, 16), dtype=bool))
+    fragments = cut(pixels, overlapping, cell_size=lambda _: (4, 4), fill=False)
+    # A linear image of the cells on 16 x 16 pixels, as torch enlarges them.
+    enlarged = torch.nn.functional.interpolate(
+        torch.from_numpy(CELLS.sam.astype(np.float32))[None], (16, 16), mode="bilinear"
+    )[0].numpy()
+    whole = [np.zeros((16, 16), dtype=bool) for _ in range(3)]
+    for i, mask in enumerate(whole):
+        mask[overlapping.slices(i)] = overlapping.mask(i)
+    expected = [enlarged[:, mask].mean(axis=1) for mask in whole]
+    np.testing.assert_allclose(fragments.objects.means, expected, rtol=1e-5, atol=1e-6)
+    assert cut(pixels, overlapping, fill=False).objects.means.shape == (3, 0)
 
 
 def test_the_gate_drops_masks_that_cover_too_much(overlapping: TileMasks) -> None:

@@ -110,6 +110,7 @@ CORE = PaintedCore(
     np.array([1, 2]),
     np.array([True, False]),
     np.array([[1, 0.5, 0.25], [0, 0, 0]]),
+    np.array([[3.0], [4.0]]),
 )
 
 

@@ -19,6 +19,7 @@ from alps_geo.segments.pooling import Source, sum_segments
 
 SIDE = 300
 BANDS = np.random.default_rng(0).normal(2, 1, (2, SIDE, SIDE)).astype(np.float32)
+NOTHING = replace(EMBEDDINGS, sam=np.zeros((256, 8, 8), np.float16))
 SCENE = (np.indices((SIDE, SIDE)) // 25 * [[[12]], [[1]]]).sum(axis=0) + 1
 
 
@@ -28,16 +29,17 @@ def read(window: Window) -> TilePixels:
     return TilePixels(np.zeros((*shape, 3), np.uint8), bands, np.ones(shape, bool))
 
 
-def perfect(grid: TileGrid, tile: Tile) -> Fragments:
-    """Cut a tile by the masks of a perfect SAM."""
+def perfect(
+    grid: TileGrid, tile: Tile, embeddings: Embeddings = NOTHING, *, whole: bool = False
+) -> Fragments:
+    """Cut a tile by the masks of a perfect SAM, which may be described whole."""
     labels = SCENE[tile.window.toslices()]
     dense = np.stack([labels == i for i in np.unique(labels)])
     scores = np.full(len(dense), 0.9, np.float32)
     masks = packed(dense, scores, scores)
     pixels = read(tile.window)
     scale = band_scale(pixels)
-    embeddings = replace(EMBEDDINGS, sam=np.zeros((256, 8, 8), np.float16))
-    rules = FragmentRules(1.0, fill=False)
+    rules = FragmentRules(1.0, fill=False, cell_size=cell_size if whole else None)
     return cut_fragments(grid, tile, pixels, masks, embeddings, scale, rules)
 
 
@@ -65,14 +67,16 @@ def test_what_is_not_asked_for_is_not_measured() -> None:
     assert sums.named.keys() == {"bands", MASKS}
 
 
-def told_apart(grid: TileGrid, failed: tuple[Tile, ...] = ()) -> dict[Tile, Fragments]:
+def told_apart(
+    grid: TileGrid, failed: tuple[Tile, ...] = (), *, whole: bool = False
+) -> dict[Tile, Fragments]:
     """Tiles whose embeddings, of SAM and another backbone, say which tile it is."""
     tiles = {}
     for number, tile in enumerate(grid):
         embeddings = Embeddings(
             np.full((256, 8, 8), number, np.float16), np.full((3, 5, 5), -number, np.float32)
         )
-        tiles[tile] = replace(perfect(grid, tile), embeddings=embeddings)
+        tiles[tile] = perfect(grid, tile, embeddings, whole=whole)
         if tile in failed:
             tiles[tile] = failed_fragments(tile, len(BANDS))
     return tiles
@@ -131,3 +135,46 @@ def test_embeddings_may_come_from_other_tiles_than_the_outlines() -> None:
         where = batch.sums.mean("moments")[:, :2].astype(int)
         expected = expected_features(views, SCENE[where[:, 0], where[:, 1]])
         np.testing.assert_allclose(batch.sums.embedding("sam")[:, 0], expected)
+
+
+def test_masks_that_nothing_hides_are_the_same_whole_and_by_their_pixels() -> None:
+    grid = TileGrid(SIDE, SIDE, SIDE, 0)
+    (tile,) = grid
+    rng = np.random.default_rng(1)
+    random = Embeddings(
+        rng.normal(size=(256, 8, 8)).astype(np.float16), rng.normal(size=(3, 5, 5)).astype("f")
+    )
+    found = []
+    for whole in (False, True):
+        tiles = {tile: perfect(grid, tile, random, whole=whole)}
+        segments = stitched(grid, tiles.__getitem__)
+        found.append(sums_by_id(grid, segments, tiles, read, ("sam", "timm")))
+        if whole:
+            # Their embedding is not needed again.
+            tiles[tile] = replace(tiles[tile], embeddings=Embeddings.empty())
+            found.append(sums_by_id(grid, segments, tiles, read, ("sam",)))
+    by_pixels, both, alone = found
+    np.testing.assert_allclose(both.embedding("sam"), by_pixels.embedding("sam"), rtol=1e-9)
+    np.testing.assert_allclose(alone.embedding("sam"), by_pixels.embedding("sam"), rtol=1e-9)
+    np.testing.assert_array_equal(both.embedding("backbone"), by_pixels.embedding("backbone"))
+
+
+def test_a_mask_that_tiles_share_is_the_mean_of_its_parts() -> None:
+    grid = TileGrid(SIDE, SIDE, 180, 40)
+    tiles = told_apart(grid, whole=True)
+    sums = sums_by_id(
+        grid, stitched(grid, tiles.__getitem__), tiles, read, ("sam", "timm", "shape")
+    )
+    where = sums.mean("moments")[:, :2].astype(int)
+    ids = SCENE[where[:, 0], where[:, 1]]
+    # The mask of a pixel is of the tile whose number it has.
+    numbers = sums.embedding("sam")
+    np.testing.assert_allclose(numbers, numbers[:, :1].repeat(256, axis=1))
+    blend = expected_features(grid, ids)
+    np.testing.assert_allclose(sums.embedding("backbone")[:, 0], -blend)
+    inside = np.isin(blend, range(len(grid)))
+    assert 0 < inside.sum() < len(ids)
+    np.testing.assert_allclose(numbers[inside, 0], blend[inside])
+    seen = [[n for n, t in enumerate(grid) if (SCENE[t.window.toslices()] == i).any()] for i in ids]
+    least, most = np.array([(min(each), max(each)) for each in seen]).T
+    assert ((least - 1e-9 <= numbers[:, 0]) & (numbers[:, 0] <= most + 1e-9)).all()

@@ -13,8 +13,8 @@ from alps_geo_cli.paths import typed_name, typed_path
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from alps_geo.evaluate import Quality
-    from alps_geo.runs.folder import RunFolder
+    from alps_geo.evaluate import MaskLayout, Quality
+    from alps_geo.settings.folder import FolderSettings
 
 
 def quality(
@@ -113,7 +113,8 @@ def quality(
     All masks of a folder are measured as one map.
     """
     with printing.errors():
-        folder = out or _folder_of(labels)
+        run = _run_of(labels)
+        folder = out or (_folder_of(labels) if run is None else run[0])
         from alps_geo.clusters.names import read_names
         from alps_geo.evaluate import TruthFile, evaluate_quality, quality_record, write_quality
         from alps_geo_cli.progress import counting
@@ -130,7 +131,7 @@ def quality(
                     truth_ending,
                 ),
                 segments=segments,
-                zero_based=_counts_from_zero(labels) if zero_based is None else zero_based,
+                masks=_mask_layout(None if run is None else run[1], zero_based),
                 listen=listen,
             )
         written = write_quality(measured, folder)
@@ -142,16 +143,12 @@ def _values(text: str | None) -> list[str]:
 
 
 def _folder_of(labels: str) -> Path:
-    """Return the folder of a local file, or the run folder of masks; others need an --out."""
+    """Return the folder of a local file; others need an --out."""
     if Path(labels).is_dir():
-        run = _run_folder(labels)
-        if run is None:
-            raise typer.BadParameter(
-                f"no run of alps-geo has written the masks of {labels}; give a folder for the "
-                "results",
-                param_hint="--out",
-            )
-        return run.path
+        raise typer.BadParameter(
+            f"no run of alps-geo has written the masks of {labels}; give a folder for the results",
+            param_hint="--out",
+        )
     if not Path(labels).exists():
         from alps_geo.scene.raster import is_local
 
@@ -163,23 +160,31 @@ def _folder_of(labels: str) -> Path:
     return Path(labels).parent
 
 
-def _run_folder(masks: str) -> RunFolder | None:
-    """Find the run folder in which a folder of masks, or of one split of them, lies."""
+def _run_of(labels: str) -> tuple[Path, FolderSettings] | None:
+    """Find the run that wrote a folder of masks, or of one split: its folder and its layout."""
+    inner = Path(labels).resolve()
+    if not inner.is_dir():
+        return None
     from alps_geo.runs.folder import RunFolder
-
-    inner = Path(masks).resolve()
-    above = map(RunFolder, (inner.parent, inner.parent.parent))
-    return next((folder for folder in above if folder.record_path.exists()), None)
-
-
-def _counts_from_zero(labels: str) -> bool:
-    """Return True if the run that wrote a folder of masks counts clusters from 0."""
-    folder = _run_folder(labels) if Path(labels).is_dir() else None
-    if folder is None:
-        return False
     from alps_geo.runs.reading import read_record
 
-    return bool(read_record(folder).origin.settings.get("zero_based"))
+    for above in (inner.parent, inner.parent.parent):
+        folder = RunFolder(above)
+        if folder.record_path.exists() and (images := read_record(folder).folder) is not None:
+            written = images.settings
+            if inner.relative_to(above).parts[0] == written.mask_dir:
+                return above, written
+    return None
+
+
+def _mask_layout(written: FolderSettings | None, zero_based: bool | None) -> MaskLayout:
+    """Return names and values of masks, of the run that wrote them, or as typed."""
+    from alps_geo.evaluate import MaskLayout
+
+    if written is None:
+        return MaskLayout(zero_based=bool(zero_based))
+    from_zero = written.zero_based if zero_based is None else zero_based
+    return MaskLayout(written.mask_ending, from_zero)
 
 
 def _print_quality(measured: Quality, written: tuple[Path, ...]) -> None:
