@@ -1,4 +1,4 @@
-"""Names of the masks of a folder of images, and the values in them."""
+"""Names of the masks of a folder of images, and of pictures of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from alps_geo.outputs.names import OVERVIEW
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from alps_geo.scene.folder import FolderImage
 
@@ -56,22 +54,29 @@ class MaskFiles:
         name = f"{image.name}{self.vis_ending}{self._format(_PICTURES)}"
         return _joined(self.vis_dir, image.split, name)
 
-    def of(self, images: Sequence[FolderImage]) -> Iterator[str]:
-        """List the paths of the results of images."""
-        for image in images:
-            yield self.mask(image)
-            if self.vis:
-                yield self.picture(image)
-
     def _format(self, known: tuple[str, ...]) -> str:
         """Return the format's ending of the images' suffix if it is known, else that of PNG."""
         ending = PurePath(f"x{self.image_suffix}").suffix
         return ending if ending.lower() in known else ".png"
 
 
-def overview_file(name: str) -> str:
-    """Return the path of the overview of a split, relative to the folder of the results."""
-    return f"{OVERVIEW}/{name}.png"
+@dataclass(frozen=True)
+class PlannedImages:
+    """Images of a split that are to be labelled.
+
+    Attributes
+    ----------
+    split : str
+        Name of the split in the run folder.
+    images : sequence of FolderImage
+        The images.
+    files : MaskFiles
+        Names of their masks.
+    """
+
+    split: str
+    images: Sequence[FolderImage]
+    files: MaskFiles
 
 
 def _joined(*parts: str) -> str:

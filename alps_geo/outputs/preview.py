@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.colors import Color
+    from alps_geo.clusters.legend import Legend as ClusterLegend
     from alps_geo.outputs.output import LabelledScene, SceneSource
 
     Pixels = NDArray[np.uint8]
@@ -93,8 +94,7 @@ class Preview(Output):
             image[order],
             labels[order],
             valid[order],
-            palette=labelled.model.legend.palette,
-            names=labelled.model.legend.names,
+            labelled.model.legend,
             title=labelled.title,
         )
 
@@ -108,9 +108,10 @@ def write_preview(
     image: Pixels,
     labels: NDArray[np.integer],
     valid: NDArray[np.bool_],
-    palette: Mapping[int, Color],
-    names: Mapping[int, str] | None = None,
+    clusters: ClusterLegend,
+    *,
     title: str | None = None,
+    subject: str = "scene",
 ) -> None:
     """Draw the scene next to its labels, with a legend, as one PNG.
 
@@ -127,11 +128,12 @@ def write_preview(
         Clusters, 0 where there is none.
     valid : array (rows, cols), bool
         True where the scene has data. Shares are shares of these pixels.
-    palette : mapping of cluster to (red, green, blue)
-        All clusters that the legend lists, 0 to 255 each.
-    names : mapping of cluster to str, optional
+    clusters : alps_geo.clusters.legend.Legend
+        Colours and names of all clusters that the legend lists.
     title : str, optional
         Above the panels.
+    subject : str
+        Above the first panel.
 
     Raises
     ------
@@ -140,10 +142,12 @@ def write_preview(
     """
     rows, cols = _panel_shape(*labels.shape)
     scene = _scene_panel(image, valid, rows, cols)
-    colored = _labels_panel(scene, _nearest(labels, rows, cols), palette)
+    colored = _labels_panel(scene, _nearest(labels, rows, cols), clusters.palette)
     empty = ~_nearest(valid, rows, cols)
-    panels = ("scene", _blank(scene, empty)), ("labels", _blank(colored, empty))
-    save_png(path, _compose(panels, _entries(labels, valid, palette, names or {}), title))
+    panels = (subject, _blank(scene, empty)), ("labels", _blank(colored, empty))
+    save_png(
+        path, _compose(panels, _entries(labels, valid, clusters.palette, clusters.names), title)
+    )
 
 
 def write_picture(path: Path, image: Pixels, valid: NDArray[np.bool_]) -> None:

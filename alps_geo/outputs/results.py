@@ -13,22 +13,22 @@ from alps_geo.outputs.gpkg.read import read_attribute
 from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
 from alps_geo.outputs.ground import pixel_area
 from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
-from alps_geo.outputs.image_masks import (
-    LabelledImages,
-    check_images,
-    write_image_masks,
-    write_image_pictures,
-)
+from alps_geo.outputs.image_masks import InstanceMasks
+from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
+from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.outputs.preview import Preview
 from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.outputs.labelled_images import ImageOutput
+    from alps_geo.outputs.mask_files import PlannedImages
     from alps_geo.outputs.output import LabelledScene, Output, SceneSource
 
 OUTPUTS: list[Output] = [
@@ -40,6 +40,9 @@ OUTPUTS: list[Output] = [
     Preview(),
 ]
 """The formats that a run writes, in the order in which its record lists their files."""
+
+IMAGE_OUTPUTS: list[ImageOutput] = [SplitOverview(), InstanceMasks(), ImagePictures()]
+"""The formats that a run over a folder of images writes for each split."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,12 @@ def scene_files() -> tuple[str, ...]:
 def run_files() -> tuple[str, ...]:
     """List the names of the results in the run folder itself."""
     return tuple(name for output in OUTPUTS for name in output.run_files)
+
+
+def image_files(planned: PlannedImages) -> Iterator[str]:
+    """List the results of the images of a split, relative to the run folder."""
+    for output in IMAGE_OUTPUTS:
+        yield from output.names(planned)
 
 
 def write_results(labelled: LabelledScene, source: SceneSource) -> SceneResults:
@@ -125,8 +134,8 @@ def write_image_results(labelled: LabelledImages) -> SceneResults:
     SceneError
         If an image that is to be drawn cannot be read.
     """
-    write_image_masks(labelled)
-    write_image_pictures(labelled)
+    for output in IMAGE_OUTPUTS:
+        output.write(labelled)
     return _counted(labelled)
 
 
@@ -141,7 +150,8 @@ def rewrite_legends(labelled: LabelledScene) -> None:
         If a file is absent, damaged or cannot be written; each of them is whole, old or new.
     """
     if isinstance(labelled, LabelledImages):
-        write_image_pictures(labelled)
+        for image_output in IMAGE_OUTPUTS:
+            image_output.write_legend(labelled)
         return
     for output in _in_order():
         output.rewrite_legend(labelled)
@@ -156,7 +166,8 @@ def check_rewritable(labelled: LabelledScene) -> None:
         If a file is absent.
     """
     if isinstance(labelled, LabelledImages):
-        check_images(labelled)
+        for image_output in IMAGE_OUTPUTS:
+            image_output.check(labelled)
         return
     for output in _in_order():
         output.check(labelled)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from alps_geo.datasets.folders import Folder, find_images
 from alps_geo.errors import RunError, SceneError, SettingsError
 from alps_geo.events import Event, Tally
-from alps_geo.outputs.mask_files import overview_file
+from alps_geo.outputs.mask_files import PlannedImages
 from alps_geo.outputs.names import OVERVIEW
-from alps_geo.outputs.results import run_files
+from alps_geo.outputs.results import image_files, run_files
 from alps_geo.pipeline.stages import make_models
 from alps_geo.runs.checks import check_model
 from alps_geo.runs.failures import FailedImage
@@ -211,7 +211,6 @@ def _plan(
     identity["tiles"] = [job.store.key for job in jobs]
     if asked.given is not None:
         identity["clusters_sha256"] = sha256(asked.given.to_bytes()).hexdigest()
-    labelled = [image for job in jobs for image in job.images]
     place = asked.root / asked.layout.img_dir
     place = place if place.is_dir() else asked.root
     return Plan(
@@ -224,8 +223,11 @@ def _plan(
         ),
         files=(
             *run_files(),
-            *(overview_file(job.name) for job in jobs),
-            *asked.record.files.of(labelled),
+            *(
+                name
+                for job in jobs
+                for name in image_files(PlannedImages(job.name, job.images, asked.record.files))
+            ),
         ),
         images=True,
     )

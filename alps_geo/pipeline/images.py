@@ -17,7 +17,7 @@ import rasterio
 from alps_geo.errors import RunError
 from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
-from alps_geo.outputs.image_masks import LabelledImages
+from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.results import SceneResults, write_image_results, write_run_files
 from alps_geo.pipeline.image_plan import FolderRun, PlannedRun, check_folders, plan_images
 from alps_geo.pipeline.stages import Clock, fit_model

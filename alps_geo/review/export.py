@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo import __version__
 from alps_geo.errors import SettingsError
-from alps_geo.outputs.image_masks import LabelledImages
+from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.output import LabelledScene
 from alps_geo.outputs.training_set.classes import classes_of
 from alps_geo.outputs.training_set.formats import FORMATS

@@ -22,7 +22,7 @@ from PIL import ImageColor
 from alps_geo.clusters.fit import fit_split
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors
-from alps_geo.outputs.image_masks import LabelledImages
+from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.names import GALLERY
 from alps_geo.outputs.output import LabelledScene
 from alps_geo.outputs.results import (

@@ -164,10 +164,13 @@ class FolderRecord:
         The folder.
     settings : FolderSettings
         Its layout, and the names of the masks.
+    further : mapping of str to object
+        Keys of a later version.
     """
 
     root: str
     settings: FolderSettings
+    further: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def files(self) -> MaskFiles:
@@ -180,10 +183,11 @@ class FolderRecord:
         """Build a folder from JSON; raise ValueError for JSON of another shape."""
         known = known_fields(found, FOLDER)
         try:
-            return cls(known["root"], FolderSettings.from_dict(known["settings"]))
+            settings = FolderSettings.from_dict(known["settings"])
         except SettingsError as error:
             raise ValueError(str(error)) from error
+        return cls(known["root"], settings, further_fields(found, FOLDER))
 
     def to_json(self) -> dict[str, object]:
         """Return the folder as a JSON object."""
-        return {"root": self.root, "settings": self.settings.to_dict()}
+        return {"root": self.root, "settings": self.settings.to_dict(), **self.further}

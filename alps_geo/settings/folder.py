@@ -135,7 +135,7 @@ class FolderSettings:
                 "folders of different names"
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the settings as plain values, in the order of the fields."""
         return {
             name: list(value) if isinstance(value, tuple) else value
@@ -152,7 +152,7 @@ class FolderSettings:
         }
         return cls(**known)
 
-    def deciding(self) -> dict[str, Any]:
+    def deciding(self) -> dict[str, object]:
         """Return the settings that decide results, as fingerprints hold them."""
         known = settings_of(FolderSettings)
         return {

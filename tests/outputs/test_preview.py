@@ -11,6 +11,7 @@ from helpers import DATA
 from numpy.typing import NDArray
 from PIL import Image
 
+from alps_geo.clusters.legend import Legend
 from alps_geo.errors import RunError
 from alps_geo.outputs.preview import write_preview
 
@@ -28,8 +29,8 @@ def drawn(
     path: Path, image: Picture, labels: NDArray[Any], valid: Any = None, **more: Any
 ) -> Picture:
     everywhere = np.ones(labels.shape, bool)
-    given = {"palette": PALETTE, **more}
-    write_preview(path, image, labels, everywhere if valid is None else valid, **given)
+    legend = Legend(more.pop("palette", PALETTE), more.pop("names", {}))
+    write_preview(path, image, labels, everywhere if valid is None else valid, legend, **more)
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         return np.asarray(picture.convert("RGB"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
     from rasterio.windows import Window
 
-    from alps_geo.outputs.image_masks import LabelledImages
+    from alps_geo.outputs.labelled_images import LabelledImages
     from alps_geo.scene import Scene
     from alps_geo.scene.folder import FolderImage
     from alps_geo.segments.images import StoredImage

@@ -1,39 +1,11 @@
-"""Fields of settings: each carries its allowed values, help, panel of options and effect.
-
-The mechanism behind `alps_geo.settings.LabelSettings` and `alps_geo.sam.settings.MaskSettings`.
-Validation, options, fingerprints and the page of options in the docs are read from the fields.
-"""
+"""Rules: the allowed values of a field of settings, checked, described and read from text."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
-from inspect import cleandoc
-from numbers import Integral, Real
-from textwrap import wrap
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    Protocol,
-    TypeAlias,
-    TypeVar,
-    get_args,
-    runtime_checkable,
-)
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from alps_geo.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-T = TypeVar("T")
-
-Stage: TypeAlias = Literal["scene", "tiles", "segments", "clusters", "outputs", "nothing"]
-"""First stage that a setting decides; the stages after it follow from that one."""
-
-STAGES: tuple[Stage, ...] = get_args(Stage)[:-1]
-"""Stages that decide results, in their order."""
 
 
 @dataclass(frozen=True)
@@ -294,119 +266,6 @@ class FileName(Rule):
     def describe(self) -> str:
         """Return the allowed values in words."""
         return "a name without / in it"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Meaning of a field, next to its name, type and default.
-
-    Attributes
-    ----------
-    within : Rule
-        Allowed values.
-    help : str
-        First paragraph: help of the option. The docs show all of it.
-    panel : str
-        Panel of the option; empty for a field that is no option.
-    decides : Stage or None
-        First stage that it decides; None for a field that no run is told.
-    metavar : str or None
-        Placeholder of the value in the help; None to show its type.
-    shown : str or None
-        Default in words, where the value None stands for something else.
-    """
-
-    within: Rule
-    help: str
-    panel: str
-    decides: Stage | None
-    metavar: str | None
-    shown: str | None
-
-
-def setting(
-    default: T,
-    within: Rule,
-    help: str = "",  # noqa: A002 (the word that options have for it)
-    panel: str = "",
-    decides: Stage | None = None,
-    metavar: str | None = None,
-    shown: str | None = None,
-) -> T:
-    """Define a field of a settings class; the parameters are those of `Setting`.
-
-    >>> @dataclass(frozen=True)
-    ... class Settings:
-    ...     workers: int = setting(1, Between(1, 1024), "Processes that work on tiles.", "Model")
-    """
-    known = Setting(within, help, panel, decides, metavar, shown)
-    found: T = field(default=default, metadata={"setting": known})
-    return found
-
-
-def settings_of(cls: type) -> Mapping[str, Setting]:
-    """Return the `Setting` of each field of a class that has one, by name and in order."""
-    return {
-        each.name: each.metadata["setting"]
-        for each in dataclasses.fields(cls)
-        if "setting" in each.metadata
-    }
-
-
-def check_fields(owner: Any) -> None:
-    """Check all values of a settings object.
-
-    Raises
-    ------
-    SettingsError
-        If one is not allowed.
-    """
-    for name, known in settings_of(type(owner)).items():
-        value = getattr(owner, name)
-        _check_type(name, value, type(owner).__annotations__[name])
-        known.within.check(name, value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-_TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "int": ("a whole number", lambda value: _is_number(value) and isinstance(value, Integral)),
-    "float": ("a number", _is_number),
-    "str": ("text", lambda value: isinstance(value, str)),
-    "bool": ("True or False", lambda value: isinstance(value, bool)),
-    "tuple[str, ...]": (
-        "a tuple of texts",
-        lambda value: isinstance(value, tuple) and all(isinstance(each, str) for each in value),
-    ),
-    "tuple": (
-        "a tuple of numbers",
-        lambda value: isinstance(value, tuple) and all(map(_is_number, value)),
-    ),
-}
-"""Types of settings: their names for people, and their tests."""
-
-
-def _check_type(name: str, value: object, annotation: str) -> None:
-    """Raise SettingsError if a value is of another type than its field, as from Python."""
-    written, _, optional = annotation.partition(" | ")
-    if value is None and optional == "None":
-        return
-    expected, fits = _TYPES.get(written) or _TYPES[written.partition("[")[0]]
-    if not fits(value):
-        raise SettingsError(f"{name} is {value!r}, expected {expected}")
-
-
-def documented(cls: type[T]) -> type[T]:
-    """List the fields of a settings class in its docstring, for readers of its help."""
-    lines = ["Attributes", "----------"]
-    for name, known in settings_of(cls).items():
-        lines.append(f"{name} : {cls.__annotations__[name]}")
-        lines += wrap(known.help, 90, initial_indent="    ", subsequent_indent="    ")
-    summary, _, rest = cleandoc(cls.__doc__ or "").partition("\n\n")
-    cls.__doc__ = "\n\n".join((summary, "\n".join(lines), rest))
-    return cls
 
 
 def _number(value: float) -> str:
