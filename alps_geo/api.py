@@ -116,6 +116,9 @@ def label_images(
     >>> run.clusters  # doctest: +SKIP
     """
     of_folder = settings_of(FolderSettings)
+    for name in ("splits", "fit_on"):
+        if isinstance(settings.get(name), str):
+            settings[name] = (settings[name],)
     layout = FolderSettings.from_dict(settings)
     chosen = {name: value for name, value in settings.items() if name not in of_folder}
     folder = Path(root if out is None else out)
@@ -138,6 +141,7 @@ def fit(
     overwrite: bool = False,
     force: bool = False,
     strict: bool = False,
+    generator: MaskGenerator | None = None,
     **settings: Any,
 ) -> Path:
     """Fit one cluster model to rasters, write it to `out` and return its path.
@@ -150,6 +154,8 @@ def fit(
         File for the model, such as ``model.npz``. Tiles are kept in ``<out>.run``.
     overwrite, force, strict : bool
         As in `alps_geo.runs.flags.RunFlags`.
+    generator : MaskGenerator, optional
+        As for `label`.
     **settings
         As for `label`.
 
@@ -171,6 +177,7 @@ def fit(
         fit_folder(model),
         chosen,
         RunFlags(overwrite, force, strict=strict),
+        generator=generator,
         listen=listen,
     )
     return model

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.names import LABELS, POLYGONS
+from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
 
@@ -140,8 +140,12 @@ class Run:
         >>> labels = alps_geo.open_run("results").labels()  # doctest: +SKIP
         >>> labels.values.shape, labels.crs  # doctest: +SKIP
         """
+        from rasterio.windows import Window
+
         from alps_geo.outputs.readers import read_labels
 
+        if window is not None and not isinstance(window, Window):
+            raise TypeError(f"window is {window!r}, expected a rasterio.windows.Window")
         return Labels(*read_labels(self._folder_of(scene) / LABELS, window))
 
     @property
@@ -185,7 +189,8 @@ class Run:
         return plot_labels(self._folder_of(scene) / LABELS, legend, ax)
 
     def __repr__(self) -> str:
-        scenes = f"{len(self.scenes)} scene{'s' if len(self.scenes) > 1 else ''}"
+        noun = "scene" if self.record.folder is None else "split"
+        scenes = f"{len(self.scenes)} {noun}{'s' if len(self.scenes) > 1 else ''}"
         segments, clusters = self.record.segments, len(self.record.clusters)
         return f"Run({str(self.folder)!r}: {scenes}, {segments} segments, {clusters} clusters)"
 
@@ -198,6 +203,8 @@ class Run:
 
     def _picture(self, scene: str) -> str:
         preview = self.folder / scene / "preview.png"
+        if self.record.folder is not None:
+            preview = self.folder / OVERVIEW / f"{scene}.png"
         if not preview.exists():
             return f"<p>{escape(scene)}</p>"
         data = b64encode(preview.read_bytes()).decode()

@@ -221,7 +221,8 @@ def _loss(folder: RunFolder, found: Plan | None, plan: Plan) -> str | None:
     elif plan.is_fit and results:
         lost = "the results of alps-geo label or apply, which a fit there would remove"
     else:
-        lost = "another run (other scenes, settings or version)"
+        parts = "images" if plan.images else "scenes"
+        lost = f"another run (other {parts}, settings or version)"
     return f"{folder.path} holds {lost}; choose another {option}, or replace it with --overwrite"
 
 

@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from alps_geo.fields import settings_of
+from alps_geo.settings.folder import FolderSettings
 from alps_geo.settings.label import LabelSettings
 from alps_geo.settings.presets import IMAGE_PRESETS, PRESETS
 
@@ -36,6 +37,15 @@ def available(*, fits: bool, writes: bool, images: bool = False) -> tuple[str, .
 
     known = settings_of(LabelSettings)
     return tuple(name for name in known if has(name, known[name].decides))
+
+
+def _decider(name: str, *, fits: bool) -> str:
+    """Say why a call does not have a setting."""
+    if name == "clusters_from":
+        return "the clusters are fitted, so there is no model to apply"
+    if settings_of(LabelSettings)[name].decides == "clusters" and not fits:
+        return "the cluster model decides it"
+    return "no polygons are written"
 
 
 def settings_from(
@@ -81,7 +91,10 @@ def settings_from(
     known = available(fits=fits, writes=writes, images=images)
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            if name in settings_of(LabelSettings):
+                raise TypeError(f"{name} cannot be set here: {_decider(name, fits=fits)}")
+            of_folder = settings_of(FolderSettings) if images else ()
+            near = difflib.get_close_matches(name, [*known, *of_folder], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(f"there is no setting {name!r} here{hint}")
     presets = IMAGE_PRESETS if images else PRESETS

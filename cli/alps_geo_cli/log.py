@@ -25,7 +25,7 @@ class RunLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handler: logging.FileHandler | None = None
-        self._stage = ""
+        self._now = ""
 
     def listener(self, show: Callable[[Event], None]) -> Callable[[Event], None]:
         """Return a listener that logs stages and notes, and hands all events on."""
@@ -33,9 +33,10 @@ class RunLog:
         def listen(event: Event) -> None:
             if event.note:
                 self.write(f"note: {event.noted}")
-            elif event.stage != self._stage:
-                self._stage = event.stage
-                self.write(f"{event.stage} {event.scene}".strip())
+            # Each split when the run comes to it, and not each image.
+            elif (now := f"{event.stage} {event.scene}".strip()) != self._now:
+                self._now = now
+                self.write(now)
             show(event)
 
         return listen

@@ -1,0 +1,208 @@
+"""Runs over folders of images that go on, are repeated, or meet what lies there."""
+
+from __future__ import annotations
+
+from shutil import copytree
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pytest
+from image_folders import label, make_root, masks, naip, save
+from quarter_tiles import QuarterTiles
+
+from alps_geo.errors import RunError, SceneError
+from alps_geo.review.relabel import merge_clusters, name_clusters, split_cluster
+from alps_geo.runs.flags import RunFlags
+from alps_geo.runs.status import run_status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.events import Event
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = make_root(tmp_path_factory.mktemp("shared") / "root")
+    label(root)
+    return root
+
+
+@pytest.fixture
+def labelled(shared: Path, tmp_path: Path) -> Path:
+    return copytree(shared, tmp_path / "root")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("run.json", "lock")
+    }
+
+
+def test_a_finished_run_is_left_as_it_is(labelled: Path) -> None:
+    before = files(labelled)
+    label(labelled, generator=QuarterTiles())
+    assert files(labelled) == before
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root")
+
+    class Stop(BaseException):
+        pass
+
+    def stop(event: Event) -> None:
+        if event.computed == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        label(root, listen=stop)
+    status = run_status(root)
+    assert (status.state, status.images) == ("stopped", True)
+    assert sum(split.done for split in status.scenes) in (3, 4)
+    assert not masks(root)
+
+    worked_on = 0
+
+    def count(event: Event) -> None:
+        nonlocal worked_on
+        worked_on = event.computed
+
+    label(root, listen=count)
+    assert worked_on <= 3
+    whole = make_root(tmp_path / "whole")
+    label(whole)
+    assert {k: v for k, v in files(root).items() if k.startswith("instance")} == {
+        k: v for k, v in files(whole).items() if k.startswith("instance")
+    }
+
+
+def test_images_that_cannot_be_read_are_listed_and_cost_the_others_nothing(
+    tmp_path: Path,
+) -> None:
+    root = make_root(tmp_path / "root", train=3, val=1)
+    train = root / "img_dir" / "train"
+    whole = (train / "chip.0.png").read_bytes()
+    (train / "cut.png").write_bytes(whole[: len(whole) // 2])
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    (train / "flipped.png").write_bytes(flipped)
+    (train / "empty.png").write_bytes(b"")
+    (train / "text.png").write_text("no image")
+    record = label(root)
+    assert sorted(str(each).split(":")[0] for each in record.failed) == [
+        "train/cut",
+        "train/empty",
+        "train/flipped",
+        "train/text",
+    ]
+    assert len(masks(root)) == 4
+    (train / "cut.png").write_bytes(whole)
+    mended = label(root, flags=RunFlags(overwrite=True))
+    assert len(mended.failed) == 3
+    assert len(masks(root)) == 5
+
+
+def test_images_that_are_done_are_kept_for_other_clusters(labelled: Path) -> None:
+    """Their columns are in the tables of the splits alone."""
+    stored = sorted(path.name for path in (labelled / ".tiles").rglob("*") if path.is_file())
+    assert len([name for name in stored if name.endswith(".image.npz")]) == 6
+    assert not [name for name in stored if name.endswith(".columns.npz")]
+    save(labelled / "img_dir/train/more.png", naip(700, 0))
+    save(labelled / "img_dir/train/chip.2.png", naip(0, 256))  # as it was, at another time
+
+    class Counting(QuarterTiles):
+        seen: ClassVar[list[str]] = []
+
+        def encode(self, images: Any) -> Any:
+            self.seen.extend(image.scene.rsplit("/", 1)[-1] for image in images)
+            return super().encode(images)
+
+    # The scale of the bands is that of all images: it is another with one more.
+    label(labelled, flags=RunFlags(overwrite=True), generator=Counting())
+    assert len(Counting.seen) == 7
+    Counting.seen.clear()
+    label(labelled, clusters=2, flags=RunFlags(overwrite=True), generator=Counting())
+    assert not Counting.seen
+    assert {*np.unique(list(masks(labelled).values()))} == {1, 2}
+    other = make_root(labelled.parent / "other")
+    save(other / "img_dir/train/more.png", naip(700, 0))
+    label(other, clusters=2)
+    for name, mask in masks(other).items():
+        assert (masks(labelled)[name] == mask).all()
+
+
+def test_a_stored_image_that_is_damaged_is_made_again(labelled: Path) -> None:
+    before = masks(labelled)
+    stored = next((labelled / ".tiles").glob("train.*/chip.1.image.npz"))
+    stored.write_bytes(stored.read_bytes()[:-40])
+    label(labelled, clusters=2, flags=RunFlags(overwrite=True))
+    assert masks(labelled).keys() == before.keys()
+    stored.write_bytes(b"")
+    whole = files(labelled)
+    with pytest.raises(RunError, match="absent or damaged"):
+        merge_clusters(labelled, [1, 2])
+    assert files(labelled) == whole
+
+
+def test_a_strict_run_stops_at_the_first_image(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    (root / "img_dir/train/empty.png").write_bytes(b"")
+    with pytest.raises(SceneError, match=r"empty\.png is empty"):
+        label(root, flags=RunFlags(strict=True))
+    assert not masks(root)
+
+
+def test_an_image_that_has_changed_is_named(labelled: Path) -> None:
+    before = masks(labelled)
+    save(labelled / "img_dir/train/chip.1.png", naip(600, 600))
+    with pytest.raises(RunError, match=r"chip\.1\.png has changed since"):
+        label(labelled)
+    assert all((masks(labelled)[name] == mask).all() for name, mask in before.items())
+    label(labelled, flags=RunFlags(overwrite=True))
+
+
+def test_masks_of_an_image_that_is_gone_go(labelled: Path) -> None:
+    (labelled / "img_dir/train/chip.3.png").unlink()
+    label(labelled, flags=RunFlags(overwrite=True))
+    assert "train/chip.3_instance_color.png" not in masks(labelled)
+    assert len(masks(labelled)) == 5
+
+
+def test_a_mask_of_somebody_else_stops_the_run(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=2, val=1)
+    stale = save(root / "instance_mask/train/old_instance_color.png", naip(0, 0))
+    before = files(root)
+    with pytest.raises(RunError, match=r"old_instance_color\.png is of no image of this run"):
+        label(root)
+    assert files(root) == before
+    label(root, flags=RunFlags(overwrite=True))
+    assert stale.exists()
+
+
+def test_clusters_of_images_are_named_merged_and_split(labelled: Path) -> None:
+    before = masks(labelled)
+    record = name_clusters(labelled, {1: "forest"})
+    assert record.clusters[0].name == "forest"
+    assert all((masks(labelled)[name] == mask).all() for name, mask in before.items())
+    merge_clusters(labelled, [2, 3])
+    for name, mask in masks(labelled).items():
+        assert (mask == np.where(before[name] == 3, 2, before[name])).all()
+    record = split_cluster(labelled, 2, 2)
+    assert [cluster.cluster for cluster in record.clusters] == [1, 2, 3]
+    after = masks(labelled)
+    assert all(((after[name] == 1) == (before[name] == 1)).all() for name in before)
+    assert any((mask == 3).any() for mask in after.values())
+
+
+def test_clusters_that_were_named_are_kept_by_applying_them(labelled: Path) -> None:
+    name_clusters(labelled, {1: "forest"})
+    more = save(labelled / "img_dir/val/new.png", naip(300, 300))
+    with pytest.raises(RunError, match="--clusters-from"):
+        label(labelled)
+    model = str(labelled / "clusters.npz")
+    record = label(labelled, clusters=None, clusters_from=model, flags=RunFlags(overwrite=True))
+    assert record.clusters[0].name == "forest"
+    assert f"val/{more.stem}_instance_color.png" in masks(labelled)
