@@ -152,9 +152,13 @@ def test_a_fitted_model_is_applied(run: Run, tmp_path: Path) -> None:
 
 def test_a_call_takes_no_setting_that_another_decides(run: Run, tmp_path: Path) -> None:
     model = run.folder / "clusters.npz"
-    with pytest.raises(TypeError, match="there is no setting 'clusters' here"):
+    with pytest.raises(
+        TypeError, match="clusters cannot be set here: the cluster model decides it"
+    ):
         alps_geo.apply(SCENE, model, tmp_path / "out", clusters=7)
-    with pytest.raises(TypeError, match="there is no setting 'clusters_from' here"):
+    with pytest.raises(
+        TypeError, match="clusters_from cannot be set here: the clusters are fitted"
+    ):
         alps_geo.fit(SCENE, tmp_path / "model.npz", clusters_from=str(model))
     assert list(tmp_path.iterdir()) == []
 

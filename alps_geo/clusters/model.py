@@ -215,8 +215,10 @@ class ClusterModel:
                 fitted_with=str(arrays["fitted_with"]),
             )
         except _DAMAGE as error:
+            # numpy would advise to load the file unsafely.
+            reason = "no file of plain arrays" if "pickle" in str(error) else str(error)
             raise RunError(
-                f"{where}: not a cluster model ({error}); expected a clusters.npz of alps-geo"
+                f"{where}: not a cluster model ({reason}); expected a clusters.npz of alps-geo"
             ) from error
 
 

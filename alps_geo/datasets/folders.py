@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ def find_images(folder: Folder, leave_out: Sequence[str] = ()) -> tuple[FolderIm
     for split, place in _places(folder).items():
         images = _images(place, split, folder.suffix, leave_out)
         if not images:
-            raise SceneError(_no_image(place, folder.suffix))
+            raise SceneError(_no_image(place, folder, split))
         found += images
     return tuple(found)
 
@@ -95,9 +96,9 @@ def _places(folder: Folder) -> dict[str, Path]:
             )
         return {"": place}
     for name in folder.splits:
-        if name not in there or place is root:
-            listed = f", expected one of {', '.join(there)}" if there and place is inside else ""
-            raise SceneError(f"{inside / name} is not there{listed}: check --splits and --img-dir")
+        if name not in there:
+            listed = f", expected one of {', '.join(there)}" if there else ""
+            raise SceneError(f"{place / name} is not there{listed}: check --splits and --img-dir")
     return {name: place / name for name in folder.splits}
 
 
@@ -110,7 +111,7 @@ def _images(place: Path, split: str, suffix: str, leave_out: Sequence[str]) -> l
         is_hidden = file.startswith(".")
         if is_hidden or file in leave_out or not _has_suffix(file, suffix):
             continue
-        if not entries[file].is_file():
+        if entries[file].is_dir():
             continue
         name = file[: -len(suffix)] if suffix else file
         other = by_name.setdefault(_on_disk(name), file)
@@ -137,7 +138,10 @@ def _listed(place: Path) -> list[os.DirEntry[str]]:
 def _stamp(file: str, entries: dict[str, os.DirEntry[str]]) -> tuple[int, ...]:
     """Sizes and times of change of an image and of the files that are read with it."""
     names = [file, *(file + ending for ending in _READ_WITH)]
-    facts = [entries[name].stat() for name in names if name in entries]
+    facts = []
+    for name in names:
+        with suppress(OSError):  # as of a link that leads nowhere: opening it says so
+            facts += [entries[name].stat()] if name in entries else []
     return tuple(number for each in facts for number in (each.st_size, each.st_mtime_ns))
 
 
@@ -145,16 +149,16 @@ def _has_suffix(file: str, suffix: str) -> bool:
     return file.lower().endswith(suffix.lower()) and len(file) > len(suffix)
 
 
-def _no_image(place: Path, suffix: str) -> str:
+def _no_image(place: Path, folder: Folder, split: str) -> str:
     """Say which endings a split without images has in their place."""
     endings = Counter(_ending(entry.name) for entry in _listed(place) if entry.is_file())
     known = [f"{ending} ({count})" for ending, count in endings.most_common() if ending in _IMAGES]
-    there = (
-        f"; there are {', '.join(known)}: give one with --image-suffix"
-        if known
-        else (": put images there, or leave that split out with --splits")
-    )
-    return f"{place} holds no image *{suffix}{there}"
+    found = f"{place} holds no image *{folder.suffix}"
+    if known:
+        return f"{found}; there are {', '.join(known)}: give one with --image-suffix"
+    if split:
+        return f"{found}: put images there, or leave that split out with --splits"
+    return f"{found}, and no folder {folder.image_dir}: check ROOT and --img-dir"
 
 
 def _ending(name: str) -> str:

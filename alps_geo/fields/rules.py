@@ -260,12 +260,14 @@ class FileName(Rule):
 
     def check(self, name: str, value: str) -> None:
         """Raise SettingsError if it is empty or a path."""
-        if value in (".", "..") or set(value) & set("/\\\0") or not (value or self.empty):
+        if not value and not self.empty:
+            raise SettingsError(f"{name} is empty, expected {self.describe()}")
+        if value in (".", "..") or set(value) & set("/\\\0"):
             raise SettingsError(f"{name} is {value!r}, expected {self.describe()}")
 
     def describe(self) -> str:
         """Return the allowed values in words."""
-        return "a name without / in it"
+        return "a name, without / in it"
 
 
 def _number(value: float) -> str:

@@ -46,11 +46,13 @@ class InstanceMasks(ImageOutput):
                 if path.suffix.lower() == ".png":
                     Image.fromarray(mask).save(part, format="PNG", compress_level=3)
                 else:
-                    _write_tiff(part, mask, labelled.open(image), int(values[0]))
+                    write_tiff(part, mask[None], labelled.open(image), int(values[0]))
 
 
-def _write_tiff(path: Path, mask: NDArray[np.unsignedinteger], scene: Scene, nodata: int) -> None:
-    """Write a mask as a GeoTIFF that lies where its image does."""
+def write_tiff(
+    path: Path, bands: NDArray[np.unsignedinteger], scene: Scene, nodata: int | None = None
+) -> None:
+    """Write bands (B, H, W) as a GeoTIFF that lies where an image does."""
     placed: dict[str, Any] = {}
     if scene.has_transform:
         placed = {"crs": scene.crs, "transform": scene.transform}
@@ -60,12 +62,12 @@ def _write_tiff(path: Path, mask: NDArray[np.unsignedinteger], scene: Scene, nod
             path,
             "w",
             driver="GTiff",
-            height=mask.shape[0],
-            width=mask.shape[1],
-            count=1,
-            dtype=mask.dtype,
+            count=bands.shape[0],
+            height=bands.shape[1],
+            width=bands.shape[2],
+            dtype=bands.dtype,
             compress="deflate",
             nodata=nodata,
             **placed,
         ) as raster:
-            raster.write(mask, 1)
+            raster.write(bands)

@@ -12,7 +12,8 @@ from PIL import Image
 from rasterio.windows import Window
 
 from alps_geo.errors import RunError, SceneError
-from alps_geo.files import replacing, run_errors
+from alps_geo.files import gdal_error, replacing, run_errors
+from alps_geo.outputs.image_masks import write_tiff
 from alps_geo.outputs.labelled_images import ImageOutput
 from alps_geo.outputs.names import OVERVIEW
 from alps_geo.outputs.preview import write_preview
@@ -62,10 +63,13 @@ class ImagePictures(ImageOutput):
             scene = labelled.open(image)
             pixels = read_tile(scene, Window(0, 0, scene.width, scene.height))
             ids, clusters = table.read_ids(index), labelled.clusters_of(index)
-            picture = Image.fromarray(_picture(pixels.image, ids, colors[clusters]))
+            picture = _picture(pixels.image, ids, colors[clusters])
             path = labelled.folder / files.picture(image)
-            with replacing(path) as part, run_errors(path):
-                picture.save(part, quality=92)
+            with replacing(path) as part, run_errors(path, gdal_error("rasterio")):
+                if path.suffix.lower() in (".tif", ".tiff"):
+                    write_tiff(part, np.moveaxis(picture, -1, 0), scene)
+                else:
+                    Image.fromarray(picture).save(part, quality=92)
 
     def write_legend(self, labelled: LabelledImages) -> None:
         """Write the pictures again."""

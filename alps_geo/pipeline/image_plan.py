@@ -5,6 +5,9 @@ Nothing is written here.
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from alps_geo.settings import LabelSettings
     from alps_geo.settings.folder import FolderSettings
     from alps_geo.tiles.image_kinds import KnownImages
+    from alps_geo.tiles.images import ImageKind
 
 _FLAT = "images"
 """Name of the split of a folder without splits, where there has to be one."""
@@ -86,7 +90,7 @@ class PlannedRun:
         The request.
     stage : ImageStage
         The images that can be opened, with settings and models.
-    unreadable : list of FailedImage
+    unreadable : dict of FolderImage to FailedImage
         The others.
     weights : Weights
         Digests of the weights.
@@ -98,10 +102,23 @@ class PlannedRun:
 
     asked: FolderRun
     stage: ImageStage
-    unreadable: list[FailedImage]
+    unreadable: dict[FolderImage, FailedImage]
     weights: Weights
     plan: Plan
     tally: Tally
+
+    def note_unreadable(self) -> None:
+        """Note images that cannot be opened in the run folder, as those that fail later.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        jobs = self.stage.jobs
+        for image, failed in self.unreadable.items():
+            job = _job_of(image, jobs)
+            job.store.note(image, json.dumps(failed.to_json()).encode())
 
 
 def plan_images(
@@ -136,17 +153,24 @@ def plan_images(
     models = make_models(settings, generator)
     weights = models.weights()
     known = find_kinds(images, settings)
-    unreadable = [
-        FailedImage(image.title, image.path, reason) for image, reason in known.unreadable.items()
-    ]
+    unreadable = {
+        image: FailedImage(image.title, image.path, reason)
+        for image, reason in known.unreadable.items()
+    }
     if unreadable and asked.flags.strict:
-        raise SceneError(f"{unreadable[0].reason} (stopped there, as --strict says)")
+        first = next(iter(unreadable.values()))
+        raise SceneError(f"{first.reason} (stopped there, as --strict says)")
     jobs = _jobs(images, known, folder, settings, weights)
     tally = Tally(sum(len(job.images) for job in jobs), listen)
     for scene, note in _notes(asked, jobs, weights):
         tally.tell("open", scene, note)
     stage = ImageStage(jobs, settings, models)
     return PlannedRun(asked, stage, unreadable, weights, _plan(asked, jobs, images, weights), tally)
+
+
+def _job_of(image: FolderImage, jobs: Sequence[ImageJob]) -> ImageJob:
+    """Find the job that an image is counted with which cannot be opened, and has no kind."""
+    return next((job for job in jobs if job.images[0].split == image.split), jobs[0])
 
 
 def _jobs(
@@ -163,12 +187,23 @@ def _jobs(
         for kind, members in known.by_kind
     ]
     by_split = [each for each in by_split if each[2]]
-    names = folder_names([split or _FLAT for split, _, _ in by_split])
+    firsts = {split: kind for split, kind, _ in reversed(by_split)}
+    names = folder_names([_job_name(split, kind, firsts[split]) for split, kind, _ in by_split])
     jobs = []
     for name, (_, kind, members) in zip(names, by_split, strict=True):
         key = kind_key(kind.reading, kind.scale, settings, weights, TILE_STAGE_VERSION)
         jobs.append(ImageJob(name, members, kind, ImageStore(folder.tiles_folder(name, key), key)))
     return jobs
+
+
+def _job_name(split: str, kind: ImageKind, first: ImageKind) -> str:
+    """Name the images of a split and kind; those of its first kind like the split."""
+    name = split or _FLAT
+    if kind == first:
+        return name
+    unit, bands = kind.reading.unit, len(kind.reading.band_names)
+    differs = unit if unit != first.reading.unit else f"{bands}_bands"
+    return f"{name}-{re.sub(r'[^A-Za-z0-9]+', '_', differs)}"
 
 
 def _notes(
@@ -178,10 +213,12 @@ def _notes(
     first = jobs[0]
     for job in jobs[1:]:
         if job.kind.name != first.kind.name:
+            example = Path(job.images[0].path).name
             yield (
                 job.name,
-                f"its bands or their units ({job.kind.name}) are others than of {first.name} "
-                f"({first.kind.name}), so a cluster need not mean the same in both",
+                f"{len(job.images)} images, such as {example}, have other bands or units "
+                f"({job.kind.name}) than those of {first.name} ({first.kind.name}): they are "
+                "standardised by themselves, so a cluster need not mean the same in both",
             )
     if asked.given is not None:
         kinds = dict.fromkeys(job.kind.name for job in jobs)
@@ -211,13 +248,18 @@ def _plan(
     identity["tiles"] = [job.store.key for job in jobs]
     if asked.given is not None:
         identity["clusters_sha256"] = sha256(asked.given.to_bytes()).hexdigest()
+    labelled = {image for job in jobs for image in job.images}
+    left = Counter(_job_of(image, jobs).name for image in images if image not in labelled)
     place = asked.root / asked.layout.img_dir
     place = place if place.is_dir() else asked.root
     return Plan(
         fingerprint=fingerprint(identity),
         scenes=tuple(
             PlannedScene(
-                job.name, str(place / job.images[0].split), job.store.folder.name, len(job.images)
+                job.name,
+                str(place / job.images[0].split),
+                job.store.folder.name,
+                len(job.images) + left[job.name],
             )
             for job in jobs
         ),
@@ -253,15 +295,17 @@ def _check_images(jobs: Sequence[ImageJob], folder: RunFolder) -> None:
         with suppress(RunError):  # it was never labelled, or is damaged and made again
             table = open_image_table(folder.segments_folder(job.name))
             before = {image.title: image.stamp for image in table.images}
-        changed = [
-            image for image in job.images if before.get(image.title, image.stamp) != image.stamp
-        ]
-        if changed:
-            more = f", and so have {len(changed) - 1} more" if len(changed) > 1 else ""
-            raise RunError(
-                f"{changed[0].path} has changed since {folder.path} was labelled{more}: "
-                "put it back, choose another --out, or label again with --overwrite"
-            )
+        now = {image.title: image for image in job.images if not job.store.has_failed(image)}
+        changed = [t for t, image in now.items() if before.get(t, image.stamp) != image.stamp]
+        new = [title for title in now if before and title not in before]
+        gone = [title for title in before if title not in now]
+        for titles, what in ((changed, "changed"), (new, "come"), (gone, "gone")):
+            if titles:
+                more = f", and so have {len(titles) - 1} more" if len(titles) > 1 else ""
+                raise RunError(
+                    f"{titles[0]} has {what} since {folder.path} was labelled{more}: put things "
+                    "back, choose another --out, or label again with --overwrite"
+                )
 
 
 def _check_masks(plan: Plan, folder: RunFolder) -> None:

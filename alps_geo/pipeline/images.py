@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
-from alps_geo.errors import RunError
+from alps_geo.errors import RunError, SettingsError
 from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.labelled_images import LabelledImages
@@ -98,6 +98,10 @@ def label_images(
     """
     root, settings = Path(root), settings or LabelSettings()
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
+    if given is not None and settings.clusters not in (None, len(given)):
+        raise SettingsError(
+            f"clusters is {settings.clusters}, and clusters_from has {len(given)}: leave one out"
+        )
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
     folder = RunFolder(root if out is None else Path(out))
@@ -118,8 +122,12 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
     overwrite, force = asked.flags.overwrite, asked.flags.force
     check = partial(check_replaceable, folder, discard_edits=asked.flags.discard_edits)
     with claimed(folder, run.plan, overwrite=overwrite, force=force, inputs=inputs, check=check):
+        run.note_unreadable()
         clock.lap("open")
-        failed = [*run.unreadable, *label_tiles(run.stage, run.tally, strict=asked.flags.strict)]
+        failed = [
+            *run.unreadable.values(),
+            *label_tiles(run.stage, run.tally, strict=asked.flags.strict),
+        ]
         clock.lap("tiles")
         splits = _describe(run, folder)
         check_valid(sum(int(each.images.valid_pixels.sum()) for each in splits.values()), failed)

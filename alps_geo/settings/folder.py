@@ -123,10 +123,10 @@ class FolderSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if "." not in self.image_suffix:
+        if "." not in self.image_suffix or "*" in self.image_suffix:
             raise SettingsError(
-                f"image_suffix is {self.image_suffix!r}, expected an ending with its dot, such as "
-                f".{self.image_suffix}"
+                f"image_suffix is {self.image_suffix!r}, expected an ending with its dot and no *, "
+                "such as .png"
             )
         folders = [self.img_dir, self.mask_dir, self.vis_dir, self.log_dir]
         if len({folder.casefold() for folder in folders}) < len(folders):

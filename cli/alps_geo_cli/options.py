@@ -85,8 +85,8 @@ class FlagOptions(RunFlags):
         bool,
         typer.Option(
             "--strict",
-            help="Stop at the first tile or scene that fails; else finish the rest, with exit "
-            "code 3.",
+            help="Stop at the first tile, image or scene that fails; else finish the rest, with "
+            "exit code 3.",
             rich_help_panel=OUTPUT,
         ),
     ] = False

@@ -131,7 +131,10 @@ def test_masks_of_placed_tiffs_lie_on_their_images(tmp_path: Path) -> None:
         profile["transform"] = scene.transform @ Affine.translation(100, 200)
         with rasterio.open(place / "a.tif", "w", **profile) as chip:
             chip.write(scene.read([1, 2, 3], window=window))
-    label(tmp_path / "root", image_suffix=".tif", clusters=2)
+    label(tmp_path / "root", image_suffix=".tif", clusters=2, vis=True)
+    with rasterio.open(tmp_path / "root/vis_mask/train/a_instance_vis.tif") as picture:
+        assert (picture.crs, picture.transform) == (profile["crs"], profile["transform"])
+        assert picture.count == 3
     with rasterio.open(tmp_path / "root/instance_mask/train/a_instance_color.tif") as mask:
         assert (mask.crs, mask.transform) == (profile["crs"], profile["transform"])
         assert (mask.dtypes, mask.nodata, mask.count) == (("uint8",), 0, 1)
@@ -155,6 +158,17 @@ def test_sizes_and_modes_mix(tmp_path: Path) -> None:
     assert not transparent[:20].any()
     assert transparent[20:].all()
     assert found["train/grey_instance_color.png"].all()
+
+
+def test_images_of_other_units_are_listed_apart(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", train=3, val=1)
+    save(root / "img_dir/train/deep.png", naip(300, 0).astype(np.uint16) * 200)
+    notes: list[str] = []
+    record = label(root, listen=lambda event: notes.append(event.noted))
+    assert [split.name for split in record.scenes] == ["train", "train-uint16", "val"]
+    assert any("1 images, such as deep.png, have other bands or units" in note for note in notes)
+    assert (root / "overview/train-uint16.png").exists()
+    assert masks(root)["train/deep_instance_color.png"].all()
 
 
 def test_bands_are_stretched_over_the_dataset_and_not_for_each_image(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from image_folders import label, make_root, masks, naip, save
 from quarter_tiles import QuarterTiles
 
-from alps_geo.errors import RunError, SceneError
+from alps_geo.errors import RunError, SceneError, SettingsError
 from alps_geo.review.relabel import merge_clusters, name_clusters, split_cluster
 from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.status import run_status
@@ -91,17 +91,24 @@ def test_images_that_cannot_be_read_are_listed_and_cost_the_others_nothing(
     (train / "flipped.png").write_bytes(flipped)
     (train / "empty.png").write_bytes(b"")
     (train / "text.png").write_text("no image")
+    (train / "link.png").symlink_to(train / "nowhere.png")
     record = label(root)
+    status = run_status(root)
+    assert [(split.tiles, split.done, len(split.failed)) for split in status.scenes] == [
+        (8, 3, 5),
+        (1, 1, 0),
+    ]
     assert sorted(str(each).split(":")[0] for each in record.failed) == [
         "train/cut",
         "train/empty",
         "train/flipped",
+        "train/link",
         "train/text",
     ]
     assert len(masks(root)) == 4
     (train / "cut.png").write_bytes(whole)
     mended = label(root, flags=RunFlags(overwrite=True))
-    assert len(mended.failed) == 3
+    assert len(mended.failed) == 4
     assert len(masks(root)) == 5
 
 
@@ -158,7 +165,7 @@ def test_a_strict_run_stops_at_the_first_image(tmp_path: Path) -> None:
 def test_an_image_that_has_changed_is_named(labelled: Path) -> None:
     before = masks(labelled)
     save(labelled / "img_dir/train/chip.1.png", naip(600, 600))
-    with pytest.raises(RunError, match=r"chip\.1\.png has changed since"):
+    with pytest.raises(RunError, match=r"train/chip\.1 has changed since"):
         label(labelled)
     assert all((masks(labelled)[name] == mask).all() for name, mask in before.items())
     label(labelled, flags=RunFlags(overwrite=True))
@@ -166,6 +173,8 @@ def test_an_image_that_has_changed_is_named(labelled: Path) -> None:
 
 def test_masks_of_an_image_that_is_gone_go(labelled: Path) -> None:
     (labelled / "img_dir/train/chip.3.png").unlink()
+    with pytest.raises(RunError, match=r"train/chip\.3 has gone since"):
+        label(labelled)
     label(labelled, flags=RunFlags(overwrite=True))
     assert "train/chip.3_instance_color.png" not in masks(labelled)
     assert len(masks(labelled)) == 5
@@ -200,9 +209,15 @@ def test_clusters_of_images_are_named_merged_and_split(labelled: Path) -> None:
 def test_clusters_that_were_named_are_kept_by_applying_them(labelled: Path) -> None:
     name_clusters(labelled, {1: "forest"})
     more = save(labelled / "img_dir/val/new.png", naip(300, 300))
-    with pytest.raises(RunError, match="--clusters-from"):
+    with pytest.raises(RunError, match=r"val/new has come since"):
         label(labelled)
+    more.rename(labelled / "new.png")
+    with pytest.raises(RunError, match="--clusters-from"):
+        label(labelled, clusters=2)
+    (labelled / "new.png").rename(more)
     model = str(labelled / "clusters.npz")
     record = label(labelled, clusters=None, clusters_from=model, flags=RunFlags(overwrite=True))
+    with pytest.raises(SettingsError, match="clusters is 4, and clusters_from has 3"):
+        label(labelled, clusters=4, clusters_from=model, flags=RunFlags(overwrite=True))
     assert record.clusters[0].name == "forest"
     assert f"val/{more.stem}_instance_color.png" in masks(labelled)
