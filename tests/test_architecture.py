@@ -12,12 +12,14 @@ import sys
 import tomllib
 from functools import cache
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "alps_geo").rglob("*.py"))
+CLI = sorted((ROOT / "cli").rglob("*.py"))
 # Downwards: a room may import those above it only.
 ROOMS = [
     "errors",
@@ -173,23 +175,49 @@ def test_status_imports_neither_arrays_nor_rasters() -> None:
     assert not loaded_by("import alps_geo.runs.status") & heavy
 
 
-@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_public_signature_takes_or_gives_a_dict_of_anything(path: Path) -> None:
-    functions = [
-        node
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(path: Path) -> list[Function]:
+    return [node for node in ast.walk(parsed(path)) if isinstance(node, Function)]
+
+
+def parameters(function: Function) -> list[ast.arg]:
+    """Return all parameters but ``*args`` and ``**kw``."""
+    found = function.args
+    return [*found.posonlyargs, *found.args, *found.kwonlyargs]
+
+
+def public_annotations(path: Path) -> list[ast.expr | None]:
+    """Return the annotations of public functions, and of the attributes of public classes."""
+    public = [each for each in functions(path) if not each.name.startswith("_")]
+    rest = [part for each in public for part in (each.args.vararg, each.args.kwarg) if part]
+    named = [part for each in public for part in parameters(each)]
+    attributes = [
+        each.annotation
         for node in ast.walk(parsed(path))
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        for each in node.body
+        if isinstance(each, ast.AnnAssign)
     ]
-    parts = [part for each in functions for part in (*each.args.args, *each.args.kwonlyargs)]
-    annotations = [*(part.annotation for part in parts), *(each.returns for each in functions)]
-    written = [ast.unparse(each) for each in annotations if each is not None]
-    assert not [each for each in written if "dict[str, Any]" in each]
+    return [
+        *(part.annotation for part in (*named, *rest)),
+        *(each.returns for each in public),
+        *attributes,
+    ]
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_public_takes_holds_or_gives_a_dict_of_anything(path: Path) -> None:
+    written = [ast.unparse(each) for each in public_annotations(path) if each is not None]
+    assert not [each for each in written if re.search(r"\b[dD]ict\[str, Any\]", each)]
 
 
 def test_only_one_module_names_the_parts_of_run_json() -> None:
     """Records are read and written in one place: elsewhere their keys are attributes."""
-    package = [*PACKAGE, *(ROOT / "cli").rglob("*.py")]
-    naming = [path.stem for path in package if '"labelled_share"' in path.read_text("utf-8")]
+    naming = [
+        path.stem for path in (*PACKAGE, *CLI) if '"labelled_share"' in path.read_text("utf-8")
+    ]
     assert naming == ["record"]
 
 
@@ -198,8 +226,6 @@ CODE = [
     for folder in ("alps_geo", "cli", "benchmarks", "docs", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-# The parameters of a command are its options.
-LIBRARY = [path for path in CODE if not path.is_relative_to(ROOT / "cli")]
 MOST_LINES, MOST_STATEMENT_LINES, MOST_PARAMETERS = 400, 40, 7
 
 
@@ -208,13 +234,7 @@ def test_no_file_does_everything() -> None:
     assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
 
 
-def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = parsed(path)
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
-
-
-def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def body_lines(function: Function) -> int:
     """Count the lines of a body, without those of the docstring."""
     has_docstring = ast.get_docstring(function) is not None
     body = function.body[1:] if has_docstring else function.body
@@ -229,27 +249,48 @@ def test_functions_are_short() -> None:
     assert {name: length for name, length in lengths.items() if length > MOST_STATEMENT_LINES} == {}
 
 
+def commands() -> set[str]:
+    """Return the dotted names of the functions that the groups of the command line import."""
+    groups = [path for path in CLI if path.name in {"main.py", "__init__.py"}]
+    return {name for path in groups for name in imported(path)}
+
+
 def test_functions_take_few_parameters() -> None:
+    options = commands()
     found = {
-        f"{path}:{each.name}": len(each.args.posonlyargs + each.args.args + each.args.kwonlyargs)
+        f"{path}:{each.name}": len(parameters(each))
         - (bool(each.args.args) and each.args.args[0].arg in {"self", "cls"})
-        for path in LIBRARY
+        for path in CODE
         for each in functions(path)
-        # The parameters of a test are its fixtures.
+        # The parameters of a test are its fixtures, those of a command its options.
         if not each.name.startswith("test_")
+        and f"{module_name(path)}.{each.name}".removeprefix("cli.") not in options
     }
     assert {name: count for name, count in found.items() if count > MOST_PARAMETERS} == {}
 
 
+def docstrings(path: Path) -> dict[str, str]:
+    """Return the docstrings of a file by their places, those of constants and attributes too."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = {}
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+            found[f"{path}:{getattr(node, 'lineno', 1)}"] = text
+        body = node.body if isinstance(node, ast.Module | ast.ClassDef) else []
+        for value, below in pairwise(body):
+            if isinstance(value, ast.Assign | ast.AnnAssign) and isinstance(below, ast.Expr):
+                if isinstance(below.value, ast.Constant):
+                    found[f"{path}:{below.lineno}"] = str(below.value.value)
+    return found
+
+
 def test_docstrings_name_their_subject() -> None:
     """A docstring that begins with a question word speaks of something without a noun."""
-    questions = {"What", "What's", "Where", "How", "Which", "Whether", "When", "Who", "Why"}
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    questions = {"what", "where", "how", "which", "whether", "when", "who", "whose", "why"}
     firsts = {
-        f"{path}:{getattr(node, 'lineno', 1)}": (ast.get_docstring(node) or "-").split()[0]
+        where: re.split(r"\W", text.lower().lstrip(), maxsplit=1)[0]
         for path in CODE
-        for node in ast.walk(parsed(path))
-        if isinstance(node, kinds)
+        for where, text in docstrings(path).items()
     }
     assert {where: first for where, first in firsts.items() if first in questions} == {}
 
@@ -277,7 +318,7 @@ def test_every_extra_has_a_file_of_its_own() -> None:
 def test_an_optional_dependency_is_imported_in_the_file_of_its_name(dependency: str) -> None:
     importing = {
         path.name
-        for path in PACKAGE
+        for path in (*PACKAGE, *CLI)
         if dependency in {name.split(".")[0] for name in imported_to_run(path)}
     }
     assert importing <= OPTIONAL[dependency]
@@ -327,3 +368,26 @@ def test_values_are_frozen() -> None:
         if ast.unparse(each).startswith("dataclass") and "frozen=True" not in ast.unparse(each)
     ]
     assert changing == ["_Worker"]
+
+
+def exported_functions() -> dict[str, ast.FunctionDef]:
+    """Return the functions that the package's face hands on, by name."""
+    face = ast.parse((ROOT / "alps_geo" / "__init__.pyi").read_text("utf-8"))
+    found: dict[str, ast.FunctionDef] = {}
+    for node in face.body:
+        if isinstance(node, ast.ImportFrom):
+            module = MODULES[f"alps_geo.{node.module}"]
+            names = {alias.name for alias in node.names}
+            found |= {
+                each.name: each
+                for each in parsed(module).body
+                if isinstance(each, ast.FunctionDef) and each.name in names
+            }
+    return found
+
+
+def test_every_exported_function_shows_an_example() -> None:
+    found = exported_functions()
+    assert found
+    without = [name for name, each in found.items() if ">>>" not in (ast.get_docstring(each) or "")]
+    assert without == []
