@@ -30,7 +30,7 @@ _PRODUCTS = {"mm": 0, "bmm": 0, "mv": 0, "addmm": 1, "baddbmm": 1, "baddbmm_": 1
 """Matrix products by name, and which argument is their first factor."""
 
 _ATTENTION = "_scaled_dot_product_"
-"""What the names of all fused attentions begin with."""
+"""Prefix of the names of all fused attentions."""
 
 
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -274,13 +274,13 @@ def docstrings(path: Path) -> dict[str, str]:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     found = {}
     for node in ast.walk(parsed(path)):
-        if isinstance(node, kinds) and (text := ast.get_docstring(node)):
-            found[f"{path}:{getattr(node, 'lineno', 1)}"] = text
+        if isinstance(node, kinds) and (doc := ast.get_docstring(node)):
+            found[f"{path}:{getattr(node, 'lineno', 1)}"] = doc
         body = node.body if isinstance(node, ast.Module | ast.ClassDef) else []
         for value, below in pairwise(body):
-            if isinstance(value, ast.Assign | ast.AnnAssign) and isinstance(below, ast.Expr):
-                if isinstance(below.value, ast.Constant):
-                    found[f"{path}:{below.lineno}"] = str(below.value.value)
+            text = below.value if isinstance(below, ast.Expr) else None
+            if isinstance(value, ast.Assign | ast.AnnAssign) and isinstance(text, ast.Constant):
+                found[f"{path}:{text.lineno}"] = str(text.value)
     return found
 
 

@@ -5,14 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from alps_geo.errors import SettingsError
 from alps_geo.grid import TileGrid
-
-patiently = settings(deadline=None)  # a busy machine is no failure
 
 
 @st.composite
@@ -28,7 +26,6 @@ def grids(draw: st.DrawFn) -> TileGrid:
     )
 
 
-@patiently
 @given(grids())
 def test_cores_cover_each_pixel_exactly_once(grid: TileGrid) -> None:
     painted = np.zeros((grid.height, grid.width), int)
@@ -37,7 +34,6 @@ def test_cores_cover_each_pixel_exactly_once(grid: TileGrid) -> None:
     assert (painted == 1).all()
 
 
-@patiently
 @given(grids())
 def test_windows_are_inside_the_scene_and_as_large_as_it_allows(grid: TileGrid) -> None:
     for tile in grid:
@@ -50,7 +46,6 @@ def test_windows_are_inside_the_scene_and_as_large_as_it_allows(grid: TileGrid) 
         assert cols.stop - cols.start == min(grid.tile_size, grid.width)
 
 
-@patiently
 @given(grids())
 def test_neighbours_share_the_overlap_and_their_cores_meet_in_the_middle_of_it(
     grid: TileGrid,
@@ -72,7 +67,6 @@ def test_neighbours_share_the_overlap_and_their_cores_meet_in_the_middle_of_it(
         assert right.window.col_off > left.window.col_off
 
 
-@patiently
 @given(grids())
 def test_no_more_windows_than_needed_spread_evenly(grid: TileGrid) -> None:
     starts = sorted({int(tile.window.row_off) for tile in grid})
@@ -84,7 +78,6 @@ def test_no_more_windows_than_needed_spread_evenly(grid: TileGrid) -> None:
     assert not steps or reach < grid.height
 
 
-@patiently
 @given(grids())
 def test_each_pixel_has_the_tile_whose_core_holds_it_for_owner(grid: TileGrid) -> None:
     points = np.argwhere(np.ones((grid.height, grid.width), bool))
@@ -93,7 +86,6 @@ def test_each_pixel_has_the_tile_whose_core_holds_it_for_owner(grid: TileGrid) -
         assert (owners[tile.core.toslices()] == grid.index(tile)).all()
 
 
-@patiently
 @given(st.data(), grids())
 def test_a_tile_sees_whole_what_touches_no_edge_beyond_which_the_scene_goes_on(
     data: st.DataObject, grid: TileGrid
@@ -116,7 +108,6 @@ def test_a_tile_sees_whole_what_touches_no_edge_beyond_which_the_scene_goes_on(
         assert sees.tolist() == [not around.any()]
 
 
-@patiently
 @given(grids())
 def test_core_slices_cut_the_core_out_of_the_window(grid: TileGrid) -> None:
     where = np.indices((grid.height, grid.width))
@@ -127,7 +118,6 @@ def test_core_slices_cut_the_core_out_of_the_window(grid: TileGrid) -> None:
         assert tile.core.width > 0
 
 
-@patiently
 @given(grids())
 def test_every_object_as_large_as_the_overlap_is_whole_in_a_window(grid: TileGrid) -> None:
     """A stretch of `overlap` pixels, wherever it lies, is inside at least one window."""
@@ -137,7 +127,6 @@ def test_every_object_as_large_as_the_overlap_is_whole_in_a_window(grid: TileGri
         assert any(first <= top and top + size <= last for first, last in rows)
 
 
-@patiently
 @given(grids())
 def test_tiles_come_row_by_row_and_know_their_place(grid: TileGrid) -> None:
     rows, cols = grid.shape
@@ -176,7 +165,6 @@ def starts(grid: TileGrid) -> tuple[list[int], list[int]]:
     )
 
 
-@patiently
 @example(TileGrid(49, 24, 24, 12, (4, 0)))  # its first window reaches into the fourth
 @given(moved_grids())
 def test_a_moved_grid_covers_each_pixel_once_with_windows_inside_the_scene(grid: TileGrid) -> None:
@@ -194,7 +182,6 @@ def test_a_moved_grid_covers_each_pixel_once_with_windows_inside_the_scene(grid:
     np.testing.assert_allclose(weights, 1)
 
 
-@patiently
 @given(moved_grids())
 def test_an_offset_moves_all_windows_but_those_at_the_edges(grid: TileGrid) -> None:
     before = starts(replace(grid, offset=(0, 0)))
@@ -204,7 +191,6 @@ def test_an_offset_moves_all_windows_but_those_at_the_edges(grid: TileGrid) -> N
         assert max(map(int, np.diff(new)), default=0) <= max(map(int, np.diff(old)), default=0)
 
 
-@patiently
 @given(moved_grids(), st.data())
 def test_tiles_that_see_a_window_are_those_that_share_a_pixel_with_it(
     grid: TileGrid, data: st.DataObject

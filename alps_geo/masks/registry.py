@@ -41,12 +41,12 @@ _FAMILIES = [Family("alps_geo.masks.sam1:SamGenerator", weights.MODELS)]
 
 def register(family: Family) -> None:
     """Add models that can be chosen by name; of two of one name the later counts."""
-    _FAMILIES.insert(0, family)
+    _FAMILIES.append(family)
 
 
 def models() -> dict[str, ModelSpec]:
-    """All models by name, the default first."""
-    return {name: spec for family in reversed(_FAMILIES) for name, spec in family.models.items()}
+    """All models by name: the default first, those of later families after it."""
+    return {name: spec for family in _FAMILIES for name, spec in family.models.items()}
 
 
 def make_generator(options: GeneratorOptions) -> MaskGenerator:
@@ -63,7 +63,7 @@ def make_generator(options: GeneratorOptions) -> MaskGenerator:
 
 
 def _family(name: str) -> Family:
-    for family in _FAMILIES:
+    for family in reversed(_FAMILIES):
         if name in family.models:
             return family
     raise ModelError(f"there is no model {name!r}, expected one of {', '.join(models())}")

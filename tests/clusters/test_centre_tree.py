@@ -80,7 +80,7 @@ def test_there_is_no_border_between_merged_clusters() -> None:
 
 
 @given(trees(), st.integers(0, 99), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_merging_before_and_after_applying_is_the_same(
     tree: CentreTree, seed: int, data: st.DataObject
 ) -> None:
@@ -97,7 +97,7 @@ def test_merging_before_and_after_applying_is_the_same(
 
 
 @given(trees(), st.integers(0, 99), st.integers(2, 4), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_split_touches_its_cluster_alone(
     tree: CentreTree, seed: int, parts: int, data: st.DataObject
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_split_touches_its_cluster_alone(
 
 
 @given(trees(), st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_rows_are_applied_one_by_one_as_together(tree: CentreTree, seed: int) -> None:
     rows = rows_for(seed)
     whole = tree.apply(rows)

@@ -88,7 +88,7 @@ def test_new_clusters_get_colours_that_no_other_has(clusters: int) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 99), st.integers(0, 99)), max_size=6))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_any_changes_one_after_the_other_do_what_they_say(
     changes: list[tuple[bool, int, int]],
 ) -> None:

@@ -44,7 +44,6 @@ def test_a_merged_cluster_takes_the_first_name_that_there_is() -> None:
 
 
 @given(NAMES, st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=8))
-@settings(deadline=None)
 def test_names_survive_merges(names: dict[int, str], pairs: list[tuple[int, int]]) -> None:
     """However clusters are merged, the first name of those that became one is kept."""
     legend, became = Legend.default(9).named(names), {i: i for i in range(1, 10)}
@@ -64,7 +63,7 @@ def test_names_survive_merges(names: dict[int, str], pairs: list[tuple[int, int]
 
 
 @given(st.integers(1, 400), st.integers(1, 20), st.integers(0, 400))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_further_clusters_follow_the_highest_id_with_colours_of_their_own(
     count: int, more: int, reserved: int
 ) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alps_geo.clusters.projection import Projection
@@ -44,7 +44,6 @@ def test_columns_are_found_by_name_and_others_are_passed_over() -> None:
 
 
 @given(st.lists(st.integers(-5, 5), min_size=4, max_size=4), st.integers(-9, 9))
-@settings(deadline=None)
 def test_a_projection_is_linear_about_the_mean(matrix: list[int], factor: int) -> None:
     """Rows that lie a factor further from the mean are projected a factor further from 0."""
     given = projection(np.reshape(matrix, (2, 2)))

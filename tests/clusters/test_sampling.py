@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=5).filter(sum)
 
 
 @given(SIZES, st.integers(1, 60), st.integers(0, 99))
-@settings(deadline=None)
 def test_a_sample_has_different_rows_in_their_order(sizes: list[int], size: int, seed: int) -> None:
     rows = sampling.sample_rows(PLAIN, tables(sizes), size, np.random.default_rng(seed))
     found = listed(rows)
@@ -36,7 +35,6 @@ def test_a_sample_has_different_rows_in_their_order(sizes: list[int], size: int,
 
 
 @given(SIZES, st.data())
-@settings(deadline=None)
 def test_rows_are_picked_by_their_index_in_all_tables(
     sizes: list[int], data: st.DataObject
 ) -> None:
@@ -48,7 +46,6 @@ def test_rows_are_picked_by_their_index_in_all_tables(
 
 
 @given(SIZES, st.integers(1, 30), st.integers(1, 9), st.integers(0, 99))
-@settings(deadline=None)
 def test_shuffled_batches_have_each_row_once_and_none_is_small(
     sizes: list[int], size: int, run: int, seed: int
 ) -> None:
@@ -65,7 +62,6 @@ def test_shuffled_batches_have_each_row_once_and_none_is_small(
 
 
 @given(SIZES, st.integers(1, 60))
-@settings(deadline=None)
 def test_ordered_batches_are_the_rows_in_their_order(sizes: list[int], size: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("alps_geo.features.columns.BATCH_ROWS", 7)

@@ -145,7 +145,7 @@ WHOLE = (DATA / "clusters_format3_changed.npz").read_bytes()
 
 
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_damaged_byte_is_an_error_or_does_no_harm(position: int, flipped: int) -> None:
     data = bytearray(WHOLE)
     data[position] ^= flipped
@@ -155,7 +155,7 @@ def test_a_damaged_byte_is_an_error_or_does_no_harm(position: int, flipped: int)
 
 
 @given(st.integers(0, len(WHOLE) - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
     with pytest.raises(RunError, match=r"my\.npz: not a cluster model"):
         ClusterModel.from_bytes(WHOLE[:length], "my.npz")

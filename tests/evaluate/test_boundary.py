@@ -61,7 +61,7 @@ def as_lists(counts: BoundaryCounts) -> list[list[int]]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps())
 def test_counts_are_those_of_distance_maps(case: tuple[Ints, Ints, Bools]) -> None:
     truth, found, valid = case
@@ -78,7 +78,7 @@ def test_counts_are_those_of_distance_maps(case: tuple[Ints, Ints, Bools]) -> No
             assert counts.found_matched[index, number] == matched
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps(), st.integers(1, 12))
 def test_windows_add_up_to_the_whole(case: tuple[Ints, Ints, Bools], size: int) -> None:
     truth, found, valid = case

@@ -73,7 +73,7 @@ def test_many_ids_are_counted_right() -> None:
     assert (table.counts == counts).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LABELS)
 def test_the_majority_map_scores_as_scikit_learn_says(
     arrays: tuple[NDArray[np.uint32], NDArray[np.int32]],
@@ -88,7 +88,7 @@ def test_the_majority_map_scores_as_scikit_learn_says(
     assert_scores(table, given, labels, truth)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LABELS)
 def test_the_one_to_one_map_scores_as_scikit_learn_says(
     arrays: tuple[NDArray[np.uint32], NDArray[np.int32]],
@@ -131,7 +131,7 @@ def test_one_to_one_finds_the_best_pairing(cells: NDArray[np.int64]) -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LABELS)
 def test_groupings_compare_as_scikit_learn_says(
     arrays: tuple[NDArray[np.uint32], NDArray[np.int32]],

@@ -30,7 +30,7 @@ def patches(shape: tuple[int, int], seed: int, size: float = 4) -> Ids:
     return ids
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     tile_size=st.integers(2, 20),

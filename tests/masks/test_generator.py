@@ -117,6 +117,18 @@ def test_a_generator_is_registered_by_the_name_of_its_model(
     assert LabelSettings(model="quarters").generator_options.model == "quarters"
 
 
+def test_a_later_family_leaves_the_default_model_first_and_wins_a_shared_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = replace(MODELS["vit_b"], name="mobile_sam")
+    later = Family("quarter_tiles:QuarterTiles.from_options", {"quarters": spec, "vit_b": spec})
+    monkeypatch.setattr(registry, "_FAMILIES", [*registry._FAMILIES, later])
+    assert next(iter(models())) == LabelSettings().model == "mobile_sam"
+    assert list(models()) == [*MODELS, "quarters"]
+    assert models()["vit_b"] is spec
+    assert make_generator(GeneratorOptions(model="vit_b")) == QuarterTiles("vit_b")
+
+
 def test_sams_generator_is_a_value_of_its_options() -> None:
     generator = make_generator(GeneratorOptions(model="mobile_sam"))
     assert generator == SamGenerator(GeneratorOptions())

@@ -88,7 +88,7 @@ small_rasters = hnp.arrays(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(small_rasters)
 def test_burning_the_polygons_back_gives_the_same_raster(raster: Raster) -> None:
     polygons = polygons_of(raster)
@@ -96,7 +96,7 @@ def test_burning_the_polygons_back_gives_the_same_raster(raster: Raster) -> None
     assert np.array_equal(burnt(polygons, raster, NORTH_UP), raster)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(small_rasters)
 def test_polygons_are_valid_and_cover_their_pixels_only(raster: Raster) -> None:
     for segment, polygon in polygons_of(raster).items():
@@ -104,7 +104,7 @@ def test_polygons_are_valid_and_cover_their_pixels_only(raster: Raster) -> None:
         assert polygon.area == np.count_nonzero(raster == segment)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(small_rasters)
 def test_parts_are_the_four_connected_pieces(raster: Raster) -> None:
     for segment, polygon in polygons_of(raster).items():
@@ -115,7 +115,7 @@ def test_parts_are_the_four_connected_pieces(raster: Raster) -> None:
             assert not any(hole.is_ccw for hole in part.interiors)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(small_rasters, st.integers(1, 8))
 def test_strips_leave_no_trace(raster: Raster, strip: int) -> None:
     whole, cut = polygons_of(raster), polygons_of(raster, strip=strip)
@@ -123,7 +123,7 @@ def test_strips_leave_no_trace(raster: Raster, strip: int) -> None:
     assert all(shapely.equals_exact(whole[segment], cut[segment], 0) for segment in whole)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(small_rasters)
 def test_gdal_finds_the_same_regions(raster: Raster) -> None:
     theirs: dict[int, list[shapely.Geometry]] = {}

@@ -22,7 +22,7 @@ from clustered_runs import (
     record,
 )
 from helpers import DATA, alps_geo
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from shapely.affinity import affine_transform
@@ -148,7 +148,6 @@ def test_segments_are_outlined_where_they_are(run: Path) -> None:
     corner=st.tuples(st.floats(0, 1), st.floats(0, 1)),
     size=st.tuples(st.integers(1, 900), st.integers(1, 900)),
 )
-@settings(deadline=None)
 def test_a_crop_is_a_window_of_the_scene_around_the_segment(
     shape: tuple[int, int], corner: tuple[float, float], size: tuple[int, int]
 ) -> None:

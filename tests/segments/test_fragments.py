@@ -146,7 +146,7 @@ LENGTHS = st.integers(4, 10).flatmap(
 
 
 @given(LENGTHS, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_mirrored_scene_has_mirrored_owners(length: tuple[int, int], data: st.DataObject) -> None:
     size, half_overlap = length
     width = 2 * size - 2 * half_overlap

@@ -73,7 +73,7 @@ def claims_to(
             yield (rank, smallness, other == tile), int(joined.groups[index][fragment])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scenes_and_grids(), st.integers(0, 2**32 - 1), st.integers(-1, 8))
 def test_each_pixel_goes_to_the_fragment_with_the_best_claim(
     case: tuple[NDArray[np.int32], TileGrid], seed: int, failed: int

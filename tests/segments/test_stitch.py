@@ -69,7 +69,7 @@ def scenes_and_grids(draw: st.DrawFn) -> tuple[NDArray[np.int32], TileGrid]:
     return scene.astype(np.int32), TileGrid(height, width, tile_size, overlap)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(scenes_and_grids())
 def test_planted_segments_come_back_whatever_the_grid(
     case: tuple[NDArray[np.int32], TileGrid],
@@ -137,7 +137,7 @@ def mosaics_and_grids(draw: st.DrawFn) -> tuple[NDArray[np.int32], TileGrid]:
     return scene, TileGrid(height, width, tile_size, draw(st.integers(0, tile_size // 2)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(mosaics_and_grids(), st.integers(1, 30))
 def test_specks_join_a_neighbour_and_every_pixel_keeps_a_segment(
     case: tuple[NDArray[np.int32], TileGrid], min_area: int
@@ -205,7 +205,7 @@ def test_an_object_that_one_tile_cuts_off_is_taken_from_the_tile_that_sees_it_wh
     assert result[8, 13] != result[0, 13]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(scenes_and_grids(), st.integers(0, 2**32 - 1))
 def test_every_pixel_is_counted_once_when_tiles_disagree(
     case: tuple[NDArray[np.int32], TileGrid], seed: int

@@ -8,7 +8,7 @@ import pytest
 import rasterio.features
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -46,7 +46,6 @@ def opencv(ring: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 @given(REGIONS)
-@settings(deadline=None)
 def test_a_ring_fills_to_the_region_by_any_rule(region: np.ndarray) -> None:
     even, gdal, painted = (np.zeros(SHAPE, np.bool_) for _ in range(3))
     for part in parts_of(region):

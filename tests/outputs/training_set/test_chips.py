@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 from training_sources import IMAGES, SCENE
@@ -17,7 +17,6 @@ from alps_geo.outputs.training_set.chips import chip_name, chip_windows, unique_
     side=st.integers(16, 128),
     share=st.floats(0, 0.8),
 )
-@settings(deadline=None)
 def test_chips_of_one_size_cover_the_source(
     shape: tuple[int, int], side: int, share: float
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
@@ -15,7 +15,6 @@ SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)
 
 
 @given(arrays(np.uint32, SHAPES, elements=st.sampled_from([0, 1, 2, 7, 2**32 - 1])))
-@settings(deadline=None)
 def test_segments_are_encoded_as_pycocotools_does(ids: np.ndarray) -> None:
     found = run_lengths(ids)
     assert found.ids.tolist() == [each for each in np.unique(ids).tolist() if each]

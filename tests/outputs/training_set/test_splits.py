@@ -59,7 +59,7 @@ def distance(one: Window, other: Window) -> int:
     shares=st.sampled_from([SHARES, (0.5, 0.5, 0.0), (0.34, 0.33, 0.33), (0.0, 0.0, 1.0)]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_chips_of_different_splits_are_half_a_chip_apart(
     rows: int, cols: int, overlap: int, shares: tuple[float, ...], seed: int
 ) -> None:
