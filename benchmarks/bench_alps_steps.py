@@ -57,7 +57,7 @@ from alps_geo.grid import TileGrid
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.sam.frame import CHANNELS, Frame
 from alps_geo.segments.fragments import FragmentRules, cut_fragments
-from alps_geo.segments.painting import Painting, painted_blocks
+from alps_geo.segments.painting import StoredPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
@@ -221,7 +221,7 @@ def _find_segments(chip: Chip, folder: Path, laps: Laps) -> None:
         fragments = cut_fragments(grid, tile, chip.pixels, chip.masks, cells, scale, rules)
         store.save(tile, fragments)
         segments = stitch(
-            grid, keep_rows(grid, partial(_kept, store.load_outlines)), Painting(folder)
+            grid, keep_rows(grid, partial(_kept, store.load_outlines)), StoredPainting(folder)
         )
     with laps.step("features"):
         source = Source(
@@ -250,7 +250,7 @@ def _grid(chip: Chip) -> TileGrid:
 
 def _segment_ids(chip: Chip, folder: Path) -> NDArray[np.uint32]:
     """Read the segments of a chip's pixels."""
-    ((_, ids),) = painted_blocks(Painting(folder), _grid(chip))
+    ((_, ids),) = painted_blocks(StoredPainting(folder), _grid(chip))
     return ids
 
 

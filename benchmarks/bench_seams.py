@@ -51,7 +51,7 @@ from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.matching import match_labels
-from alps_geo.segments.painting import Painting, painted_blocks
+from alps_geo.segments.painting import StoredPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import open_table, write_tables
@@ -165,7 +165,7 @@ class _Run:
         return stitch(
             self.job.grid,
             self.stored.outlines(self.job),
-            Painting(folder),
+            StoredPainting(folder),
             min_area=self.settings.min_area,
             keep_specks=True,
         )

@@ -19,7 +19,7 @@ from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import BandScale
 from alps_geo.features.sums import RegionSums
 from alps_geo.sam.frame import Frame
-from alps_geo.segments.painting import Painting, painted_blocks
+from alps_geo.segments.painting import StoredPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo_cli.main import app
@@ -78,7 +78,7 @@ def stitched(
 ) -> Stitched:
     """Stitch tiles; the painting lasts as long as what is returned."""
     folder = Path(mkdtemp())
-    found = stitch(grid, load, Painting(folder), min_area=min_area, keep_specks=keep_specks)
+    found = stitch(grid, load, StoredPainting(folder), min_area=min_area, keep_specks=keep_specks)
     finalize(found, rmtree, folder)
     return found
 

@@ -60,9 +60,9 @@ class Recipe:
         Passes over all segments, from k-means++ on the first batch. If not given, mini-batches
         begin where k-means on a sample has settled, and pass until they settle too.
     raw : bool
-        Whether the columns are compared as they are, neither standardised nor weighted.
+        True if the columns are compared as they are, neither standardised nor weighted.
     in_order : bool
-        Whether a fit of so many passes takes its batches in the order of the rows, and moves
+        True if a fit of so many passes takes its batches in the order of the rows, and moves
         centres of few rows elsewhere, as the published program of ALPS does.
     """
 

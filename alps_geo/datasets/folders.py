@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_SPLITS = ("train", "val")
-"""Splits that are read unless others are named; of these, one that is not there is passed over."""
+"""Splits that are read unless others are named; of these, one that is not there is skipped."""
 
 _READ_WITH = (".aux.xml", ".msk")
 """Endings, after the whole name, of files next to an image that decide its pixels."""
@@ -68,43 +68,44 @@ def find_images(folder: Folder, leave_out: Sequence[str] = ()) -> tuple[FolderIm
         images have one name.
     """
     found = []
-    for split, place in _places(folder).items():
-        images = _images(place, split, folder.suffix, leave_out)
+    for split, path in _split_folders(folder).items():
+        images = _images(path, split, folder.suffix, leave_out)
         if not images:
-            raise SceneError(_no_image(place, folder, split))
+            raise SceneError(_no_image(path, folder, split))
         found += images
     return tuple(found)
 
 
-def _places(folder: Folder) -> dict[str, Path]:
+def _split_folders(folder: Folder) -> dict[str, Path]:
     """Return the folders of the splits that are read; one of the name "" for a flat folder."""
     root, inside = folder.root, folder.root / folder.image_dir
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise SceneError(f"{root} {what}, expected a folder of images: check the path")
-    place = inside if inside.is_dir() else root
-    there = sorted(each.name for each in _listed(place) if each.is_dir())
+    parent = inside if inside.is_dir() else root
+    there = sorted(each.name for each in _listed(parent) if each.is_dir())
     if folder.splits is None:
         found = [name for name in DEFAULT_SPLITS if name in there]
         if found:
-            return {name: place / name for name in found}
-        if place is inside and not any(_has_suffix(e.name, folder.suffix) for e in _listed(place)):
+            return {name: parent / name for name in found}
+        has_image = any(_has_suffix(each.name, folder.suffix) for each in _listed(parent))
+        if parent is inside and not has_image:
             listed = f" (it holds {', '.join(there)})" if there else ""
             raise SceneError(
-                f"{place} holds neither {' nor '.join(DEFAULT_SPLITS)}{listed}: name the splits "
+                f"{parent} holds neither {' nor '.join(DEFAULT_SPLITS)}{listed}: name the splits "
                 "with --splits"
             )
-        return {"": place}
+        return {"": parent}
     for name in folder.splits:
         if name not in there:
             listed = f", expected one of {', '.join(there)}" if there else ""
-            raise SceneError(f"{place / name} is not there{listed}: check --splits and --img-dir")
-    return {name: place / name for name in folder.splits}
+            raise SceneError(f"{parent / name} is not there{listed}: check --splits and --img-dir")
+    return {name: parent / name for name in folder.splits}
 
 
-def _images(place: Path, split: str, suffix: str, leave_out: Sequence[str]) -> list[FolderImage]:
+def _images(folder: Path, split: str, suffix: str, leave_out: Sequence[str]) -> list[FolderImage]:
     """List the images of one split by name."""
-    entries = {entry.name: entry for entry in _listed(place)}
+    entries = {entry.name: entry for entry in _listed(folder)}
     by_name: dict[str, str] = {}
     images = []
     for file in sorted(entries):
@@ -117,20 +118,20 @@ def _images(place: Path, split: str, suffix: str, leave_out: Sequence[str]) -> l
         other = by_name.setdefault(_on_disk(name), file)
         if other != file:
             raise SceneError(
-                f"{place / file} and {other} are two images of one name, whose masks would be one "
+                f"{folder / file} and {other} are two images of one name, whose masks would be one "
                 "file: rename one of them"
             )
-        images.append(FolderImage(split, name, str(place / file), _stamp(file, entries)))
+        images.append(FolderImage(split, name, str(folder / file), _stamp(file, entries)))
     return images
 
 
-def _listed(place: Path) -> list[os.DirEntry[str]]:
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
         raise SceneError(
-            f"{place} cannot be listed ({reason_of(error)}): expected a folder of images that "
+            f"{folder} cannot be listed ({reason_of(error)}): expected a folder of images that "
             "this user may read"
         ) from error
 
@@ -149,11 +150,11 @@ def _has_suffix(file: str, suffix: str) -> bool:
     return file.lower().endswith(suffix.lower()) and len(file) > len(suffix)
 
 
-def _no_image(place: Path, folder: Folder, split: str) -> str:
-    """Say which endings a split without images has in their place."""
-    endings = Counter(_ending(entry.name) for entry in _listed(place) if entry.is_file())
+def _no_image(path: Path, folder: Folder, split: str) -> str:
+    """Return the message for a split without images, with the endings of its files."""
+    endings = Counter(_ending(entry.name) for entry in _listed(path) if entry.is_file())
     known = [f"{ending} ({count})" for ending, count in endings.most_common() if ending in _IMAGES]
-    found = f"{place} holds no image *{folder.suffix}"
+    found = f"{path} holds no image *{folder.suffix}"
     if known:
         return f"{found}; there are {', '.join(known)}: give one with --image-suffix"
     if split:
@@ -166,5 +167,5 @@ def _ending(name: str) -> str:
 
 
 def _on_disk(name: str) -> str:
-    """Return a name as file systems compare it that ignore case and composition."""
+    """Case-folded, composed name, as macOS and Windows compare names."""
     return normalize("NFC", normalize("NFD", name).casefold())

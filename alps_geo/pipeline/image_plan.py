@@ -51,7 +51,7 @@ _FLAT = "images"
 
 
 @dataclass(frozen=True)
-class FolderRun:
+class FolderRequest:
     """Request of a run over a folder of images.
 
     Attributes
@@ -86,7 +86,7 @@ class PlannedRun:
 
     Attributes
     ----------
-    asked : FolderRun
+    request : FolderRequest
         The request.
     stage : ImageStage
         The images that can be opened, with settings and models.
@@ -100,7 +100,7 @@ class PlannedRun:
         Counts the images.
     """
 
-    asked: FolderRun
+    request: FolderRequest
     stage: ImageStage
     unreadable: dict[FolderImage, FailedImage]
     weights: Weights
@@ -122,7 +122,7 @@ class PlannedRun:
 
 
 def plan_images(
-    asked: FolderRun,
+    request: FolderRequest,
     folder: RunFolder,
     generator: MaskGenerator | None,
     listen: Callable[[Event], None],
@@ -131,7 +131,7 @@ def plan_images(
 
     Parameters
     ----------
-    asked : FolderRun
+    request : FolderRequest
         The request.
     folder : RunFolder
         Folder of the results.
@@ -145,11 +145,11 @@ def plan_images(
     AlpsGeoError
         If the folder or a model cannot be used, or no image can be opened.
     """
-    layout, settings = asked.layout, asked.settings
+    layout, settings = request.layout, request.settings
     images = find_images(
-        Folder(asked.root, layout.img_dir, layout.splits, layout.image_suffix), run_files()
+        Folder(request.root, layout.img_dir, layout.splits, layout.image_suffix), run_files()
     )
-    _check_fit_on(asked, images)
+    _check_fit_on(request, images)
     models = make_models(settings, generator)
     weights = models.weights()
     known = find_kinds(images, settings)
@@ -157,15 +157,16 @@ def plan_images(
         image: FailedImage(image.title, image.path, reason)
         for image, reason in known.unreadable.items()
     }
-    if unreadable and asked.flags.strict:
+    if unreadable and request.flags.strict:
         first = next(iter(unreadable.values()))
         raise SceneError(f"{first.reason} (stopped there, as --strict says)")
     jobs = _jobs(images, known, folder, settings, weights)
     tally = Tally(sum(len(job.images) for job in jobs), listen)
-    for scene, note in _notes(asked, jobs, weights):
+    for scene, note in _notes(request, jobs, weights):
         tally.tell("open", scene, note)
     stage = ImageStage(jobs, settings, models)
-    return PlannedRun(asked, stage, unreadable, weights, _plan(asked, jobs, images, weights), tally)
+    plan = _plan(request, jobs, images, weights)
+    return PlannedRun(request, stage, unreadable, weights, plan, tally)
 
 
 def _job_of(image: FolderImage, jobs: Sequence[ImageJob]) -> ImageJob:
@@ -207,7 +208,7 @@ def _job_name(split: str, kind: ImageKind, first: ImageKind) -> str:
 
 
 def _notes(
-    asked: FolderRun, jobs: Sequence[ImageJob], weights: Weights
+    request: FolderRequest, jobs: Sequence[ImageJob], weights: Weights
 ) -> Iterator[tuple[str, str]]:
     """Note kinds whose clusters are not comparable, and differences to a cluster model."""
     first = jobs[0]
@@ -220,20 +221,20 @@ def _notes(
                 f"({job.kind.name}) than those of {first.name} ({first.kind.name}): they are "
                 "standardised by themselves, so a cluster need not mean the same in both",
             )
-    if asked.given is not None:
+    if request.given is not None:
         kinds = dict.fromkeys(job.kind.name for job in jobs)
-        for note in check_model(asked.given, kinds, asked.settings, weights):
+        for note in check_model(request.given, kinds, request.settings, weights):
             yield "", note
 
 
-def _check_fit_on(asked: FolderRun, images: Sequence[FolderImage]) -> None:
-    if asked.layout.fit_on and asked.given is not None:
+def _check_fit_on(request: FolderRequest, images: Sequence[FolderImage]) -> None:
+    if request.layout.fit_on and request.given is not None:
         raise SettingsError(
             "fit_on names splits to fit clusters to, and clusters_from clusters that are fitted: "
             "give one of the two"
         )
     splits = dict.fromkeys(image.split for image in images)
-    for split in asked.layout.fit_on or ():
+    for split in request.layout.fit_on or ():
         if split not in splits:
             raise SceneError(
                 f"--fit-on names {split!r}, which is not labelled, expected some of "
@@ -242,22 +243,25 @@ def _check_fit_on(asked: FolderRun, images: Sequence[FolderImage]) -> None:
 
 
 def _plan(
-    asked: FolderRun, jobs: Sequence[ImageJob], images: Sequence[FolderImage], weights: Weights
+    request: FolderRequest,
+    jobs: Sequence[ImageJob],
+    images: Sequence[FolderImage],
+    weights: Weights,
 ) -> Plan:
-    identity = images_identity(images, asked.settings, asked.layout.deciding(), weights)
+    identity = images_identity(images, request.settings, request.layout.deciding(), weights)
     identity["tiles"] = [job.store.key for job in jobs]
-    if asked.given is not None:
-        identity["clusters_sha256"] = sha256(asked.given.to_bytes()).hexdigest()
+    if request.given is not None:
+        identity["clusters_sha256"] = sha256(request.given.to_bytes()).hexdigest()
     labelled = {image for job in jobs for image in job.images}
     left = Counter(_job_of(image, jobs).name for image in images if image not in labelled)
-    place = asked.root / asked.layout.img_dir
-    place = place if place.is_dir() else asked.root
+    splits_folder = request.root / request.layout.img_dir
+    splits_folder = splits_folder if splits_folder.is_dir() else request.root
     return Plan(
         fingerprint=fingerprint(identity),
         scenes=tuple(
             PlannedScene(
                 job.name,
-                str(place / job.images[0].split),
+                str(splits_folder / job.images[0].split),
                 job.store.folder.name,
                 len(job.images) + left[job.name],
             )
@@ -268,7 +272,7 @@ def _plan(
             *(
                 name
                 for job in jobs
-                for name in image_files(PlannedImages(job.name, job.images, asked.record.files))
+                for name in image_files(PlannedImages(job.name, job.images, request.record.files))
             ),
         ),
         images=True,
@@ -276,7 +280,7 @@ def _plan(
 
 
 def check_folders(run: PlannedRun, folder: RunFolder) -> None:
-    """Check that nothing of other images lies with the masks, and no image has changed.
+    """Check for foreign files among the masks, and for changed images.
 
     Raises
     ------
@@ -284,7 +288,7 @@ def check_folders(run: PlannedRun, folder: RunFolder) -> None:
         If there is such a file, which would be taken for a mask of this run, or such an image,
         whose mask would be replaced; unless the run overwrites.
     """
-    if not run.asked.flags.overwrite:
+    if not run.request.flags.overwrite:
         _check_images(run.stage.jobs, folder)
         _check_masks(run.plan, folder)
 
@@ -312,12 +316,12 @@ def _check_masks(plan: Plan, folder: RunFolder) -> None:
     ours = {*plan.files, *planned_results(folder)}
     folders = {Path(name).parent.as_posix() for name in plan.files} - {".", OVERVIEW}
     for name in sorted(folders):
-        place = folder.path / name
-        found = [each.name for each in place.iterdir() if each.is_file()] if place.is_dir() else []
+        masks = folder.path / name
+        found = [each.name for each in masks.iterdir() if each.is_file()] if masks.is_dir() else []
         for file in sorted(each for each in found if not each.startswith(".")):
             if f"{name}/{file}" not in ours:
                 raise RunError(
-                    f"{place / file} is of no image of this run, and would be taken for one of "
+                    f"{masks / file} is of no image of this run, and would be taken for one of "
                     "its masks: move it away, choose another --out or --mask-dir, or leave it "
                     "there with --overwrite"
                 )

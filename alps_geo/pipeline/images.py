@@ -19,7 +19,7 @@ from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.results import SceneResults, write_image_results, write_run_files
-from alps_geo.pipeline.image_plan import FolderRun, PlannedRun, check_folders, plan_images
+from alps_geo.pipeline.image_plan import FolderRequest, PlannedRun, check_folders, plan_images
 from alps_geo.pipeline.stages import Clock, fit_model
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.checks import check_valid
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
     from alps_geo.scene.folder import FolderImage
     from alps_geo.segments.images import ImageTable, StoredImage
     from alps_geo.tiles.images import ImageJob
-
-_FLAT = "images"
-"""Name of the split of a folder without splits, where there has to be one."""
 
 
 def label_images(
@@ -105,10 +102,10 @@ def label_images(
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
     folder = RunFolder(root if out is None else Path(out))
-    asked = FolderRun(root, layout or FolderSettings(), settings, flags, given)
+    request = FolderRequest(root, layout or FolderSettings(), settings, flags, given)
     clock = Clock()
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        run = plan_images(asked, folder, generator, listen)
+        run = plan_images(request, folder, generator, listen)
         if not flags.force and (record := finished_record(folder, run.plan.fingerprint)):
             return record
         check_folders(run, folder)
@@ -116,31 +113,31 @@ def label_images(
 
 
 def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
-    """Take all stages in a folder that is claimed for the run."""
-    asked = run.asked
+    """Claim the folder and run all stages."""
+    request = run.request
     inputs = [image.path for job in run.stage.jobs for image in job.images]
-    overwrite, force = asked.flags.overwrite, asked.flags.force
-    check = partial(check_replaceable, folder, discard_edits=asked.flags.discard_edits)
+    overwrite, force = request.flags.overwrite, request.flags.force
+    check = partial(check_replaceable, folder, discard_edits=request.flags.discard_edits)
     with claimed(folder, run.plan, overwrite=overwrite, force=force, inputs=inputs, check=check):
         run.note_unreadable()
         clock.lap("open")
         failed = [
             *run.unreadable.values(),
-            *label_tiles(run.stage, run.tally, strict=asked.flags.strict),
+            *label_tiles(run.stage, run.tally, strict=request.flags.strict),
         ]
         clock.lap("tiles")
         splits = _describe(run, folder)
         check_valid(sum(int(each.images.valid_pixels.sum()) for each in splits.values()), failed)
         clock.lap("segments")
-        model = asked.given or _fit(run, splits, failed)
+        model = request.given or _fit(run, splits, failed)
         clock.lap("cluster")
         with replaced(folder, run.plan, check) as target:
             results = _write(run, folder, target, splits, model)
             write_run_files(target.path, model)
             clock.lap("write")
             record = split_run_record(
-                origin_of(asked.settings, run.weights),
-                asked.record,
+                origin_of(request.settings, run.weights),
+                request.record,
                 [_record(run, name, splits[name], results[name]) for name in results],
                 model,
                 list(results.values()),
@@ -166,35 +163,35 @@ def _describe(run: PlannedRun, folder: RunFolder) -> dict[str, _Split]:
     splits = {}
     for job in run.stage.jobs:
         run.tally.tell("segments", job.name)
-        place = folder.segments_folder(job.name)
-        before = _table_before(job, place)
+        segments_folder = folder.segments_folder(job.name)
+        before = _table_before(job, segments_folder)
         done = tuple(image for image in job.images if not job.store.has_failed(image))
         if not done:
             continue
         if before is None or before.images.images != done:
             images = _stored(run, job, done, before)
-            table = write_image_tables(place, images, job.kind.reading, job.store)
+            table = write_image_tables(segments_folder, images, job.kind.reading, job.store)
         else:
             table = before.images
         for image in done:
             job.store.drop_columns(image)
-        splits[job.name] = _Split(table, open_table(place))
+        splits[job.name] = _Split(table, open_table(segments_folder))
     return splits
 
 
-def _table_before(job: ImageJob, place: Path) -> _Split | None:
+def _table_before(job: ImageJob, segments_folder: Path) -> _Split | None:
     """Open the table that an earlier run has left of the same segments; None without one."""
     with suppress(RunError):
-        table = open_image_table(place)
+        table = open_image_table(segments_folder)
         if table.store.key == job.store.key:
-            return _Split(table, open_table(place))
+            return _Split(table, open_table(segments_folder))
     return None
 
 
 def _stored(
     run: PlannedRun, job: ImageJob, images: Sequence[FolderImage], before: _Split | None
 ) -> Iterator[tuple[FolderImage, StoredImage, Columns]]:
-    """Load the segments of images, with columns of their files or of a table of before."""
+    """Load the segments of images, with columns of their files or the table of an earlier run."""
     known = {} if before is None else {image: i for i, image in enumerate(before.images.images)}
     worker = None
     for image in images:
@@ -216,13 +213,13 @@ def _fit(
     run: PlannedRun, splits: Mapping[str, _Split], failed: Sequence[FailedImage]
 ) -> ClusterModel:
     """Fit the clusters to the splits that take part."""
-    fit_on = run.asked.layout.fit_on
+    fit_on = run.request.layout.fit_on
     chosen = [
         split.table
         for split in splits.values()
         if fit_on is None or split.images.images[0].split in fit_on
     ]
-    model = fit_model(chosen, run.asked.settings, run.weights, run.tally, failed)
+    model = fit_model(chosen, run.request.settings, run.weights, run.tally, failed)
     for split in splits.values():
         if len(split.table):
             check_known(split.table.kind, model.projection.kinds)
@@ -242,7 +239,7 @@ def _write(
         run.tally.tell("write", name)
         stored = folder.segments_folder(name)
         results[name] = write_image_results(
-            LabelledImages(target.path, stored, name, model, run.asked.record.files)
+            LabelledImages(target.path, stored, name, model, run.request.record.files)
         )
     return results
 

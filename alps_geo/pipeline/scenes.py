@@ -36,7 +36,7 @@ from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
-from alps_geo.segments.painting import Painting, painted_blocks
+from alps_geo.segments.painting import StoredPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
@@ -240,7 +240,7 @@ def _open_run(
 
 
 def _open_claimed(run: _Run, clock: Clock, *, had_earlier_tiles: bool) -> None:
-    """End the opening of a run, whose folder is claimed."""
+    """Note outdated tiles, and end the clock's lap of opening."""
     if had_earlier_tiles:
         run.tally.tell("open", note="tiles stored by an earlier version are worked on again")
     clock.lap("open")
@@ -260,7 +260,7 @@ def _find_segments(
         segments = stitch(
             job.grid,
             stored.outlines(job),
-            Painting(segments_folder),
+            StoredPainting(segments_folder),
             min_area=run.settings.min_area,
             keep_specks=run.settings.fills,
         )
@@ -301,7 +301,7 @@ def _write(
         job = jobs[name]
         stored = folder.segments_folder(name)
         labelled = LabelledScene(target.scene_folder(name), stored, job.scene.name, model)
-        blocks = painted_blocks(Painting(stored), job.grid)
+        blocks = painted_blocks(StoredPainting(stored), job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
 
     scenes = {job.name: job.scene for job in run.jobs}

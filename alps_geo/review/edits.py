@@ -135,7 +135,7 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
     folder : RunFolder
         The run folder, held by this process.
     files : iterable of str
-        The results, relative to the folder; all but GeoPackages are passed over.
+        The results, relative to the folder; all but GeoPackages are skipped.
     discard_edits : bool
         True to replace the work of a person.
 
@@ -176,7 +176,7 @@ def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
     folder : RunFolder
         The folder that they were written to.
     files : iterable of str
-        The results, relative to the folder; all but GeoPackages are passed over.
+        The results, relative to the folder; all but GeoPackages are skipped.
 
     Raises
     ------

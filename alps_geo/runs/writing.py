@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.files import remove_result, replacing, run_errors
 from alps_geo.runs.folder import RunFolder
-from alps_geo.segments.painting import Painting
+from alps_geo.segments.painting import StoredPainting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +53,7 @@ def replaced(
 def remove_results(folder: RunFolder, names: Iterable[str]) -> None:
     """Remove results and the files that GDAL and SQLite keep next to them.
 
-    Paths that lead out of the folder are passed over; folders that become empty go too.
+    Paths that lead out of the folder are skipped; folders that become empty go too.
 
     Parameters
     ----------
@@ -84,4 +84,4 @@ def sweep(folder: RunFolder, plan: Plan) -> None:
             else:
                 left.unlink()
     for scene in plan.scenes:
-        Painting(folder.segments_folder(scene.name)).remove()
+        StoredPainting(folder.segments_folder(scene.name)).remove()

@@ -33,10 +33,10 @@ from alps_geo.scene.placed import (
 )
 from alps_geo.scene.raster import Layers, Palette, Pixels, read_whole
 from alps_geo.scene.read import Scene, fit, rgb_positions
-from alps_geo.scene.samples import SURVEY_SIDE, valid_samples
 from alps_geo.scene.scaling import scaling_notes, scaling_of
 from alps_geo.scene.sources import SourceFiles, source_files
 from alps_geo.scene.stretch import AUTOMATIC, Limits, automatic_limits
+from alps_geo.scene.stretch_pixels import SURVEY_SIDE, read_stretch_pixels
 from alps_geo.scene.validity import Validity, huge_notes
 
 if TYPE_CHECKING:
@@ -337,7 +337,7 @@ def _stretched(
     if wishes.alike is not None:
         return wishes.alike.stretch, ()
     positions = rgb_positions(layout.choice.data, layout.choice.rgb, layout.palette)
-    seen = valid_samples(dataset, path, *found)[list(positions)]
+    seen = read_stretch_pixels(dataset, path, *found)[list(positions)]
     limits = automatic_limits(seen, str(found[1].bands.dtype), wishes.stretch)
     return limits, tuple(_stretch_notes(seen, limits))
 

@@ -52,13 +52,13 @@ class ImageReading:
     band_names : tuple of str
         Names of the bands, in the order in which they are read.
     stretch : tuple of (low, high), or None
-        Of `Scene`.
+        Stretch limits, as in `Scene`.
     bands : tuple of int or None
         Numbers of the bands that SAM sees, if they were given.
     nodata : float or None
         Value of pixels without data, if it was given.
     alpha : str
-        Whether bands that are tagged as alpha are transparency, yes or no.
+        "yes" if bands tagged as alpha are transparency, else "no".
     """
 
     unit: str

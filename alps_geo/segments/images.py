@@ -10,7 +10,7 @@ segments of all its images are numbered one after the other, with::
 
     images.npz            names, sizes and first segments of the images
 
-The columns are in these tables then, and the files of them go.
+The columns are in these tables then, and the files of columns are deleted.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class ImageStore:
     key: str
 
     def holds(self, image: FolderImage) -> bool:
-        """Return True if an image, as its file is now, is done, and its segments are undamaged."""
+        """Return True if undamaged segments of this version of the file are stored."""
         return self._data(image, IMAGE) is not None
 
     def load(self, image: FolderImage) -> StoredImage | None:
@@ -146,7 +146,7 @@ class ImageStore:
         self._write(
             image,
             IMAGE,
-            # They deflate well, and nothing else does.
+            # Only the ids compress well.
             ids=np.frombuffer(zlib.compress(ids.tobytes(), 1), np.uint8),
             dtype=np.zeros(0, ids.dtype),
             shape=np.array(ids.shape),
@@ -179,21 +179,21 @@ class ImageStore:
         data = buffer.getvalue()
         write_bytes(self._path(image, ending), data + self._digest(image, ending, data))
 
-    def _data(self, image: FolderImage, kind: str) -> bytes | None:
+    def _data(self, image: FolderImage, ending: str) -> bytes | None:
         try:
-            content = self._path(image, kind).read_bytes()
+            content = self._path(image, ending).read_bytes()
         except OSError:
             # Absent, or on a part of the disk that cannot be read: it can be made again.
             return None
         data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        return data if digest == self._digest(image, kind, data) else None
+        return data if digest == self._digest(image, ending, data) else None
 
-    def _digest(self, image: FolderImage, kind: str, data: bytes) -> bytes:
-        header = f"{self.key} {kind} {image.title} {image.stamp} ".encode()
+    def _digest(self, image: FolderImage, ending: str, data: bytes) -> bytes:
+        header = f"{self.key} {ending} {image.title} {image.stamp} ".encode()
         return hashlib.sha256(header + data).digest()
 
-    def _path(self, image: FolderImage, kind: str) -> Path:
-        return self.folder / f"{image.name}.{kind}"
+    def _path(self, image: FolderImage, ending: str) -> Path:
+        return self.folder / f"{image.name}.{ending}"
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class ImageTable:
     shapes : ndarray of int64, shape (n, 2)
         Heights and widths.
     first : ndarray of int64, shape (n + 1,)
-        Segments of all images before each; of all of them at the end.
+        Cumulative number of segments; image i has the rows ``first[i]:first[i + 1]``.
     valid_pixels : ndarray of int64, shape (n,)
         Pixels that have data.
     """

@@ -5,8 +5,8 @@
     painted.npy.gz    the cores in the grid's order: the arrays of each, one .npy after the other
     ids.npy           the segment of each group of fragments
 
-They are of use to the run alone that has painted them, and go with its end. Those that a killed run
-left are cleared with all its segments by the next.
+They are of use to the run alone that has painted them, and are removed when the run ends. Those
+that a killed run left are cleared with all its segments by the next.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _CORES, _IDS = "painted.npy.gz", "ids.npy"
 
 
-class PaintedScene(Protocol):
+class Painting(Protocol):
     """The painted cores of one scene: written once, and read as often as they are needed."""
 
     def writing(self) -> AbstractContextManager[Callable[[PaintedCore], None]]:
@@ -53,8 +53,8 @@ class PaintedScene(Protocol):
         ...
 
 
-class HeldPainting:
-    """Painted cores in memory: those of an image of a few tiles; see `PaintedScene`."""
+class MemoryPainting:
+    """Painted cores in memory: those of an image of a few tiles; see `Painting`."""
 
     def __init__(self) -> None:
         self._cores: list[PaintedCore] = []
@@ -76,13 +76,13 @@ class HeldPainting:
 
 
 def painted_blocks(
-    painting: PaintedScene, grid: TileGrid
+    painting: Painting, grid: TileGrid
 ) -> Iterator[tuple[Window, NDArray[np.uint32]]]:
     """Read the segment ids of a scene, one core after the other.
 
     Parameters
     ----------
-    painting : PaintedScene
+    painting : Painting
         The painted cores.
     grid : TileGrid
         The scene's tiles.
@@ -104,8 +104,8 @@ def painted_blocks(
 
 
 @dataclass(frozen=True)
-class Painting:
-    """The painted cores of one scene; a value that finds them on disk.
+class StoredPainting:
+    """Painted cores stored in a folder; see `Painting`.
 
     Attributes
     ----------

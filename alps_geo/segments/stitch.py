@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from alps_geo.grid import TileGrid
     from alps_geo.segments.matching import Joined
     from alps_geo.segments.paint import Load
-    from alps_geo.segments.painting import PaintedScene
+    from alps_geo.segments.painting import Painting
 
 _LEFTOVER = SIDE**2 // 4
 """Pixels, a quarter of a superpixel: unclaimed segments of fewer join a neighbour."""
@@ -60,18 +60,18 @@ class Stitched(Segments):
     ----------
     last_tile : ndarray of int32, shape (n,)
         Position in the grid of the last tile whose core has some of the segment.
-    painting : PaintedScene
+    painting : Painting
         Their pixels.
     """
 
     last_tile: NDArray[np.int32]
-    painting: PaintedScene
+    painting: Painting
 
 
 def stitch(
     grid: TileGrid,
     load: Load,
-    painting: PaintedScene,
+    painting: Painting,
     *,
     min_area: int = 1,
     keep_specks: bool = False,
@@ -85,7 +85,7 @@ def stitch(
     load : callable
         Loads the outlines of a tile. It is called several times for each tile, never for more than
         three rows of tiles at once.
-    painting : PaintedScene
+    painting : Painting
         Where to write the pixels of the segments.
     min_area : int
         Segments of fewer pixels are specks.
@@ -148,7 +148,7 @@ class _Extents:
     valid_pixels: int
 
 
-def _paint(grid: TileGrid, joined: Joined, load: Load, painting: PaintedScene) -> _Extents:
+def _paint(grid: TileGrid, joined: Joined, load: Load, painting: Painting) -> _Extents:
     """Paint all cores, and measure the pixels of each group."""
     area = np.zeros(joined.count + 1, dtype=np.int64)
     claimed = np.zeros(joined.count + 1, dtype=np.bool_)

@@ -26,21 +26,21 @@ class Outcome:
     Attributes
     ----------
     computed : bool
-        Whether the mask generator was run.
+        True if the mask generator ran.
     reason : str or None
-        Why the task failed, if it did.
+        Reason of the failure; None without one.
     """
 
     computed: bool
     reason: str | None = None
 
 
-class TileError(Exception):
+class TaskError(Exception):
     """A task that has failed; the message is the reason."""
 
 
 class Stage(Protocol[Failed]):
-    """Everything that the work on tasks takes, before models are loaded; it pickles.
+    """Tasks, settings and unloaded models of a stage; can be pickled.
 
     `Failed` is the type of its failures.
     """
@@ -104,7 +104,7 @@ class Worker(Protocol):
 
         Raises
         ------
-        TileError
+        TaskError
             If they cannot be read, or memory does not suffice twice.
         """
         ...
@@ -126,7 +126,7 @@ class Worker(Protocol):
 
         Raises
         ------
-        TileError
+        TaskError
             If memory does not suffice twice.
         """
         ...
@@ -142,29 +142,29 @@ class Worker(Protocol):
         ...
 
 
-def twice(step: Callable[[], Value]) -> Value:
-    """Take a step, and once more if memory does not suffice.
+def retry_once(function: Callable[[], Value]) -> Value:
+    """Call a function, and again after a MemoryError.
 
     Raises
     ------
-    TileError
+    TaskError
         If it does not suffice again, or if the scene cannot be read.
     """
     # Only after the handler is the failed attempt's memory free again.
     with suppress(MemoryError):
-        return _once(step)
+        return _once(function)
     try:
-        return _once(step)
+        return _once(function)
     except MemoryError as error:
-        raise TileError(
+        raise TaskError(
             f"memory does not suffice ({error}): "
             "free some, or use fewer --workers or a smaller --tile-size"
         ) from error
 
 
-def _once(step: Callable[[], Value]) -> Value:
-    """Take a step; an unreadable scene is a failed task."""
+def _once(function: Callable[[], Value]) -> Value:
+    """Call a function; an unreadable scene is a failed task."""
     try:
-        return step()
+        return function()
     except SceneError as error:
-        raise TileError(str(error)) from error
+        raise TaskError(str(error)) from error

@@ -46,9 +46,9 @@ class Cutter:
     Attributes
     ----------
     generator : MaskGenerator
-        The mask generator, as it was before it was loaded.
+        The unloaded generator.
     model : MaskModel
-        The mask generator.
+        The loaded generator.
     backbone : LoadedBackbone or None
         The second encoder, if the run has one.
     rules : FragmentRules

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from alps_geo.scene.folder import FolderImage
     from alps_geo.settings import LabelSettings
 
-SAMPLE_IMAGES = 128
+OVERVIEW_IMAGES = 128
 """Images of each kind whose pixels decide its stretch and scale."""
 
-SAMPLE_SIDE = 128
-"""Longest side, in pixels, of the look at each of them."""
+OVERVIEW_SIDE = 128
+"""Longest side, in pixels, of the overview of each of them."""
 
 _OPENED = 8
 """Images of each header that are opened to name its bands, at most."""
@@ -163,7 +163,7 @@ def _with_grey_as_colour(
         if len(reading.band_names) > 1 and set(reading.band_names) != set(names):
             names = reading.band_names
         before, known = joined.get((reading.unit, names), (reading, []))
-        # Images without a band of transparency are read alike, whatever is said of it.
+        # Alpha settings do not affect images without an alpha band.
         alpha = "yes" if "yes" in (before.alpha, reading.alpha) else before.alpha
         alike = replace(before, band_names=names, alpha=alpha)
         joined[reading.unit, names] = alike, [*known, *members]
@@ -175,27 +175,27 @@ def _kind(
 ) -> ImageKind:
     """Measure stretch and scale of a kind over some of its images."""
     stored: list[np.ndarray] = []
-    looks: list[TilePixels] = []
+    overviews: list[TilePixels] = []
     dtype = ""
-    for image in _spread(images, SAMPLE_IMAGES):
+    for image in _spread(images, OVERVIEW_IMAGES):
         try:
             scene = as_bands(_open(image, settings, reading.alpha), reading.band_names)
             if scene.band_names != reading.band_names:
                 continue
             dtype = scene.dtype
-            looks.append(read_overview(scene, SAMPLE_SIDE))
+            overviews.append(read_overview(scene, OVERVIEW_SIDE))
             if settings.stretch is not None or dtype != "uint8":
-                stored.append(read_stored(scene, SAMPLE_SIDE)[list(scene.rgb_positions)])
+                stored.append(read_stored(scene, OVERVIEW_SIDE)[list(scene.rgb_positions)])
         except SceneError:
             continue  # it is reported when its turn comes
     seen = np.concatenate(stored, axis=1) if stored else np.zeros((3, 0), np.float32)
     limits = automatic_limits(seen, dtype, settings.stretch) if seen.size else None
-    return ImageKind(replace(reading, stretch=limits), band_scale(_together(looks, reading)))
+    return ImageKind(replace(reading, stretch=limits), band_scale(_together(overviews, reading)))
 
 
-def _together(looks: Iterable[TilePixels], reading: ImageReading) -> TilePixels:
-    """Put the valid pixels of several looks into one row."""
-    parts = [look.bands[:, look.valid] for look in looks]
+def _together(overviews: Iterable[TilePixels], reading: ImageReading) -> TilePixels:
+    """Put the valid pixels of several overviews into one row."""
+    parts = [overview.bands[:, overview.valid] for overview in overviews]
     bands = np.concatenate([np.zeros((len(reading.band_names), 0), np.float32), *parts], axis=1)
     count = bands.shape[1]
     return TilePixels(

@@ -24,11 +24,11 @@ from alps_geo.grid import TileGrid
 from alps_geo.runs.failures import FailedImage
 from alps_geo.scene import TilePixels, fill_invalid, read_tile
 from alps_geo.segments.images import ImageSegments
-from alps_geo.segments.painting import HeldPainting, painted_blocks
+from alps_geo.segments.painting import MemoryPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import Attributes
-from alps_geo.tiles.contract import Outcome, TileError, twice
+from alps_geo.tiles.contract import Outcome, TaskError, retry_once
 from alps_geo.tiles.cutter import Cutter, tile_image
 
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ class TiledImage:
         )
 
     def tile_pixels(self, tile: Tile) -> TilePixels:
-        """Return the pixels of a tile, with an image in which no collar shows."""
+        """Return the pixels of a tile, with invalid pixels of the image filled."""
         part = self.part(tile.window)
         return TilePixels(fill_invalid(part.image, part.valid), part.bands, part.valid)
 
 
 @dataclass(frozen=True)
 class ImageStage:
-    """Everything that the work on images takes, before models are loaded; it pickles.
+    """Images, settings and unloaded models of a stage; can be pickled.
 
     Attributes
     ----------
@@ -210,7 +210,7 @@ class ImageWorker:
         with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
             try:
                 segments, outcome = self.compute(task, self.read(task))
-            except TileError as error:
+            except TaskError as error:
                 return Outcome(computed=False, reason=str(error))
         self.save(task, segments)
         return outcome
@@ -220,11 +220,11 @@ class ImageWorker:
 
         Raises
         ------
-        TileError
+        TaskError
             If they cannot be read, or memory does not suffice twice.
         """
         kind, image = self.stage.jobs[task[0]].kind, self.stage.image(task)
-        return twice(partial(open_image, image, kind, self.stage.settings))
+        return retry_once(partial(open_image, image, kind, self.stage.settings))
 
     def encode(self, tiles: Sequence[tuple[Task, TiledImage]]) -> Sequence[Any]:
         """Encode images together, each as `compute` would alone.
@@ -251,11 +251,11 @@ class ImageWorker:
 
         Raises
         ------
-        TileError
+        TaskError
             If memory does not suffice twice.
         """
         kind = self.stage.jobs[task[0]].kind
-        segments = twice(partial(self._segments, pixels, kind, encoded))
+        segments = retry_once(partial(self._segments, pixels, kind, encoded))
         return segments, Outcome(computed=bool(pixels.pixels.valid.any()))
 
     def save(self, task: Task, result: ImageSegments) -> None:
@@ -269,7 +269,7 @@ class ImageWorker:
             )
             for tile in tiled.grid
         }
-        settings, painting = self.stage.settings, HeldPainting()
+        settings, painting = self.stage.settings, MemoryPainting()
         segments = stitch(
             tiled.grid,
             lambda tile: fragments[tile.row, tile.col],

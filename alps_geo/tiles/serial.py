@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alps_geo.tiles.contract import Outcome, TileError
+from alps_geo.tiles.contract import Outcome, TaskError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -38,7 +38,7 @@ class SerialExecutor:
                 for task, pixels, image in zip(group, read, encoded, strict=True):
                     try:
                         result, outcome = worker.compute(task, pixels.result(), image)
-                    except TileError as error:
+                    except TaskError as error:
                         yield task, Outcome(computed=False, reason=str(error))
                         continue
                     if written is not None:

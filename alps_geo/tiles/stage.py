@@ -11,7 +11,7 @@ import rasterio
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.runs.failures import FailedTile
 from alps_geo.scene import fill_invalid, read_tile
-from alps_geo.tiles.contract import Outcome, TileError, twice
+from alps_geo.tiles.contract import Outcome, TaskError, retry_once
 from alps_geo.tiles.cutter import Cutter, tile_image
 from alps_geo.tiles.jobs import find_tile
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TileStage:
-    """Everything that the work on tiles takes, before models are loaded; it pickles.
+    """Tiles, settings and unloaded models of a stage; can be pickled.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class TileWorker:
         with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
             try:
                 fragments, outcome = self.compute(task, self.read(task))
-            except TileError as error:
+            except TaskError as error:
                 return Outcome(computed=False, reason=str(error))
         self.save(task, fragments)
         return outcome
@@ -127,11 +127,11 @@ class TileWorker:
 
         Raises
         ------
-        TileError
+        TaskError
             If they cannot be read, or memory does not suffice twice.
         """
         job, tile = find_tile(self.stage.jobs, task)
-        return twice(partial(read_filled, job.scene, tile.window))
+        return retry_once(partial(read_filled, job.scene, tile.window))
 
     def encode(self, tiles: Sequence[tuple[Task, TilePixels]]) -> Sequence[Any]:
         """Encode the images of tiles together, each as `compute` would alone.
@@ -167,11 +167,11 @@ class TileWorker:
 
         Raises
         ------
-        TileError
+        TaskError
             If memory does not suffice twice.
         """
         job, tile = find_tile(self.stage.jobs, task)
-        fragments = twice(partial(self.fragments, job, tile, pixels, encoded))
+        fragments = retry_once(partial(self.fragments, job, tile, pixels, encoded))
         return fragments, Outcome(computed=bool(pixels.valid.any()))
 
     def save(self, task: Task, fragments: Fragments) -> None:
@@ -185,6 +185,6 @@ class TileWorker:
 
 
 def read_filled(scene: Scene, window: Window) -> TilePixels:
-    """Read pixels, with an image in which no collar shows."""
+    """Read pixels, with invalid pixels of the image filled."""
     pixels = read_tile(scene, window)
     return replace(pixels, image=fill_invalid(pixels.image, pixels.valid))

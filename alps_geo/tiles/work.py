@@ -34,7 +34,7 @@ def label_tiles(
     executor : Executor, optional
         Works on the tasks; by default the one for the ``workers`` of the settings.
     strict : bool
-        Whether to stop at the first task that fails.
+        True to stop at the first task that fails.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.segments.fragments import Fragments, failed_fragments
 from alps_geo.segments.matching import Joined, join
 from alps_geo.segments.paint import PaintedCore, paint_core
-from alps_geo.segments.painting import Painting
+from alps_geo.segments.painting import StoredPainting
 from alps_geo.segments.ranks import Rank
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ CORE = PaintedCore(
 )
 
 
-def written(folder: Path, cores: int = 3) -> Painting:
-    painting = Painting(folder)
+def written(folder: Path, cores: int = 3) -> StoredPainting:
+    painting = StoredPainting(folder)
     with painting.writing() as write:
         for _ in range(cores):
             write(CORE)
@@ -146,7 +146,7 @@ def test_a_damaged_painting_says_what_to_do(tmp_path: Path, keep: float) -> None
 
 
 def test_a_painting_that_is_cut_short_leaves_nothing(tmp_path: Path) -> None:
-    painting = Painting(tmp_path)
+    painting = StoredPainting(tmp_path)
     with pytest.raises(RunError, match="No space left"), painting.writing() as write:  # noqa: PT012
         write(CORE)
         raise OSError(28, "No space left on device")

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from alps_geo.scene.validity import Validity
 
 SURVEY_SIDE = 2048
-"""Longest side of the look at a whole scene, in pixels."""
+"""Longest side of the overview of a whole scene, in pixels."""
 
 _FEW = 1000
 """With fewer valid pixels than this in the survey, the scene itself is searched for more."""
 
 
-def valid_samples(
+def read_stretch_pixels(
     dataset: DatasetReader, path: str, layers: Layers, survey: Pixels, validity: Validity
 ) -> NDArray[np.float32]:
     """Gather valid pixels from all over a scene, as they are stored.
@@ -52,11 +52,11 @@ def valid_samples(
     """
     rows, cols = survey.readable.shape
     bands, valid = as_stored(survey, validity, PixelCentres.of_whole((rows, cols)))
-    samples = bands[:, valid]
-    if samples.shape[1] >= _FEW or (rows, cols) == dataset.shape:
-        found = [samples]
+    pixels = bands[:, valid]
+    if pixels.shape[1] >= _FEW or (rows, cols) == dataset.shape:
+        found = [pixels]
     else:
-        found = list(_first_samples(dataset, path, layers, validity))
+        found = list(_first_pixels(dataset, path, layers, validity))
     if any(part.size for part in found):
         return np.concatenate(found, axis=1)
     raise SceneError(
@@ -65,7 +65,7 @@ def valid_samples(
     )
 
 
-def _first_samples(
+def _first_pixels(
     dataset: DatasetReader, path: str, layers: Layers, validity: Validity
 ) -> Iterator[NDArray[np.float32]]:
     """Read a scene at full resolution until a few valid pixels are found."""
