@@ -71,8 +71,8 @@ def export_run(
     --------
     >>> export_run(Path("results"), "coco", Path("set"), ExportSettings())  # doctest: +SKIP
     """
-    kind = next((each for each in FORMATS if each.name == to), None)
-    if kind is None:
+    chosen = next((each for each in FORMATS if each.name == to), None)
+    if chosen is None:
         known = ", ".join(each.name for each in FORMATS)
         raise SettingsError(f"to is {to!r}, expected one of {known}")
     check_folder(out, overwrite=overwrite)
@@ -82,8 +82,8 @@ def export_run(
     origin = SetOrigin(
         __version__, str(path.absolute()), run.record.origin.model.name, run.model.stamp
     )
-    notes = _class_notes(run, classes, settings)
-    request = SetRequest(kind, sources, classes, settings, origin, notes)
+    notes = _class_notes(classes)
+    request = SetRequest(chosen, sources, classes, settings, origin, notes)
     return write_training_set(request, out, overwrite=overwrite, listen=listen)
 
 
@@ -124,13 +124,10 @@ def _labelled(run: FinishedRun, name: str) -> LabelledScene:
     return LabelledScene(folder.scene_folder(name), folder.segments_folder(name), name, run.model)
 
 
-def _class_notes(
-    run: FinishedRun, classes: ClassTable, settings: ExportSettings
-) -> tuple[str, ...]:
-    """Say which clusters are unlabelled because they have no name."""
-    names = run.model.legend.names
-    unnamed = [str(each) for each in classes.unlabelled if each not in names]
-    if settings.by != "class" or not unnamed:
+def _class_notes(classes: ClassTable) -> tuple[str, ...]:
+    """Note the clusters that are unlabelled because they have no name."""
+    unnamed = [str(each) for each in classes.unnamed]
+    if not unnamed:
         return ()
     several = len(unnamed) > 1
     return (

@@ -134,7 +134,11 @@ def test_names_become_classes(run: Path, tmp_path: Path) -> None:
     assert outcome.exit_code == 0
     note = "clusters 2, 5, 6 have no name and are unlabelled"
     assert note in outcome.stderr
-    assert f"C{note[1:]}." in (tmp_path / "set" / "README.md").read_text("utf-8")
+    card = (tmp_path / "set" / "README.md").read_text("utf-8")
+    assert f"C{note[1:]}." in card
+    assert card.count("2, 5, 6") == 1
+    assert "\nIgnored clusters, whose pixels are unlabelled: 4.\n" in card
+    assert "1 class from\nthe names of clusters." in card
     info = json.loads((tmp_path / "set" / "metainfo.json").read_text("utf-8"))
     assert info["classes"] == ["water"]
     for split, name, source, window in chips(tmp_path / "set"):

@@ -1,4 +1,4 @@
-"""Polygons of pixels as one ring each, of which a program that fills it gets the same pixels.
+"""Polygons with holes as single rings that fill to the same pixels.
 
 A bridge of no width leads to each hole and back. Rings lie a little inside the borders of the
 pixels: OpenCV, which Ultralytics fills polygons with, drops the fractions of coordinates and paints

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MOST_SOURCES = 100
 
 
-def write_card(path: Path, training_set: TrainingSet, kind: TrainingFormat) -> None:
+def write_card(path: Path, training_set: TrainingSet, training_format: TrainingFormat) -> None:
     """Write the card as Markdown.
 
     Parameters
@@ -25,7 +25,7 @@ def write_card(path: Path, training_set: TrainingSet, kind: TrainingFormat) -> N
         File to write.
     training_set : TrainingSet
         The set.
-    kind : TrainingFormat
+    training_format : TrainingFormat
         Its format.
 
     Raises
@@ -54,9 +54,10 @@ def write_card(path: Path, training_set: TrainingSet, kind: TrainingFormat) -> N
     page = render(
         "training_set.md",
         set=training_set,
-        kind=kind,
+        format=training_format,
         total=total,
         classes=rows,
+        ignored=sorted({*training_set.classes.unlabelled} - {*training_set.classes.unnamed}),
         sources=[(each, chips_of[i]) for i, each in enumerate(sources[:_MOST_SOURCES])],
         more_sources=max(0, len(sources) - _MOST_SOURCES),
         settings=settings,

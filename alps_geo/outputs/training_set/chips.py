@@ -66,11 +66,6 @@ class ChipImage:
     is_picture: bool
     nodata: float | None = None
 
-    @property
-    def suffix(self) -> str:
-        """Suffix of its file, outside of formats that have one of their own."""
-        return ".png" if self.is_picture else ".tif"
-
 
 @dataclass(frozen=True)
 class LabelledChip:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alps_geo.outputs.training_set.settings import ExportSettings
 
 UNLABELLED = -1
-"""Number of pixels and segments that no class has."""
+"""Class number of unlabelled pixels."""
 
 _MOST_BYTES = 254
 """Classes of a mask of bytes, at most."""
@@ -55,10 +55,13 @@ class ClassTable:
         The classes, one at least.
     unlabelled : tuple of int
         Clusters that belong to no class.
+    unnamed : tuple of int
+        Those of them that lack the name which a class is made of.
     """
 
     classes: tuple[TrainingClass, ...]
     unlabelled: tuple[int, ...] = ()
+    unnamed: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -133,7 +136,8 @@ def classes_of(legend: Legend, settings: ExportSettings) -> ClassTable:
         TrainingClass(name, legend.palette[ids[0]], tuple(ids)) for name, ids in members.items()
     )
     used = {i for ids in members.values() for i in ids}
-    return ClassTable(classes, tuple(i for i in legend.palette if i not in used))
+    unlabelled = tuple(i for i in legend.palette if i not in used)
+    return ClassTable(classes, unlabelled, tuple(i for i in unlabelled if i not in names))
 
 
 def _one_by_one(legend: Legend) -> dict[int, str]:

@@ -53,7 +53,7 @@ for image in train.dataset["images"]:
 
 
 class CocoWriter:
-    """Writer of chips and instances; these lie in files of lines until all are there.
+    """Writer of chips and instances; these are buffered as JSON lines until `finish`.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class SplitCounts:
         }
 
 
-class Counter:
+class ChipCounter:
     """Counts chips as they are written, source by source.
 
     Parameters

@@ -85,7 +85,7 @@ class GeoJsonWriter:
         write_text(path / "labels" / chip.split / f"{chip.name}.geojson", text)
 
     def finish(self) -> None:
-        """All files are written."""
+        """Do nothing: all files are written."""
 
 
 def _is_on_map(chip: LabelledChip) -> bool:

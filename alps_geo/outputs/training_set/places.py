@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GAP = 0.5
 """Distance of chips of different splits, at least, in sides of a chip."""
 
-# Pixels that the gap is short of, so that rounding decides nothing.
+# Tolerance of the gap, in pixels, so that rounding decides nothing.
 _SLACK = 0.25
 
 
@@ -38,7 +38,7 @@ class Places:
     centre : ndarray of float64, shape (n, 2)
         Centres in sides of a chip, along two axes. Chips of different planes are not comparable.
     plane : ndarray of int64, shape (n,)
-        0 for the ground; each source that nothing places there is a plane of its own.
+        0 for the ground; each source without a CRS is a plane of its own.
     near : ndarray of int64, shape (m, 2)
         Pairs of chips that are nearer than the gap, the lower one first.
     """

@@ -34,7 +34,7 @@ class ChipPlan:
     Attributes
     ----------
     sources : tuple of SourceFacts
-        The sources, with those of no chip.
+        The sources, including sources without chips.
     chips : tuple of Chip
         The chips, source by source.
     sparse : int
@@ -101,8 +101,8 @@ def plan_chips(
     left = sum(map(len, kept))
     if not left:
         raise SettingsError(
-            f"min_labelled is {settings.min_labelled:g}, but of no chip is more than {best:.3g} "
-            "labelled; give a lower --min-labelled, or ignore fewer clusters"
+            f"min_labelled is {settings.min_labelled:g}, but the best chip is only "
+            f"{100 * best:.3g} % labelled; give a lower --min-labelled, or ignore fewer clusters"
         )
     chips = _chips(kept, _splits(facts, kept, settings, len(classes)))
     return ChipPlan(tuple(facts), chips, every - left, left - len(chips))

@@ -1,4 +1,4 @@
-"""Record of a training set: the content of its ``export.json``, by which it is known again."""
+"""Record of a training set: its ``export.json``, which identifies a folder as a set of ours."""
 
 from __future__ import annotations
 

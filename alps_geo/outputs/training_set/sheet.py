@@ -52,7 +52,7 @@ def shown_chips(chips: Sequence[Chip], splits: Sequence[str], seed: int) -> froz
     rng = np.random.default_rng(seed)
     members = [[i for i, chip in enumerate(chips) if chip.split == split] for split in splits]
     queues = [rng.permutation(each).tolist() for each in members]
-    # In turn, twice from the first, which is the largest.
+    # Round robin, two turns for the first split, which is the largest.
     turns = [queues[0], *queues]
     chosen: list[int] = []
     while len(chosen) < MOST_CHIPS and any(queues):

@@ -66,18 +66,18 @@ def assign_splits(places: Places, content: csr_array, shares: Sequence[float], s
         Number of the split of each chip, `LEFT_OUT` for those in the gap.
     """
     wanted = np.asarray(shares, np.float64)
-    order = sorted(np.flatnonzero(wanted > 0).tolist(), key=lambda split: -wanted[split])
-    goal = _Goal(wanted, tuple(order), content)
-    best = np.full(len(places), order[0], np.int64)
-    if len(order) == 1 or not len(places):
+    ranked = sorted(np.flatnonzero(wanted > 0).tolist(), key=lambda split: -wanted[split])
+    goal = _Goal(wanted, tuple(ranked), content)
+    best = np.full(len(places), ranked[0], np.int64)
+    if len(ranked) == 1 or not len(places):
         return best
-    least = _badness(best, goal)
-    for blocks, turn in _tries(places, np.random.default_rng(seed)):
+    least = _cost(best, goal)
+    for blocks, order in _tries(places, np.random.default_rng(seed)):
         for fill in _FILLS:
-            found = _without_gap(_filled(blocks, turn, goal, fill), places.near, goal)
-            badness = _badness(found, goal)
-            if badness < least:
-                best, least = found, badness
+            found = _without_gap(_filled(blocks, order, goal, fill), places.near, goal)
+            cost = _cost(found, goal)
+            if cost < least:
+                best, least = found, cost
     return best
 
 
@@ -107,23 +107,23 @@ def _blocks(
     return blocks, np.stack(sums, axis=1) / np.bincount(blocks)[:, None]
 
 
-def _filled(blocks: Ints, turn: Ints, goal: _Goal, fill: float) -> Ints:
-    """Give blocks to splits: from the ends of their order to the smaller, the rest to the largest.
+def _filled(blocks: Ints, order: Ints, goal: _Goal, fill: float) -> Ints:
+    """Assign blocks to splits: smaller splits take from the ends, the largest takes the rest.
 
     Parameters
     ----------
     blocks : ndarray of int64, shape (n,)
         Block of each chip.
-    turn : ndarray of int64
+    order : ndarray of int64
         The blocks in the order in which they are taken.
     goal : _Goal
         Wanted shares.
     fill : float
         Part of its share that a smaller split takes.
     """
-    count = np.bincount(blocks, minlength=len(turn))
-    of_block = np.full(len(turn), goal.order[0])
-    left = turn
+    count = np.bincount(blocks, minlength=len(order))
+    of_block = np.full(len(order), goal.order[0])
+    left = order
     for split in goal.order[1:]:
         if not len(left):
             break
@@ -146,8 +146,8 @@ def _without_gap(wanted: Ints, near: Ints, goal: _Goal) -> Ints:
     return found
 
 
-def _badness(found: Ints, goal: _Goal) -> float:
-    """Measure distances from the wanted shares and classes, the loss, and splits without chips."""
+def _cost(found: Ints, goal: _Goal) -> float:
+    """Weigh distances from the wanted shares and classes, the loss, and splits without chips."""
     counts = np.bincount(found[found >= 0], minlength=len(goal.shares))
     off = np.abs(counts / max(counts.sum(), 1) - goal.shares).sum()
     empty = int((counts[list(goal.order)] == 0).sum())

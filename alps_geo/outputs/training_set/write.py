@@ -10,7 +10,7 @@ from alps_geo.files import replacing_folder
 from alps_geo.outputs.training_set.bands import ChipBands
 from alps_geo.outputs.training_set.card import write_card
 from alps_geo.outputs.training_set.chips import Chip, LabelledChip, read_chip
-from alps_geo.outputs.training_set.counts import Counter, SplitCounts
+from alps_geo.outputs.training_set.counts import ChipCounter, SplitCounts
 from alps_geo.outputs.training_set.files import append_rows, write_json
 from alps_geo.outputs.training_set.format import SetFolder
 from alps_geo.outputs.training_set.plan import ChipPlan, plan_chips
@@ -49,7 +49,7 @@ class SetRequest:
 
     Attributes
     ----------
-    kind : TrainingFormat
+    format : TrainingFormat
         Its format.
     sources : sequence of ChipSource
         Sources of its chips, one at least. They are asked for one after the other, twice.
@@ -63,7 +63,7 @@ class SetRequest:
         Notes for its card, one sentence each.
     """
 
-    kind: TrainingFormat
+    format: TrainingFormat
     sources: Sequence[ChipSource]
     classes: ClassTable
     settings: ExportSettings
@@ -101,7 +101,7 @@ def write_training_set(
     bands = ChipBands(request.sources[0], request.settings)
 
     def look(source: ChipSource) -> None:
-        request.kind.check(source)
+        request.format.check(source)
         bands.of(source)
         listen(Event("look", source.name))
 
@@ -110,14 +110,14 @@ def write_training_set(
     for note in notes:
         listen(Event("chips", tiles=len(plan.chips), note=note))
     with replacing_folder(out) as part:
-        made = _Making(request, plan, bands, part)
-        pairs = made.write_chips(listen)
+        writer = _SetWriter(request, plan, bands, part)
+        pairs = writer.write_chips(listen)
         training_set = TrainingSet(
-            request.kind.name,
+            request.format.name,
             request.origin,
             request.settings,
             request.classes,
-            made.counts(),
+            writer.counts(),
             plan,
             notes,
         )
@@ -125,15 +125,15 @@ def write_training_set(
     return training_set
 
 
-class _Making:
-    """Chips on their way into a folder."""
+class _SetWriter:
+    """Writer of the chips of a planned set."""
 
     def __init__(self, request: SetRequest, plan: ChipPlan, bands: ChipBands, folder: Path) -> None:
         self._request, self._plan, self._bands, self._path = request, plan, bands, folder
         settings, classes = request.settings, request.classes
         layout = SetFolder(folder, classes, plan.splits, len(bands), settings.is_native)
-        self._writer = request.kind.begin(layout)
-        self._counter = Counter(len(classes), plan.splits)
+        self._writer = request.format.begin(layout)
+        self._counter = ChipCounter(len(classes), plan.splits)
 
     def write_chips(self, listen: Listener) -> list[tuple[Chip, Image.Image]]:
         """Write all chips, and return drawings of some."""
@@ -189,12 +189,13 @@ def _finish(
     pairs: Sequence[tuple[Chip, Image.Image]],
 ) -> None:
     """Write the card, the contact sheet and the record."""
-    write_card(part / CARD, training_set, request.kind)
+    write_card(part / CARD, training_set, request.format)
     pixels = [
         sum(each) for each in zip(*(c.class_pixels for c in training_set.counts), strict=True)
     ]
     pixels.append(sum(each.unlabelled for each in training_set.counts))
-    title = f"{len(training_set.plan.chips)} chips, {len(training_set.classes)} classes"
+    chips, classes = len(training_set.plan.chips), len(training_set.classes)
+    title = f"{chips} chip{'s' * (chips != 1)}, {classes} class{'es' * (classes != 1)}"
     write_sheet(part / SHEET, title, pairs, training_set.classes, pixels)
     contents = (*(each.name for each in part.iterdir()), RECORD)
     write_json(part / RECORD, training_set.to_json(contents))

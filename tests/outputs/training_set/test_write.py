@@ -286,7 +286,7 @@ def test_two_exports_at_once_do_not_mix(tmp_path: Path) -> None:
             (replace(SCENE, empty=(slice(0, 150), slice(0, 180))),),
             "coco",
             ExportSettings(chip_size=512, min_labelled=0.5),
-            r"min_labelled is 0\.5, but of no chip is more than 0\.25 labelled; give a lower",
+            r"min_labelled is 0\.5, but the best chip is only 25 % labelled; give a lower",
         ),
     ],
 )
@@ -314,7 +314,10 @@ def test_splits_that_have_no_room_are_noted(tmp_path: Path) -> None:
     made = write_set(tmp_path / "set", "coco", (SCENE,), ExportSettings(chip_size=100))
     assert made.plan.splits == ("train",)
     note = "Val and test have no chips, for there are too few to keep splits apart; a smaller"
-    assert note in (tmp_path / "set" / "README.md").read_text("utf-8")
+    card = (tmp_path / "set" / "README.md").read_text("utf-8")
+    assert note in card
+    assert "\n1 chip of 1 source, labelled\n" in card
+    assert "`SET` stands for the folder of the set" in card
 
 
 def test_classes_that_markdown_would_change_are_written_as_they_are(tmp_path: Path) -> None:
