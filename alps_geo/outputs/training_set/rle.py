@@ -77,7 +77,7 @@ def _alternating(start: Ints, stop: Ints, first: Ints, rank: Ints, size: int) ->
 
 
 def _characters(lengths: Ints, of: Ints, count: int) -> tuple[str, ...]:
-    """Write numbers in 5 bits a character; from the third on, differences to the value two before."""
+    """Write numbers, 5 bits a character; after the third, differences to the value two before."""
     begin = np.searchsorted(of, np.arange(count + 1))
     position = np.arange(len(lengths)) - begin[of]
     values = lengths.copy()

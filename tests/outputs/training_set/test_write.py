@@ -314,8 +314,12 @@ def test_splits_that_have_no_room_are_noted(tmp_path: Path) -> None:
     made = write_set(tmp_path / "set", "coco", (SCENE,), ExportSettings(chip_size=100))
     assert made.plan.splits == ("train",)
     note = "Val and test have no chips, for there are too few to keep splits apart; a smaller"
+    assert note in (tmp_path / "set" / "README.md").read_text("utf-8")
+
+
+def test_the_card_of_one_chip_counts_it_and_says_where_its_code_reads(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", "coco", (SCENE,), ExportSettings(chip_size=512, min_labelled=0))
     card = (tmp_path / "set" / "README.md").read_text("utf-8")
-    assert note in card
     assert "\n1 chip of 1 source, labelled\n" in card
     assert "`SET` stands for the folder of the set" in card
 
