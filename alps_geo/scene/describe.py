@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
 
-# Values of the look at the whole scene that are held in memory.
+# Values of the overview of the whole scene that are held in memory.
 _SURVEY_VALUES = 25_000_000
 
 _LOSSY = re.compile(r"JPEG|WEBP|JXL")
