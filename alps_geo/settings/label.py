@@ -170,8 +170,8 @@ class LabelSettings:
     alpha: str = setting(
         "auto",
         Choices(("auto", "yes", "no")),
-        "Whether bands that are tagged as alpha are transparency, which is missing where it is 0; "
-        "auto tells it from near infrared with the wrong tag by what they hold.",
+        "Take bands that are tagged as alpha for transparency, where pixels of 0 are missing, or for "
+        "data; auto tells transparency from near infrared with the wrong tag by what they hold.",
         IMAGERY,
         decides="scene",
     )

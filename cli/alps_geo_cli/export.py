@@ -76,9 +76,11 @@ def _print_set(made: TrainingSet, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{len(made.plan.chips)} chips, {len(made.classes)} classes")
-    for title in ("split", "chips", "share", "objects", "unlabelled"):
-        table.add_column(title, justify="left" if title == "split" else "right")
+    chips, classes = len(made.plan.chips), len(made.classes)
+    title = f"{chips} chip{'s' * (chips != 1)}, {classes} class{'es' * (classes != 1)}"
+    table = Table(title=title)
+    for name in ("split", "chips", "share", "objects", "unlabelled"):
+        table.add_column(name, justify="left" if name == "split" else "right")
     for each in made.counts:
         table.add_row(
             each.split,
