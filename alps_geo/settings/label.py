@@ -170,8 +170,9 @@ class LabelSettings:
     alpha: str = setting(
         "auto",
         Choices(("auto", "yes", "no")),
-        "Take bands that are tagged as alpha for transparency, where pixels of 0 are missing, or for "
-        "data; auto tells transparency from near infrared with the wrong tag by what they hold.",
+        "Take bands that are tagged as alpha for transparency, where pixels of 0 are missing, or "
+        "for data; auto tells transparency from near infrared with the wrong tag by what they "
+        "hold.",
         IMAGERY,
         decides="scene",
     )
