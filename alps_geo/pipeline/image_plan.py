@@ -294,22 +294,23 @@ def check_folders(run: PlannedRun, folder: RunFolder) -> None:
 
 
 def _check_images(jobs: Sequence[ImageJob], folder: RunFolder) -> None:
+    changed, new, gone = list[str](), list[str](), list[str]()
     for job in jobs:
-        before: dict[str, tuple[int, ...]] = {}
         with suppress(RunError):  # it was never labelled, or is damaged and made again
             table = open_image_table(folder.segments_folder(job.name))
             before = {image.title: image.stamp for image in table.images}
-        now = {image.title: image for image in job.images if not job.store.has_failed(image)}
-        changed = [t for t, image in now.items() if before.get(t, image.stamp) != image.stamp]
-        new = [title for title in now if before and title not in before]
-        gone = [title for title in before if title not in now]
-        for titles, what in ((changed, "changed"), (new, "come"), (gone, "gone")):
-            if titles:
-                more = f", and so have {len(titles) - 1} more" if len(titles) > 1 else ""
-                raise RunError(
-                    f"{titles[0]} has {what} since {folder.path} was labelled{more}: put things "
-                    "back, choose another --out, or label again with --overwrite"
-                )
+            now = {image.title: image for image in job.images if not job.store.has_failed(image)}
+            changed += [t for t, image in now.items() if before.get(t, image.stamp) != image.stamp]
+            new += [title for title in now if title not in before]
+            gone += [title for title in before if title not in now]
+    for titles, happened in ((changed, "changed"), (new, "come"), (gone, "gone")):
+        if titles:
+            more = f", and so have {len(titles) - 1} more" if len(titles) > 1 else ""
+            raise RunError(
+                f"{titles[0]} has {happened} since {folder.path} was labelled, by size and time "
+                f"of the file{more}: put things back, choose another --out, or label again with "
+                "--overwrite"
+            )
 
 
 def _check_masks(plan: Plan, folder: RunFolder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import SceneError
@@ -25,14 +25,14 @@ class FolderImage:
     name : str
         Name of its file without the ending.
     path : str
-        Its file.
+        Its file; an image is the same wherever the folder lies.
     stamp : tuple of int
         Sizes and times of change of the file, and of the files that GDAL reads with it.
     """
 
     split: str
     name: str
-    path: str
+    path: str = field(compare=False)
     stamp: tuple[int, ...]
 
     @property

@@ -19,6 +19,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass, fields
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,6 @@ from alps_geo.segments.table import Attributes, TableWriter, read_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -297,16 +297,26 @@ def write_image_tables(
             np.cumsum(counts),
             np.array(valid, np.int64),
         )
-        writer.end(int(table.valid_pixels.sum()), {_IMAGES: _arrays(table)})
+        writer.end(int(table.valid_pixels.sum()), {_IMAGES: _arrays(table, _run_folder(folder))})
     return table
 
 
-def _arrays(table: ImageTable) -> dict[str, Any]:
+def _run_folder(folder: Path) -> Path:
+    """Return the run folder of a folder of tables."""
+    return folder.absolute().parent.parent
+
+
+def _arrays(table: ImageTable, run_folder: Path) -> dict[str, Any]:
     images = table.images
+    paths = [Path(image.path).absolute() for image in images]
+    # Images inside of the run folder are found where it is moved to.
+    moving = [
+        path.relative_to(run_folder) if path.is_relative_to(run_folder) else path for path in paths
+    ]
     return {
         "split": np.array([image.split for image in images]),
         "name": np.array([image.name for image in images]),
-        "path": np.array([image.path for image in images]),
+        "path": np.array(list(map(str, moving))),
         "stamp": np.array([" ".join(map(str, image.stamp)) for image in images]),
         "reading": np.array(table.reading.to_text()),
         # Next to the folder of the tables, wherever the run folder is moved to.
@@ -329,6 +339,7 @@ def open_image_table(folder: Path) -> ImageTable:
     numbers = ("shapes", "first", "valid_pixels")
     found = read_arrays(folder / _IMAGES, (*texts_of, "stamp", "reading", "store", *numbers))
     stamps = [tuple(map(int, text.split())) for text in found["stamp"].tolist()]
+    found["path"] = np.array([str(_run_folder(folder) / path) for path in found["path"].tolist()])
     texts = (found[key].tolist() for key in texts_of)
     images = tuple(
         FolderImage(split, name, path, stamp)

@@ -221,3 +221,20 @@ def test_clusters_that_were_named_are_kept_by_applying_them(labelled: Path) -> N
         label(labelled, clusters=4, clusters_from=model, flags=RunFlags(overwrite=True))
     assert record.clusters[0].name == "forest"
     assert f"val/{more.stem}_instance_color.png" in masks(labelled)
+
+
+def test_a_folder_that_was_moved_goes_on_with_its_own_images(
+    labelled: Path, tmp_path: Path
+) -> None:
+    label(labelled, vis=True, flags=RunFlags(overwrite=True))
+    moved = labelled.rename(tmp_path / "moved")
+    name_clusters(moved, {1: "forest"})  # draws the pictures again
+
+    class Never(QuarterTiles):
+        def encode(self, images: Any) -> Any:
+            raise AssertionError("an image is worked on again")
+
+    record = label(moved, vis=True, clusters=2, flags=RunFlags(overwrite=True), generator=Never())
+    assert record.folder is not None
+    assert record.folder.root == str(moved)
+    assert len(masks(moved)) == 6
