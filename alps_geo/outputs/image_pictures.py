@@ -62,8 +62,8 @@ class ImagePictures(ImageOutput):
         for index, image in enumerate(table.images if files.vis else ()):
             scene = labelled.open(image)
             pixels = read_tile(scene, Window(0, 0, scene.width, scene.height))
-            ids, clusters = table.read_ids(index), labelled.clusters_of(index)
-            picture = _picture(pixels.image, ids, colors[clusters])
+            ids = table.read_ids(index)
+            picture = _picture(pixels.image, ids, colors[labelled.clusters[ids]])
             path = labelled.folder / files.picture(image)
             with replacing(path) as part, run_errors(path, gdal_error("rasterio")):
                 if path.suffix.lower() in (".tif", ".tiff"):
@@ -138,7 +138,7 @@ def _write_overview(labelled: LabelledImages) -> None:
                 for new, old in zip((height, width), table.shapes[index], strict=True)
             )
             image[at], valid[at] = pixels.image, pixels.valid
-            labels[at] = labelled.clusters_of(int(index))[np.ix_(rows, cols)]
+            labels[at] = labelled.clusters[table.read_ids(int(index))[np.ix_(rows, cols)]]
     legend = labelled.model.legend
     write_preview(
         labelled.folder / OVERVIEW / f"{labelled.title}.png",

@@ -55,9 +55,10 @@ class LabelledImages(LabelledScene):
             return np.append(np.iinfo(dtype).max, clusters - 1).astype(dtype)
         return np.append(0, clusters).astype(dtype)
 
-    def clusters_of(self, index: int) -> NDArray[np.int64]:
-        """Return the cluster of each pixel of an image; 0 for none."""
-        return np.append(0, self.assigned.cluster)[self.table.read_ids(index)]
+    @cached_property
+    def clusters(self) -> NDArray[np.int64]:
+        """Cluster of each segment id; that at 0 is 0, of pixels without a segment."""
+        return np.append(0, self.assigned.cluster)
 
     def open(self, image: FolderImage) -> Scene:
         """Open an image, to draw it.
