@@ -142,6 +142,24 @@ class Worker(Protocol):
         ...
 
 
+def load_with_note(load: Callable[[], Value], model: str, tally: Tally) -> Value:
+    """Load models by a function, and tell the user so.
+
+    Parameters
+    ----------
+    load : callable
+        Loads the models.
+    model : str
+        Name of the mask generator's model.
+    tally : Tally
+        Told before and after.
+    """
+    tally.tell(f"load {model}")
+    loaded = load()
+    tally.tell("tiles")
+    return loaded
+
+
 def retry_once(function: Callable[[], Value]) -> Value:
     """Call a function, and again after a MemoryError.
 

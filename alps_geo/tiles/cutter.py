@@ -6,18 +6,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import rasterio
 
 from alps_geo.features.embeddings import Embeddings
+from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.masks.generator import TileImage, check_tile
 from alps_geo.segments.fragments import FragmentRules, cut_fragments, no_fragments
+from alps_geo.tiles.contract import Outcome, TaskError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.masks.generator import LoadedBackbone, MaskGenerator, MaskModel, Models
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.segments.fragments import Fragments
     from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.contract import Worker
+    from alps_geo.tiles.jobs import Task
 
 
 class TiledScene(Protocol):
@@ -94,6 +101,40 @@ class Cutter:
         if self.backbone is not None:
             embeddings = replace(embeddings, backbone=self.backbone.encode(pixels.image))
         return cut_fragments(tiled.grid, tile, pixels, masks, embeddings, tiled.scale, self.rules)
+
+
+@dataclass(frozen=True, eq=False)
+class CuttingWorker:
+    """Base of workers whose models cut tiles: the parts of `Worker` that follow from the others.
+
+    Attributes
+    ----------
+    cutter : Cutter
+        The models, loaded.
+    """
+
+    cutter: Cutter
+
+    @property
+    def images_at_once(self) -> int:
+        """Tasks to give to `encode` at once: one, or more where that is faster."""
+        return self.cutter.model.images_at_once
+
+    def __call__(self: Worker, task: Task) -> Outcome:
+        """Read the pixels of a task, compute its result and store it."""
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+            try:
+                result, outcome = self.compute(task, self.read(task))
+            except TaskError as error:
+                return Outcome(computed=False, reason=str(error))
+        self.save(task, result)
+        return outcome
+
+    def encoded(self, images: Sequence[TileImage | None]) -> list[Any]:
+        """Encode images together; None stays None."""
+        present = {index: image for index, image in enumerate(images) if image is not None}
+        found = dict(zip(present, self.cutter.model.encode(list(present.values())), strict=True))
+        return [found.get(index) for index in range(len(images))]
 
 
 def tile_image(scene: Scene, tile: Tile, pixels: TilePixels) -> TileImage:

@@ -13,13 +13,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rasterio
 from rasterio.windows import Window
 
 from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.kinds import kind_of
 from alps_geo.features.sums import RegionSums
-from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.grid import TileGrid
 from alps_geo.runs.failures import FailedImage
 from alps_geo.scene import TilePixels, fill_invalid, read_tile
@@ -28,8 +26,8 @@ from alps_geo.segments.painting import MemoryPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import Attributes
-from alps_geo.tiles.contract import Outcome, TaskError, retry_once
-from alps_geo.tiles.cutter import Cutter, tile_image
+from alps_geo.tiles.contract import Outcome, load_with_note, retry_once
+from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from alps_geo.events import Tally
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile
-    from alps_geo.masks.generator import Models
+    from alps_geo.masks.generator import Models, TileImage
     from alps_geo.scene import Scene
     from alps_geo.scene.folder import FolderImage, ImageReading
     from alps_geo.segments.fragments import Fragments
@@ -169,14 +167,11 @@ class ImageStage:
         ModelError
             If a model cannot be used, or memory does not suffice for it.
         """
-        return ImageWorker(self, Cutter.load(self.models, self.settings))
+        return ImageWorker(Cutter.load(self.models, self.settings), self)
 
     def load_with_note(self, tally: Tally) -> ImageWorker:
         """Load the models, and tell the user so."""
-        tally.tell(f"load {self.models.generator.name}")
-        worker = self.load()
-        tally.tell("tiles")
-        return worker
+        return load_with_note(self.load, self.models.generator.name, tally)
 
     def schema(self, kind: ImageKind) -> ColumnSchema:
         """Return the columns of the segments of images of a kind."""
@@ -186,34 +181,16 @@ class ImageStage:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageWorker:
+class ImageWorker(CuttingWorker):
     """The image stage with its models loaded; each process has its own.
 
     Attributes
     ----------
     stage : ImageStage
         Images and settings.
-    cutter : Cutter
-        The models, loaded.
     """
 
     stage: ImageStage
-    cutter: Cutter
-
-    @property
-    def images_at_once(self) -> int:
-        """Images to give to `encode` at once: one, or more where that is faster."""
-        return self.cutter.model.images_at_once
-
-    def __call__(self, task: Task) -> Outcome:
-        """Read an image, find and describe its segments, and store them."""
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-            try:
-                segments, outcome = self.compute(task, self.read(task))
-            except TaskError as error:
-                return Outcome(computed=False, reason=str(error))
-        self.save(task, segments)
-        return outcome
 
     def read(self, task: Task) -> TiledImage:
         """Open an image and read its pixels.
@@ -236,13 +213,13 @@ class ImageWorker:
         MemoryError
             If memory does not suffice for one of them.
         """
-        images = {}
-        for index, (_, tiled) in enumerate(tiles):
-            if len(tiled.grid) == 1 and tiled.pixels.valid.any():
-                (tile,) = tiled.grid
-                images[index] = tile_image(tiled.scene, tile, tiled.tile_pixels(tile))
-        encoded = dict(zip(images, self.cutter.model.encode(list(images.values())), strict=True))
-        return [encoded.get(index) for index in range(len(tiles))]
+        images: list[TileImage | None] = []
+        for _, tiled in tiles:
+            tile, *others = tiled.grid
+            together = not others and tiled.pixels.valid.any()
+            pixels = tiled.tile_pixels(tile) if together else None
+            images.append(None if pixels is None else tile_image(tiled.scene, tile, pixels))
+        return self.encoded(images)
 
     def compute(
         self, task: Task, pixels: TiledImage, encoded: Any = None

@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import rasterio
-
-from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.runs.failures import FailedTile
 from alps_geo.scene import fill_invalid, read_tile
-from alps_geo.tiles.contract import Outcome, TaskError, retry_once
-from alps_geo.tiles.cutter import Cutter, tile_image
+from alps_geo.tiles.contract import Outcome, load_with_note, retry_once
+from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
 from alps_geo.tiles.jobs import find_tile
 
 if TYPE_CHECKING:
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
     from alps_geo.events import Tally
     from alps_geo.grid import Tile
-    from alps_geo.masks.generator import Models
+    from alps_geo.masks.generator import Models, TileImage
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.segments.fragments import Fragments
     from alps_geo.settings import LabelSettings
@@ -82,45 +79,24 @@ class TileStage:
         ModelError
             If a model cannot be used, or memory does not suffice for it.
         """
-        return TileWorker(self, Cutter.load(self.models, self.settings))
+        return TileWorker(Cutter.load(self.models, self.settings), self)
 
     def load_with_note(self, tally: Tally) -> TileWorker:
         """Load the models, and tell the user so."""
-        tally.tell(f"load {self.models.generator.name}")
-        worker = self.load()
-        tally.tell("tiles")
-        return worker
+        return load_with_note(self.load, self.models.generator.name, tally)
 
 
 @dataclass(frozen=True, eq=False)
-class TileWorker:
+class TileWorker(CuttingWorker):
     """The tile stage with its models loaded; each process has its own.
 
     Attributes
     ----------
     stage : TileStage
         Scenes and settings.
-    cutter : Cutter
-        The models, loaded.
     """
 
     stage: TileStage
-    cutter: Cutter
-
-    @property
-    def images_at_once(self) -> int:
-        """Tiles to give to `encode` at once: one, or more where that is faster."""
-        return self.cutter.model.images_at_once
-
-    def __call__(self, task: Task) -> Outcome:
-        """Read a tile, compute its fragments and store them."""
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-            try:
-                fragments, outcome = self.compute(task, self.read(task))
-            except TaskError as error:
-                return Outcome(computed=False, reason=str(error))
-        self.save(task, fragments)
-        return outcome
 
     def read(self, task: Task) -> TilePixels:
         """Read a tile's pixels.
@@ -143,13 +119,12 @@ class TileWorker:
         MemoryError
             If memory does not suffice for one of them.
         """
-        images = {}
-        for index, (task, pixels) in enumerate(tiles):
-            if pixels.valid.any():
-                job, tile = find_tile(self.stage.jobs, task)
-                images[index] = tile_image(job.scene, tile, pixels)
-        encoded = dict(zip(images, self.cutter.model.encode(list(images.values())), strict=True))
-        return [encoded.get(index) for index in range(len(tiles))]
+        images: list[TileImage | None] = []
+        for task, pixels in tiles:
+            job, tile = find_tile(self.stage.jobs, task)
+            has_data = pixels.valid.any()
+            images.append(tile_image(job.scene, tile, pixels) if has_data else None)
+        return self.encoded(images)
 
     def compute(
         self, task: Task, pixels: TilePixels, encoded: Any = None
