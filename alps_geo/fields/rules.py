@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from alps_geo.errors import SettingsError
 
@@ -151,21 +151,14 @@ class BandNumbers(Rule):
         return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 4,3,2")
 
 
-@dataclass(frozen=True)
-class Shares(Rule):
-    """Three shares that add up to 1."""
+class NumberList(Rule):
+    """Base of rules for several numbers, which are typed with commas between them."""
 
-    def check(self, name: str, value: tuple[float, ...]) -> None:
-        """Raise SettingsError if other numbers are given."""
-        if len(value) != 3 or min(value) < 0 or abs(sum(value) - 1) > 1e-6:
-            raise self._error(name, ",".join(f"{number:g}" for number in value))
-
-    def describe(self) -> str:
-        """Return the allowed values in words."""
-        return "three shares that add up to 1"
+    example: ClassVar[str]
+    """Numbers that are allowed, as they are typed."""
 
     def read(self, name: str, text: str) -> tuple[float, ...]:
-        """Read numbers that are separated by commas, such as 0.8,0.1,0.1.
+        """Read numbers that are separated by commas.
 
         Raises
         ------
@@ -177,8 +170,29 @@ class Shares(Rule):
         except ValueError:
             raise self._error(name, repr(text)) from None
 
+    def _refuse(self, name: str, value: tuple[float, ...]) -> None:
+        raise self._error(name, ",".join(f"{number:g}" for number in value))
+
     def _error(self, name: str, found: str) -> SettingsError:
-        return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 0.8,0.1,0.1")
+        return SettingsError(
+            f"{name} is {found}, expected {self.describe()}, such as {self.example}"
+        )
+
+
+@dataclass(frozen=True)
+class Shares(NumberList):
+    """Three shares that add up to 1."""
+
+    example = "0.8,0.1,0.1"
+
+    def check(self, name: str, value: tuple[float, ...]) -> None:
+        """Raise SettingsError if other numbers are given."""
+        if len(value) != 3 or min(value) < 0 or abs(sum(value) - 1) > 1e-6:
+            self._refuse(name, value)
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return "three shares that add up to 1"
 
 
 @dataclass(frozen=True)
@@ -195,33 +209,19 @@ class Words(Rule):
 
 
 @dataclass(frozen=True)
-class Percentiles(Rule):
+class Percentiles(NumberList):
     """Two percentiles that rise."""
+
+    example = "2,98"
 
     def check(self, name: str, value: tuple[float, float] | None) -> None:
         """Raise SettingsError if other numbers are given."""
         if value is not None and (len(value) != 2 or not 0 <= value[0] < value[1] <= 100):
-            raise self._error(name, ",".join(f"{number:g}" for number in value))
+            self._refuse(name, value)
 
     def describe(self) -> str:
         """Return the allowed values in words."""
         return "two percentiles from 0 to 100, the lower first"
-
-    def read(self, name: str, text: str) -> tuple[float, ...]:
-        """Read numbers that are separated by commas, such as 2,98.
-
-        Raises
-        ------
-        SettingsError
-            If the text is something else.
-        """
-        try:
-            return tuple(float(part) for part in text.split(","))
-        except ValueError:
-            raise self._error(name, repr(text)) from None
-
-    def _error(self, name: str, found: str) -> SettingsError:
-        return SettingsError(f"{name} is {found}, expected {self.describe()}, such as 2,98")
 
 
 @dataclass(frozen=True)
