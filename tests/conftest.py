@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import copytree
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from alps_geo.sam.model import SamModel
 
@@ -39,3 +41,19 @@ def images_encoded_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sam1, "load_model", load_remembering)
         yield
+
+
+@pytest.fixture(scope="session")
+def labelled_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Label a folder of images once; it is not to be changed."""
+    from image_folders import label, make_root
+
+    root = make_root(tmp_path_factory.mktemp("labelled_images") / "root")
+    label(root)
+    return root
+
+
+@pytest.fixture
+def image_run(labelled_images: Path, tmp_path: Path) -> Path:
+    """Copy the labelled folder of images, to be changed."""
+    return copytree(labelled_images, tmp_path / "root")

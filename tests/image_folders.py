@@ -81,3 +81,12 @@ def masks(out: Path) -> dict[str, NDArray[Any]]:
         for path in sorted(place.rglob("*"))
         if path.is_file()
     }
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Read all files of a run but its record and lock, by their paths."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("run.json", "lock")
+    }

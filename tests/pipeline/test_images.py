@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from image_folders import SIDE, label, make_root, masks, naip, read, save
+from image_folders import SIDE, files, label, make_root, masks, naip, read, save
 from PIL import Image
 from quarter_tiles import QuarterTiles
 
@@ -25,28 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = make_root(tmp_path_factory.mktemp("shared") / "root")
-    label(root)
-    return root
-
-
-@pytest.fixture
-def labelled(shared: Path, tmp_path: Path) -> Path:
-    return copytree(shared, tmp_path / "root")
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("run.json", "lock")
-    }
-
-
-def test_each_image_gets_a_mask_of_its_size_with_ids_from_1(shared: Path) -> None:
-    found = masks(shared)
+def test_each_image_gets_a_mask_of_its_size_with_ids_from_1(labelled_images: Path) -> None:
+    found = masks(labelled_images)
     assert list(found) == [
         *(f"train/chip.{index}_instance_color.png" for index in range(4)),
         *(f"val/chip.{index}_instance_color.png" for index in range(2)),
@@ -64,8 +44,8 @@ def test_each_image_gets_a_mask_of_its_size_with_ids_from_1(shared: Path) -> Non
     assert {*np.unique(list(found.values()))} == {1, 2, 3}
 
 
-def test_the_record_counts_images_and_segments(shared: Path) -> None:
-    record = read_record(RunFolder(shared))
+def test_the_record_counts_images_and_segments(labelled_images: Path) -> None:
+    record = read_record(RunFolder(labelled_images))
     assert [(split.name, split.images, split.segments) for split in record.scenes] == [
         ("train", 4, 16),
         ("val", 2, 8),
@@ -73,7 +53,7 @@ def test_the_record_counts_images_and_segments(shared: Path) -> None:
     assert record.area_unit == "px"
     assert sum(cluster.area for cluster in record.clusters) == 6 * SIDE**2
     assert record.folder is not None
-    assert record.folder.root == str(shared)
+    assert record.folder.root == str(labelled_images)
 
 
 def test_another_folder_leaves_the_images_alone(tmp_path: Path) -> None:
@@ -93,7 +73,7 @@ def test_a_folder_without_splits_is_labelled_again_without_its_results(tmp_path:
 
 
 def test_zero_based_masks_are_one_less_and_255_where_unlabelled(
-    shared: Path, tmp_path: Path
+    labelled_images: Path, tmp_path: Path
 ) -> None:
     root = make_root(tmp_path / "root")
     save(root / "img_dir/train/black.png", np.zeros((SIDE, SIDE, 3), np.uint8))
@@ -202,28 +182,28 @@ def test_a_split_that_is_not_fitted_on_changes_no_cluster_of_the_others(tmp_path
 
 
 def test_results_do_not_depend_on_the_order_of_the_file_system(
-    labelled: Path, tmp_path: Path
+    image_run: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
-    for path in sorted((labelled / "img_dir").rglob("*.png"), reverse=True):
-        target = other / path.relative_to(labelled)
+    for path in sorted((image_run / "img_dir").rglob("*.png"), reverse=True):
+        target = other / path.relative_to(image_run)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     label(other)
-    assert masks(other).keys() == masks(labelled).keys()
+    assert masks(other).keys() == masks(image_run).keys()
     for name, mask in masks(other).items():
-        assert (mask == masks(labelled)[name]).all()
+        assert (mask == masks(image_run)[name]).all()
 
 
 @pytest.mark.parametrize("workers", [2])
-def test_workers_give_the_same_masks(labelled: Path, tmp_path: Path, workers: int) -> None:
-    label(labelled, tmp_path / "out", workers=workers)
-    expected, found = masks(labelled), masks(tmp_path / "out")
+def test_workers_give_the_same_masks(image_run: Path, tmp_path: Path, workers: int) -> None:
+    label(image_run, tmp_path / "out", workers=workers)
+    expected, found = masks(image_run), masks(tmp_path / "out")
     assert all((found[name] == expected[name]).all() for name in expected)
 
 
 def test_images_that_are_encoded_together_get_the_same_masks(
-    labelled: Path, tmp_path: Path
+    image_run: Path, tmp_path: Path
 ) -> None:
     together: list[int] = []
 
@@ -232,9 +212,9 @@ def test_images_that_are_encoded_together_get_the_same_masks(
             together.append(len(images))
             return super().encode(images)
 
-    save(labelled / "img_dir/val/black.png", np.zeros((SIDE, SIDE, 3), np.uint8))
-    label(labelled, tmp_path / "one")
-    label(labelled, tmp_path / "three", generator=Batches(images_at_once=3))
+    save(image_run / "img_dir/val/black.png", np.zeros((SIDE, SIDE, 3), np.uint8))
+    label(image_run, tmp_path / "one")
+    label(image_run, tmp_path / "three", generator=Batches(images_at_once=3))
     assert max(together) == 3
     expected, found = masks(tmp_path / "one"), masks(tmp_path / "three")
     assert all((found[name] == expected[name]).all() for name in expected)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from shutil import copytree
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
-from image_folders import label, make_root, masks, naip, save
+from image_folders import files, label, make_root, masks, naip, save
 from quarter_tiles import QuarterTiles
 
 from alps_geo.errors import RunError, SceneError, SettingsError
@@ -21,30 +20,10 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = make_root(tmp_path_factory.mktemp("shared") / "root")
-    label(root)
-    return root
-
-
-@pytest.fixture
-def labelled(shared: Path, tmp_path: Path) -> Path:
-    return copytree(shared, tmp_path / "root")
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("run.json", "lock")
-    }
-
-
-def test_a_finished_run_is_left_as_it_is(labelled: Path) -> None:
-    before = files(labelled)
-    label(labelled, generator=QuarterTiles())
-    assert files(labelled) == before
+def test_a_finished_run_is_left_as_it_is(image_run: Path) -> None:
+    before = files(image_run)
+    label(image_run, generator=QuarterTiles())
+    assert files(image_run) == before
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
@@ -112,13 +91,13 @@ def test_images_that_cannot_be_read_are_listed_and_cost_the_others_nothing(
     assert len(masks(root)) == 5
 
 
-def test_images_that_are_done_are_kept_for_other_clusters(labelled: Path) -> None:
+def test_images_that_are_done_are_kept_for_other_clusters(image_run: Path) -> None:
     """Their columns are in the tables of the splits alone."""
-    stored = sorted(path.name for path in (labelled / ".tiles").rglob("*") if path.is_file())
+    stored = sorted(path.name for path in (image_run / ".tiles").rglob("*") if path.is_file())
     assert len([name for name in stored if name.endswith(".image.npz")]) == 6
     assert not [name for name in stored if name.endswith(".columns.npz")]
-    save(labelled / "img_dir/train/more.png", naip(700, 0))
-    save(labelled / "img_dir/train/chip.2.png", naip(0, 256))  # as it was, at another time
+    save(image_run / "img_dir/train/more.png", naip(700, 0))
+    save(image_run / "img_dir/train/chip.2.png", naip(0, 256))  # as it was, at another time
 
     class Counting(QuarterTiles):
         seen: ClassVar[list[str]] = []
@@ -128,30 +107,30 @@ def test_images_that_are_done_are_kept_for_other_clusters(labelled: Path) -> Non
             return super().encode(images)
 
     # The scale of the bands is that of all images: it is another with one more.
-    label(labelled, flags=RunFlags(overwrite=True), generator=Counting())
+    label(image_run, flags=RunFlags(overwrite=True), generator=Counting())
     assert len(Counting.seen) == 7
     Counting.seen.clear()
-    label(labelled, clusters=2, flags=RunFlags(overwrite=True), generator=Counting())
+    label(image_run, clusters=2, flags=RunFlags(overwrite=True), generator=Counting())
     assert not Counting.seen
-    assert {*np.unique(list(masks(labelled).values()))} == {1, 2}
-    other = make_root(labelled.parent / "other")
+    assert {*np.unique(list(masks(image_run).values()))} == {1, 2}
+    other = make_root(image_run.parent / "other")
     save(other / "img_dir/train/more.png", naip(700, 0))
     label(other, clusters=2)
     for name, mask in masks(other).items():
-        assert (masks(labelled)[name] == mask).all()
+        assert (masks(image_run)[name] == mask).all()
 
 
-def test_a_stored_image_that_is_damaged_is_made_again(labelled: Path) -> None:
-    before = masks(labelled)
-    stored = next((labelled / ".tiles").glob("train.*/chip.1.image.npz"))
+def test_a_stored_image_that_is_damaged_is_made_again(image_run: Path) -> None:
+    before = masks(image_run)
+    stored = next((image_run / ".tiles").glob("train.*/chip.1.image.npz"))
     stored.write_bytes(stored.read_bytes()[:-40])
-    label(labelled, clusters=2, flags=RunFlags(overwrite=True))
-    assert masks(labelled).keys() == before.keys()
+    label(image_run, clusters=2, flags=RunFlags(overwrite=True))
+    assert masks(image_run).keys() == before.keys()
     stored.write_bytes(b"")
-    whole = files(labelled)
+    whole = files(image_run)
     with pytest.raises(RunError, match="absent or damaged"):
-        merge_clusters(labelled, [1, 2])
-    assert files(labelled) == whole
+        merge_clusters(image_run, [1, 2])
+    assert files(image_run) == whole
 
 
 def test_a_strict_run_stops_at_the_first_image(tmp_path: Path) -> None:
@@ -162,22 +141,22 @@ def test_a_strict_run_stops_at_the_first_image(tmp_path: Path) -> None:
     assert not masks(root)
 
 
-def test_an_image_that_has_changed_is_named(labelled: Path) -> None:
-    before = masks(labelled)
-    save(labelled / "img_dir/train/chip.1.png", naip(600, 600))
+def test_an_image_that_has_changed_is_named(image_run: Path) -> None:
+    before = masks(image_run)
+    save(image_run / "img_dir/train/chip.1.png", naip(600, 600))
     with pytest.raises(RunError, match=r"train/chip\.1 has changed since"):
-        label(labelled)
-    assert all((masks(labelled)[name] == mask).all() for name, mask in before.items())
-    label(labelled, flags=RunFlags(overwrite=True))
+        label(image_run)
+    assert all((masks(image_run)[name] == mask).all() for name, mask in before.items())
+    label(image_run, flags=RunFlags(overwrite=True))
 
 
-def test_masks_of_an_image_that_is_gone_go(labelled: Path) -> None:
-    (labelled / "img_dir/train/chip.3.png").unlink()
+def test_masks_of_an_image_that_is_gone_go(image_run: Path) -> None:
+    (image_run / "img_dir/train/chip.3.png").unlink()
     with pytest.raises(RunError, match=r"train/chip\.3 has gone since"):
-        label(labelled)
-    label(labelled, flags=RunFlags(overwrite=True))
-    assert "train/chip.3_instance_color.png" not in masks(labelled)
-    assert len(masks(labelled)) == 5
+        label(image_run)
+    label(image_run, flags=RunFlags(overwrite=True))
+    assert "train/chip.3_instance_color.png" not in masks(image_run)
+    assert len(masks(image_run)) == 5
 
 
 def test_a_mask_of_somebody_else_stops_the_run(tmp_path: Path) -> None:
@@ -191,43 +170,43 @@ def test_a_mask_of_somebody_else_stops_the_run(tmp_path: Path) -> None:
     assert stale.exists()
 
 
-def test_clusters_of_images_are_named_merged_and_split(labelled: Path) -> None:
-    before = masks(labelled)
-    record = name_clusters(labelled, {1: "forest"})
+def test_clusters_of_images_are_named_merged_and_split(image_run: Path) -> None:
+    before = masks(image_run)
+    record = name_clusters(image_run, {1: "forest"})
     assert record.clusters[0].name == "forest"
-    assert all((masks(labelled)[name] == mask).all() for name, mask in before.items())
-    merge_clusters(labelled, [2, 3])
-    for name, mask in masks(labelled).items():
+    assert all((masks(image_run)[name] == mask).all() for name, mask in before.items())
+    merge_clusters(image_run, [2, 3])
+    for name, mask in masks(image_run).items():
         assert (mask == np.where(before[name] == 3, 2, before[name])).all()
-    record = split_cluster(labelled, 2, 2)
+    record = split_cluster(image_run, 2, 2)
     assert [cluster.cluster for cluster in record.clusters] == [1, 2, 3]
-    after = masks(labelled)
+    after = masks(image_run)
     assert all(((after[name] == 1) == (before[name] == 1)).all() for name in before)
     assert any((mask == 3).any() for mask in after.values())
 
 
-def test_clusters_that_were_named_are_kept_by_applying_them(labelled: Path) -> None:
-    name_clusters(labelled, {1: "forest"})
-    more = save(labelled / "img_dir/val/new.png", naip(300, 300))
+def test_clusters_that_were_named_are_kept_by_applying_them(image_run: Path) -> None:
+    name_clusters(image_run, {1: "forest"})
+    more = save(image_run / "img_dir/val/new.png", naip(300, 300))
     with pytest.raises(RunError, match=r"val/new has come since"):
-        label(labelled)
-    more.rename(labelled / "new.png")
+        label(image_run)
+    more.rename(image_run / "new.png")
     with pytest.raises(RunError, match="--clusters-from"):
-        label(labelled, clusters=2)
-    (labelled / "new.png").rename(more)
-    model = str(labelled / "clusters.npz")
-    record = label(labelled, clusters=None, clusters_from=model, flags=RunFlags(overwrite=True))
+        label(image_run, clusters=2)
+    (image_run / "new.png").rename(more)
+    model = str(image_run / "clusters.npz")
+    record = label(image_run, clusters=None, clusters_from=model, flags=RunFlags(overwrite=True))
     with pytest.raises(SettingsError, match="clusters is 4, and clusters_from has 3"):
-        label(labelled, clusters=4, clusters_from=model, flags=RunFlags(overwrite=True))
+        label(image_run, clusters=4, clusters_from=model, flags=RunFlags(overwrite=True))
     assert record.clusters[0].name == "forest"
-    assert f"val/{more.stem}_instance_color.png" in masks(labelled)
+    assert f"val/{more.stem}_instance_color.png" in masks(image_run)
 
 
 def test_a_folder_that_was_moved_goes_on_with_its_own_images(
-    labelled: Path, tmp_path: Path
+    image_run: Path, tmp_path: Path
 ) -> None:
-    label(labelled, vis=True, flags=RunFlags(overwrite=True))
-    moved = labelled.rename(tmp_path / "moved")
+    label(image_run, vis=True, flags=RunFlags(overwrite=True))
+    moved = image_run.rename(tmp_path / "moved")
     name_clusters(moved, {1: "forest"})  # draws the pictures again
 
     class Never(QuarterTiles):
