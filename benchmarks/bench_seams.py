@@ -41,7 +41,7 @@ from reporting import make_parser, write_report
 from rich.console import Console
 from rich.table import Table
 
-from alps_geo.clusters.fit import fit_clusters
+from alps_geo.clusters.fit import fit_clusters, project_alone
 from alps_geo.evaluate import evaluate_seams
 from alps_geo.events import Tally
 from alps_geo.features.columns import ColumnSchema
@@ -50,11 +50,11 @@ from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
+from alps_geo.segments.describe import NeighbourRules, describe_segments
 from alps_geo.segments.matching import match_labels
 from alps_geo.segments.painting import StoredPainting, painted_blocks
-from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
-from alps_geo.segments.table import open_table, write_tables
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.scene import Scene
-    from alps_geo.segments.stitch import Stitched
     from alps_geo.segments.table import SegmentTable
 
     Ids = NDArray[np.integer]
@@ -158,30 +157,17 @@ class _Run:
         """The tiles."""
         return StoredTiles(self.stage, Tally(0, lambda _: None))
 
-    @cached_property
-    def segments(self) -> Stitched:
-        """The segments."""
-        folder = self.job.store.folder / "segments"
-        return stitch(
-            self.job.grid,
+    def described(self, embedded: _Run) -> _Described:
+        """Describe the segments by the embeddings of this run's tiles or another's."""
+        scene, grid = self.job.scene, self.job.grid
+        folder = self.job.store.folder / f"by_{embedded.job.store.key[:16]}"
+        segments = stitch(
+            grid,
             self.stored.outlines(self.job),
             StoredPainting(folder),
             min_area=self.settings.min_area,
             keep_specks=True,
         )
-
-    @cached_property
-    def ids(self) -> Ids:
-        """Segment of each pixel."""
-        grid = self.job.grid
-        ids = np.zeros((grid.height, grid.width), np.uint32)
-        for window, block in painted_blocks(self.segments.painting, grid):
-            ids[window.toslices()] = block
-        return ids
-
-    def table(self, embedded: _Run) -> SegmentTable:
-        """Describe the segments by the embeddings of this run's tiles or another's."""
-        scene = self.job.scene
         source = Source(
             embedded.stored.embeddings(embedded.job),
             partial(read_tile, scene),
@@ -192,14 +178,35 @@ class _Run:
         channels = {"sam": embedded.models.generator.channels}
         features = self.settings.feature_names
         schema = ColumnSchema(scene.band_names, scene.unit, features, channels)
-        sums = sum_segments(self.job.grid, self.segments, source, schema)
-        folder = self.job.store.folder / f"by_{embedded.job.store.key[:16]}"
-        write_tables(folder, self.segments, sums, schema)
-        return open_table(folder)
+        rules = NeighbourRules(self.settings.merge_limit, self.settings.neighbours)
+        table = describe_segments(grid, segments, source, schema, rules, project_alone, folder)
+        ids = np.zeros((grid.height, grid.width), np.uint32)
+        for window, block in painted_blocks(segments.painting, grid):
+            ids[window.toslices()] = block
+        return _Described(grid, ids, table)
 
-    def labels(self, table: SegmentTable, model: ClusterModel) -> Ids:
-        """Cluster of each pixel, by a table of the segments."""
-        clusters = model.apply(table).by_id(table.rows).cluster
+
+@dataclass(frozen=True)
+class _Described:
+    """The segments of a run.
+
+    Attributes
+    ----------
+    grid : TileGrid
+        The tiles that they come from.
+    ids : ndarray of uint32, shape (H, W)
+        Segment of each pixel.
+    table : SegmentTable
+        Their columns.
+    """
+
+    grid: TileGrid
+    ids: Ids
+    table: SegmentTable
+
+    def labels(self, model: ClusterModel) -> Ids:
+        """Cluster of each pixel."""
+        clusters = model.apply(self.table).by_id(self.table.rows).cluster
         return np.append(0, clusters)[self.ids]
 
 
@@ -215,15 +222,17 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     rows, cols = (step // options.parts for step in grid.steps)
     whole = _Run.of(scene, grid, settings, options.out)
     moved = _Run.of(scene, replace(grid, offset=(rows, cols)), settings, options.out)
-    found = _borders_between(whole.ids, moved.ids, whole, moved, "segments", options.out)
-    found["segments that stay"] = [_matching(whole, moved)]
-    tables = {
-        "whole": (whole, whole.table(whole)),
-        "all moved": (moved, moved.table(moved)),
-        "segments moved": (moved, moved.table(whole)),
-        "embedding moved": (whole, whole.table(moved)),
+    described = {
+        "whole": whole.described(whole),
+        "all moved": moved.described(moved),
+        "segments moved": moved.described(whole),
+        "embedding moved": whole.described(moved),
     }
-    by_seed = [_of_labels(tables, seed, options.out) for seed in range(options.seeds)]
+    before, after = described["whole"], described["all moved"]
+    path = options.out / scene.name
+    found = _borders_between(before.ids, after.ids, (before.grid, after.grid), "segments", path)
+    found["segments that stay"] = [_matching(before, after)]
+    by_seed = [_of_labels(described, seed, path) for seed in range(options.seeds)]
     for name in by_seed[0]:
         found[name] = np.mean([row[name] for row in by_seed], axis=0).tolist()
     return {
@@ -234,16 +243,15 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _of_labels(
-    tables: dict[str, tuple[_Run, SegmentTable]], seed: int, out: Path
-) -> dict[str, list[float]]:
+def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[str, list[float]]:
     """Fit a model to the first table, and compare its labels with those of the others."""
-    whole, table = tables["whole"]
+    whole, moved = described["whole"], described["all moved"]
+    table = whole.table
     model = fit_clusters([table], [table.area], min(DEFAULT_CLUSTERS, len(table)), seed)
-    labels = {name: run.labels(its, model) for name, (run, its) in tables.items()}
-    moved, _ = tables["all moved"]
-    found = _borders_between(labels["whole"], labels["all moved"], whole, moved, "labels", out)
-    there = _deciders(whole.job.grid, moved.job.grid) & (whole.ids > 0)
+    labels = {name: each.labels(model) for name, each in described.items()}
+    grids = (whole.grid, moved.grid)
+    found = _borders_between(labels["whole"], labels["all moved"], grids, "labels", path)
+    there = _deciders(*grids) & (whole.ids > 0)
     for name in MOVED:
         found[name] = [float((labels[name] == labels["whole"])[there].mean())]
     same = labels["all moved"] == labels["whole"]
@@ -264,25 +272,25 @@ def _deciders(grid: TileGrid, moved: TileGrid) -> NDArray[np.bool_]:
     return another
 
 
-def _matching(whole: _Run, moved: _Run) -> float:
+def _matching(whole: _Described, moved: _Described) -> float:
     """Share of the pixels whose segments in the two runs have an IoU above one half."""
     pairs = match_labels(whole.ids, moved.ids)
-    partner = np.zeros(len(whole.segments) + 1, np.int64)
+    partner = np.zeros(len(whole.table) + 1, np.int64)
     partner[pairs[:, 0]] = pairs[:, 1]
-    there = _deciders(whole.job.grid, moved.job.grid) & (whole.ids > 0)
+    there = _deciders(whole.grid, moved.grid) & (whole.ids > 0)
     return float((partner[whole.ids] == moved.ids)[there].mean())
 
 
 def _borders_between(
-    one: Ids, other: Ids, whole: _Run, moved: _Run, kind: str, out: Path
+    one: Ids, other: Ids, grids: tuple[TileGrid, TileGrid], kind: str, path: Path
 ) -> dict[str, list[float]]:
     """Measure the borders of labels or segments; each figure with its standard error."""
-    grid = whole.job.grid
-    path = out / f"{whole.job.name}.{kind}.tif"
+    grid, moved = grids
+    path = path.with_name(f"{path.name}.{kind}.tif")
     measured = (
         _seams(one, path, grid),
-        _along_lines(one, other, grid, moved.job.grid),
-        _in_overlaps(one, other, grid, moved.job.grid),
+        _along_lines(one, other, grid, moved),
+        _in_overlaps(one, other, grid, moved),
     )
     return {f"{kind} {name}": list(pair) for name, pair in zip(BORDERS, measured, strict=True)}
 

@@ -33,6 +33,9 @@ README_OPTIONS = (
     "pred_iou_thresh",
     "stability_score_thresh",
     "fill",
+    "merge",
+    "merge_strength",
+    "neighbours",
     "features",
     "timm_checkpoint",
     "simplify",
@@ -103,12 +106,16 @@ def readme() -> str:
 
 def _row(owner: type, name: str, known: Setting) -> str:
     commands = ", ".join(command for command in COMMANDS if name in _texts(command))
-    default = known.shown or _plain(getattr(owner, name))
-    option = f"`--{name.replace('_', '-')}{f' {known.metavar}' if known.metavar else ''}`"
+    value, typed = getattr(owner, name), name.replace("_", "-")
+    default = known.shown or _plain(value)
+    option, allowed = f"`--{typed}{f' {known.metavar}' if known.metavar else ''}`", None
+    if isinstance(value, bool):
+        default, allowed = f"`--{'' if value else 'no-'}{typed}`", "True or False"
+        option = f"`--{typed}`, `--no-{typed}`"
     cells = (
         option,
         default,
-        known.within.describe(),
+        allowed or known.within.describe(),
         str(known.decides),
         commands,
         _cell(known.help),
@@ -126,7 +133,8 @@ def _texts(command: str) -> dict[str, str]:
 
 def _example(name: str, known: Mapping[str, Setting]) -> str:
     """Return the default as it is typed, or the placeholder of a value."""
-    default = _plain(getattr(LabelSettings, name))
+    value = getattr(LabelSettings, name)
+    default = "" if isinstance(value, bool) else _plain(value)
     return f" {known[name].metavar or default}".rstrip()
 
 

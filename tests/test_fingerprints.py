@@ -42,6 +42,9 @@ CHANGED: dict[str, Any] = {
     "max_mask_area": 0.3,
     "fill": "none",
     "min_area": 1,
+    "merge": False,
+    "merge_strength": 0.5,
+    "neighbours": 0.0,
     "features": "sam",
     "timm_checkpoint": "backbone.pt",
     "compare": "raw",
@@ -120,12 +123,13 @@ def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
         for each in (DEFAULT, other)
     ]
     assert found == [
-        ("16620d14a42bc07c", "33b19ffeea701ad7"),
-        ("fb55146e73f7fd33", "b717b76aca6b6cd9"),
+        ("16620d14a42bc07c", "13aee405a7afc118"),
+        ("fb55146e73f7fd33", "a9b0206855f00e28"),
     ]
     assert json.dumps(DEFAULT.deciding("tiles", "segments", files=True)) == (
         '{"model": "mobile_sam", "checkpoint": null, "precision": "float32", "tile_size": 1024, '
         '"overlap": null, "points_per_side": 32, "pred_iou_thresh": 0.7, '
         '"stability_score_thresh": 0.8, "max_mask_area": null, "fill": "superpixels", '
-        '"min_area": 16, "timm_checkpoint": null, "compare": "weighed"}'
+        '"min_area": 16, "merge": true, "merge_strength": 0.05, "neighbours": 0.3, '
+        '"timm_checkpoint": null, "compare": "weighed"}'
     )

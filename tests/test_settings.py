@@ -21,6 +21,10 @@ from alps_geo.settings import LabelSettings, current_words
         ({"features": ""}, "features is '', expected one of sam, spectral, "),
         ({"bands": (1, 2)}, "bands is 1,2, expected one or three band numbers from 1"),
         ({"bands": (0, 1, 2)}, "bands is 0,1,2"),
+        ({"merge": 1}, "merge is 1, expected True or False"),
+        ({"merge_strength": -0.1}, "merge_strength is -0.1, expected 0 to 1000"),
+        ({"merge_strength": float("nan")}, "merge_strength is nan, expected 0 to 1000"),
+        ({"neighbours": 1.5}, "neighbours is 1.5, expected 0 to 1"),
         ({"stretch": (98.0, 2.0)}, "stretch is 98,2, expected two percentiles"),
     ],
 )

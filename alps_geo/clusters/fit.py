@@ -119,7 +119,7 @@ def fit_clusters(
         raise RunError(
             f"{clusters} clusters asked for, but the number of segments is {total}; "
             "ask for fewer clusters, or for more segments with a smaller tile size, lower "
-            "thresholds, more points per side or --fill superpixels"
+            "thresholds, more points per side, --fill superpixels or --no-merge"
         )
     # A scene without segments has no level or spread, and may lack columns that others have.
     filled = [table for table in tables if len(table)]
@@ -204,6 +204,23 @@ def _members(
     if len(members) > FIT_ROWS:
         picked = np.sort(rng.choice(members, FIT_ROWS, replace=False))
     return picked_rows(model.projection, tables, picked), len(members)
+
+
+def project_alone(table: Table) -> NDArray[np.float32]:
+    """Project the rows of a table as if clusters were fitted to it alone, by weighted columns.
+
+    Parameters
+    ----------
+    table : Table
+        With a row at least.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, P)
+    """
+    with one_thread():
+        projection = _fit_projection([table], raw=False)
+    return np.concatenate([projection.project(c).astype(np.float32) for c in batches(table)])
 
 
 def _fit_projection(tables: Sequence[Table], *, raw: bool) -> Projection:

@@ -93,7 +93,9 @@ def label_images(
         If the folder, a model or the folder of the results cannot be used, if no image can be
         labelled, or, if the run is strict, if one cannot.
     """
-    root, settings = Path(root), settings or LabelSettings()
+    # An image has too few segments to tell which of them are alike.
+    settings = replace(settings or LabelSettings(), merge=False, neighbours=0.0)
+    root = Path(root)
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
     if given is not None and settings.clusters not in (None, len(given)):
         raise SettingsError(

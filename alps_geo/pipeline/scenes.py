@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
+from alps_geo.clusters.fit import project_alone
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.features.columns import ColumnSchema
@@ -36,10 +37,10 @@ from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
+from alps_geo.segments.describe import NeighbourRules, describe_segments
 from alps_geo.segments.painting import StoredPainting, painted_blocks
-from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
-from alps_geo.segments.table import SegmentTable, open_table, write_tables
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from alps_geo.runs.failures import FailedScene, FailedTile
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
+    from alps_geo.segments.table import SegmentTable
 
 
 def label_scenes(
@@ -272,9 +274,11 @@ def _find_segments(
         source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
         channels = {"sam": generator.channels}
         schema = ColumnSchema(scene.band_names, scene.unit, run.settings.feature_names, channels)
-        sums = sum_segments(job.grid, segments, source, schema)
-        write_tables(segments_folder, segments, sums, schema)
-        tables.append(open_table(segments_folder))
+        rules = NeighbourRules(run.settings.merge_limit, run.settings.neighbours)
+        described = describe_segments(
+            job.grid, segments, source, schema, rules, project_alone, segments_folder
+        )
+        tables.append(described)
     check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables

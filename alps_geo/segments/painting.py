@@ -48,6 +48,10 @@ class Painting(Protocol):
         """Assign segments, or 0 for none, to the groups, which count from 0 for no group."""
         ...
 
+    def join(self, ids: NDArray[np.uint32]) -> None:
+        """Assign other segments, or 0 for none, to those that are assigned, from 0 for none."""
+        ...
+
     def cores(self) -> Iterator[PaintedCore]:
         """Read the cores in the grid's order; their ids are those of segments."""
         ...
@@ -69,6 +73,10 @@ class MemoryPainting:
     def assign(self, ids: NDArray[np.uint32]) -> None:
         """Assign segments to the groups of the cores."""
         self._ids = ids
+
+    def join(self, ids: NDArray[np.uint32]) -> None:
+        """Assign other segments to those that are assigned."""
+        self._ids = ids[self._ids]
 
     def cores(self) -> Iterator[PaintedCore]:
         """Return the cores in the grid's order; their ids are those of segments."""
@@ -158,6 +166,23 @@ class StoredPainting:
         path = self.folder / _IDS
         with replacing(path) as part, run_errors(path):
             np.save(part, ids, allow_pickle=False)
+
+    def join(self, ids: NDArray[np.uint32]) -> None:
+        """Assign other segments to those that are assigned.
+
+        Parameters
+        ----------
+        ids : ndarray of uint32, shape (n + 1,)
+            The new segment of each; 0 for none.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be read or written.
+        """
+        with run_errors(self.folder / _IDS):
+            before = np.load(self.folder / _IDS, allow_pickle=False)
+        self.assign(ids[before])
 
     def cores(self) -> Iterator[PaintedCore]:
         """Read the cores in the grid's order; their ids are those of segments.

@@ -1,4 +1,4 @@
-"""Regions of a label image: numbers, pieces, neighbours and sums."""
+"""Regions of a label image: numbers, pieces and sums."""
 
 from __future__ import annotations
 
@@ -42,29 +42,6 @@ def variance(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     area = np.maximum(sums[:, :1], 1)
     first, second = np.split(sums[:, 1:] / area, 2, axis=1)
     return np.asarray((second - first**2).mean(axis=1))
-
-
-def touching_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """List the pairs of labels that share a side of a pixel.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (H, W)
-        0 for none; below 2**31.
-
-    Returns
-    -------
-    ndarray of int64, shape (m, 2)
-        Each pair once, the smaller label first, in ascending order.
-    """
-    sides = []
-    for first, second in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
-        differ = (first != second) & (first > 0) & (second > 0)
-        sides.append(np.stack([first[differ], second[differ]], axis=1))
-    pairs = np.concatenate(sides)
-    # One number for each pair sorts faster than two.
-    key = pairs.min(axis=1).astype(np.int64) * 2**32 + pairs.max(axis=1)
-    return np.stack(np.divmod(np.unique(key), 2**32), axis=1)
 
 
 def numbered(owner: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

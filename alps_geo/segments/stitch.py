@@ -16,9 +16,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from alps_geo.segments.borders import Borders
 from alps_geo.segments.matching import join
 from alps_geo.segments.paint import paint_core
-from alps_geo.segments.regions import touching_pairs
 from alps_geo.segments.superpixels import SIDE
 
 if TYPE_CHECKING:
@@ -62,10 +62,13 @@ class Stitched(Segments):
         Position in the grid of the last tile whose core has some of the segment.
     painting : Painting
         Their pixels.
+    borders : Borders
+        Their borders.
     """
 
     last_tile: NDArray[np.int32]
     painting: Painting
+    borders: Borders
 
 
 def stitch(
@@ -106,7 +109,7 @@ def stitch(
     extents = _paint(grid, join(grid, load), load, painting)
     if keep_specks:
         leftover = np.where(extents.claimed, 0, _LEFTOVER)
-        host = _hosts(extents.area, extents.touching, np.maximum(leftover, min_area))
+        host = _hosts(extents.area, extents.borders.pairs, np.maximum(leftover, min_area))
         kept = (host == np.arange(len(host))) & (extents.area > 0)
     else:
         host = np.arange(len(extents.area))
@@ -120,12 +123,18 @@ def stitch(
     last_tile = np.zeros(len(area), dtype=np.int32)
     np.maximum.at(last_tile, final[1:], extents.last_tile)
     painting.assign(final)
-    return Stitched(area[1:], extents.valid_pixels, last_tile=last_tile[1:], painting=painting)
+    return Stitched(
+        area[1:],
+        extents.valid_pixels,
+        last_tile=last_tile[1:],
+        painting=painting,
+        borders=extents.borders.renamed(final[1:].astype(np.int64) - 1),
+    )
 
 
 @dataclass(frozen=True)
 class _Extents:
-    """Area, last tile and neighbours of each group in `Joined`; row i is group i + 1.
+    """Area, last tile and borders of each group in `Joined`; row i is group i + 1.
 
     Attributes
     ----------
@@ -135,8 +144,8 @@ class _Extents:
         True unless all of them come from unclaimed fragments.
     last_tile : ndarray of int32, shape (n,)
         See `Stitched`.
-    touching : ndarray of int64, shape (m, 2)
-        Pairs that share a side of a pixel.
+    borders : Borders
+        Their borders.
     valid_pixels : int
         See `Segments`.
     """
@@ -144,7 +153,7 @@ class _Extents:
     area: NDArray[np.int64]
     claimed: NDArray[np.bool_]
     last_tile: NDArray[np.int32]
-    touching: NDArray[np.int64]
+    borders: Borders
     valid_pixels: int
 
 
@@ -153,10 +162,9 @@ def _paint(grid: TileGrid, joined: Joined, load: Load, painting: Painting) -> _E
     area = np.zeros(joined.count + 1, dtype=np.int64)
     claimed = np.zeros(joined.count + 1, dtype=np.bool_)
     last_tile = np.zeros(joined.count + 1, dtype=np.int32)
-    touching = [np.empty((0, 2), dtype=np.int64)]
-    # The groups right above a core and to the left of it, 0 beyond the scene: for pairs across the
-    # borders of cores.
-    above, left = np.zeros(grid.width, dtype=np.uint32), np.zeros(1, dtype=np.uint32)
+    borders = [Borders.none()]
+    # The groups right above a core, 0 beyond the scene, and to the left of it.
+    above, left = np.zeros(grid.width, dtype=np.uint32), np.zeros(0, dtype=np.uint32)
     valid_pixels = 0
     with painting.writing() as write:
         for index, tile in enumerate(grid):
@@ -168,13 +176,13 @@ def _paint(grid: TileGrid, joined: Joined, load: Load, painting: Painting) -> _E
             claimed[groups[core.claimed]] = True
             last_tile[groups] = index
             cols = tile.core.toslices()[1]
-            block = np.pad(core.ids[core.number], ((1, 0), (1, 0)))
-            block[0, 1:] = above[cols]
-            block[1:, 0] = left if tile.col > 0 else 0
-            touching.append(touching_pairs(block))
-            above[cols], left = block[-1, 1:], block[1:, -1]
-    pairs = np.unique(np.concatenate(touching), axis=0) - 1
-    return _Extents(area[1:], claimed[1:], last_tile[1:], pairs, valid_pixels)
+            block = core.ids[core.number]
+            borders += [Borders.between(block), Borders.across(above[cols], block[0])]
+            if tile.col > 0:
+                borders.append(Borders.across(left, block[:, 0]))
+            above[cols], left = block[-1], block[:, -1]
+    together = Borders.together(borders)
+    return _Extents(area[1:], claimed[1:], last_tile[1:], together, valid_pixels)
 
 
 def _hosts(

@@ -18,9 +18,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.lib import format as npy
+from scipy.sparse import csr_array
 
 from alps_geo.errors import RunError
-from alps_geo.features.columns import Columns
+from alps_geo.features.columns import BATCH_ROWS, Columns
 from alps_geo.features.registry import current_names
 from alps_geo.files import replacing, run_errors
 from alps_geo.segments.pooling import SegmentSums
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.features.columns import ColumnSchema
+    from alps_geo.features.sums import RegionSums
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
 
@@ -56,6 +58,11 @@ class Attributes:
     predicted_iou: NDArray[np.float64]
     stability_score: NDArray[np.float64]
     is_filled: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, sums: RegionSums) -> Attributes:
+        """Attributes of segments whose sums are in the order of the ids."""
+        return cls(*(getattr(sums, field.name) for field in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -137,15 +144,74 @@ def write_tables(
                 at = batch.ids.astype(np.int64) - 1
                 for field in fields(attributes):
                     getattr(attributes, field.name)[at] = getattr(batch.sums, field.name)
-        arrays: dict[str, Any] = {
-            "kind": np.array(columns.kind),
-            "features": np.array(columns.features),
-            "names": np.array(columns.names),
-            "rows": np.concatenate(order),
-            "area": segments.area,
-            "valid_pixels": np.array(segments.valid_pixels),
-        }
-        np.savez(part, **arrays, **vars(attributes))
+        _write_segments(part, columns, np.concatenate(order), segments, attributes)
+
+
+def mix_tables(
+    table: SegmentTable, shares: csr_array, segments: Segments, attributes: Attributes
+) -> None:
+    """Replace the segments of a table by others, whose columns are mixed from theirs.
+
+    Columns are read where they are needed, some at a time.
+
+    Parameters
+    ----------
+    table : SegmentTable
+        The n segments of before.
+    shares : csr_array, shape (m, n)
+        Row i holds the shares of the segments of before in the one of id i + 1.
+    segments, attributes : Segments, Attributes
+        The m segments.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written; the tables are then as before.
+    """
+    path, names = table.folder / _SEGMENTS, table.names
+    position = np.empty(len(table), dtype=np.int64)
+    position[table.rows.astype(np.int64) - 1] = np.arange(len(table))
+    with replacing(path) as part, run_errors(path):
+        with part.with_name(_COLUMNS).open("wb") as file:
+            _write_header(file, (len(segments), len(names)))
+            for start in range(0, len(segments), BATCH_ROWS):
+                values = _mixed(table, position, shares[start : start + BATCH_ROWS])
+                file.write(values.astype(np.float32).tobytes())
+        ids = np.arange(1, len(segments) + 1, dtype=np.uint32)
+        _write_segments(part, table.read(0, 0), ids, segments, attributes)
+
+
+def _mixed(
+    table: SegmentTable, position: NDArray[np.int64], shares: csr_array
+) -> NDArray[np.float64]:
+    """Mix columns; those of one segment may be made of more than memory should hold."""
+    needed, index = np.unique(shares.indices, return_inverse=True)
+    mix = csr_array((shares.data, index, shares.indptr), shape=(shares.shape[0], len(needed)))
+    by_column, total = mix.tocsc(), np.zeros((shares.shape[0], len(table.names)))
+    for start in range(0, len(needed), BATCH_ROWS):
+        stop = start + BATCH_ROWS
+        values = np.load(table.folder / _COLUMNS, mmap_mode="r", allow_pickle=False)
+        part = values[position[needed[start:stop]]].astype(np.float64)
+        total += by_column[:, start:stop] @ part
+    return total
+
+
+def _write_segments(
+    path: Path,
+    columns: Columns,
+    rows: NDArray[np.uint32],
+    segments: Segments,
+    attributes: Attributes,
+) -> None:
+    arrays: dict[str, Any] = {
+        "kind": np.array(columns.kind),
+        "features": np.array(columns.features),
+        "names": np.array(columns.names),
+        "rows": rows,
+        "area": segments.area,
+        "valid_pixels": np.array(segments.valid_pixels),
+    }
+    np.savez(path, **arrays, **vars(attributes))
 
 
 class TableWriter:

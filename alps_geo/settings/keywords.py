@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_OF_SCENES = ("merge", "merge_strength", "neighbours")
+"""Settings that compare the segments of a scene: an image of a folder has too few."""
+
+
 def available(*, fits: bool, writes: bool, images: bool = False) -> tuple[str, ...]:
     """List the settings that a command has.
 
@@ -32,7 +36,7 @@ def available(*, fits: bool, writes: bool, images: bool = False) -> tuple[str, .
         if name == "clusters_from":
             return images or not fits
         if images:
-            return decides != "outputs"
+            return decides != "outputs" and name not in _OF_SCENES
         return (fits or decides != "clusters") and (writes or decides != "outputs")
 
     known = settings_of(LabelSettings)
@@ -43,6 +47,8 @@ def _decider(name: str, *, fits: bool) -> str:
     """Say why a call does not have a setting."""
     if name == "clusters_from":
         return "the clusters are fitted, so there is no model to apply"
+    if name in _OF_SCENES:
+        return "segments are compared with their neighbours in scenes alone"
     if settings_of(LabelSettings)[name].decides == "clusters" and not fits:
         return "the cluster model decides it"
     return "no polygons are written"

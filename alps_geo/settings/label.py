@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
 
 from alps_geo.clusters.limits import MAX_CLUSTERS
 from alps_geo.features.registry import split_feature
@@ -27,9 +26,6 @@ from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.features import FeatureNames, chosen_features
 from alps_geo.settings.models import ModelName
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 DEFAULT_CLUSTERS = 24
 
 MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
@@ -39,30 +35,6 @@ MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Cluste
 def default_overlap(tile_size: int) -> int:
     """Return the pixels that neighbouring tiles share unless told otherwise."""
     return tile_size // 8
-
-
-def current_words(
-    values: Mapping[str, Any], note: Callable[[str], None] | None = None
-) -> Mapping[str, Any]:
-    """Return stored or typed values of settings, with today's words for those of before.
-
-    >>> current_words({"compare": "weighed", "clusters": 12})
-    {'compare': 'weighted', 'clusters': 12}
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        Some of the settings, by name.
-    note : callable, optional
-        Given a line for each word that is replaced.
-    """
-    current = dict(values)
-    for name, known in settings_of(LabelSettings).items():
-        if isinstance(known.within, Choices) and name in values:
-            current[name] = known.within.current(values[name])
-            if note is not None and current[name] != values[name]:
-                note(f"{name} {values[name]} is called {current[name]} now")
-    return current
 
 
 @documented
@@ -252,6 +224,33 @@ class LabelSettings:
         MASKS,
         decides="segments",
     )
+    merge: bool = setting(
+        True,
+        Rule(),
+        "Whether superpixels that touch and are alike become one segment. Masks stay as they are.",
+        CLUSTERING,
+        decides="segments",
+    )
+    merge_strength: float = setting(
+        0.05,
+        Between(0, 1000),
+        "How unlike superpixels may be that become one segment: 0.05 leaves about 60 % of them, "
+        "0.15 about 40 %.\n\n"
+        "Highest growth of the squared distances to the mean, in the space that clusters "
+        "compare, with 1 for a superpixel of full size (Ward's cost). 0 merges equal ones alone.",
+        CLUSTERING,
+        decides="segments",
+    )
+    neighbours: float = setting(
+        0.3,
+        Between(0, 1),
+        "Share that neighbours have in the features of a segment, 0 to 1; less in that of a large "
+        "one, and of unlike neighbours. 0 describes each by itself.\n\n"
+        "Clusters then have less salt and pepper. Attributes of the polygons, such as means of "
+        "the bands, are always of the segment alone.",
+        CLUSTERING,
+        decides="segments",
+    )
     features: str = setting(
         "sam+spectral+texture",
         FeatureNames(),
@@ -308,6 +307,11 @@ class LabelSettings:
     def fills(self) -> bool:
         """True if superpixels become segments where SAM leaves gaps."""
         return self.fill == "superpixels"
+
+    @property
+    def merge_limit(self) -> float | None:
+        """The strength of merging; None if nothing is merged."""
+        return self.merge_strength if self.merge else None
 
     @property
     def is_raw(self) -> bool:

@@ -14,6 +14,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_mask_area": 0.3,
         "fill": "none",
         "min_area": 1,
+        "merge": False,
+        "neighbours": 0.0,
         "features": "sam",
         "compare": "raw",
     }

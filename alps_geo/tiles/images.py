@@ -285,7 +285,7 @@ def _described(
     return ImageSegments(
         ids,
         segments.area,
-        Attributes(sums.band_means, sums.predicted_iou, sums.stability_score, sums.is_filled),
+        Attributes.of(sums),
         segments.valid_pixels,
         columns=schema.columns(sums),
     )

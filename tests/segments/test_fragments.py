@@ -14,7 +14,6 @@ from alps_geo.masks.tile_masks import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, _filled, cut_fragments
 from alps_geo.segments.ranks import Rank
-from alps_geo.segments.regions import touching_pairs
 
 CELLS = Embeddings(
     np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float16),
@@ -244,12 +243,6 @@ def test_large_uneven_masks_give_way_to_superpixels_and_even_ones_stay_whole() -
         if (np.abs(sign[:, filled.labels == number].mean(axis=1)) < 0.6).any()
     ]
     assert np.isin(filled.labels, mixed).sum() < 0.05 * dense[1].sum()
-
-
-def test_labels_touch_along_sides_not_corners_and_not_across_gaps() -> None:
-    labels = np.array([[1, 1, 0, 4], [1, 2, 0, 4], [3, 2, 5, 5]], dtype=np.int32)
-    assert touching_pairs(labels).tolist() == [[1, 2], [1, 3], [2, 3], [2, 5], [4, 5]]
-    assert touching_pairs(labels[:1, :1]).shape == (0, 2)
 
 
 def test_masks_that_the_window_cuts_off_lie_in_parts_but_not_at_the_edge_of_the_scene() -> None:

@@ -1,0 +1,163 @@
+"""Description of the segments of a scene: summed, compared with their neighbours, and stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from alps_geo.features.sums import BANDS, MASKS, RegionSums
+from alps_geo.segments.merging import merge_alike
+from alps_geo.segments.neighbours import neighbour_shares
+from alps_geo.segments.pooling import sum_segments
+from alps_geo.segments.stitch import Segments
+from alps_geo.segments.table import Attributes, mix_tables, open_table, write_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from alps_geo.features.columns import ColumnSchema, Table
+    from alps_geo.grid import TileGrid
+    from alps_geo.segments.pooling import SegmentSums, Source
+    from alps_geo.segments.stitch import Stitched
+    from alps_geo.segments.table import SegmentTable
+
+
+_STEPS = 2
+"""Steps in which columns spread over neighbours: how many segments away they have a share."""
+
+
+@dataclass(frozen=True)
+class NeighbourRules:
+    """Rules for segments that touch.
+
+    Attributes
+    ----------
+    strength : float, optional
+        Highest cost of merging two superpixels, see `alps_geo.segments.merging`; None to merge
+        none.
+    share : float
+        Share of the neighbours in the columns of a superpixel, see `alps_geo.segments.neighbours`.
+    """
+
+    strength: float | None = None
+    share: float = 0.0
+
+    @property
+    def compare(self) -> bool:
+        """True if segments are compared with their neighbours."""
+        return self.strength is not None or self.share > 0
+
+
+def describe_segments(
+    grid: TileGrid,
+    segments: Stitched,
+    source: Source,
+    schema: ColumnSchema,
+    rules: NeighbourRules,
+    project: Callable[[Table], NDArray[np.float32]],
+    folder: Path,
+) -> SegmentTable:
+    """Write the table of the segments of a scene, merged and described by the rules.
+
+    Segments are compared within the scene, so those of a scene are the same whatever scenes it is
+    labelled with. Masks stay whole and are merged with nothing. Memory follows the number of
+    segments: their projected columns and borders are held.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        The scene's tiles.
+    segments : Stitched
+        The segments. Their painting gets the ids of the merged ones.
+    source : Source
+        The scene's embeddings and pixels.
+    schema : ColumnSchema
+        The columns.
+    rules : NeighbourRules
+        Rules for segments that touch.
+    project : callable
+        Projects the columns of all rows into the space in which segments are compared.
+    folder : pathlib.Path
+        Folder of the table.
+
+    Returns
+    -------
+    SegmentTable
+        Ids of merged segments run from 1 without gaps, in the order
+        in which the grid first meets them.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written, or the painting cannot be read.
+    """
+    sums = sum_segments(grid, segments, source, schema)
+    if not rules.compare or len(segments) < 2:
+        write_tables(folder, segments, sums, schema)
+        return open_table(folder)
+    kept = _Kept(len(segments), len(schema.band_names))
+    write_tables(folder, segments, kept.keeping(sums), schema)
+    table = open_table(folder)
+    rows = project(table)[np.argsort(table.rows)]
+    group, shares = _compared(rows, segments, kept.sums.is_filled, rules)
+    merged = kept.sums.grouped(group + 1, int(group.max()) + 1)
+    whole = Segments(merged.area.astype(np.int64), segments.valid_pixels)
+    mix_tables(table, shares, whole, Attributes.of(merged))
+    segments.painting.join(np.append(0, group + 1).astype(np.uint32))
+    return open_table(folder)
+
+
+class _Kept:
+    """The sums that attributes are made of, of all segments by id."""
+
+    def __init__(self, count: int, bands: int) -> None:
+        named = {BANDS: np.zeros((count, bands)), MASKS: np.zeros((count, 3))}
+        self.sums = RegionSums(np.zeros(count), named)
+
+    def keeping(self, batches: Iterable[SegmentSums]) -> Iterator[SegmentSums]:
+        """Keep the sums of each batch, and hand it on."""
+        for batch in batches:
+            at = batch.ids.astype(np.int64) - 1
+            self.sums.area[at] = batch.sums.area
+            for name, values in self.sums.named.items():
+                values[at] = batch.sums.named[name]
+            yield batch
+
+
+def _compared(
+    rows: NDArray[np.float32],
+    segments: Stitched,
+    is_filled: NDArray[np.bool_],
+    rules: NeighbourRules,
+) -> tuple[NDArray[np.int64], sparse.csr_array]:
+    """Find the group of each segment, and the shares of all segments in each group.
+
+    Neighbours have their share first: it takes chance from the columns, so that merging finds more
+    that is alike.
+    """
+    spread: list[sparse.csr_array] = []
+    if rules.share > 0:
+        step = neighbour_shares(rows, segments.area, segments.borders, rules.share)
+        spread = [step] * _STEPS
+    for step in spread:
+        rows = (step @ rows).astype(np.float32)
+    group = np.arange(len(rows))
+    if rules.strength is not None:
+        group = merge_alike(rows, segments.area, segments.borders, is_filled, rules.strength)
+    shares = _mean_shares(group, segments.area)
+    for step in spread:
+        shares = shares @ step
+    return group, sparse.csr_array(shares)
+
+
+def _mean_shares(group: NDArray[np.int64], area: NDArray[np.int64]) -> sparse.csr_array:
+    """Shares of segments in the group of each, by area."""
+    whole = np.bincount(group, weights=area)
+    index = (group, np.arange(len(group)))
+    return sparse.csr_array((area / whole[group], index), shape=(len(whole), len(group)))

@@ -1,0 +1,104 @@
+"""Merging of segments that touch and are alike, by rounds of mutual best neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alps_geo.segments.superpixels import SIDE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alps_geo.segments.borders import Borders
+
+_BATCH_PAIRS = 2**16
+"""Pairs whose distances are measured at once."""
+
+_SCATTER = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+"""Odd numbers whose multiples look random in their upper bits."""
+
+
+def merge_alike(
+    rows: NDArray[np.floating],
+    area: NDArray[np.integer],
+    borders: Borders,
+    mergeable: NDArray[np.bool_],
+    strength: float,
+) -> NDArray[np.int64]:
+    """Find the segments that become one.
+
+    In each round every segment looks for the neighbour that costs least to merge with, and pairs
+    that choose each other become one. The cost is that of Ward (1963, doi
+    10.1080/01621459.1963.10500845), the growth of the sum of squared distances to the mean, where a
+    superpixel of full size counts 1. Merging ends when every pair costs more than `strength`.
+    Segments are compared with their neighbours alone, so the order of rows does not matter.
+
+    Parameters
+    ----------
+    rows : ndarray of float, shape (n, P)
+        Projected columns of the segments.
+    area : ndarray of int, shape (n,)
+        Their pixels.
+    borders : Borders
+        Their borders.
+    mergeable : ndarray of bool, shape (n,)
+        False for segments that stay as they are.
+    strength : float
+        The highest cost.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        The group of each segment, from 0 in the order of their first rows.
+    """
+    centers, size = rows.copy(), area / SIDE**2
+    group = np.arange(len(rows))
+    pairs = borders.pairs[mergeable[borders.pairs].all(axis=1)]
+    while len(pairs):
+        first, second = size[pairs].T
+        cost = first * second / (first + second) * squared_distances(centers, pairs)
+        kept, gone = _mutual_best(pairs, cost, strength).T
+        if not len(kept):
+            break
+        total = size[kept] + size[gone]
+        moved = (size[gone] / total)[:, None] * (centers[gone] - centers[kept])
+        centers[kept] += moved.astype(centers.dtype)
+        size[kept] = total
+        into = np.arange(len(rows))
+        into[gone] = kept
+        group = into[group]
+        pairs = into[pairs]
+        pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    # A group is known by its first row, since the higher of two rows goes.
+    return np.unique(group, return_inverse=True)[1].astype(np.int64)
+
+
+def squared_distances(rows: NDArray[np.floating], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Measure the squared distances of pairs (m, 2) of rows (n, P), shape (m,)."""
+    squared = np.empty(len(pairs))
+    for start in range(0, len(pairs), _BATCH_PAIRS):
+        first, second = pairs[start : start + _BATCH_PAIRS].T
+        difference = rows[first].astype(np.float64) - rows[second]
+        squared[start : start + len(first)] = (difference**2).sum(axis=1)
+    return squared
+
+
+def _mutual_best(
+    pairs: NDArray[np.int64], cost: NDArray[np.float64], strength: float
+) -> NDArray[np.int64]:
+    """Choose the pairs, of those that cost no more than `strength`, that are best for both.
+
+    Of equal costs one is taken as by chance, though always the same: in even areas an order by
+    row would make a chain of which one pair alone is best for both.
+    """
+    cheap = cost <= strength
+    pairs, cost = pairs[cheap], cost[cheap]
+    chance = np.bitwise_xor.reduce(pairs.astype(np.uint64) * _SCATTER, axis=1)
+    # The best comes last, and so is the one that stays.
+    order = np.lexsort((chance, cost))[::-1]
+    best = np.full(int(pairs.max(initial=-1)) + 1, -1)
+    best[pairs[order].ravel()] = np.repeat(order, 2)
+    mutual: NDArray[np.bool_] = (best[pairs] == np.arange(len(pairs))[:, None]).all(axis=1)
+    return pairs[mutual]

@@ -1,0 +1,98 @@
+"""Alike segments merge: what is left is unlike, and nothing depends on their order."""
+
+from time import perf_counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from alps_geo.segments.borders import Borders
+from alps_geo.segments.merging import merge_alike
+from alps_geo.segments.superpixels import SIDE
+
+
+def lattice(height: int, width: int) -> Borders:
+    """Borders of square segments."""
+    return Borders.between(np.arange(1, height * width + 1).reshape(height, width))
+
+
+def groups(found: NDArray[np.int64]) -> set[frozenset[int]]:
+    return {frozenset(np.flatnonzero(found == number).tolist()) for number in np.unique(found)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 12), st.floats(0, 2), st.integers(0, 2**32 - 1))
+def test_groups_are_the_same_in_any_order_and_what_is_left_is_unlike(
+    height: int, width: int, strength: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    count = height * width
+    rows, area = rng.normal(size=(count, 3)), rng.integers(16, 600, count)
+    mergeable, borders = rng.random(count) < 0.9, lattice(height, width)
+    found = merge_alike(rows, area, borders, mergeable, strength)
+    # Numbered by the first of each, without gaps.
+    firsts = [np.flatnonzero(found == number)[0] for number in range(found.max() + 1)]
+    assert firsts == sorted(firsts)
+    order = rng.permutation(count)
+    position = np.argsort(order)
+    again = merge_alike(
+        rows[order], area[order], borders.renamed(position), mergeable[order], strength
+    )
+    assert groups(again[position]) == groups(found)
+    check_groups(found, rows, area, borders, mergeable, strength)
+
+
+def check_groups(
+    found: NDArray[np.int64],
+    rows: NDArray[np.float64],
+    area: NDArray[np.int64],
+    borders: Borders,
+    mergeable: NDArray[np.bool_],
+    strength: float,
+) -> None:
+    """Check that groups hang together, leave masks alone, and differ from their neighbours."""
+    inside = borders.pairs[found[borders.pairs[:, 0]] == found[borders.pairs[:, 1]]]
+    graph = sparse.coo_array((np.ones(len(inside)), inside.T), shape=2 * (len(rows),))
+    assert connected_components(graph)[0] == found.max() + 1
+    size = np.bincount(found, area / SIDE**2)
+    assert (np.bincount(found)[found[~mergeable]] == 1).all()
+    sums = np.stack([np.bincount(found, area / SIDE**2 * row) for row in rows.T], 1)
+    means = sums / size[:, None]
+    may = np.zeros(len(size), np.bool_)
+    may[found[mergeable]] = True
+    for first, second in borders.renamed(found).pairs:
+        if may[first] and may[second]:
+            apart = ((means[first] - means[second]) ** 2).sum()
+            cost = size[first] * size[second] / (size[first] + size[second]) * apart
+            assert cost > strength * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("pattern", ["flat", "checkerboard", "ramp"])
+def test_many_equal_costs_take_few_rounds(pattern: str) -> None:
+    height, width = 200, 300
+    row, col = np.indices((height, width))
+    values = {"flat": 0 * row, "checkerboard": (row + col) % 2, "ramp": col / 1e3}[pattern]
+    rows = values.reshape(-1, 1).astype(np.float32)
+    area, everyone = np.full(len(rows), 256), np.ones(len(rows), np.bool_)
+    start = perf_counter()
+    found = merge_alike(rows, area, lattice(height, width), everyone, 0.2)
+    assert perf_counter() - start < 20
+    expected = {"flat": 1, "checkerboard": len(rows), "ramp": 20}[pattern]
+    assert found.max() + 1 == expected if pattern != "ramp" else found.max() + 1 < expected
+
+
+def test_strength_0_merges_nothing_but_equals() -> None:
+    rows = np.array([[1.0], [1.0], [1.5], [1.0]])
+    area, everyone = np.full(4, 256), np.ones(4, np.bool_)
+    assert merge_alike(rows, area, lattice(1, 4), everyone, 0.0).tolist() == [0, 0, 1, 2]
+
+
+def test_one_segment_and_none_stay() -> None:
+    one = merge_alike(np.ones((1, 2)), np.ones(1, int), Borders.none(), np.ones(1, bool), 9.0)
+    assert one.tolist() == [0]
+    none = merge_alike(np.ones((0, 2)), np.ones(0, int), Borders.none(), np.ones(0, bool), 9.0)
+    assert none.tolist() == []
