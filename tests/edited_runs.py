@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 SCENES = ("first", "second")
 
-QUICK = ("--points-per-side", "2", "--clusters", "4", "--quiet")
+# Segments are kept apart, so that there are some of which a merge of clusters changes no more than
+# the confidence.
+QUICK = ("--points-per-side", "2", "--clusters", "4", "--quiet", "--no-merge", "--neighbours", "0")
 
 SIDECARS = ("segments.gpkg-wal", "segments.gpkg-shm", "segments.gpkg-journal")
 
