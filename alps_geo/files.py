@@ -12,6 +12,8 @@ import os
 import shutil
 import sys
 import tempfile
+import zipfile
+import zlib
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +31,12 @@ GDAL_CACHE_BYTES = 128 * 2**20
 """Blocks that GDAL may hold: a row of them. Left alone it takes 5 % of the machine's memory.
 
 rasterio takes this option in bytes, where GDAL would take small numbers for megabytes.
+"""
+
+ARRAYS_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, LookupError, ValueError, EOFError)
+"""Errors of numpy and zipfile on an .npz file of which a byte has changed.
+
+RuntimeError stands for an archive of a version or with a password that zipfile does not know.
 """
 
 SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")

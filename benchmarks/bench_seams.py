@@ -41,7 +41,8 @@ from reporting import make_parser, write_report
 from rich.console import Console
 from rich.table import Table
 
-from alps_geo.clusters.fit import fit_clusters, project_alone
+from alps_geo.clusters.fit import fit_clusters
+from alps_geo.clusters.scaling import project_alone
 from alps_geo.evaluate import evaluate_seams
 from alps_geo.events import Tally
 from alps_geo.features.columns import ColumnSchema

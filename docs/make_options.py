@@ -63,9 +63,9 @@ DECIDES = {
 HEAD = """# Options
 
 Settings of `alps-geo label`, `fit`, `apply` and `dataset label`, made by `make docs` from their
-fields in `alps_geo/settings/label.py` and `folder.py`. An option such as `--tile-size` is
-`tile_size` in a `--config` file, in `run.json` and in Python's `LabelSettings`. A setting decides
-one stage of a run first, and with it all stages that follow:
+fields in `alps_geo/settings/`: `label.py`, `clusters.py` and `folder.py`. An option such as
+`--tile-size` is `tile_size` in a `--config` file, in `run.json` and in Python's `LabelSettings`. A
+setting decides one stage of a run first, and with it all stages that follow:
 
 | decides | a change of the setting changes |
 |---|---|

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 SCENES = ("first", "second")
 
-# Segments are kept apart, so that there are some of which a merge of clusters changes no more than
-# the confidence.
-QUICK = ("--points-per-side", "2", "--clusters", "4", "--quiet", "--no-merge", "--neighbours", "0")
+# Segments are kept apart and clusters have one centre each, so that there are some of which a merge
+# of clusters changes no more than the confidence.
+QUICK = (
+    *("--points-per-side", "2", "--clusters", "4", "--small-clusters", "1", "--quiet"),
+    *("--no-merge", "--neighbours", "0"),
+)
 
 SIDECARS = ("segments.gpkg-wal", "segments.gpkg-shm", "segments.gpkg-journal")
 

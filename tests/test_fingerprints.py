@@ -30,6 +30,7 @@ CHANGED: dict[str, Any] = {
     "seed": 1,
     "batch_size": 512,
     "passes": 1,
+    "small_clusters": 10,
     "bands": (3, 2, 1),
     "nodata": 0.0,
     "alpha": "no",
@@ -123,13 +124,13 @@ def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
         for each in (DEFAULT, other)
     ]
     assert found == [
-        ("16620d14a42bc07c", "13aee405a7afc118"),
-        ("fb55146e73f7fd33", "a9b0206855f00e28"),
+        ("16620d14a42bc07c", "1aa81300feb2dbfb"),
+        ("fb55146e73f7fd33", "eb380b66107a1f20"),
     ]
     assert json.dumps(DEFAULT.deciding("tiles", "segments", files=True)) == (
-        '{"model": "mobile_sam", "checkpoint": null, "precision": "float32", "tile_size": 1024, '
-        '"overlap": null, "points_per_side": 32, "pred_iou_thresh": 0.7, '
-        '"stability_score_thresh": 0.8, "max_mask_area": null, "fill": "superpixels", '
-        '"min_area": 16, "merge": true, "merge_strength": 0.05, "neighbours": 0.3, '
-        '"timm_checkpoint": null, "compare": "weighed"}'
+        '{"merge": true, "merge_strength": 0.1, "neighbours": 0.3, "timm_checkpoint": null, '
+        '"compare": "weighed", "model": "mobile_sam", "checkpoint": null, '
+        '"precision": "float32", "tile_size": 1024, "overlap": null, "points_per_side": 32, '
+        '"pred_iou_thresh": 0.7, "stability_score_thresh": 0.8, "max_mask_area": null, '
+        '"fill": "superpixels", "min_area": 16}'
     )

@@ -7,45 +7,42 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.preprocessing import StandardScaler
 
 from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.limits import MAX_CLUSTERS
 from alps_geo.clusters.model import ClusterModel
-from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.sampling import (
     ordered_batches,
     picked_rows,
     sample_rows,
     shuffled_batches,
 )
+from alps_geo.clusters.scaling import fit_projection
+from alps_geo.clusters.small import put_together, small_number
 from alps_geo.clusters.threads import one_thread
 from alps_geo.clusters.tree import CentreTree
 from alps_geo.errors import RunError
-from alps_geo.features.columns import BATCH_ROWS, batches, group_of
-from alps_geo.features.registry import find_part
+from alps_geo.features.columns import BATCH_ROWS, batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from alps_geo.clusters.projection import Projection
     from alps_geo.features.columns import Table
-
-COMPONENTS = 16
-"""Principal components that stand for the embedding of SAM, or of another backbone."""
 
 FIT_ROWS = 50_000
 """Segments in the sample that k-means begins with, at most; its mini-batches go over all."""
+
+MANY = 100
+"""k-means on the sample begins once if it is to find more clusters, and else ten times."""
 
 MAX_PASSES = 20
 """Passes of mini-batches over all segments, at most."""
 
 _SETTLED = 1e-3
 """Passes end when one lowers the inertia by a smaller share than this."""
-
-_NO_SPREAD = 1e-7
-"""Standard deviations below this are nothing but rounding."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +61,16 @@ class Recipe:
     in_order : bool
         True if a fit of so many passes takes its batches in the order of the rows, and moves
         centres of few rows elsewhere, as the published program of ALPS does.
+    small : int
+        Small clusters that are found first for each cluster, see `alps_geo.clusters.small`; 1 for
+        plain k-means.
     """
 
     batch_size: int = BATCH_ROWS
     passes: int | None = None
     raw: bool = False
     in_order: bool = False
+    small: int = 1
 
 
 DEFAULT_RECIPE = Recipe()
@@ -124,17 +125,40 @@ def fit_clusters(
     # A scene without segments has no level or spread, and may lack columns that others have.
     filled = [table for table in tables if len(table)]
     with one_thread():
-        projection = _fit_projection(filled, raw=recipe.raw)
-        centers = _fit_centers(projection, tables, clusters, seed, recipe)
+        projection = fit_projection(filled, raw=recipe.raw)
         fitted = ClusterModel(
             features=tuple(filled[0].features),
             projection=projection,
-            tree=CentreTree.flat(centers),
+            tree=_fit_tree(projection, tables, clusters, seed, recipe),
             legend=Legend.default(clusters),
             fitted_with=fitted_with,
         )
-    order = np.argsort(-fitted.covered_area(tables, areas), kind="stable")
-    return replace(fitted, tree=CentreTree.flat(centers[order]))
+    return replace(fitted, tree=fitted.tree.ordered(-fitted.covered_area(tables, areas)))
+
+
+def _fit_tree(
+    projection: Projection, tables: Sequence[Table], clusters: int, seed: int, recipe: Recipe
+) -> CentreTree:
+    """Find the centres of clusters: of small ones that are put together, where rows suffice."""
+    small = small_number(clusters, sum(map(len, tables)), recipe.small)
+    if small > clusters:
+        centers = _fit_centers(projection, tables, small, seed, recipe)
+        group = put_together(centers, _counted(projection, tables, centers), clusters, seed)
+        if group is not None:
+            return CentreTree.grouped(centers, group + 1)
+    return CentreTree.flat(_fit_centers(projection, tables, clusters, seed, recipe))
+
+
+def _counted(
+    projection: Projection, tables: Sequence[Table], centers: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Count the rows whose nearest centre is each, shape (clusters,)."""
+    tree, count = CentreTree.flat(centers), np.zeros(len(centers), dtype=np.int64)
+    for table in tables:
+        for columns in batches(table):
+            nearest = tree.apply(projection.project(columns)).cluster - 1
+            count += np.bincount(nearest, minlength=len(centers))
+    return count
 
 
 def fit_split(
@@ -206,69 +230,6 @@ def _members(
     return picked_rows(model.projection, tables, picked), len(members)
 
 
-def project_alone(table: Table) -> NDArray[np.float32]:
-    """Project the rows of a table as if clusters were fitted to it alone, by weighted columns.
-
-    Parameters
-    ----------
-    table : Table
-        With a row at least.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, P)
-    """
-    with one_thread():
-        projection = _fit_projection([table], raw=False)
-    return np.concatenate([projection.project(c).astype(np.float32) for c in batches(table)])
-
-
-def _fit_projection(tables: Sequence[Table], *, raw: bool) -> Projection:
-    """Fit the standardisation of the columns that all tables have, and weight their groups.
-
-    Raises
-    ------
-    RunError
-        If there is no such column.
-    """
-    names = tuple(name for name in tables[0].names if all(name in t.names for t in tables))
-    if not names:
-        raise RunError(
-            "the scenes have no feature in common (they have other bands); "
-            "expected at least one: add sam or texture to --features"
-        )
-    kinds = tuple(dict.fromkeys(table.kind for table in tables))
-    shape = (len(kinds), len(names))
-    identity = np.eye(len(names))
-    if raw:
-        return Projection(names, kinds, np.zeros(shape), np.ones(shape), identity)
-    scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
-    mean = np.stack([scaler.mean_ for scaler in scalers])
-    scale = np.stack([scaler.scale_ for scaler in scalers])
-    standard = Projection(names, kinds, mean, scale, identity)
-    return replace(standard, matrix=group_projection(names, _covariance(standard, tables)))
-
-
-def _scaler(tables: Sequence[Table], names: Sequence[str]) -> StandardScaler:
-    """Measure level and spread of the columns over all rows."""
-    scaler = StandardScaler()
-    for table in tables:
-        for columns in batches(table):
-            scaler.partial_fit(columns.select(names).astype(np.float64))
-    return scaler
-
-
-def _covariance(standard: Projection, tables: Sequence[Table]) -> NDArray[np.float64]:
-    """Measure the covariance of the standardised columns: their mean is 0."""
-    total, count = np.zeros((len(standard.column_names),) * 2), 0
-    for table in tables:
-        for columns in batches(table):
-            rows = standard.standardize(columns)
-            total += rows.T @ rows
-            count += len(rows)
-    return total / count
-
-
 def _fit_centers(
     projection: Projection, tables: Sequence[Table], clusters: int, seed: int, recipe: Recipe
 ) -> NDArray[np.float64]:
@@ -286,19 +247,22 @@ def _fit_centers(
     begin: str | NDArray[np.float64] = "k-means++"
     if recipe.passes is None:
         sample = sample_rows(projection, tables, max(FIT_ROWS, clusters), rng)
-        begin = KMeans(clusters, random_state=seed, n_init=10).fit(sample).cluster_centers_
-    kmeans = MiniBatchKMeans(
+        # Among very many centres, one beginning is as good as another.
+        beginnings = 10 if clusters <= MANY else 1
+        kmeans = KMeans(clusters, random_state=seed, n_init=beginnings)
+        begin = kmeans.fit(sample).cluster_centers_
+    batched = MiniBatchKMeans(
         clusters, init=begin, n_init=1, reassignment_ratio=0, random_state=seed
     )
     before = np.inf
     for _ in range(recipe.passes or MAX_PASSES):
         inertia = 0.0
         for rows in shuffled_batches(projection, tables, size, rng):
-            inertia += float(kmeans.partial_fit(rows).inertia_)
+            inertia += float(batched.partial_fit(rows).inertia_)
         if recipe.passes is None and inertia >= (1 - _SETTLED) * before:
             break
         before = inertia
-    return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
+    return np.asarray(batched.cluster_centers_, dtype=np.float64)
 
 
 def _fit_in_order(
@@ -315,58 +279,3 @@ def _fit_in_order(
         for rows in ordered_batches(projection, tables, size):
             kmeans.partial_fit(rows)
     return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
-
-
-def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight groups of columns against each other.
-
-    Each group is scaled to the weight of its `alps_geo.features.group.Part`: the sum of the
-    variances of its projected columns is the weight squared, however many columns there are. Means
-    of the bands yield themselves and their contrast, the differences to the mean of all bands,
-    which hold the colour apart from brightness. Embeddings yield their principal components.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the C columns, ``group.column``.
-    covariance : ndarray of float64, shape (C, C)
-        Of the standardised columns.
-
-    Returns
-    -------
-    ndarray of float64, shape (C, P)
-    """
-    groups = np.array([group_of(name) for name in names])
-    parts = []
-    for group in dict.fromkeys(groups.tolist()):
-        members = np.flatnonzero(groups == group)
-        inside = covariance[np.ix_(members, members)]
-        for weight, matrix in _group_matrices(group, inside):
-            spread = np.sqrt(np.maximum(_variances(matrix, inside).sum(), 0))
-            if spread > _NO_SPREAD:
-                part = np.zeros((len(names), matrix.shape[1]))
-                part[members] = matrix * (weight / spread)
-                parts.append(part)
-    return np.hstack(parts) if parts else np.eye(len(names))
-
-
-def _variances(matrix: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of each column that `matrix` makes of columns of this covariance."""
-    return np.asarray(((covariance @ matrix) * matrix).sum(axis=0))
-
-
-def _group_matrices(
-    group: str, covariance: NDArray[np.float64]
-) -> Iterator[tuple[float, NDArray[np.float64]]]:
-    """Weight and matrix of each part that a group of standardised columns yields."""
-    count = len(covariance)
-    part = find_part(group)
-    if part.is_embedding:
-        _, vectors = np.linalg.eigh(covariance)
-        yield part.weight, vectors[:, ::-1][:, :COMPONENTS]
-        return
-    yield part.weight, np.eye(count)
-    if part.contrast is not None and count > 1:
-        contrast = np.eye(count) - 1 / count
-        spread = np.sqrt(np.maximum(_variances(contrast, covariance), 0))
-        yield part.contrast, contrast / np.where(spread > _NO_SPREAD, spread, np.inf)

@@ -21,6 +21,7 @@ from alps_geo.clusters.tree import Assigned, CentreTree
 from alps_geo.errors import RunError
 from alps_geo.features.columns import batches
 from alps_geo.features.registry import current_names
+from alps_geo.files import ARRAYS_DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,8 +50,6 @@ _EARLIER_NAMES: dict[int, dict[str, str]] = {
     FORMAT_VERSION: {},
 }
 """For each format that is read, the present names of arrays that had others."""
-
-_DAMAGE = (BadZipFile, KeyError, ValueError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,7 @@ class ClusterModel:
                 ),
                 fitted_with=str(arrays["fitted_with"]),
             )
-        except _DAMAGE as error:
+        except ARRAYS_DAMAGE as error:
             # numpy would advise to load the file unsafely.
             reason = "no file of plain arrays" if "pickle" in str(error) else str(error)
             raise RunError(

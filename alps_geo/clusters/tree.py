@@ -21,6 +21,9 @@ TOP = -1
 SPLIT = 0
 """Stands in for the cluster of a centre with others below it; no cluster has this id."""
 
+_CHUNK_ROWS = 4096
+"""Rows whose distances to all centres are in memory at once."""
+
 
 @dataclass(frozen=True)
 class Assigned:
@@ -95,8 +98,12 @@ class CentreTree:
     @classmethod
     def flat(cls, centers: NDArray[np.float64]) -> CentreTree:
         """Make a tree of one cluster for each centre, 1..n in their order."""
-        count = len(centers)
-        return cls(centers, np.full(count, TOP, dtype=np.int64), np.arange(1, count + 1))
+        return cls.grouped(centers, np.arange(1, len(centers) + 1))
+
+    @classmethod
+    def grouped(cls, centers: NDArray[np.float64], clusters: NDArray[np.int64]) -> CentreTree:
+        """Make a tree of centres (n, P) and the cluster of each, several of which may be one."""
+        return cls(centers, np.full(len(centers), TOP, dtype=np.int64), clusters)
 
     @property
     def ids(self) -> NDArray[np.int64]:
@@ -105,9 +112,20 @@ class CentreTree:
 
     def apply(self, rows: NDArray[np.float64]) -> Assigned:
         """Find the cluster of each projected row, shape (m, P)."""
+        cluster = np.empty(len(rows), dtype=np.int64)
+        confidence, distance = np.empty((2, len(rows)), dtype=np.float32)
         with one_thread():
-            cluster, confidence, distance = self._descend(rows, TOP)
-        return Assigned(cluster, confidence.astype(np.float32), distance.astype(np.float32))
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                part = slice(start, start + _CHUNK_ROWS)
+                cluster[part], confidence[part], distance[part] = self._descend(rows[part], TOP)
+        return Assigned(cluster, confidence, distance)
+
+    def ordered(self, keys: NDArray[np.float64]) -> CentreTree:
+        """Give the clusters 1..k new ids, the first to that of the least of `keys`, shape (k,)."""
+        position = np.empty(len(keys) + 1, dtype=np.int64)
+        position[1 + np.argsort(keys, kind="stable")] = np.arange(1, len(keys) + 1)
+        position[SPLIT] = SPLIT
+        return replace(self, clusters=position[self.clusters])
 
     def merged(self, clusters: Sequence[int]) -> CentreTree:
         """Lead all centres of some clusters, by their ids, to the one of the lowest id."""

@@ -90,10 +90,16 @@ def check_fields(owner: Any) -> None:
     SettingsError
         If one is not allowed.
     """
+    types = _types(type(owner))
     for name, known in settings_of(type(owner)).items():
         value = getattr(owner, name)
-        _check_type(name, value, type(owner).__annotations__[name])
+        _check_type(name, value, types[name])
         known.within.check(name, value)
+
+
+def _types(cls: type) -> dict[str, str]:
+    """Return the types of a settings class's fields as they are written, by name."""
+    return {each.name: str(each.type) for each in dataclasses.fields(cls)}
 
 
 def _is_number(value: object) -> bool:
@@ -129,9 +135,9 @@ def _check_type(name: str, value: object, annotation: str) -> None:
 
 def documented(cls: type[T]) -> type[T]:
     """List the fields of a settings class in its docstring, for readers of its help."""
-    lines = ["Attributes", "----------"]
+    lines, types = ["Attributes", "----------"], _types(cls)
     for name, known in settings_of(cls).items():
-        lines.append(f"{name} : {cls.__annotations__[name]}")
+        lines.append(f"{name} : {types[name]}")
         lines += wrap(known.help, 90, initial_indent="    ", subsequent_indent="    ")
     summary, _, rest = cleandoc(cls.__doc__ or "").partition("\n\n")
     cls.__doc__ = "\n\n".join((summary, "\n".join(lines), rest))

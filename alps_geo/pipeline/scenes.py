@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
-from alps_geo.clusters.fit import project_alone
+from alps_geo.clusters.scaling import project_alone
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
 from alps_geo.features.columns import ColumnSchema

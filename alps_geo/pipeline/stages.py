@@ -94,6 +94,12 @@ def fit_model(
         [table.area for table in tables],
         clusters,
         settings.seed,
-        recipe=Recipe(settings.batch_size, settings.passes, settings.is_raw, settings.is_published),
+        recipe=Recipe(
+            batch_size=settings.batch_size,
+            passes=settings.passes,
+            raw=settings.is_raw,
+            in_order=settings.is_published,
+            small=settings.small_clusters,
+        ),
         fitted_with=json.dumps({"settings": made_with, **weights.to_dict()}),
     )

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,7 +22,7 @@ from scipy.sparse import csr_array
 from alps_geo.errors import RunError
 from alps_geo.features.columns import BATCH_ROWS, Columns
 from alps_geo.features.registry import current_names
-from alps_geo.files import replacing, run_errors
+from alps_geo.files import ARRAYS_DAMAGE, replacing, run_errors
 from alps_geo.segments.pooling import SegmentSums
 from alps_geo.segments.stitch import Segments
 
@@ -336,7 +335,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         # Opened here, for numpy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names}
-    except (OSError, BadZipFile, KeyError, ValueError, EOFError) as error:
+    except (OSError, *ARRAYS_DAMAGE) as error:
         raise RunError(
             f"{path}: the segments cannot be read ({error}); expected those of a finished run: "
             "run alps-geo label there again"

@@ -4,13 +4,9 @@ The same names are options on the command line, keys of a ``--config`` file, and
 ``settings`` in ``run.json``.
 """
 
-from alps_geo.settings.label import (
-    CLUSTERING,
-    DEFAULT_CLUSTERS,
-    OUTPUT,
-    LabelSettings,
-    default_overlap,
-)
+from alps_geo.settings.clusters import DEFAULT_CLUSTERS
+from alps_geo.settings.label import LabelSettings, default_overlap
+from alps_geo.settings.panels import CLUSTERING, OUTPUT
 from alps_geo.settings.presets import PRESETS
 from alps_geo.settings.words import current_words
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alps_geo.errors import SettingsError
 from alps_geo.fields import FileName, Names, Rule, check_fields, documented, setting, settings_of
-from alps_geo.settings.label import CLUSTERING, OUTPUT
+from alps_geo.settings.panels import CLUSTERING, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 
-from alps_geo.clusters.limits import MAX_CLUSTERS
-from alps_geo.features.registry import split_feature
 from alps_geo.fields import (
     AtLeast,
     BandNumbers,
@@ -23,13 +21,9 @@ from alps_geo.fields import (
 from alps_geo.masks.generator import GeneratorOptions
 from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
-from alps_geo.settings.features import FeatureNames, chosen_features
+from alps_geo.settings.clusters import ClusterSettings
 from alps_geo.settings.models import ModelName
-
-DEFAULT_CLUSTERS = 24
-
-MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
-"""Panels of options."""
+from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 
 
 def default_overlap(tile_size: int) -> int:
@@ -39,7 +33,7 @@ def default_overlap(tile_size: int) -> int:
 
 @documented
 @dataclass(frozen=True)
-class LabelSettings:
+class LabelSettings(ClusterSettings):
     """Settings of `alps_geo.pipeline.scenes.label_scenes`.
 
     Raises
@@ -48,15 +42,6 @@ class LabelSettings:
         If a value is out of its range.
     """
 
-    clusters_from: str | None = setting(
-        None,
-        FilePath(),
-        "Cluster model to apply: what `alps-geo fit` wrote, or clusters.npz of a run. How its "
-        "segments were made is the default here.",
-        CLUSTERING,
-        decides="clusters",
-        metavar="MODEL",
-    )
     model: str = setting(
         "mobile_sam",
         ModelName(tuple(models())),
@@ -95,32 +80,6 @@ class LabelSettings:
         "GPUs and processors that compute in it; fp16 is for GPUs.",
         MODEL,
         decides="tiles",
-    )
-    clusters: int | None = setting(
-        None,
-        Between(1, MAX_CLUSTERS),
-        "Number of clusters of the map.",
-        CLUSTERING,
-        decides="clusters",
-        shown=f"{DEFAULT_CLUSTERS}, or fewer if there are fewer segments",
-    )
-    seed: int = setting(
-        0, Between(0, 2**32 - 1), "Seed of the clustering.", CLUSTERING, decides="clusters"
-    )
-    batch_size: int = setting(
-        16_384,
-        Between(1, 2**31),
-        "Segments in a mini-batch of k-means.",
-        CLUSTERING,
-        decides="clusters",
-    )
-    passes: int | None = setting(
-        None,
-        Between(1, 1000),
-        "Passes of the mini-batches over all segments, from k-means++ on.",
-        CLUSTERING,
-        decides="clusters",
-        shown="from where k-means on a sample has settled, until they settle too",
     )
     bands: tuple[int, ...] | None = setting(
         None,
@@ -224,63 +183,6 @@ class LabelSettings:
         MASKS,
         decides="segments",
     )
-    merge: bool = setting(
-        True,
-        Rule(),
-        "Whether superpixels that touch and are alike become one segment. Masks stay as they are.",
-        CLUSTERING,
-        decides="segments",
-    )
-    merge_strength: float = setting(
-        0.05,
-        Between(0, 1000),
-        "How unlike superpixels may be that become one segment: 0.05 leaves about 60 % of them, "
-        "0.15 about 40 %.\n\n"
-        "Highest growth of the squared distances to the mean, in the space that clusters "
-        "compare, with 1 for a superpixel of full size (Ward's cost). 0 merges equal ones alone.",
-        CLUSTERING,
-        decides="segments",
-    )
-    neighbours: float = setting(
-        0.3,
-        Between(0, 1),
-        "Share that neighbours have in the features of a segment, 0 to 1; less in that of a large "
-        "one, and of unlike neighbours. 0 describes each by itself.\n\n"
-        "Clusters then have less salt and pepper. Attributes of the polygons, such as means of "
-        "the bands, are always of the segment alone.",
-        CLUSTERING,
-        decides="segments",
-    )
-    features: str = setting(
-        "sam+spectral+texture",
-        FeatureNames(),
-        "What the clusters compare, some of: sam (SAM's embedding), spectral (means of the bands, "
-        "NDVI, NDWI), spread (of the bands inside), texture, context (means of the bands around, "
-        "in Gaussian windows of 8 and 16 px), shape, timm:NAME (a backbone of timm).\n\n"
-        "Such as sam+timm:vit_small_patch14_dinov2.lvd142m; the backbone must take images of any "
-        "size, and another one needs the tiles again.",
-        CLUSTERING,
-        decides="clusters",
-        metavar="A+B+...",
-    )
-    timm_checkpoint: str | None = setting(
-        None,
-        FilePath(),
-        "Weights of the backbone after timm:, in place of those that timm downloads.",
-        CLUSTERING,
-        decides="tiles",
-        metavar="FILE",
-    )
-    compare: str = setting(
-        "weighted",
-        Choices(("weighted", "raw"), earlier=(("weighed", "weighted"),)),
-        "weighted: standardised features, each group by its weight, embeddings by their principal "
-        "components and without the position in the tile; raw: features as they are.\n\n"
-        "With raw and `--fill none`, as published, a mask is described by its pixels under smaller "
-        "masks too, and the batches of `--passes` come in the order of the segments.",
-        CLUSTERING,
-        decides="tiles",
-    )
     simplify: float = setting(
         0.0,
         Between(0, 1e6),
@@ -309,16 +211,6 @@ class LabelSettings:
         return self.fill == "superpixels"
 
     @property
-    def merge_limit(self) -> float | None:
-        """The strength of merging; None if nothing is merged."""
-        return self.merge_strength if self.merge else None
-
-    @property
-    def is_raw(self) -> bool:
-        """True if features are compared as they are, as ALPS does."""
-        return self.compare == "raw"
-
-    @property
     def is_published(self) -> bool:
         """True if masks are described whole, and clustered in their order, as ALPS does."""
         return self.is_raw and not self.fills
@@ -329,16 +221,6 @@ class LabelSettings:
         if self.max_mask_area is not None:
             return self.max_mask_area
         return 1.0 if self.fills else 0.9
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """The features one by one, each once: a backbone, then groups in their order."""
-        return chosen_features(self.features)
-
-    @property
-    def backbone(self) -> str | None:
-        """The name that timm has for the backbone among the features, if one is."""
-        return next((name for _, name in map(split_feature, self.feature_names) if name), None)
 
     @property
     def mask_settings(self) -> MaskSettings:

@@ -9,6 +9,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "clusters": 46,
         "passes": 1,
         "batch_size": 512,
+        "small_clusters": 1,
         "pred_iou_thresh": 0.88,
         "stability_score_thresh": 0.95,
         "max_mask_area": 0.3,

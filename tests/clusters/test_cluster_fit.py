@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 
-from alps_geo.clusters.fit import Recipe, fit_clusters, group_projection
+from alps_geo.clusters.fit import Recipe, fit_clusters
+from alps_geo.clusters.scaling import group_projection
 from alps_geo.clusters.tree import Assigned
 from alps_geo.errors import RunError
 from alps_geo.features.columns import Columns, batches

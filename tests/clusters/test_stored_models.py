@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cluster_tables import blobs, fit
 from helpers import DATA
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -145,6 +145,7 @@ WHOLE = (DATA / "clusters_format3_changed.npz").read_bytes()
 
 
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
+@example(position=6547, flipped=64)
 @settings(max_examples=150)
 def test_a_damaged_byte_is_an_error_or_does_no_harm(position: int, flipped: int) -> None:
     data = bytearray(WHOLE)

@@ -13,7 +13,7 @@ from helpers import DATA, EMBEDDINGS, cell_size, disk_of, painted
 from rasterio.windows import Window
 from scipy.sparse import csr_array
 
-from alps_geo.clusters.fit import project_alone
+from alps_geo.clusters.scaling import project_alone
 from alps_geo.errors import RunError
 from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.images import band_scale
