@@ -167,7 +167,7 @@ class _Run:
             self.stored.outlines(self.job),
             StoredPainting(folder),
             min_area=self.settings.min_area,
-            keep_specks=True,
+            superpixel_size=self.settings.fill_size,
         )
 
     @cached_property

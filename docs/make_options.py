@@ -33,6 +33,7 @@ README_OPTIONS = (
     "pred_iou_thresh",
     "stability_score_thresh",
     "fill",
+    "superpixel_size",
     "features",
     "timm_checkpoint",
     "simplify",

@@ -262,7 +262,7 @@ def _find_segments(
             stored.outlines(job),
             StoredPainting(segments_folder),
             min_area=run.settings.min_area,
-            keep_specks=run.settings.fills,
+            superpixel_size=run.settings.fill_size,
         )
         valid_pixels += segments.valid_pixels
         if not len(segments):

@@ -10,8 +10,7 @@ from alps_geo.errors import RunError, SceneError
 from alps_geo.features.kinds import check_known
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import holds_run
-from alps_geo.runs.run import read_model
-from alps_geo.settings import current_words
+from alps_geo.runs.run import all_fitted_settings, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +61,7 @@ def check_model(
     now = settings.to_dict()
     # The content of weights files counts, and not their names.
     passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
-    before = {**now, **current_words(fitted.get("settings", {}))}
+    before = {**now, **all_fitted_settings(model)}
     for name in settings.deciding("tiles", "segments", files=True):
         if name not in passed_over and before[name] != now[name]:
             option = name.replace("_", "-")

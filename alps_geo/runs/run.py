@@ -13,6 +13,7 @@ from alps_geo.segments.table import open_table
 from alps_geo.settings import current_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from alps_geo.runs.folder import RunFolder
@@ -105,10 +106,19 @@ def read_model(path: Path) -> ClusterModel:
     return ClusterModel.from_bytes(data, str(path))
 
 
+_BEFORE = {"superpixel_size": 16}
+"""Settings that versions without them had in effect."""
+
+
 def fitted_settings(model: ClusterModel) -> dict[str, object]:
     """Return the settings that segments were made with when a model was fitted, in today's words.
 
     Settings without a value are left out.
     """
-    found = current_words(json.loads(model.fitted_with).get("settings", {}))
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in all_fitted_settings(model).items() if value is not None}
+
+
+def all_fitted_settings(model: ClusterModel) -> Mapping[str, object]:
+    """Return what `fitted_settings` does, with those without a value."""
+    fitted = json.loads(model.fitted_with).get("settings", {})
+    return current_words(_BEFORE | fitted if fitted else {})

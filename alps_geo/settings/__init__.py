@@ -9,10 +9,10 @@ from alps_geo.settings.label import (
     DEFAULT_CLUSTERS,
     OUTPUT,
     LabelSettings,
-    current_words,
     default_overlap,
 )
 from alps_geo.settings.presets import PRESETS
+from alps_geo.settings.words import current_words
 
 __all__ = [
     "CLUSTERING",

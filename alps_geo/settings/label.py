@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
 
 from alps_geo.clusters.limits import MAX_CLUSTERS
 from alps_geo.features.registry import split_feature
@@ -27,9 +26,6 @@ from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.features import FeatureNames, chosen_features
 from alps_geo.settings.models import ModelName
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 DEFAULT_CLUSTERS = 24
 
 MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
@@ -39,30 +35,6 @@ MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Cluste
 def default_overlap(tile_size: int) -> int:
     """Return the pixels that neighbouring tiles share unless told otherwise."""
     return tile_size // 8
-
-
-def current_words(
-    values: Mapping[str, Any], note: Callable[[str], None] | None = None
-) -> Mapping[str, Any]:
-    """Return stored or typed values of settings, with today's words for those of before.
-
-    >>> current_words({"compare": "weighed", "clusters": 12})
-    {'compare': 'weighted', 'clusters': 12}
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        Some of the settings, by name.
-    note : callable, optional
-        Given a line for each word that is replaced.
-    """
-    current = dict(values)
-    for name, known in settings_of(LabelSettings).items():
-        if isinstance(known.within, Choices) and name in values:
-            current[name] = known.within.current(values[name])
-            if note is not None and current[name] != values[name]:
-                note(f"{name} {values[name]} is called {current[name]} now")
-    return current
 
 
 @documented
@@ -245,6 +217,16 @@ class LabelSettings:
         MASKS,
         decides="tiles",
     )
+    superpixel_size: int = setting(
+        16,
+        Between(4, 64),
+        "Side of the superpixels of a fill, 4 to 64 pixels. Smaller ones draw finer outlines and "
+        "leave more segments.\n\n"
+        "A mask of SAM that four of them cover is never too large and uneven. Superpixels of fewer "
+        "pixels than `--min-area` join a neighbour.",
+        MASKS,
+        decides="tiles",
+    )
     min_area: int = setting(
         16,
         Between(0, 2**31),
@@ -308,6 +290,11 @@ class LabelSettings:
     def fills(self) -> bool:
         """True if superpixels become segments where SAM leaves gaps."""
         return self.fill == "superpixels"
+
+    @property
+    def fill_size(self) -> int | None:
+        """The side of the superpixels that become segments; None without a fill."""
+        return self.superpixel_size if self.fills else None
 
     @property
     def is_raw(self) -> bool:
@@ -378,13 +365,15 @@ class LabelSettings:
 
         The tile grid and the digests of weights, which hold the rest, are not in it.
         """
-        elsewhere = {"model", "tile_size", "overlap", *_mask_names()}
+        elsewhere = {"model", "tile_size", "overlap", "superpixel_size", *_mask_names()}
         deciding = self.deciding("scene", "tiles")
         return {
             **{name: value for name, value in deciding.items() if name not in elsewhere},
             "masks": asdict(self.mask_settings),
             "max_mask_area": self.mask_area_gate,
             "backbone": self.backbone,
+            # Tiles that were stored before other sizes could be chosen remain.
+            **({} if self.fill_size in (None, 16) else {"superpixel_size": self.fill_size}),
         }
 
 
