@@ -214,7 +214,7 @@ def _find_segments(chip: Chip, folder: Path, laps: Laps) -> None:
     """Cut, stitch and describe the segments of one chip, as `alps_geo.pipeline` does."""
     grid, (tile,) = _grid(chip), [*_grid(chip)]
     scale = band_scale(chip.pixels)
-    rules = FragmentRules(GATE, False, lambda shape: Frame(*shape).cell_size)
+    rules = FragmentRules(GATE, None, lambda shape: Frame(*shape).cell_size)
     store = TileStore(folder.with_suffix(".key"), "key")
     with laps.step("masks"):
         cells = replace(Embeddings.empty(), sam=chip.embedding.astype(np.float16))

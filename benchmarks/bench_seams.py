@@ -167,7 +167,7 @@ class _Run:
             self.stored.outlines(self.job),
             StoredPainting(folder),
             min_area=self.settings.min_area,
-            keep_specks=True,
+            superpixel_size=self.settings.fill_size,
         )
         source = Source(
             embedded.stored.embeddings(embedded.job),
@@ -179,7 +179,9 @@ class _Run:
         channels = {"sam": embedded.models.generator.channels}
         features = self.settings.feature_names
         schema = ColumnSchema(scene.band_names, scene.unit, features, channels)
-        rules = NeighbourRules(self.settings.merge_limit, self.settings.neighbours)
+        rules = NeighbourRules(
+            self.settings.merge_limit, self.settings.neighbours, self.settings.superpixel_size
+        )
         table = describe_segments(grid, segments, source, schema, rules, project_alone, folder)
         ids = np.zeros((grid.height, grid.width), np.uint32)
         for window, block in painted_blocks(segments.painting, grid):

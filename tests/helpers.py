@@ -74,11 +74,12 @@ def cell_size(shape: tuple[int, int]) -> tuple[float, float]:
 
 
 def stitched(
-    grid: TileGrid, load: Load, *, min_area: int = 1, keep_specks: bool = False
+    grid: TileGrid, load: Load, *, min_area: int = 1, superpixel_size: int | None = None
 ) -> Stitched:
     """Stitch tiles; the painting lasts as long as what is returned."""
     folder = Path(mkdtemp())
-    found = stitch(grid, load, StoredPainting(folder), min_area=min_area, keep_specks=keep_specks)
+    painting = StoredPainting(folder)
+    found = stitch(grid, load, painting, min_area=min_area, superpixel_size=superpixel_size)
     finalize(found, rmtree, folder)
     return found
 

@@ -42,6 +42,7 @@ CHANGED: dict[str, Any] = {
     "stability_score_thresh": 0.9,
     "max_mask_area": 0.3,
     "fill": "none",
+    "superpixel_size": 8,
     "min_area": 1,
     "merge": False,
     "merge_strength": 0.5,
@@ -108,6 +109,12 @@ def test_none_and_the_default_that_it_stands_for_share_their_tiles() -> None:
     assert "tiles" not in changes(replace(DEFAULT, overlap=128, max_mask_area=1.0))
 
 
+def test_tiles_without_superpixels_do_not_depend_on_their_size() -> None:
+    bare = replace(DEFAULT, fill="none")
+    before, after = (fingerprints(replace(bare, superpixel_size=size)) for size in (16, 8))
+    assert before["tiles"] == after["tiles"]
+
+
 def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
     """Digests of settings, those of runs as stored before settings were fields that say all."""
     other = LabelSettings(
@@ -124,13 +131,13 @@ def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
         for each in (DEFAULT, other)
     ]
     assert found == [
-        ("16620d14a42bc07c", "1aa81300feb2dbfb"),
-        ("fb55146e73f7fd33", "eb380b66107a1f20"),
+        ("16620d14a42bc07c", "0a88fea372a7b497"),
+        ("fb55146e73f7fd33", "df14d18d1f8cf448"),
     ]
     assert json.dumps(DEFAULT.deciding("tiles", "segments", files=True)) == (
         '{"merge": true, "merge_strength": 0.1, "neighbours": 0.3, "timm_checkpoint": null, '
         '"compare": "weighed", "model": "mobile_sam", "checkpoint": null, '
         '"precision": "float32", "tile_size": 1024, "overlap": null, "points_per_side": 32, '
         '"pred_iou_thresh": 0.7, "stability_score_thresh": 0.8, "max_mask_area": null, '
-        '"fill": "superpixels", "min_area": 16}'
+        '"fill": "superpixels", "superpixel_size": 16, "min_area": 16}'
     )

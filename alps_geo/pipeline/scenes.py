@@ -264,7 +264,7 @@ def _find_segments(
             stored.outlines(job),
             StoredPainting(segments_folder),
             min_area=run.settings.min_area,
-            keep_specks=run.settings.fills,
+            superpixel_size=run.settings.fill_size,
         )
         valid_pixels += segments.valid_pixels
         if not len(segments):
@@ -274,7 +274,9 @@ def _find_segments(
         source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
         channels = {"sam": generator.channels}
         schema = ColumnSchema(scene.band_names, scene.unit, run.settings.feature_names, channels)
-        rules = NeighbourRules(run.settings.merge_limit, run.settings.neighbours)
+        rules = NeighbourRules(
+            run.settings.merge_limit, run.settings.neighbours, run.settings.superpixel_size
+        )
         described = describe_segments(
             job.grid, segments, source, schema, rules, project_alone, segments_folder
         )

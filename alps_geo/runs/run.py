@@ -106,7 +106,7 @@ def read_model(path: Path) -> ClusterModel:
     return ClusterModel.from_bytes(data, str(path))
 
 
-_BEFORE = {"merge": False, "neighbours": 0.0}
+_BEFORE = {"superpixel_size": 16, "merge": False, "neighbours": 0.0}
 """Settings that versions without them had in effect."""
 
 

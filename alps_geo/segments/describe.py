@@ -43,10 +43,13 @@ class NeighbourRules:
         none.
     share : float
         Share of the neighbours in the columns of a superpixel, see `alps_geo.segments.neighbours`.
+    superpixel_size : int
+        Side of a superpixel of full size, in pixels.
     """
 
     strength: float | None = None
     share: float = 0.0
+    superpixel_size: int = 16
 
     @property
     def compare(self) -> bool:
@@ -141,15 +144,16 @@ def _compared(
     Neighbours have their share first: it takes chance from the columns, so that merging finds more
     that is alike.
     """
+    size = segments.area / rules.superpixel_size**2
     spread: list[sparse.csr_array] = []
     if rules.share > 0:
-        step = neighbour_shares(rows, segments.area, segments.borders, rules.share)
+        step = neighbour_shares(rows, size, segments.borders, rules.share)
         spread = [step] * _STEPS
     for step in spread:
         rows = (step @ rows).astype(np.float32)
     group = np.arange(len(rows))
     if rules.strength is not None:
-        group = merge_alike(rows, segments.area, segments.borders, is_filled, rules.strength)
+        group = merge_alike(rows, size, segments.borders, is_filled, rules.strength)
     shares = _mean_shares(group, segments.area)
     for step in spread:
         shares = shares @ step

@@ -24,7 +24,7 @@ from alps_geo.segments.regions import (
     superpixel_means,
     variance,
 )
-from alps_geo.segments.superpixels import SIDE, cut_superpixels
+from alps_geo.segments.superpixels import cut_superpixels
 from alps_geo.segments.whole_masks import whole_means
 from alps_geo.windows import origin
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from alps_geo.masks.tile_masks import TileMasks
     from alps_geo.scene import TilePixels
 
-COARSE_AREA = 4 * SIDE**2
-"""Masks of fewer pixels are never too coarse."""
+COARSE_AREA = 4
+"""Masks of fewer pixels than so many superpixels are never too coarse."""
 
 COARSE_VARIANCE = 0.1
 """A mask is uneven if the variance of its superpixels is above this share of the scene's."""
@@ -135,16 +135,16 @@ class FragmentRules:
     max_mask_area : float
         Masks that cover a larger share of the window are dropped: the filtering gate of ALPS
         (arXiv 2406.10855).
-    fill : bool
-        True to replace masks that are large and uneven or cut off by superpixels, and to fill all
-        other pixels, so that every valid one has a fragment.
+    superpixel_size : int or None
+        Side of the superpixels that replace masks that are large and uneven or cut off, and fill
+        all other pixels, so that every valid one has a fragment; None for no superpixels.
     cell_size : CellSize, optional
         Size of the cells of the `sam` embedding, to average it over whole masks, pixels that
         smaller ones own included.
     """
 
     max_mask_area: float
-    fill: bool
+    superpixel_size: int | None
     cell_size: CellSize | None = None
 
 
@@ -181,9 +181,9 @@ def cut_fragments(
     owner = masks.painted(small)
     edges = _inner_edges(owner, len(masks), tile.core_slices)
     standard = scale.standardise(pixels.bands, pixels.valid)
-    if rules.fill:
-        superpixels = cut_superpixels(standard, pixels.valid, origin(tile.window))
-        cut = _with_superpixels(owner, edges, superpixels, standard)
+    if (side := rules.superpixel_size) is not None:
+        superpixels = cut_superpixels(standard, pixels.valid, origin(tile.window), side)
+        cut = _with_superpixels(owner, edges, superpixels, standard, COARSE_AREA * side**2)
     else:
         cut = _without_superpixels(owner, len(masks), standard)
     size = pixel_counts(cut.labels, len(cut.mask_of))
@@ -230,10 +230,11 @@ def _with_superpixels(
     edges: NDArray[np.bool_],
     superpixels: NDArray[np.int32],
     standard: NDArray[np.float32],
+    coarse_area: int,
 ) -> _Cut:
     """Cut a tile into masks and superpixels; see `_filled`."""
     sums = region_sums(owner, len(edges), superpixel_means(superpixels, standard))
-    coarse = (sums[:, 0] > COARSE_AREA) & (variance(sums) > COARSE_VARIANCE)
+    coarse = (sums[:, 0] > coarse_area) & (variance(sums) > COARSE_VARIANCE)
     in_parts = edges.any(axis=1) & ~coarse
     return _Cut(*_filled(owner, superpixels, coarse, in_parts), in_parts, sums)
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.segments.superpixels import SIDE
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,7 +20,7 @@ _SCATTER = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
 
 def merge_alike(
     rows: NDArray[np.floating],
-    area: NDArray[np.integer],
+    size: NDArray[np.floating],
     borders: Borders,
     mergeable: NDArray[np.bool_],
     strength: float,
@@ -39,8 +37,8 @@ def merge_alike(
     ----------
     rows : ndarray of float, shape (n, P)
         Projected columns of the segments.
-    area : ndarray of int, shape (n,)
-        Their pixels.
+    size : ndarray of float, shape (n,)
+        Their areas, in superpixels of full size.
     borders : Borders
         Their borders.
     mergeable : ndarray of bool, shape (n,)
@@ -53,7 +51,7 @@ def merge_alike(
     ndarray of int64, shape (n,)
         The group of each segment, from 0 in the order of their first rows.
     """
-    centers, size = rows.copy(), area / SIDE**2
+    centers, size = rows.copy(), size.copy()
     group = np.arange(len(rows))
     pairs = borders.pairs[mergeable[borders.pairs].all(axis=1)]
     while len(pairs):

@@ -8,7 +8,6 @@ import numpy as np
 from scipy import sparse
 
 from alps_geo.segments.merging import squared_distances
-from alps_geo.segments.superpixels import SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +19,7 @@ _NO_WEIGHT = 1e-12
 
 
 def neighbour_shares(
-    rows: NDArray[np.floating], area: NDArray[np.integer], borders: Borders, share: float
+    rows: NDArray[np.floating], size: NDArray[np.floating], borders: Borders, share: float
 ) -> sparse.csr_array:
     """Share each segment between itself and its neighbours: a step of anisotropic diffusion.
 
@@ -33,8 +32,8 @@ def neighbour_shares(
     ----------
     rows : ndarray of float, shape (n, P)
         Projected columns of the segments.
-    area : ndarray of int, shape (n,)
-        Their pixels.
+    size : ndarray of float, shape (n,)
+        Their areas, in superpixels of full size.
     borders : Borders
         Their borders.
     share : float
@@ -55,8 +54,6 @@ def neighbour_shares(
         shape=(count, count),
     )
     total = np.asarray(graph.sum(axis=1)).ravel()
-    theirs = np.where(
-        total > _NO_WEIGHT, share * np.minimum(1, SIDE / np.sqrt(np.maximum(area, 1))), 0.0
-    )
+    theirs = np.where(total > _NO_WEIGHT, share / np.sqrt(np.maximum(size, 1)), 0.0)
     scaled = sparse.diags_array(theirs / np.maximum(total, _NO_WEIGHT)) @ graph
     return sparse.csr_array(scaled + sparse.diags_array(1 - theirs))

@@ -19,7 +19,6 @@ from scipy.sparse.csgraph import connected_components
 from alps_geo.segments.borders import Borders
 from alps_geo.segments.matching import join
 from alps_geo.segments.paint import paint_core
-from alps_geo.segments.superpixels import SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
     from alps_geo.segments.paint import Load
     from alps_geo.segments.painting import Painting
 
-_LEFTOVER = SIDE**2 // 4
-"""Pixels, a quarter of a superpixel: unclaimed segments of fewer join a neighbour."""
+_LEFTOVER = 4
+"""Unclaimed segments that are smaller than a superpixel, divided by this, join a neighbour."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def stitch(
     painting: Painting,
     *,
     min_area: int = 1,
-    keep_specks: bool = False,
+    superpixel_size: int | None = None,
 ) -> Stitched:
     """Join the fragments of all tiles into segments.
 
@@ -92,9 +91,10 @@ def stitch(
         Where to write the pixels of the segments.
     min_area : int
         Segments of fewer pixels are specks.
-    keep_specks : bool
-        True to join specks to the largest segment that they touch, so that every pixel keeps its
-        segment; those that touch none stay. False to drop them: their pixels become 0.
+    superpixel_size : int, optional
+        Side of the superpixels that fill the tiles. Specks then join the largest segment that
+        they touch, so that every pixel keeps its segment; those that touch none stay. None if
+        nothing is filled: specks are dropped, and their pixels become 0.
 
     Returns
     -------
@@ -107,8 +107,8 @@ def stitch(
         If the painting cannot be written.
     """
     extents = _paint(grid, join(grid, load), load, painting)
-    if keep_specks:
-        leftover = np.where(extents.claimed, 0, _LEFTOVER)
+    if superpixel_size is not None:
+        leftover = np.where(extents.claimed, 0, superpixel_size**2 // _LEFTOVER)
         host = _hosts(extents.area, extents.borders.pairs, np.maximum(leftover, min_area))
         kept = (host == np.arange(len(host))) & (extents.area > 0)
     else:

@@ -13,20 +13,21 @@ from alps_geo.features.images import CLIP
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SIDE = 16
-"""Pixels from one seed to the next: a superpixel has about this squared."""
-
 COLOR_WEIGHT = 1.0
-"""Difference in standard deviations, over the bands a root mean square, that counts as much as
-`SIDE` pixels of distance."""
+"""Difference in standard deviations, over the bands a root mean square, that counts as much as the
+distance from one seed to the next."""
 
 _ITERATIONS = 5
 
-_PERIOD = 8 * SIDE
+_PERIOD = 8
+"""Superpixels after which the zigzag of the lattice begins again."""
 
 
 def cut_superpixels(
-    standard: NDArray[np.float32], valid: NDArray[np.bool_], origin: tuple[int, int]
+    standard: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    origin: tuple[int, int],
+    size: int,
 ) -> NDArray[np.int32]:
     """Cut a tile into superpixels by SLIC (Achanta et al. 2012, doi 10.1109/TPAMI.2012.120).
 
@@ -40,6 +41,8 @@ def cut_superpixels(
     valid : ndarray of bool, shape (H, W)
     origin : (int, int)
         Scene row and column of pixel (0, 0).
+    size : int
+        Pixels from one seed to the next: a superpixel has about this squared.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def cut_superpixels(
     """
     # Invalid pixels are given a colour that no valid one has, so that few superpixels straddle.
     image = np.moveaxis(np.where(valid, standard, np.float32(-2 * CLIP)), 0, -1)
-    lattice = _Lattice.over(origin, valid.shape)
+    lattice = _Lattice.over(origin, valid.shape, size)
     rows, cols = lattice.pixels()
     bent = image[rows.clip(0, valid.shape[0] - 1), cols.clip(0, valid.shape[1] - 1)]
     count = bent.shape[2]
@@ -57,7 +60,7 @@ def cut_superpixels(
     # By its package, which loads it now: a worker without superpixels is 13 MiB smaller.
     labels = segmentation.slic(
         bent,
-        n_segments=bent.shape[0] // SIDE * (bent.shape[1] // SIDE),
+        n_segments=bent.shape[0] // size * (bent.shape[1] // size),
         compactness=COLOR_WEIGHT * np.sqrt(count) / spread,
         max_num_iter=_ITERATIONS,
         convert2lab=False,
@@ -82,39 +85,43 @@ class _Lattice:
     origin : (int, int)
         Row and column of the scene at pixel (0, 0) of the tile.
     start, shape : (int, int)
-        First row and column of the lattice, in multiples of `SIDE`, and its extent, in pixels.
+        First row and column of the lattice, in multiples of `size`, and its extent, in pixels.
+    size : int
+        Pixels from one seed to the next.
     """
 
     origin: tuple[int, int]
     start: tuple[int, int]
     shape: tuple[int, int]
+    size: int
 
     @classmethod
-    def over(cls, origin: tuple[int, int], shape: tuple[int, int]) -> _Lattice:
+    def over(cls, origin: tuple[int, int], shape: tuple[int, int], size: int) -> _Lattice:
         """Lay the lattice over a tile."""
-        start = tuple((first - SIDE // 2) // SIDE * SIDE for first in origin)
+        # The zigzag goes from size // 2 before to the rest of the size after.
+        start = tuple((first - size // 2) // size * size for first in origin)
         stop = tuple(
-            -(-(first + size + SIDE // 2) // SIDE) * SIDE
-            for first, size in zip(origin, shape, strict=True)
+            -(-(first + length + size - size // 2) // size) * size
+            for first, length in zip(origin, shape, strict=True)
         )
-        return cls(origin, (start[0], start[1]), (stop[0] - start[0], stop[1] - start[1]))
+        return cls(origin, (start[0], start[1]), (stop[0] - start[0], stop[1] - start[1]), size)
 
     def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column of the tile at each point of the lattice, also beyond the tile's edges."""
         rows, cols = (np.arange(n) + first for n, first in zip(self.shape, self.start, strict=True))
-        row = rows[:, None] - _zigzag(cols)[None]
-        col = cols[None] - _zigzag(row)
+        row = rows[:, None] - self._zigzag(cols)[None]
+        col = cols[None] - self._zigzag(row)
         return row - self.origin[0], col - self.origin[1]
 
     def points(self, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column of the lattice at each pixel of the tile."""
         rows, cols = (np.arange(n) + first for n, first in zip(shape, self.origin, strict=True))
-        col = cols[None] + _zigzag(rows)[:, None]
-        row = rows[:, None] + _zigzag(col)
+        col = cols[None] + self._zigzag(rows)[:, None]
+        row = rows[:, None] + self._zigzag(col)
         return row - self.start[0], col - self.start[1]
 
-
-def _zigzag(position: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Shift of the lattice, in whole pixels: up and down by `SIDE` in `_PERIOD` pixels."""
-    along = position % _PERIOD
-    return np.minimum(along, _PERIOD - along) * 2 * SIDE // _PERIOD - SIDE // 2
+    def _zigzag(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Shift of the lattice, in whole pixels: up and down by its size in each period."""
+        period = _PERIOD * self.size
+        along = position % period
+        return np.minimum(along, period - along) * 2 // _PERIOD - self.size // 2

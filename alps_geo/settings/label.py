@@ -176,6 +176,16 @@ class LabelSettings(ClusterSettings):
         MASKS,
         decides="tiles",
     )
+    superpixel_size: int = setting(
+        16,
+        Between(4, 64),
+        "Side of the superpixels of a fill, 4 to 64 pixels. Smaller ones draw finer outlines and "
+        "leave more segments.\n\n"
+        "A mask of SAM that four of them cover is never too large and uneven. Superpixels of fewer "
+        "pixels than `--min-area` join a neighbour.",
+        MASKS,
+        decides="tiles",
+    )
     min_area: int = setting(
         16,
         Between(0, 2**31),
@@ -209,6 +219,11 @@ class LabelSettings(ClusterSettings):
     def fills(self) -> bool:
         """True if superpixels become segments where SAM leaves gaps."""
         return self.fill == "superpixels"
+
+    @property
+    def fill_size(self) -> int | None:
+        """The side of the superpixels that become segments; None without a fill."""
+        return self.superpixel_size if self.fills else None
 
     @property
     def is_published(self) -> bool:
@@ -264,13 +279,15 @@ class LabelSettings(ClusterSettings):
 
         The tile grid and the digests of weights, which hold the rest, are not in it.
         """
-        elsewhere = {"model", "tile_size", "overlap", *_mask_names()}
+        elsewhere = {"model", "tile_size", "overlap", "superpixel_size", *_mask_names()}
         deciding = self.deciding("scene", "tiles")
         return {
             **{name: value for name, value in deciding.items() if name not in elsewhere},
             "masks": asdict(self.mask_settings),
             "max_mask_area": self.mask_area_gate,
             "backbone": self.backbone,
+            # Tiles that were stored before other sizes could be chosen remain.
+            **({} if self.fill_size in (None, 16) else {"superpixel_size": self.fill_size}),
         }
 
 

@@ -82,7 +82,7 @@ class Cutter:
             generator,
             generator.load(),
             None if models.backbone is None else models.backbone.load(),
-            FragmentRules(settings.mask_area_gate, settings.fills, cell_size),
+            FragmentRules(settings.mask_area_gate, settings.fill_size, cell_size),
         )
 
     def fragments(

@@ -252,7 +252,7 @@ class ImageWorker(CuttingWorker):
             lambda tile: fragments[tile.row, tile.col],
             painting,
             min_area=settings.min_area,
-            keep_specks=settings.fills,
+            superpixel_size=settings.fill_size,
         )
         source = Source(
             lambda tile: fragments[tile.row, tile.col].embeddings,

@@ -53,7 +53,7 @@ def test_borders_of_specks_are_those_of_the_segment_that_they_join() -> None:
     scene = np.ones((20, 30), dtype=np.int32)
     scene[:, 15:] = 2
     scene[5:7, 14:16] = 3
-    picture, found = assembled(TileGrid(20, 30, 16, 4), scene, 10, keep_specks=True)
+    picture, found = assembled(TileGrid(20, 30, 16, 4), scene, 10, superpixel_size=16)
     assert len(found) == 2
     assert as_dict(found.borders) == counted(picture)
 

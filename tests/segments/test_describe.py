@@ -66,7 +66,7 @@ def tiles_of(grid: TileGrid) -> dict[object, Fragments]:
         there = dense.any(axis=(1, 2))
         masks = packed(dense[there], scores[there], scores[there])
         embeddings = replace(EMBEDDINGS, sam=np.zeros((256, 8, 8), np.float16))
-        rules = FragmentRules(1.0, fill=True)
+        rules = FragmentRules(1.0, superpixel_size=16)
         tiles[tile] = cut_fragments(grid, tile, read(tile.window), masks, embeddings, scale, rules)
     return tiles
 
@@ -77,7 +77,7 @@ def described(
     """Picture of the segment ids, their table, and the segments before any is merged."""
     grid = grid or TileGrid(SIDE, SIDE, 192, 32)
     tiles = tiles_of(grid)
-    found = stitch(grid, tiles.__getitem__, StoredPainting(folder), min_area=16, keep_specks=True)
+    found = stitch(grid, tiles.__getitem__, StoredPainting(folder), min_area=16, superpixel_size=16)
     source = Source(
         lambda tile: tiles[tile].embeddings,
         read,
@@ -143,7 +143,7 @@ def test_neighbours_share_in_the_columns_and_not_in_the_attributes(tmp_path: Pat
     own, theirs = by_id(plain), by_id(mixed)
     assert np.abs(own - theirs).max() > 0
     # Each is a mean of the segment and its neighbours.
-    step = neighbour_shares(own, found.area, found.borders, 0.4)
+    step = neighbour_shares(own, found.area / 256, found.borders, 0.4)
     shares = csr_array(step @ step)
     for row in range(len(plain)):
         around = own[shares.indices[shares.indptr[row] : shares.indptr[row + 1]]]

@@ -49,7 +49,7 @@ def cut(
     *,
     gate: float = 1.0,
     cell_size: CellSize | None = None,
-    fill: bool,
+    superpixel_size: int | None,
 ) -> Fragments:
     """Cut the fragments of the first tile of a grid, by default of a grid of one tile."""
     height, width = pixels.valid.shape
@@ -61,7 +61,7 @@ def cut(
         masks,
         EMBEDDINGS if cell_size is None else CELLS,
         band_scale(pixels),
-        FragmentRules(gate, fill, cell_size),
+        FragmentRules(gate, superpixel_size, cell_size),
     )
 
 
@@ -74,7 +74,7 @@ def is_filled(fragments: Fragments) -> NDArray[np.bool_]:
 def test_small_masks_lie_over_large_ones_and_nodata_is_nobodys(overlapping: TileMasks) -> None:
     valid = np.ones((16, 16), dtype=bool)
     valid[:, 15] = False
-    fragments = cut(pixels_of(valid), overlapping, fill=False)
+    fragments = cut(pixels_of(valid), overlapping, superpixel_size=None)
     assert fragments.labels[5, 5] == 2
     assert fragments.labels[3, 3] == 1
     assert fragments.labels[0, 0] == 3
@@ -97,15 +97,15 @@ def test_the_smaller_of_two_masks_is_the_one_with_fewer_valid_pixels() -> None:
         np.array([0.9, 0.8], np.float32),
         np.array([0.9, 0.8], np.float32),
     )
-    fragments = cut(pixels_of(valid), masks, fill=False)
+    fragments = cut(pixels_of(valid), masks, superpixel_size=None)
     assert fragments.size.tolist() == [96, 32]
-    kept = cut(pixels_of(valid), masks, gate=0.5, fill=False)
+    kept = cut(pixels_of(valid), masks, gate=0.5, superpixel_size=None)
     assert kept.size.tolist() == [96, 32]
 
 
 def test_whole_masks_are_described_under_smaller_ones_too(overlapping: TileMasks) -> None:
     pixels = pixels_of(np.ones((16, 16), dtype=bool))
-    fragments = cut(pixels, overlapping, cell_size=lambda _: (4, 4), fill=False)
+    fragments = cut(pixels, overlapping, cell_size=lambda _: (4, 4), superpixel_size=None)
     # A linear image of the cells on 16 x 16 pixels, as torch enlarges them.
     enlarged = torch.nn.functional.interpolate(
         torch.from_numpy(CELLS.sam.astype(np.float32))[None], (16, 16), mode="bilinear"
@@ -115,11 +115,11 @@ def test_whole_masks_are_described_under_smaller_ones_too(overlapping: TileMasks
         mask[overlapping.slices(i)] = overlapping.mask(i)
     expected = [enlarged[:, mask].mean(axis=1) for mask in whole]
     np.testing.assert_allclose(fragments.objects.means, expected, rtol=1e-5, atol=1e-6)
-    assert cut(pixels, overlapping, fill=False).objects.means.shape == (3, 0)
+    assert cut(pixels, overlapping, superpixel_size=None).objects.means.shape == (3, 0)
 
 
 def test_the_gate_drops_masks_that_cover_too_much(overlapping: TileMasks) -> None:
-    fragments = cut(pixels_of(np.ones((16, 16), bool)), overlapping, gate=0.5, fill=False)
+    fragments = cut(pixels_of(np.ones((16, 16), bool)), overlapping, gate=0.5, superpixel_size=None)
     assert fragments.labels[0, 0] == 0
     assert fragments.size.tolist() == [84, 16]
 
@@ -134,7 +134,7 @@ def test_fragments_are_ranked_by_how_well_the_tile_knows_them() -> None:
     dense[3, 0:2, 12:15] = True  # its centroid is in column 13, the last of the core
     scores = np.ones(4, np.float32)
     masks = packed(dense, scores, scores)
-    fragments = cut(pixels_of(np.ones((16, 16), bool)), masks, grid, fill=False)
+    fragments = cut(pixels_of(np.ones((16, 16), bool)), masks, grid, superpixel_size=None)
     assert fragments.rank.tolist() == [Rank.OWNED, Rank.CUT, Rank.CUT, Rank.OWNED]
 
 
@@ -172,7 +172,13 @@ def owned(grid: TileGrid, tile: Tile, mask: NDArray[np.bool_]) -> bool:
     masks = packed(inside[None], scores, scores)
     pixels = pixels_of(np.ones(inside.shape, bool))
     fragments = cut_fragments(
-        grid, tile, pixels, masks, EMBEDDINGS, band_scale(pixels), FragmentRules(1.0, fill=False)
+        grid,
+        tile,
+        pixels,
+        masks,
+        EMBEDDINGS,
+        band_scale(pixels),
+        FragmentRules(1.0, superpixel_size=None),
     )
     return bool(fragments.rank[0] == Rank.OWNED)
 
@@ -196,7 +202,7 @@ def test_filling_leaves_no_valid_pixel_out_and_says_what_it_filled(
 ) -> None:
     valid = np.ones((16, 16), dtype=bool)
     valid[:, 15] = False
-    fragments = cut(pixels_of(valid), overlapping, gate=0.5, fill=True)
+    fragments = cut(pixels_of(valid), overlapping, gate=0.5, superpixel_size=16)
     np.testing.assert_array_equal(fragments.labels > 0, valid)
     assert fragments.size[:2].tolist() == [84, 16]
     assert is_filled(fragments).tolist() == [False, False] + [True] * (len(fragments) - 2)
@@ -226,9 +232,9 @@ def test_large_uneven_masks_give_way_to_superpixels_and_even_ones_stay_whole() -
         np.full(3, 0.9, np.float32),
     )
     pixels = blocks(side)
-    whole = cut(pixels, masks, fill=False)
+    whole = cut(pixels, masks, superpixel_size=None)
     assert whole.size.tolist() == dense.sum(axis=(1, 2)).tolist()
-    filled = cut(pixels, masks, fill=True)
+    filled = cut(pixels, masks, superpixel_size=16)
     assert np.unique(filled.labels[dense[0]]).tolist() == [1]
     assert np.unique(filled.labels[dense[2]]).tolist() == [2]
     lower = np.unique(filled.labels[dense[1]])
@@ -245,6 +251,17 @@ def test_large_uneven_masks_give_way_to_superpixels_and_even_ones_stay_whole() -
     assert np.isin(filled.labels, mixed).sum() < 0.05 * dense[1].sum()
 
 
+@pytest.mark.parametrize(("size", "stays"), [(8, False), (16, True)])
+def test_an_uneven_mask_stays_if_it_is_no_larger_than_four_superpixels(
+    size: int, stays: bool
+) -> None:
+    dense = np.zeros((1, 128, 128), dtype=bool)
+    dense[0, 80:104, 64:96] = True  # 768 pixels
+    score = np.full(1, 0.9, np.float32)
+    fragments = cut(blocks(128), packed(dense, score, score), superpixel_size=size)
+    assert is_filled(fragments)[fragments.labels[dense[0]] - 1].any() != stays
+
+
 def test_masks_that_the_window_cuts_off_lie_in_parts_but_not_at_the_edge_of_the_scene() -> None:
     grid = TileGrid(128, 240, 128, 16)
     dense = np.zeros((3, 128, 128), dtype=bool)
@@ -258,7 +275,7 @@ def test_masks_that_the_window_cuts_off_lie_in_parts_but_not_at_the_edge_of_the_
         np.random.default_rng(0).normal(size=(1, 128, 128)).astype(np.float32),
         np.ones((128, 128), bool),
     )
-    fragments = cut(even, masks, grid, fill=True)
+    fragments = cut(even, masks, grid, superpixel_size=16)
     assert np.unique(fragments.labels[dense[0]]).tolist() == [1]
     assert fragments.objects.in_parts.tolist() == [False, True, True]
     for number in (1, 2):

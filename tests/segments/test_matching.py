@@ -44,7 +44,7 @@ def cut(bands: NDArray[np.float32], tile: Tile, *, found: bool) -> Fragments:
         masks,
         EMBEDDINGS,
         band_scale(pixels_of(bands)),
-        FragmentRules(1.0, fill=True),
+        FragmentRules(1.0, superpixel_size=16),
     )
 
 
@@ -58,7 +58,7 @@ def segments_of(
     def read(window: Window) -> TilePixels:
         return pixels_of(bands[:, *window.toslices()])
 
-    found = stitched(GRID, tiles.__getitem__, keep_specks=True)
+    found = stitched(GRID, tiles.__getitem__, superpixel_size=16)
     return painted(GRID, found), sums_by_id(GRID, found, tiles, read)
 
 
@@ -92,7 +92,7 @@ def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
             packed(lake[where][None], score, score),
             EMBEDDINGS,
             band_scale(pixels_of(bands)),
-            FragmentRules(LabelSettings().mask_area_gate, fill=True),
+            FragmentRules(LabelSettings().mask_area_gate, superpixel_size=16),
         )
     found = stitched(grid, tiles.__getitem__)
     assert found.area.max() == lake.sum()
@@ -137,7 +137,7 @@ def test_masks_that_agree_in_the_overlap_and_look_unlike_beyond_it_stay_apart() 
             packed(dense, scores, scores),
             EMBEDDINGS,
             band_scale(pixels_of(bands)),
-            FragmentRules(1.0, fill=False),
+            FragmentRules(1.0, superpixel_size=None),
         )
     found = stitched(grid, tiles.__getitem__)
     assert len(found) == 2

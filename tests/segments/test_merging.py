@@ -12,7 +12,6 @@ from scipy.sparse.csgraph import connected_components
 
 from alps_geo.segments.borders import Borders
 from alps_geo.segments.merging import merge_alike
-from alps_geo.segments.superpixels import SIDE
 
 
 def lattice(height: int, width: int) -> Borders:
@@ -31,7 +30,7 @@ def test_groups_are_the_same_in_any_order_and_what_is_left_is_unlike(
 ) -> None:
     rng = np.random.default_rng(seed)
     count = height * width
-    rows, area = rng.normal(size=(count, 3)), rng.integers(16, 600, count)
+    rows, area = rng.normal(size=(count, 3)), rng.uniform(0.05, 2.5, count)
     mergeable, borders = rng.random(count) < 0.9, lattice(height, width)
     found = merge_alike(rows, area, borders, mergeable, strength)
     # Numbered by the first of each, without gaps.
@@ -49,7 +48,7 @@ def test_groups_are_the_same_in_any_order_and_what_is_left_is_unlike(
 def check_groups(
     found: NDArray[np.int64],
     rows: NDArray[np.float64],
-    area: NDArray[np.int64],
+    area: NDArray[np.float64],
     borders: Borders,
     mergeable: NDArray[np.bool_],
     strength: float,
@@ -58,9 +57,9 @@ def check_groups(
     inside = borders.pairs[found[borders.pairs[:, 0]] == found[borders.pairs[:, 1]]]
     graph = sparse.coo_array((np.ones(len(inside)), inside.T), shape=2 * (len(rows),))
     assert connected_components(graph)[0] == found.max() + 1
-    size = np.bincount(found, area / SIDE**2)
+    size = np.bincount(found, area)
     assert (np.bincount(found)[found[~mergeable]] == 1).all()
-    sums = np.stack([np.bincount(found, area / SIDE**2 * row) for row in rows.T], 1)
+    sums = np.stack([np.bincount(found, area * row) for row in rows.T], 1)
     means = sums / size[:, None]
     may = np.zeros(len(size), np.bool_)
     may[found[mergeable]] = True
@@ -77,7 +76,7 @@ def test_many_equal_costs_take_few_rounds(pattern: str) -> None:
     row, col = np.indices((height, width))
     values = {"flat": 0 * row, "checkerboard": (row + col) % 2, "ramp": col / 1e3}[pattern]
     rows = values.reshape(-1, 1).astype(np.float32)
-    area, everyone = np.full(len(rows), 256), np.ones(len(rows), np.bool_)
+    area, everyone = np.ones(len(rows)), np.ones(len(rows), np.bool_)
     start = perf_counter()
     found = merge_alike(rows, area, lattice(height, width), everyone, 0.2)
     assert perf_counter() - start < 20
@@ -87,7 +86,7 @@ def test_many_equal_costs_take_few_rounds(pattern: str) -> None:
 
 def test_strength_0_merges_nothing_but_equals() -> None:
     rows = np.array([[1.0], [1.0], [1.5], [1.0]])
-    area, everyone = np.full(4, 256), np.ones(4, np.bool_)
+    area, everyone = np.ones(4), np.ones(4, np.bool_)
     assert merge_alike(rows, area, lattice(1, 4), everyone, 0.0).tolist() == [0, 0, 1, 2]
 
 

@@ -39,7 +39,7 @@ def perfect(
     masks = packed(dense, scores, scores)
     pixels = read(tile.window)
     scale = band_scale(pixels)
-    rules = FragmentRules(1.0, fill=False, cell_size=cell_size if whole else None)
+    rules = FragmentRules(1.0, superpixel_size=None, cell_size=cell_size if whole else None)
     return cut_fragments(grid, tile, pixels, masks, embeddings, scale, rules)
 
 

@@ -33,7 +33,7 @@ def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
         masks,
         embeddings,
         band_scale(pixels_of(scene[None])),
-        FragmentRules(1.0, fill=False),
+        FragmentRules(1.0, superpixel_size=None),
     )
 
 
@@ -50,10 +50,14 @@ def read_coordinates(window: Window) -> TilePixels:
 
 
 def assembled(
-    grid: TileGrid, scene: NDArray[np.int32], min_area: int = 1, *, keep_specks: bool = False
+    grid: TileGrid,
+    scene: NDArray[np.int32],
+    min_area: int = 1,
+    *,
+    superpixel_size: int | None = None,
 ) -> tuple[NDArray[np.uint32], Stitched]:
     tiles = {tile: planted(scene, grid, tile) for tile in grid}
-    found = stitched(grid, tiles.__getitem__, min_area=min_area, keep_specks=keep_specks)
+    found = stitched(grid, tiles.__getitem__, min_area=min_area, superpixel_size=superpixel_size)
     return painted(grid, found), found
 
 
@@ -143,7 +147,7 @@ def test_specks_join_a_neighbour_and_every_pixel_keeps_a_segment(
     case: tuple[NDArray[np.int32], TileGrid], min_area: int
 ) -> None:
     scene, grid = case
-    result, found = assembled(grid, scene, min_area, keep_specks=True)
+    result, found = assembled(grid, scene, min_area, superpixel_size=16)
     np.testing.assert_array_equal(np.unique(result), np.arange(1, len(found) + 1))
     np.testing.assert_array_equal(found.area, np.bincount(result.ravel())[1:])
     rows = np.indices(scene.shape)[0].ravel()
@@ -160,7 +164,7 @@ def test_specks_join_a_neighbour_and_every_pixel_keeps_a_segment(
 
 def test_a_speck_joins_the_largest_of_its_neighbours_and_none_else() -> None:
     scene = np.repeat([[1, 1, 1, 1, 2, 3, 3, 3, 3, 3]], 2, axis=0).astype(np.int32)
-    result, found = assembled(TileGrid(2, 10, 16, 2), scene, 3, keep_specks=True)
+    result, found = assembled(TileGrid(2, 10, 16, 2), scene, 3, superpixel_size=16)
     assert found.area.tolist() == [8, 12]
     assert result[0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2, 2, 2]
 
@@ -169,7 +173,7 @@ def test_a_speck_joins_across_the_border_of_tiles() -> None:
     """The speck lies along the border of the cores, next to a pond here and a lake beyond it."""
     grid = TileGrid(4, 24, 16, 8)  # cores meet at column 12
     scene = np.repeat([[1] * 9 + [2] * 2 + [3] + [4] * 12], 4, axis=0).astype(np.int32)
-    result, found = assembled(grid, scene, 5, keep_specks=True)
+    result, found = assembled(grid, scene, 5, superpixel_size=16)
     assert result[0].tolist() == [1] * 9 + [2] * 2 + [3] * 13
     tiles = {tile: planted(scene, grid, tile) for tile in grid}
     sums = sums_by_id(grid, found, tiles, read_coordinates)
@@ -180,7 +184,7 @@ def test_a_speck_joins_across_the_border_of_tiles() -> None:
 def test_a_speck_that_touches_nothing_stays() -> None:
     scene = np.zeros((9, 9), dtype=np.int32)
     scene[4, 4] = 1
-    _, found = assembled(TileGrid(9, 9, 16, 2), scene, 5, keep_specks=True)
+    _, found = assembled(TileGrid(9, 9, 16, 2), scene, 5, superpixel_size=16)
     assert found.area.tolist() == [1]
 
 
@@ -246,9 +250,9 @@ class Pair:
                 masks,
                 EMBEDDINGS,
                 band_scale(pixels),
-                FragmentRules(1.0, fill=True),
+                FragmentRules(1.0, superpixel_size=16),
             )
-        found = stitched(self.grid, tiles.__getitem__, keep_specks=True)
+        found = stitched(self.grid, tiles.__getitem__, superpixel_size=16)
         ids = painted(self.grid, found)
         assert (ids > 0).all()
         return np.asarray(~sums_by_id(self.grid, found, tiles, read_coordinates).is_filled[ids - 1])
@@ -288,3 +292,23 @@ def test_fill_yields_to_whole_masks_of_another_tile_and_cut_off_ones_to_fill() -
     expected[4:20, 42:62] = True
     found = Pair(left=seen(), right=seen(whole, cut_off)).by_sam()
     np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_left_of_superpixels_where_tiles_meet_joins_by_their_size() -> None:
+    """Two tiles that cut noise apart each in its own way leave pieces along their border."""
+    grid = TileGrid(64, 96, 64, 32)
+    noise = np.random.default_rng(0).normal(size=(1, 64, 128)).astype(np.float32)
+    tiles = {
+        tile: cut_fragments(
+            grid,
+            tile,
+            pixels_of(noise[:, :, 32 * number :][:, :, :64]),
+            packed(seen(), *np.zeros((2, 0), np.float32)),
+            EMBEDDINGS,
+            band_scale(pixels_of(noise)),
+            FragmentRules(1.0, superpixel_size=16),
+        )
+        for number, tile in enumerate(grid)
+    }
+    counts = [len(stitched(grid, tiles.__getitem__, superpixel_size=size)) for size in (4, 16, 64)]
+    assert counts[0] > counts[1] > counts[2]
