@@ -180,7 +180,7 @@ class _Run:
         features = self.settings.feature_names
         schema = ColumnSchema(scene.band_names, scene.unit, features, channels)
         rules = NeighbourRules(
-            self.settings.merge_limit, self.settings.neighbours, self.settings.superpixel_size
+            self.settings.merge_limit, self.settings.neighbour_share, self.settings.superpixel_size
         )
         table = describe_segments(grid, segments, source, schema, rules, project_alone, folder)
         ids = np.zeros((grid.height, grid.width), np.uint32)

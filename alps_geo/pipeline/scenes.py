@@ -275,7 +275,7 @@ def _find_segments(
         channels = {"sam": generator.channels}
         schema = ColumnSchema(scene.band_names, scene.unit, run.settings.feature_names, channels)
         rules = NeighbourRules(
-            run.settings.merge_limit, run.settings.neighbours, run.settings.superpixel_size
+            run.settings.merge_limit, run.settings.neighbour_share, run.settings.superpixel_size
         )
         described = describe_segments(
             job.grid, segments, source, schema, rules, project_alone, segments_folder

@@ -231,6 +231,11 @@ class LabelSettings(ClusterSettings):
         return self.is_raw and not self.fills
 
     @property
+    def neighbour_share(self) -> float:
+        """The share of neighbours; they have none in masks that are described as published."""
+        return 0.0 if self.is_published else self.neighbours
+
+    @property
     def mask_area_gate(self) -> float:
         """The share of a tile that a mask may cover."""
         if self.max_mask_area is not None:

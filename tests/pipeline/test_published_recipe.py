@@ -83,7 +83,7 @@ def test_masks_of_scenes_are_described_whole_as_published(
     tmp_path: Path, chosen: dict[str, Any], of_half: NDArray[np.bool_]
 ) -> None:
     scene = save(tmp_path / "scene.png", naip(0, 128))
-    settings = LabelSettings(features="sam", clusters=2, fill="none", **chosen)
+    settings = LabelSettings(features="sam", clusters=2, fill="none", neighbours=0, **chosen)
     label_scenes([str(scene)], tmp_path / "run", settings, generator=Nested())
     expected = [enlarged(naip(0, 128))[:, of].mean(axis=1) for of in (of_half, QUARTER)]
     found = described(tmp_path / "run/.tiles/scene.segments")

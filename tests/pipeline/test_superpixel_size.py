@@ -59,7 +59,9 @@ def label(
 ) -> tuple[RunRecord, list[str]]:
     """Label a scene, and return what the run said as well."""
     notes: list[str] = []
-    chosen = {"clusters": 2, "features": "spectral", "tile_size": TILE, "overlap": OVERLAP}
+    tiles = {"tile_size": TILE, "overlap": OVERLAP}
+    # Superpixels that are alike would become one segment.
+    chosen = {"clusters": 2, "features": "spectral", "merge": False, **tiles}
     record = label_scenes(
         [str(scene)],
         out,
