@@ -53,7 +53,7 @@ class QuarterTiles:
         """Average the colours of each cell."""
         return [mean_colours(image.pixels) for image in images]
 
-    def masks(self, image: TileImage, encoded: Any) -> TileMasks:
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
         """Divide the tile into quarters."""
         height, width = image.valid.shape
         rows, cols = (0, height // 2, height), (0, width // 2, width)

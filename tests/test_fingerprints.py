@@ -36,7 +36,7 @@ CHANGED: dict[str, Any] = {
     "stretch": (1.0, 99.0),
     "tile_size": 512,
     "overlap": 64,
-    "points_per_side": 16,
+    "points": "grid:16",
     "pred_iou_thresh": 0.9,
     "stability_score_thresh": 0.9,
     "max_mask_area": 0.3,

@@ -8,7 +8,9 @@ from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
+import click
 import typer
+from click.core import ParameterSource
 
 from alps_geo.errors import SettingsError
 from alps_geo.fields import Choices, FilePath, Readable, Setting, settings_of
@@ -178,11 +180,29 @@ class SettingsGroup:
             sources.append(keyword("preset", Preset if self.scenes else ImagePreset, None))
         known = settings_of(LabelSettings)
         names = available(fits=self.fits, writes=self.writes, images=not self.scenes)
-        return sources + [option_of(LabelSettings, name, known[name]) for name in names]
+        options = [option_of(LabelSettings, name, known[name]) for name in names]
+        earlier = [each for name in names for each in known[name].within.earlier_names]
+        return [*sources, *options, *map(_earlier_option, earlier)]
 
     def collect(self, values: Mapping[str, Any]) -> Chosen:
-        """Return the values of settings among what was typed."""
-        return Chosen({name: values[name] for name in values.keys() - {"config", "preset"}})
+        """Return the values of settings among what was typed.
+
+        Raises
+        ------
+        click.UsageError
+            If a setting was typed under two names.
+        """
+        chosen = {name: values[name] for name in values.keys() - {"config", "preset"}}
+        for name, known in settings_of(LabelSettings).items():
+            for earlier in known.within.earlier_names:
+                if chosen.get(earlier) is None or (_is_typed(name) and not _is_typed(earlier)):
+                    chosen.pop(earlier, None)
+                elif _is_typed(name):
+                    options = (f"--{each.replace('_', '-')}" for each in (earlier, name))
+                    raise click.UsageError("{} is another name of {}: give one".format(*options))
+                else:
+                    del chosen[name]
+        return Chosen(chosen)
 
 
 @dataclass(frozen=True)
@@ -237,6 +257,17 @@ def option_of(settings: type, name: str, known: Setting) -> Parameter:
         callback=_CALLBACKS.get(name),
     )
     return keyword(name, Annotated[kind, option], default)
+
+
+def _earlier_option(name: str) -> Parameter:
+    """Make the option of a setting by a name of earlier versions."""
+    return keyword(name, Annotated[str | None, typer.Option(hidden=True)], None)
+
+
+def _is_typed(name: str) -> bool:
+    """Return True if an option of the command at work was typed, and not taken from a file."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
 
 
 def _reading(

@@ -78,7 +78,7 @@ def test_the_run_of_a_folder_is_the_config_of_another(shared: Path, tmp_path: Pa
     root = make_root(tmp_path / "other", train=1, val=1)
     outcome = alps_geo("dataset", "label", root, "--config", shared / "run.json", "--json")
     assert outcome.exit_code == 0
-    assert json.loads(outcome.stdout)["settings"]["points_per_side"] == 2
+    assert json.loads(outcome.stdout)["settings"]["points"] == "grid:2"
 
 
 def test_clusters_of_a_folder_label_another(shared: Path, tmp_path: Path) -> None:

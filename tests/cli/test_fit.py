@@ -52,7 +52,7 @@ def test_fit_and_apply_give_what_label_gives(model: Path, applied: Path) -> None
 
 def test_apply_makes_segments_as_fit_did_unless_told_otherwise(applied: Path) -> None:
     settings = json.loads((applied / "run.json").read_text())["settings"]
-    assert (settings["tile_size"], settings["points_per_side"]) == (512, 4)
+    assert (settings["tile_size"], settings["points"]) == (512, "grid:4")
     assert (settings["clusters"], settings["features"]) == (5, "sam+spectral+texture")
 
 
@@ -61,7 +61,7 @@ def test_an_option_that_differs_from_the_fit_is_used_and_said(model: Path) -> No
     arguments = ("--clusters-from", model, "--out", out, "--points-per-side", "2")
     outcome = alps_geo("apply", LANDSAT, *arguments)
     assert outcome.exit_code == 0
-    assert "were fitted with --points-per-side 4, not 2" in outcome.stderr
+    assert "were fitted with --points grid:4, not grid:2" in outcome.stderr
     # The run's own record works as its config too.
     again = alps_geo("apply", "--config", out / "run.json", "--out", out, "--quiet")
     assert again.exit_code == 0, again.stderr

@@ -75,7 +75,7 @@ def test_a_scene_that_cannot_be_written_is_listed_and_tried_again(tmp_path: Path
 
 def test_a_scene_that_is_gone_while_results_are_written_is_written_later(tmp_path: Path) -> None:
     first, second = write(tmp_path / "first.tif"), write(tmp_path / "second.tif")
-    settings = LabelSettings(points_per_side=2, clusters=2, features="sam")
+    settings = LabelSettings(points="grid:2", clusters=2, features="sam")
     away = tmp_path / "away"
 
     def unplug(event: Event) -> None:

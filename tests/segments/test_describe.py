@@ -26,7 +26,9 @@ from alps_geo.segments.neighbours import neighbour_shares
 from alps_geo.segments.painting import StoredPainting
 from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
+from alps_geo.segments.superpixels import TileBands
 from alps_geo.segments.table import open_table, read_segments
+from alps_geo.windows import origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +69,8 @@ def tiles_of(grid: TileGrid) -> dict[object, Fragments]:
         masks = packed(dense[there], scores[there], scores[there])
         embeddings = replace(EMBEDDINGS, sam=np.zeros((256, 8, 8), np.float16))
         rules = FragmentRules(1.0, fill=True)
-        tiles[tile] = cut_fragments(grid, tile, read(tile.window), masks, embeddings, scale, rules)
+        bands = TileBands(read(tile.window), scale, origin(tile.window))
+        tiles[tile] = cut_fragments(grid, tile, bands, masks, embeddings, rules)
     return tiles
 
 

@@ -16,6 +16,8 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, no_fragments
 from alps_geo.segments.stitch import Stitched
+from alps_geo.segments.superpixels import TileBands
+from alps_geo.windows import origin
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
@@ -29,10 +31,9 @@ def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
     return cut_fragments(
         grid,
         tile,
-        pixels_of(labels[None]),
+        TileBands(pixels_of(labels[None]), band_scale(pixels_of(scene[None])), origin(tile.window)),
         masks,
         embeddings,
-        band_scale(pixels_of(scene[None])),
         FragmentRules(1.0, fill=False),
     )
 
@@ -242,10 +243,9 @@ class Pair:
             tiles[tile] = cut_fragments(
                 self.grid,
                 tile,
-                pixels,
+                TileBands(pixels, band_scale(pixels), origin(tile.window)),
                 masks,
                 EMBEDDINGS,
-                band_scale(pixels),
                 FragmentRules(1.0, fill=True),
             )
         found = stitched(self.grid, tiles.__getitem__, keep_specks=True)
