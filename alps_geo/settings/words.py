@@ -41,7 +41,8 @@ def current_words(
     for given, value in values.items():
         name, rule = known.get(given, (given, Rule()))
         if name in current:
-            raise SettingsError(f"{given} is another name of {name}, expected one of the two")
+            names = " and ".join((name, *rule.earlier_names))
+            raise SettingsError(f"{names} are one setting, expected one of them")
         current[name] = rule.current(given, value)
         if note is not None and name != given:
             note(f"{given} {value} is called {name} {current[name]} now")

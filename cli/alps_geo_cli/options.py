@@ -8,9 +8,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-import click
 import typer
-from click.core import ParameterSource
 
 from alps_geo.errors import SettingsError
 from alps_geo.fields import Choices, FilePath, Readable, Setting, settings_of
@@ -182,26 +180,26 @@ class SettingsGroup:
         names = available(fits=self.fits, writes=self.writes, images=not self.scenes)
         options = [option_of(LabelSettings, name, known[name]) for name in names]
         earlier = [each for name in names for each in known[name].within.earlier_names]
-        return [*sources, *options, *map(_earlier_option, earlier)]
+        context = keyword("context", typer.Context, Parameter.empty)
+        return [*sources, *options, *map(_earlier_option, earlier), context]
 
     def collect(self, values: Mapping[str, Any]) -> Chosen:
         """Return the values of settings among what was typed.
 
         Raises
         ------
-        click.UsageError
+        typer.BadParameter
             If a setting was typed under two names.
         """
-        chosen = {name: values[name] for name in values.keys() - {"config", "preset"}}
+        chosen = {name: values[name] for name in values.keys() - {"config", "preset", "context"}}
         for name, known in settings_of(LabelSettings).items():
             for earlier in known.within.earlier_names:
-                if chosen.get(earlier) is None or (_is_typed(name) and not _is_typed(earlier)):
-                    chosen.pop(earlier, None)
-                elif _is_typed(name):
+                is_typed, was_typed = (_is_typed(values["context"], x) for x in (name, earlier))
+                if is_typed and was_typed:
                     options = (f"--{each.replace('_', '-')}" for each in (earlier, name))
-                    raise click.UsageError("{} is another name of {}: give one".format(*options))
-                else:
-                    del chosen[name]
+                    raise typer.BadParameter("{} is another name of {}: give one".format(*options))
+                unused = earlier if is_typed or chosen.get(earlier) is None else name
+                chosen.pop(unused, None)
         return Chosen(chosen)
 
 
@@ -264,10 +262,10 @@ def _earlier_option(name: str) -> Parameter:
     return keyword(name, Annotated[str | None, typer.Option(hidden=True)], None)
 
 
-def _is_typed(name: str) -> bool:
-    """Return True if an option of the command at work was typed, and not taken from a file."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is ParameterSource.COMMANDLINE
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Return True if an option was typed, and not taken from a file."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _reading(
