@@ -68,6 +68,21 @@ class QuarterTiles:
 
 
 @dataclass(frozen=True)
+class PromptedSquares(QuarterTiles):
+    """A small square around each prompt as a mask."""
+
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
+        """Draw the squares."""
+        height, width = image.valid.shape
+        corners = np.array(points, dtype=np.int64).reshape(-1, 2)
+        assert image.valid[*corners.T].all()
+        boxes = [(r - 1, c - 1, r + 2, c + 2) for r, c in corners.tolist()]
+        bits = [np.packbits(np.ones((3, 3), np.bool_))] * len(boxes)
+        scores = np.linspace(0.9, 0.8, len(boxes))
+        return TileMasks.of((height, width), boxes, bits, scores, scores)
+
+
+@dataclass(frozen=True)
 class OnlyElsewhere(QuarterTiles):
     """Quarters that refuse to be loaded in the process that made them.
 

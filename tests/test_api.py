@@ -137,7 +137,7 @@ def test_a_wrong_setting_is_named_with_a_near_one() -> None:
         alps_geo.label(SCENE, cluster=3)
     with pytest.raises(SettingsError, match="clusters is 0"):
         alps_geo.label(SCENE, clusters=0)
-    with pytest.raises(TypeError, match="preset is 'slap', expected one of alps"):
+    with pytest.raises(TypeError, match="preset is 'slap', expected one of alps, draft, fine"):
         alps_geo.label(SCENE, preset="slap")
 
 

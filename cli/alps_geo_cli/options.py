@@ -110,12 +110,16 @@ Config = Annotated[
         callback=read_config,
     ),
 ]
+_OF_OURS = (
+    "draft has superpixels and no masks, for a first look at a large scene; fine looks for masks "
+    "at more points, in smaller tiles."
+)
 Preset = Annotated[
     PresetName | None,
     typer.Option(
         help="Settings that go together: alps is the published recipe, SAM's masks with its "
         "thresholds and a gate of 0.3, their raw features alone, 46 clusters, batches of 512 in "
-        "one pass, no fill. Other options win.",
+        f"one pass, no fill; {_OF_OURS} Other options win.",
         is_eager=True,
         callback=read_preset,
         rich_help_panel=CLUSTERING,
@@ -127,7 +131,7 @@ ImagePreset = Annotated[
     typer.Option(
         help="Settings that go together: alps is the published recipe, SAM's masks of the whole "
         "image with its thresholds and a gate of 0.3, their raw features alone, 46 clusters, "
-        "batches of 512 in one pass, no fill. Other options win.",
+        f"batches of 512 in one pass, no fill; {_OF_OURS} Other options win.",
         is_eager=True,
         callback=read_image_preset,
         rich_help_panel=CLUSTERING,
