@@ -26,7 +26,7 @@ SCENES = ("first", "second")
 
 # Segments are kept apart, so that there are some of which a merge of clusters changes no more than
 # the confidence.
-QUICK = ("--points-per-side", "2", "--clusters", "4", "--quiet", "--no-merge", "--neighbours", "0")
+QUICK = ("--points", "grid:2", "--clusters", "4", "--quiet", "--no-merge", "--neighbours", "0")
 
 SIDECARS = ("segments.gpkg-wal", "segments.gpkg-shm", "segments.gpkg-journal")
 

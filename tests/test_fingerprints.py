@@ -107,6 +107,12 @@ def test_none_and_the_default_that_it_stands_for_share_their_tiles() -> None:
     assert "tiles" not in changes(replace(DEFAULT, overlap=128, max_mask_area=1.0))
 
 
+def test_all_points_have_tiles_of_their_own() -> None:
+    chosen = ("grid:20", "grid:21", "regions:20", "regions:400", "none")
+    keys = {fingerprints(replace(DEFAULT, points=points))["tiles"] for points in chosen}
+    assert len(keys) == len(chosen)
+
+
 def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
     """Digests of settings, those of runs as stored before settings were fields that say all."""
     other = LabelSettings(

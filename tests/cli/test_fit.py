@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 LANDSAT = DATA / "landsat5_int16_1band.tif"
 NEON = DATA / "neon_osbs_10cm.tif"
-QUICK = ("--tile-size", "512", "--points-per-side", "4")
+QUICK = ("--tile-size", "512", "--points", "grid:4")
 
 
 def labels(folder: Path, scene: Path = LANDSAT) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_apply_makes_segments_as_fit_did_unless_told_otherwise(applied: Path) ->
 
 def test_an_option_that_differs_from_the_fit_is_used_and_said(model: Path) -> None:
     out = model.parent / "coarser"
-    arguments = ("--clusters-from", model, "--out", out, "--points-per-side", "2")
+    arguments = ("--clusters-from", model, "--out", out, "--points", "grid:2")
     outcome = alps_geo("apply", LANDSAT, *arguments)
     assert outcome.exit_code == 0
     assert "were fitted with --points grid:4, not grid:2" in outcome.stderr
@@ -172,7 +172,7 @@ def test_wrong_usage_says_what_to_do(
 def test_the_preset_is_the_published_recipe_and_typed_options_win(tmp_path: Path) -> None:
     """Without its bugs: a cluster is never 0, which is what no mask covers."""
     out = tmp_path / "out"
-    arguments = ("--preset", "alps", "--clusters", "2", "--points-per-side", "8")
+    arguments = ("--preset", "alps", "--clusters", "2", "--points", "grid:8")
     outcome = alps_geo("label", NEON, "--out", out, *arguments, "--stability-score-thresh", "0.8")
     assert outcome.exit_code == 0, outcome.stderr
     record = json.loads((out / "run.json").read_text())

@@ -13,7 +13,7 @@ from alps_geo_cli.config import load_defaults
 from alps_geo_cli.options import Chosen
 
 SCENE = DATA / "neon_osbs_10cm.tif"
-QUICK = ("--points-per-side", "2", "--clusters", "2")
+QUICK = ("--points", "grid:2", "--clusters", "2")
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,15 +119,18 @@ def test_todays_word_has_no_note() -> None:
     assert len(notes) == 1
 
 
-def test_a_run_that_was_weighed_is_the_same_run(tmp_path: Path) -> None:
-    """Tiles are kept, and run.json says weighted."""
+def test_a_run_in_words_of_before_is_the_same_run(tmp_path: Path) -> None:
+    """Tiles are kept, and run.json has the words of today."""
     out = tmp_path / "out"
-    assert alps_geo("label", SCENE, "--out", out, *QUICK, "--compare", "weighed").exit_code == 0
+    before = ("--points-per-side", "2", "--clusters", "2", "--compare", "weighed")
+    assert alps_geo("label", SCENE, "--out", out, *before).exit_code == 0
     tiles = {path: path.stat().st_mtime_ns for path in (out / ".tiles").rglob("*.npz")}
     again = alps_geo("label", SCENE, "--out", out, *QUICK)
     assert again.exit_code == 0
     assert "note" not in again.stderr
-    assert json.loads((out / "run.json").read_text())["settings"]["compare"] == "weighted"
+    settings = json.loads((out / "run.json").read_text())["settings"]
+    assert (settings["compare"], settings["points"]) == ("weighted", "grid:2")
+    assert "points_per_side" not in settings
     assert tiles
     assert {path: path.stat().st_mtime_ns for path in tiles} == tiles
 
