@@ -50,7 +50,12 @@ def ids(out: Path, name: str = "corner") -> NDArray[np.uint32]:
 
 
 def test_each_tile_has_its_prompts_in_any_process(scene: Path, tmp_path: Path) -> None:
-    settings = {"tile_size": SIDE // 2, "overlap": 0, "points": "regions:6", "fill": "none"}
+    settings: dict[str, Any] = {
+        "tile_size": SIDE // 2,
+        "overlap": 0,
+        "points": "regions:6",
+        "fill": "none",
+    }
     settings |= {"clusters": 2, "features": "sam", "min_area": 1}
     for workers in (1, 2):
         out = tmp_path / str(workers)
@@ -100,7 +105,12 @@ def test_tiles_without_data_have_no_prompts(scene: Path, tmp_path: Path) -> None
     # No data in the left tiles, and in half of the upper right one.
     pixels[:, :, : SIDE // 2] = pixels[:, : SIDE // 4] = 0
     path = write(tmp_path / "corner.tif", pixels)
-    settings = {"tile_size": SIDE // 2, "overlap": 0, "points": "regions:6", "fill": "none"}
+    settings: dict[str, Any] = {
+        "tile_size": SIDE // 2,
+        "overlap": 0,
+        "points": "regions:6",
+        "fill": "none",
+    }
     settings |= {"clusters": 2, "features": "sam", "min_area": 1, "nodata": 0}
     library.label(path, tmp_path / "out", **settings, generator=PromptedSquares())
     found = ids(tmp_path / "out")

@@ -164,7 +164,7 @@ def test_masks_of_given_points_are_segment_anythings(network: Any, model: SamMod
 def test_points_of_a_grid_can_be_given(model: SamModel, small: NDArray[np.uint8]) -> None:
     along = np.linspace(0.1, 0.9, SOME.points_per_side or 0)
     rows, cols = np.meshgrid(along * small.shape[0], along * small.shape[1], indexing="ij")
-    points = np.stack([rows.ravel(), cols.ravel()], axis=1)
+    points = np.stack([rows.ravel(), cols.ravel()], axis=1).astype(np.float64)
     settings = replace(SOME, points_per_side=None)
     assert same(masks_of(model, small, settings, points=points), masks_of(model, small, SOME))
 
