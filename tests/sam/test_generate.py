@@ -146,7 +146,8 @@ def test_masks_are_segment_anythings(
 
 def test_masks_of_given_points_are_segment_anythings(network: Any, model: SamModel) -> None:
     image = rgb("neon_osbs_10cm.tif", None, 250)
-    points = np.random.default_rng(0).integers(0, image.shape[:2], (15, 2)) + 0.5
+    pixels = np.random.default_rng(0).integers(0, image.shape[:2], (15, 2))
+    points = pixels.astype(np.float64) + 0.5
     parameters: dict[str, Any] = {
         "points_per_side": None,
         "pred_iou_thresh": 0.6,
