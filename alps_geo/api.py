@@ -60,7 +60,7 @@ def label(
         Finds the masks, in place of the setting ``model``.
     **settings
         Fields of `alps_geo.settings.LabelSettings`, such as ``clusters=12``; ``preset="alps"``
-        for the published recipe, in which they change single values.
+        for the published recipe, ``"draft"`` or ``"fine"``, in which they change single values.
 
     Raises
     ------

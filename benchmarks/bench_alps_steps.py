@@ -60,10 +60,12 @@ from alps_geo.segments.fragments import FragmentRules, cut_fragments
 from alps_geo.segments.painting import StoredPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
+from alps_geo.segments.superpixels import TileBands
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.presets import PRESETS
 from alps_geo.tiles.stored import keep_rows
+from alps_geo.windows import origin
 
 if TYPE_CHECKING:
     import argparse
@@ -79,7 +81,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-SETTINGS = LabelSettings(**PRESETS["alps"], points_per_side=16)
+SETTINGS = LabelSettings(**PRESETS["alps"], points="grid:16")
 GATE = SETTINGS.mask_area_gate
 CLUSTERS, SEED = 46, 0
 
@@ -214,11 +216,12 @@ def _find_segments(chip: Chip, folder: Path, laps: Laps) -> None:
     """Cut, stitch and describe the segments of one chip, as `alps_geo.pipeline` does."""
     grid, (tile,) = _grid(chip), [*_grid(chip)]
     scale = band_scale(chip.pixels)
-    rules = FragmentRules(GATE, None, lambda shape: Frame(*shape).cell_size)
+    rules = FragmentRules(GATE, False, lambda shape: Frame(*shape).cell_size)
     store = TileStore(folder.with_suffix(".key"), "key")
     with laps.step("masks"):
         cells = replace(Embeddings.empty(), sam=chip.embedding.astype(np.float16))
-        fragments = cut_fragments(grid, tile, chip.pixels, chip.masks, cells, scale, rules)
+        bands = TileBands(chip.pixels, scale, origin(tile.window), SETTINGS.superpixel_size)
+        fragments = cut_fragments(grid, tile, bands, chip.masks, cells, rules)
         store.save(tile, fragments)
         segments = stitch(
             grid, keep_rows(grid, partial(_kept, store.load_outlines)), StoredPainting(folder)

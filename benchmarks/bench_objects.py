@@ -1,7 +1,7 @@
 """Objects, clusters, borders and time of runs with different settings, on scenes with ground truth.
 
     python benchmarks/bench_objects.py
-    python benchmarks/bench_objects.py --set "" --set "points_per_side=16" --set "tile_size=512"
+    python benchmarks/bench_objects.py --set "" --set "points=grid:16" --set "tile_size=512"
     python benchmarks/bench_objects.py --pair scene.tif truth.tif 1,5 0,255 --seeds 0 1 2 3 4
 
 Each `--set` is one run over every scene: settings of `alps-geo label` with underscores, as

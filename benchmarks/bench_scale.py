@@ -139,7 +139,7 @@ def _sam_seconds() -> float:
     model = make_generator(LabelSettings(device="cpu").generator_options).load()
     begin = process_time()
     (encoded,) = model.encode([image])
-    model.masks(image, encoded)
+    model.masks(image, encoded, None)
     model.embedding(image, encoded)
     return process_time() - begin
 

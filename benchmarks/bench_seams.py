@@ -98,9 +98,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--overlap", type=int, help="in pixels (default: an eighth of the tile size)"
     )
-    parser.add_argument(
-        "--points-per-side", type=int, default=LabelSettings().points_per_side, metavar="N"
-    )
+    parser.add_argument("--points", default=LabelSettings().points, metavar="KIND:N")
     parser.add_argument(
         "--parts",
         type=int,
@@ -219,7 +217,7 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
         tile_size=options.tile_size,
         overlap=options.overlap,
         precision=options.precision,
-        points_per_side=options.points_per_side,
+        points=options.points,
     )
     grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
     rows, cols = (step // options.parts for step in grid.steps)

@@ -76,6 +76,6 @@ def _image(scene: Scene, pixels: TilePixels) -> TileImage:
 
 def _store(path: Path, model: MaskModel, image: TileImage) -> None:
     (encoded,) = model.encode([image])
-    masks = model.masks(image, encoded)
+    masks = model.masks(image, encoded, None)
     arrays = {name: getattr(masks, name) for name in _MASKS}
     np.savez(path, embedding=model.embedding(image, encoded), **arrays)

@@ -49,7 +49,12 @@ class BrightRegions:
         """Pass the pixels on."""
         return [image.pixels for image in images]
 
-    def masks(self, image: TileImage, encoded: Pixels) -> TileMasks:
+    def masks(
+        self,
+        image: TileImage,
+        encoded: Pixels,
+        points: NDArray[np.float64] | None,  # noqa: ARG002 (it takes no prompts)
+    ) -> TileMasks:
         """Find regions of like brightness, the same wherever a tile's window begins."""
         grey = ndimage.uniform_filter(encoded.mean(axis=2), 9)
         levels = (grey // 24).astype(np.int64) + 1

@@ -29,7 +29,7 @@ COMMANDS = ("label", "fit", "apply", "dataset label")
 README_OPTIONS = (
     "clusters",
     "tile_size",
-    "points_per_side",
+    "points",
     "pred_iou_thresh",
     "stability_score_thresh",
     "fill",

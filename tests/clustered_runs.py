@@ -21,7 +21,7 @@ from alps_geo.runs.run import read_model
 # Two kinds of scene: one band with nodata in degrees, and 8-bit RGB.
 SCENES = ("landsat5_int16_1band", "neon_osbs_10cm")
 
-LABEL = ("label", *(DATA / f"{name}.tif" for name in SCENES), "--points-per-side", "4")
+LABEL = ("label", *(DATA / f"{name}.tif" for name in SCENES), "--points", "grid:4")
 
 CLUSTERS = ("--clusters", "6")
 

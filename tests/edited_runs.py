@@ -27,7 +27,7 @@ SCENES = ("first", "second")
 # Segments are kept apart and clusters have one centre each, so that there are some of which a merge
 # of clusters changes no more than the confidence.
 QUICK = (
-    *("--points-per-side", "2", "--clusters", "4", "--small-clusters", "1", "--quiet"),
+    *("--points", "grid:2", "--clusters", "4", "--small-clusters", "1", "--quiet"),
     *("--no-merge", "--neighbours", "0"),
 )
 

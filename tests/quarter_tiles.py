@@ -53,7 +53,7 @@ class QuarterTiles:
         """Average the colours of each cell."""
         return [mean_colours(image.pixels) for image in images]
 
-    def masks(self, image: TileImage, encoded: Any) -> TileMasks:
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
         """Divide the tile into quarters."""
         height, width = image.valid.shape
         rows, cols = (0, height // 2, height), (0, width // 2, width)
@@ -65,6 +65,21 @@ class QuarterTiles:
         """Colours of the cells."""
         colours: NDArray[np.float32] = encoded
         return colours
+
+
+@dataclass(frozen=True)
+class PromptedSquares(QuarterTiles):
+    """A small square around each prompt as a mask."""
+
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
+        """Draw the squares."""
+        height, width = image.valid.shape
+        corners = np.array(points, dtype=np.int64).reshape(-1, 2)
+        assert image.valid[*corners.T].all()
+        boxes = [(r - 1, c - 1, r + 2, c + 2) for r, c in corners.tolist()]
+        bits = [np.packbits(np.ones((3, 3), np.bool_))] * len(boxes)
+        scores = np.linspace(0.9, 0.8, len(boxes))
+        return TileMasks.of((height, width), boxes, bits, scores, scores)
 
 
 @dataclass(frozen=True)

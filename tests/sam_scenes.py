@@ -37,11 +37,12 @@ def masks_of(
     settings: MaskSettings = MaskSettings(),  # noqa: B008 - frozen, so safe to share
     valid: NDArray[np.bool_] | None = None,
     embedding: Tensor | None = None,
+    points: NDArray[np.float64] | None = None,
 ) -> TileMasks:
     """Encode an image, unless it has been, and find its masks."""
     shape = image.shape[0], image.shape[1]
     embedding = model.encode(image) if embedding is None else embedding
-    return tile_masks(generate_masks(model, embedding, shape, settings, valid), shape)
+    return tile_masks(generate_masks(model, embedding, shape, settings, valid, points), shape)
 
 
 def matched_iou(masks: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ mpl.use("agg")
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 SCENE = DATA / "landsat5_int16_1band.tif"
-QUICK: dict[str, Any] = {"points_per_side": 2, "clusters": 3}
+QUICK: dict[str, Any] = {"points": "grid:2", "clusters": 3}
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +137,15 @@ def test_a_wrong_setting_is_named_with_a_near_one() -> None:
         alps_geo.label(SCENE, cluster=3)
     with pytest.raises(SettingsError, match="clusters is 0"):
         alps_geo.label(SCENE, clusters=0)
-    with pytest.raises(TypeError, match="preset is 'slap', expected one of alps"):
+    with pytest.raises(TypeError, match="preset is 'slap', expected one of alps, draft, fine"):
         alps_geo.label(SCENE, preset="slap")
 
 
 def test_a_fitted_model_is_applied(run: Run, tmp_path: Path) -> None:
     model = alps_geo.fit(str(SCENE), tmp_path / "model.npz", **QUICK)
-    # Segments are made as those of the model: points_per_side is its own.
+    # Segments are made as those of the model: points are its own.
     applied = alps_geo.apply([SCENE], model, tmp_path / "applied", strict=True)
-    assert applied.record.origin.settings["points_per_side"] == 2
+    assert applied.record.origin.settings["points"] == "grid:2"
     assert applied.record.origin.settings["clusters_from"] == str(model)
     assert np.array_equal(applied.labels().values.filled(0), run.labels().values.filled(0))
 

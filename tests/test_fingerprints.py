@@ -37,7 +37,7 @@ CHANGED: dict[str, Any] = {
     "stretch": (1.0, 99.0),
     "tile_size": 512,
     "overlap": 64,
-    "points_per_side": 16,
+    "points": "grid:16",
     "pred_iou_thresh": 0.9,
     "stability_score_thresh": 0.9,
     "max_mask_area": 0.3,
@@ -113,6 +113,12 @@ def test_tiles_without_superpixels_do_not_depend_on_their_size() -> None:
     bare = replace(DEFAULT, fill="none")
     before, after = (fingerprints(replace(bare, superpixel_size=size)) for size in (16, 8))
     assert before["tiles"] == after["tiles"]
+
+
+def test_all_points_have_tiles_of_their_own() -> None:
+    chosen = ("grid:20", "grid:21", "regions:20", "regions:400", "none")
+    keys = {fingerprints(replace(DEFAULT, points=points))["tiles"] for points in chosen}
+    assert len(keys) == len(chosen)
 
 
 def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:

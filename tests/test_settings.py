@@ -3,6 +3,7 @@ import pytest
 from alps_geo.errors import SettingsError
 from alps_geo.features.registry import group_names
 from alps_geo.settings import LabelSettings, current_words
+from alps_geo.settings.keywords import settings_from
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,12 @@ from alps_geo.settings import LabelSettings, current_words
         ({"superpixel_size": 3}, "superpixel_size is 3, expected 4 to 64"),
         ({"superpixel_size": 65}, "superpixel_size is 65, expected 4 to 64"),
         ({"superpixel_size": 8.5}, "superpixel_size is 8.5, expected a whole number"),
+        ({"points": "foo"}, "points is 'foo', expected grid:1 to grid:256, regions:1 to regions:"),
+        ({"points": "grid:0"}, "points is 'grid:0', expected grid:1 to grid:256, "),
+        ({"points": "regions:0"}, "points is 'regions:0', expected grid:1 to grid:256, "),
+        ({"points": "regions:65537"}, "points is 'regions:65537', expected grid:1 to grid:256, "),
+        ({"points": 32}, "points is 32, expected text"),
+        ({"points": "none", "fill": "none"}, "so nothing would become a segment"),
         ({"compare": "all"}, "compare is 'all', expected one of weighted, raw"),
         ({"features": "sam+colour"}, "features is 'colour', expected one of sam, spectral, "),
         ({"features": ""}, "features is '', expected one of sam, spectral, "),
@@ -66,3 +73,16 @@ def test_words_of_earlier_versions_are_replaced() -> None:
     assert notes == ["compare weighed is called weighted now"]
     with pytest.raises(SettingsError, match="compare is 'weighed', expected one of weighted, raw"):
         LabelSettings(compare="weighed")
+
+
+def test_points_per_side_is_another_name_of_points() -> None:
+    notes: list[str] = []
+    assert current_words({"points_per_side": 16}, notes.append) == {"points": "grid:16"}
+    assert notes == ["points_per_side 16 is called points grid:16 now"]
+    assert current_words({"points": "regions:9"}, notes.append) == {"points": "regions:9"}
+    assert len(notes) == 1
+    with pytest.raises(SettingsError, match="points and points_per_side are one setting"):
+        current_words({"points": "grid:3", "points_per_side": 3})
+    assert settings_from({"points_per_side": 3}, {}) == LabelSettings(points="grid:3")
+    with pytest.raises(SettingsError, match="points is 'grid:0'"):
+        settings_from({"points_per_side": 0}, {})

@@ -120,7 +120,7 @@ def fit_clusters(
         raise RunError(
             f"{clusters} clusters asked for, but the number of segments is {total}; "
             "ask for fewer clusters, or for more segments with a smaller tile size, lower "
-            "thresholds, more points per side, --fill superpixels or --no-merge"
+            "thresholds, more --points, --fill superpixels or --no-merge"
         )
     # A scene without segments has no level or spread, and may lack columns that others have.
     filled = [table for table in tables if len(table)]

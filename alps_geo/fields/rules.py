@@ -12,6 +12,9 @@ from alps_geo.errors import SettingsError
 class Rule:
     """Allowed values of a field; this one allows all."""
 
+    earlier_names: ClassVar[tuple[str, ...]] = ()
+    """Names that the field had in earlier versions. Files of settings may still have them."""
+
     def check(self, name: str, value: Any) -> None:
         """Raise SettingsError if a value is not allowed."""
 
@@ -19,8 +22,12 @@ class Rule:
         """Return the allowed values in words, for the docs; empty if all are."""
         return ""
 
-    def stored(self, value: Any) -> Any:
-        """Return the form of a value in fingerprints."""
+    def stored(self, name: str, value: Any) -> tuple[str, Any]:
+        """Return name and value in fingerprints, which stay those of earlier versions."""
+        return name, value
+
+    def current(self, name: str, value: Any) -> Any:  # noqa: ARG002 (for rules with such names)
+        """Return today's form of a value that has one of the field's names."""
         return value
 
 
@@ -99,11 +106,11 @@ class Choices(Rule):
         """Return the allowed values in words."""
         return ", ".join(f"`{word}`" for word in self.words)
 
-    def stored(self, value: str) -> str:
-        """Return the word that fingerprints have for a choice."""
-        return next((before for before, now in self.earlier if now == value), value)
+    def stored(self, name: str, value: str) -> tuple[str, str]:
+        """Return name and word that fingerprints have for a choice."""
+        return name, next((before for before, now in self.earlier if now == value), value)
 
-    def current(self, value: str) -> str:
+    def current(self, name: str, value: str) -> str:  # noqa: ARG002 (as other rules)
         """Return today's word for a choice."""
         return dict(self.earlier).get(value, value)
 

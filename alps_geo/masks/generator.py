@@ -150,8 +150,23 @@ class MaskModel(Protocol):
         """Encode images together; the results are passed on to the methods below, one by one."""
         ...
 
-    def masks(self, image: TileImage, encoded: Any) -> TileMasks:
-        """Find the masks of an encoded image."""
+    def masks(
+        self, image: TileImage, encoded: Any, points: NDArray[np.float64] | None
+    ) -> TileMasks:
+        """Find the masks of an encoded image.
+
+        Parameters
+        ----------
+        image : TileImage
+            The image.
+        encoded : object
+            From `encode`.
+        points : (P, 2) float64 or None
+            (row, col) of the prompts, in pixels of the tile: (0, 0) is its corner, and pixel (i, j)
+            reaches from there to (i + 1, j + 1). None for prompts of the generator's own, which is
+            `MaskSettings.points_per_side` for one of `GeneratorOptions`. A generator without
+            prompts passes them over.
+        """
         ...
 
     def embedding(self, image: TileImage, encoded: Any) -> NDArray[np.float32]:

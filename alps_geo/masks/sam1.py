@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SamGenerator:
-    """Masks from a grid of points, and the image encoder's embedding.
+    """Masks from a grid of points, or from given ones, and the image encoder's embedding.
 
     Attributes
     ----------
@@ -94,11 +94,13 @@ class LoadedSam:
         return self.model.encode_many([image.pixels for image in images])
 
     @memory_errors()
-    def masks(self, image: TileImage, encoded: Embedding) -> TileMasks:
+    def masks(
+        self, image: TileImage, encoded: Embedding, points: NDArray[np.float64] | None
+    ) -> TileMasks:
         """Find the masks of an encoded image, best predicted IoU first."""
         shape = image.valid.shape
         found = generate_masks(
-            self.model, encoded, (shape[0], shape[1]), self.settings, image.valid
+            self.model, encoded, (shape[0], shape[1]), self.settings, image.valid, points
         )
         return tile_masks(found, (shape[0], shape[1]))
 

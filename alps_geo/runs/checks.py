@@ -11,6 +11,7 @@ from alps_geo.features.kinds import check_known
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import holds_run
 from alps_geo.runs.run import all_fitted_settings, read_model
+from alps_geo.settings import current_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +63,7 @@ def check_model(
     # The content of weights files counts, and not their names.
     passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
     before = {**now, **all_fitted_settings(model)}
-    for name in settings.deciding("tiles", "segments", files=True):
+    for name in current_words(settings.deciding("tiles", "segments", files=True)):
         if name not in passed_over and before[name] != now[name]:
             option, value = name.replace("_", "-"), f" {before[name]}, not {now[name]}"
             if isinstance(now[name], bool):
@@ -92,7 +93,7 @@ def check_segments(count: int, failed: Sequence[FailedTile | FailedImage]) -> No
     raise RunError(
         f"there is no segment to fit clusters to: SAM found no mask{tiles}, and --fill none makes "
         "no segments of the rest; give --fill superpixels, lower --pred-iou-thresh and "
-        "--stability-score-thresh, more --points-per-side or a smaller --tile-size"
+        "--stability-score-thresh, more --points or a smaller --tile-size"
     )
 
 

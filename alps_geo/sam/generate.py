@@ -1,4 +1,4 @@
-"""From a grid of points to the filtered, deduplicated masks of one image.
+"""From points to the filtered, deduplicated masks of one image.
 
 The steps and their order are those of segment_anything's `SamAutomaticMaskGenerator`, and so are
 the results; the computations differ.
@@ -14,6 +14,7 @@ import torch
 from alps_geo.errors import SettingsError
 from alps_geo.sam import batches, memory, rounds
 from alps_geo.sam.frame import Frame
+from alps_geo.sam.packed import join
 from alps_geo.sam.settings import MaskSettings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def generate_masks(
     shape: tuple[int, int],
     settings: MaskSettings = MaskSettings(),  # noqa: B008 - frozen, so safe to share
     valid: NDArray[np.bool_] | None = None,
+    points: NDArray[np.float64] | None = None,
 ) -> PackedMasks:
     """Find the masks of one image.
 
@@ -46,6 +48,9 @@ def generate_masks(
         Points and thresholds.
     valid : (H, W) bool, optional
         True where there is data; points elsewhere are skipped before the decoder.
+    points : (P, 2) float64, optional
+        (row, col) of points inside the image, in pixels: segment_anything's ``point_grids``. By
+        default the grid of the settings. Without points there are no masks.
 
     Returns
     -------
@@ -56,7 +61,7 @@ def generate_masks(
     Raises
     ------
     SettingsError
-        If the valid mask has another shape or dtype.
+        If the valid mask has another shape or dtype, or if there are neither points nor a grid.
     ModelMemoryError
         If memory does not suffice for a single point.
     """
@@ -64,9 +69,16 @@ def generate_masks(
         raise SettingsError(
             f"the valid mask is {valid.dtype} of shape {valid.shape}, expected bool of {shape}"
         )
+    if points is None:
+        points = _grid(shape, settings.points_per_side)
+    if valid is not None:
+        rows, cols = points.astype(np.int64).T
+        points = np.compress(valid[rows, cols], points, axis=0)
+    if not len(points):
+        return join([])
     keys = model.decoder.prepare(embedding)
     frame = Frame(*shape)
-    inputs = (_points(shape, settings, valid) * frame.scale)[:, ::-1].astype(np.float32)
+    inputs = (points * frame.scale)[:, ::-1].astype(np.float32)
     decode = batches.decoded_masks
     if memory.wants_large_batches(embedding):
         decode = rounds.decoded_masks
@@ -74,18 +86,14 @@ def generate_masks(
     return found[_best_boxes(found.bbox, found.predicted_iou, settings.box_nms_thresh)]
 
 
-def _points(
-    shape: tuple[int, int], settings: MaskSettings, valid: NDArray[np.bool_] | None
-) -> NDArray[np.float64]:
-    """Place the (row, col) prompts, in pixels, that lie on data."""
-    half = 1 / (2 * settings.points_per_side)
-    along = np.linspace(half, 1 - half, settings.points_per_side)
+def _grid(shape: tuple[int, int], per_side: int | None) -> NDArray[np.float64]:
+    """Place a grid of (row, col) points, in pixels."""
+    if per_side is None:
+        raise SettingsError("points_per_side is None and no points are given; expected either")
+    half = 1 / (2 * per_side)
+    along = np.linspace(half, 1 - half, per_side)
     row, col = np.meshgrid(along, along, indexing="ij")
-    points = np.stack([row.ravel(), col.ravel()], axis=1) * shape
-    if valid is None:
-        return points
-    rows, cols = points.astype(np.int64).T
-    return np.compress(valid[rows, cols], points, axis=0)
+    return np.stack([row.ravel(), col.ravel()], axis=1) * shape
 
 
 def _best_boxes(

@@ -19,8 +19,8 @@ class MaskSettings:
 
     Parameters
     ----------
-    points_per_side : int
-        Prompt points along each side of the image.
+    points_per_side : int or None
+        Prompt points along each side of the image; None if points are given with each image.
     points_per_batch : int or None
         Points decoded at once; None chooses what is fastest on the device. It changes no mask.
     pred_iou_thresh : float
@@ -38,7 +38,7 @@ class MaskSettings:
         If a value is out of its range.
     """
 
-    points_per_side: int = setting(32, AtLeast(1))
+    points_per_side: int | None = setting(32, AtLeast(1))
     points_per_batch: int | None = setting(None, AtLeast(1))
     pred_iou_thresh: float = setting(0.88, Between(0, 1))
     stability_score_thresh: float = setting(0.95, Between(0, 1))

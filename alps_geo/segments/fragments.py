@@ -24,17 +24,15 @@ from alps_geo.segments.regions import (
     superpixel_means,
     variance,
 )
-from alps_geo.segments.superpixels import cut_superpixels
 from alps_geo.segments.whole_masks import whole_means
 from alps_geo.windows import origin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.masks.tile_masks import TileMasks
-    from alps_geo.scene import TilePixels
+    from alps_geo.segments.superpixels import TileBands
 
 COARSE_AREA = 4
 """Masks of fewer pixels than so many superpixels are never too coarse."""
@@ -135,26 +133,25 @@ class FragmentRules:
     max_mask_area : float
         Masks that cover a larger share of the window are dropped: the filtering gate of ALPS
         (arXiv 2406.10855).
-    superpixel_size : int or None
-        Side of the superpixels that replace masks that are large and uneven or cut off, and fill
-        all other pixels, so that every valid one has a fragment; None for no superpixels.
+    fill : bool
+        True if superpixels replace masks that are large and uneven or cut off, and fill all other
+        pixels, so that every valid one has a fragment.
     cell_size : CellSize, optional
         Size of the cells of the `sam` embedding, to average it over whole masks, pixels that
         smaller ones own included.
     """
 
     max_mask_area: float
-    superpixel_size: int | None
+    fill: bool
     cell_size: CellSize | None = None
 
 
 def cut_fragments(
     grid: TileGrid,
     tile: Tile,
-    pixels: TilePixels,
+    bands: TileBands,
     masks: TileMasks,
     embeddings: Embeddings,
-    scale: BandScale,
     rules: FragmentRules,
 ) -> Fragments:
     """Cut a tile into fragments, which are disjoint.
@@ -165,27 +162,24 @@ def cut_fragments(
         The scene's tiles.
     tile : Tile
         The tile that the masks are of.
-    pixels : TilePixels
-        The pixels of the tile's window.
+    bands : TileBands
+        The bands of the tile's window.
     masks : TileMasks
         The masks, of which only valid pixels count.
     embeddings : Embeddings
         The tile's embeddings.
-    scale : BandScale
-        Level and spread of the scene's bands.
     rules : FragmentRules
         Masks to drop, and whether to fill.
     """
-    masks = masks.clipped(pixels.valid)
-    small = np.flatnonzero(masks.area <= rules.max_mask_area * pixels.valid.size)
+    masks = masks.clipped(bands.valid)
+    small = np.flatnonzero(masks.area <= rules.max_mask_area * bands.valid.size)
     owner = masks.painted(small)
     edges = _inner_edges(owner, len(masks), tile.core_slices)
-    standard = scale.standardise(pixels.bands, pixels.valid)
-    if (side := rules.superpixel_size) is not None:
-        superpixels = cut_superpixels(standard, pixels.valid, origin(tile.window), side)
-        cut = _with_superpixels(owner, edges, superpixels, standard, COARSE_AREA * side**2)
+    if rules.fill:
+        coarse = COARSE_AREA * bands.size**2
+        cut = _with_superpixels(owner, edges, bands.superpixels, bands.standard, coarse)
     else:
-        cut = _without_superpixels(owner, len(masks), standard)
+        cut = _without_superpixels(owner, len(masks), bands.standard)
     size = pixel_counts(cut.labels, len(cut.mask_of))
     filled = np.append(True, cut.in_parts)[cut.mask_of]
     rank, owner_tile = _ranks(cut.labels, size, filled, grid, tile)
@@ -195,7 +189,7 @@ def cut_fragments(
         rank,
         owner_tile,
         _objects(cut, edges, masks, embeddings.sam, rules.cell_size),
-        valid_pixels=int(pixels.valid[tile.core_slices].sum()),
+        valid_pixels=int(bands.valid[tile.core_slices].sum()),
         embeddings=embeddings,
     )
 

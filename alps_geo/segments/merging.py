@@ -24,6 +24,7 @@ def merge_alike(
     borders: Borders,
     mergeable: NDArray[np.bool_],
     strength: float,
+    fewest: int = 1,
 ) -> NDArray[np.int64]:
     """Find the segments that become one.
 
@@ -45,6 +46,8 @@ def merge_alike(
         False for segments that stay as they are.
     strength : float
         The highest cost.
+    fewest : int
+        Merging ends also when only this many segments are left.
 
     Returns
     -------
@@ -52,14 +55,15 @@ def merge_alike(
         The group of each segment, from 0 in the order of their first rows.
     """
     centers, size = rows.copy(), size.copy()
-    group = np.arange(len(rows))
+    group, left = np.arange(len(rows)), len(rows)
     pairs = borders.pairs[mergeable[borders.pairs].all(axis=1)]
-    while len(pairs):
+    while len(pairs) and left > fewest:
         first, second = size[pairs].T
         cost = first * second / (first + second) * squared_distances(centers, pairs)
-        kept, gone = _mutual_best(pairs, cost, strength).T
+        kept, gone = _mutual_best(pairs, cost, strength)[: left - fewest].T
         if not len(kept):
             break
+        left -= len(kept)
         total = size[kept] + size[gone]
         moved = (size[gone] / total)[:, None] * (centers[gone] - centers[kept])
         centers[kept] += moved.astype(centers.dtype)
@@ -88,15 +92,16 @@ def _mutual_best(
 ) -> NDArray[np.int64]:
     """Choose the pairs, of those that cost no more than `strength`, that are best for both.
 
+    The cheapest come first.
     Of equal costs one is taken as by chance, though always the same: in even areas an order by
     row would make a chain of which one pair alone is best for both.
     """
     cheap = cost <= strength
     pairs, cost = pairs[cheap], cost[cheap]
     chance = np.bitwise_xor.reduce(pairs.astype(np.uint64) * _SCATTER, axis=1)
-    # The best comes last, and so is the one that stays.
-    order = np.lexsort((chance, cost))[::-1]
+    order = np.lexsort((chance, cost))
     best = np.full(int(pairs.max(initial=-1)) + 1, -1)
-    best[pairs[order].ravel()] = np.repeat(order, 2)
-    mutual: NDArray[np.bool_] = (best[pairs] == np.arange(len(pairs))[:, None]).all(axis=1)
-    return pairs[mutual]
+    # The best is written last, and so is the one that stays.
+    best[pairs[order[::-1]].ravel()] = np.repeat(order[::-1], 2)
+    mutual: NDArray[np.bool_] = (best[pairs[order]] == order[:, None]).all(axis=1)
+    return pairs[order[mutual]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,9 @@ from alps_geo.features.images import CLIP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from alps_geo.features.images import BandScale
+    from alps_geo.scene import TilePixels
 
 COLOR_WEIGHT = 1.0
 """Difference in standard deviations, over the bands a root mean square, that counts as much as the
@@ -70,6 +74,43 @@ def cut_superpixels(
     cut: NDArray[np.int32] = labels[lattice.points(valid.shape)].astype(np.int32)
     cut[~valid] = 0
     return cut
+
+
+@dataclass(frozen=True, eq=False)
+class TileBands:
+    """Bands of a tile on the scale of the scene, and the superpixels that are cut from them.
+
+    Attributes
+    ----------
+    pixels : TilePixels
+        The pixels of the tile's window.
+    scale : BandScale
+        Level and spread of the scene's bands.
+    origin : (int, int)
+        Scene row and column of pixel (0, 0).
+    size : int
+        Side of a superpixel, in pixels.
+    """
+
+    pixels: TilePixels
+    scale: BandScale
+    origin: tuple[int, int]
+    size: int
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """True where the scene has data, shape (H, W)."""
+        return self.pixels.valid
+
+    @cached_property
+    def standard(self) -> NDArray[np.float32]:
+        """Standardised bands, shape (B, H, W); see `BandScale.standardise`."""
+        return self.scale.standardise(self.pixels.bands, self.valid)
+
+    @cached_property
+    def superpixels(self) -> NDArray[np.int32]:
+        """Superpixel of every pixel, shape (H, W); see `cut_superpixels`."""
+        return cut_superpixels(self.standard, self.valid, self.origin, self.size)
 
 
 @dataclass(frozen=True)

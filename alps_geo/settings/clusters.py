@@ -115,8 +115,8 @@ class ClusterSettings:
         "weighted: standardised features, each group by its weight, embeddings by their principal "
         "components and without the position in the tile; raw: features as they are.\n\n"
         "With raw and `--fill none`, as published, a mask is described by its pixels under smaller "
-        "masks too and without a share of its neighbours, and the batches of `--passes` come in the "
-        "order of the segments.",
+        "masks too, neighbours have no share, and the batches of `--passes` come in the order of "
+        "the segments.",
         CLUSTERING,
         decides="tiles",
     )

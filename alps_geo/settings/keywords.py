@@ -9,6 +9,7 @@ from alps_geo.fields import settings_of
 from alps_geo.settings.folder import FolderSettings
 from alps_geo.settings.label import LabelSettings
 from alps_geo.settings.presets import IMAGE_PRESETS, PRESETS
+from alps_geo.settings.words import current_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,8 +68,8 @@ def settings_from(
     Parameters
     ----------
     keywords : mapping
-        Fields of `LabelSettings`, and ``preset`` for others that are not given. Lists stand for
-        tuples.
+        Fields of `LabelSettings`, by today's names or earlier ones, and ``preset`` for others that
+        are not given. Lists stand for tuples.
     defaults : mapping
         Settings that neither a keyword nor the preset gives.
     fits, writes, images : bool
@@ -79,7 +80,7 @@ def settings_from(
     TypeError
         If there is no setting or preset of that name, or the call has it not.
     SettingsError
-        If a value is out of its range.
+        If a value is out of its range, or a setting is given under two names.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def settings_from(
     """
     given = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in keywords.items()
+        for name, value in current_words(keywords).items()
         if name != "preset"
     }
     preset = keywords.get("preset") or ""

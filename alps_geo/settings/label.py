@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 from alps_geo.fields import (
     AtLeast,
@@ -24,6 +24,7 @@ from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.clusters import ClusterSettings
 from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
+from alps_geo.settings.points import Points, PointsRule, check_prompts
 
 
 def default_overlap(tile_size: int) -> int:
@@ -133,13 +134,14 @@ class LabelSettings(ClusterSettings):
         decides="tiles",
         shown="an eighth of the tile size",
     )
-    points_per_side: int = setting(
-        32,
-        Between(1, 256),
-        "SAM is asked at a grid of this many points squared on each tile.\n\n"
-        "Time grows with the square.",
+    points: str = setting(
+        "grid:32",
+        PointsRule(),
+        "Points of a tile where SAM looks for masks: grid:N, N x N of them; regions:N, one inside "
+        "each of N regions of even colour; none, for no masks.\n\nTime grows with their number.",
         MASKS,
         decides="tiles",
+        metavar="KIND:N",
     )
     pred_iou_thresh: float = setting(
         0.7,
@@ -209,6 +211,7 @@ class LabelSettings(ClusterSettings):
     def __post_init__(self) -> None:
         check_fields(self)
         Between(0, self.tile_size // 2).check("overlap", self.overlap)
+        check_prompts(self.points, self.fill)
 
     @property
     def tile_overlap(self) -> int:
@@ -245,7 +248,11 @@ class LabelSettings(ClusterSettings):
     @property
     def mask_settings(self) -> MaskSettings:
         """Settings of the masks of one tile."""
-        return MaskSettings(**{name: getattr(self, name) for name in _mask_names()})
+        return MaskSettings(
+            points_per_side=Points.read(self.points).per_side,
+            pred_iou_thresh=self.pred_iou_thresh,
+            stability_score_thresh=self.stability_score_thresh,
+        )
 
     @property
     def generator_options(self) -> GeneratorOptions:
@@ -274,9 +281,10 @@ class LabelSettings(ClusterSettings):
             True for paths of files too, whose content decides and not their names.
         """
         return {
-            name: known.within.stored(getattr(self, name))
+            stored: value
             for name, known in settings_of(LabelSettings).items()
             if known.decides in stages and (files or not isinstance(known.within, FilePath))
+            for stored, value in [known.within.stored(name, getattr(self, name))]
         }
 
     def tile_values(self) -> dict[str, object]:
@@ -284,19 +292,18 @@ class LabelSettings(ClusterSettings):
 
         The tile grid and the digests of weights, which hold the rest, are not in it.
         """
-        elsewhere = {"model", "tile_size", "overlap", "superpixel_size", *_mask_names()}
-        deciding = self.deciding("scene", "tiles")
+        masks = asdict(self.mask_settings)
+        elsewhere = {"model", "tile_size", "overlap", "superpixel_size", *masks}
         return {
-            **{name: value for name, value in deciding.items() if name not in elsewhere},
-            "masks": asdict(self.mask_settings),
+            **{k: v for k, v in self.deciding("scene", "tiles").items() if k not in elsewhere},
+            "masks": masks,
             "max_mask_area": self.mask_area_gate,
             "backbone": self.backbone,
             # Tiles that were stored before other sizes could be chosen remain.
-            **({} if self.fill_size in (None, 16) else {"superpixel_size": self.fill_size}),
+            **({} if self._cut_size in (None, 16) else {"superpixel_size": self._cut_size}),
         }
 
-
-def _mask_names() -> tuple[str, ...]:
-    """Names of the settings of masks that a run can be told."""
-    run = settings_of(LabelSettings)
-    return tuple(each.name for each in fields(MaskSettings) if each.name in run)
+    @property
+    def _cut_size(self) -> int | None:
+        """The side of the superpixels that tiles are cut into; None if they are not."""
+        return self.superpixel_size if self.fills or Points.read(self.points).regions else None

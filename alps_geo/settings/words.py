@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alps_geo.fields import Choices, settings_of
+from alps_geo.errors import SettingsError
+from alps_geo.fields import Rule, settings_of
 from alps_geo.settings.label import LabelSettings
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ def current_words(
 ) -> Mapping[str, Any]:
     """Return stored or typed values of settings, with today's words for those of before.
 
-    >>> current_words({"compare": "weighed", "clusters": 12})
-    {'compare': 'weighted', 'clusters': 12}
+    >>> current_words({"compare": "weighed", "points_per_side": 16})
+    {'compare': 'weighted', 'points': 'grid:16'}
 
     Parameters
     ----------
@@ -25,11 +26,26 @@ def current_words(
         Some of the settings, by name.
     note : callable, optional
         Given a line for each word that is replaced.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is given under two names.
     """
-    current = dict(values)
-    for name, known in settings_of(LabelSettings).items():
-        if isinstance(known.within, Choices) and name in values:
-            current[name] = known.within.current(values[name])
-            if note is not None and current[name] != values[name]:
-                note(f"{name} {values[name]} is called {current[name]} now")
+    known = {
+        each: (name, setting.within)
+        for name, setting in settings_of(LabelSettings).items()
+        for each in (name, *setting.within.earlier_names)
+    }
+    current: dict[str, Any] = {}
+    for given, value in values.items():
+        name, rule = known.get(given, (given, Rule()))
+        if name in current:
+            names = " and ".join((name, *rule.earlier_names))
+            raise SettingsError(f"{names} are one setting, expected one of them")
+        current[name] = rule.current(given, value)
+        if note is not None and name != given:
+            note(f"{given} {value} is called {name} {current[name]} now")
+        elif note is not None and current[name] != value:
+            note(f"{name} {value} is called {current[name]} now")
     return current

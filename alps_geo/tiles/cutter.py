@@ -12,10 +12,16 @@ from alps_geo.features.embeddings import Embeddings
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.masks.generator import TileImage, check_tile
 from alps_geo.segments.fragments import FragmentRules, cut_fragments, no_fragments
+from alps_geo.segments.prompts import innermost_points
+from alps_geo.segments.superpixels import TileBands
+from alps_geo.settings.points import Points
 from alps_geo.tiles.contract import Outcome, TaskError
+from alps_geo.windows import origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
@@ -60,12 +66,18 @@ class Cutter:
         The second encoder, if the run has one.
     rules : FragmentRules
         The rules.
+    prompts : Points
+        Prompts of a tile.
+    superpixel_size : int
+        Side of a superpixel, in pixels.
     """
 
     generator: MaskGenerator
     model: MaskModel
     backbone: LoadedBackbone | None
     rules: FragmentRules
+    prompts: Points
+    superpixel_size: int
 
     @classmethod
     def load(cls, models: Models, settings: LabelSettings) -> Cutter:
@@ -82,7 +94,9 @@ class Cutter:
             generator,
             generator.load(),
             None if models.backbone is None else models.backbone.load(),
-            FragmentRules(settings.mask_area_gate, settings.fill_size, cell_size),
+            FragmentRules(settings.mask_area_gate, settings.fills, cell_size),
+            Points.read(settings.points),
+            settings.superpixel_size,
         )
 
     def fragments(
@@ -94,13 +108,22 @@ class Cutter:
         image = tile_image(tiled.scene, tile, pixels)
         if encoded is None:
             (encoded,) = self.model.encode([image])
-        masks = self.model.masks(image, encoded)
+        bands = TileBands(pixels, tiled.scale, origin(tile.window), self.superpixel_size)
+        masks = self.model.masks(image, encoded, self._points(bands))
         embedding = self.model.embedding(image, encoded)
         check_tile(self.generator, image, masks, embedding)
         embeddings = replace(Embeddings.empty(), sam=embedding.astype(np.float16))
         if self.backbone is not None:
             embeddings = replace(embeddings, backbone=self.backbone.encode(pixels.image))
-        return cut_fragments(tiled.grid, tile, pixels, masks, embeddings, tiled.scale, self.rules)
+        return cut_fragments(tiled.grid, tile, bands, masks, embeddings, self.rules)
+
+    def _points(self, bands: TileBands) -> NDArray[np.float64] | None:
+        """Find the prompts of a tile; None for those of the generator."""
+        if self.prompts.per_side is not None:
+            return None
+        if not self.prompts.regions:
+            return np.empty((0, 2))
+        return innermost_points(bands.superpixels, bands.standard, self.prompts.regions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.settings import PRESETS
+from alps_geo.settings import PRESETS, current_words
 from alps_geo.settings.presets import IMAGE_PRESETS
 from alps_geo_cli.console import reported_errors
 
@@ -72,7 +72,7 @@ def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        If the file cannot be read, or holds an option that does not exist.
+        If the file cannot be read, or holds an option that does not exist or has two names.
     """
     values = {key.replace("-", "_"): value for key, value in _read(path).items()}
     if path.suffix == ".json":
@@ -83,6 +83,10 @@ def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
             raise SettingsError(f"{path}: there is no option {key!r}; {hint}")
+    try:
+        current_words(values)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
     return {key: _as_typed(key, value) for key, value in values.items() if value is not None}
 
 

@@ -110,12 +110,16 @@ Config = Annotated[
         callback=read_config,
     ),
 ]
+_OF_OURS = (
+    "draft has superpixels and no masks, for a first look at a large scene; fine looks for masks "
+    "at more points, in smaller tiles."
+)
 Preset = Annotated[
     PresetName | None,
     typer.Option(
         help="Settings that go together: alps is the published recipe, SAM's masks with its "
         "thresholds and a gate of 0.3, their raw features alone, 46 clusters, batches of 512 in "
-        "one pass, no fill. Other options win.",
+        f"one pass, no fill; {_OF_OURS} Other options win.",
         is_eager=True,
         callback=read_preset,
         rich_help_panel=CLUSTERING,
@@ -127,7 +131,7 @@ ImagePreset = Annotated[
     typer.Option(
         help="Settings that go together: alps is the published recipe, SAM's masks of the whole "
         "image with its thresholds and a gate of 0.3, their raw features alone, 46 clusters, "
-        "batches of 512 in one pass, no fill. Other options win.",
+        f"batches of 512 in one pass, no fill; {_OF_OURS} Other options win.",
         is_eager=True,
         callback=read_image_preset,
         rich_help_panel=CLUSTERING,
@@ -178,11 +182,29 @@ class SettingsGroup:
             sources.append(keyword("preset", Preset if self.scenes else ImagePreset, None))
         known = settings_of(LabelSettings)
         names = available(fits=self.fits, writes=self.writes, images=not self.scenes)
-        return sources + [option_of(LabelSettings, name, known[name]) for name in names]
+        options = [option_of(LabelSettings, name, known[name]) for name in names]
+        earlier = [each for name in names for each in known[name].within.earlier_names]
+        context = keyword("context", typer.Context, Parameter.empty)
+        return [*sources, *options, *map(_earlier_option, earlier), context]
 
     def collect(self, values: Mapping[str, Any]) -> Chosen:
-        """Return the values of settings among what was typed."""
-        return Chosen({name: values[name] for name in values.keys() - {"config", "preset"}})
+        """Return the values of settings among what was typed.
+
+        Raises
+        ------
+        typer.BadParameter
+            If a setting was typed under two names.
+        """
+        chosen = {name: values[name] for name in values.keys() - {"config", "preset", "context"}}
+        for name, known in settings_of(LabelSettings).items():
+            for earlier in known.within.earlier_names:
+                is_typed, was_typed = (_is_typed(values["context"], x) for x in (name, earlier))
+                if is_typed and was_typed:
+                    options = (f"--{each.replace('_', '-')}" for each in (earlier, name))
+                    raise typer.BadParameter("{} is another name of {}: give one".format(*options))
+                unused = earlier if is_typed or chosen.get(earlier) is None else name
+                chosen.pop(unused, None)
+        return Chosen(chosen)
 
 
 @dataclass(frozen=True)
@@ -237,6 +259,17 @@ def option_of(settings: type, name: str, known: Setting) -> Parameter:
         callback=_CALLBACKS.get(name),
     )
     return keyword(name, Annotated[kind, option], default)
+
+
+def _earlier_option(name: str) -> Parameter:
+    """Make the option of a setting by a name of earlier versions."""
+    return keyword(name, Annotated[str | None, typer.Option(hidden=True)], None)
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Return True if an option was typed, and not taken from a file."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _reading(

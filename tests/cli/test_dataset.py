@@ -15,7 +15,7 @@ from image_folders import make_root, masks, naip, save
 if TYPE_CHECKING:
     from pathlib import Path
 
-QUICK = ("--points-per-side", 2)
+QUICK = ("--points", "grid:2")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_published_recipe_leaves_pixels_without_a_mask_at_0(
 ) -> None:
     outcome = alps_geo(
         *("dataset", "label", shared, "--out", tmp_path, "--preset", "alps"),
-        *("--points-per-side", 8, "--clusters", 2, "--zero-based"),
+        *("--points", "grid:8", "--clusters", 2, "--zero-based"),
     )
     assert outcome.exit_code == 0, outcome.stderr
     record = json.loads((tmp_path / "run.json").read_text())
@@ -78,7 +78,7 @@ def test_the_run_of_a_folder_is_the_config_of_another(shared: Path, tmp_path: Pa
     root = make_root(tmp_path / "other", train=1, val=1)
     outcome = alps_geo("dataset", "label", root, "--config", shared / "run.json", "--json")
     assert outcome.exit_code == 0
-    assert json.loads(outcome.stdout)["settings"]["points_per_side"] == 2
+    assert json.loads(outcome.stdout)["settings"]["points"] == "grid:2"
 
 
 def test_clusters_of_a_folder_label_another(shared: Path, tmp_path: Path) -> None:

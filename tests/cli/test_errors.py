@@ -16,7 +16,7 @@ from alps_geo.sam.weights import MODELS
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 NEON = DATA / "neon_osbs_10cm.tif"
-QUICK = ("--tile-size", "512", "--points-per-side", "2")
+QUICK = ("--tile-size", "512", "--points", "grid:2")
 
 
 def assert_one_line(stderr: str, *parts: str) -> None:

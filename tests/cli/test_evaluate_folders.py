@@ -125,9 +125,9 @@ def test_what_is_wrong_is_said_in_one_line(
 class TwoQuarters(QuarterTiles):
     """The upper quarters of an image; half of it is in no mask."""
 
-    def masks(self, image: TileImage, encoded: Any) -> TileMasks:
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
         """Return the first two quarters."""
-        found = super().masks(image, encoded)
+        found = super().masks(image, encoded, points)
         bits = [np.packbits(found.mask(index)) for index in range(2)]
         return TileMasks.of(found.shape, found.bbox[:2], bits, [0.9] * 2, [0.8] * 2)
 

@@ -100,7 +100,7 @@ def test_native_chips_hold_the_values_of_the_file(finished: Path, tmp_path: Path
     run = tmp_path / "one"
     scene = DATA / "sentinel2_uint16_4band.tif"
     # Of several tiles, whose ids are those of the map.
-    quick = ("--points-per-side", "2", "--clusters", "3", "--tile-size", "352")
+    quick = ("--points", "grid:2", "--clusters", "3", "--tile-size", "352")
     assert alps_geo("label", scene, *quick, "--out", run).exit_code == 0
     out = tmp_path / "set"
     options = ("--values", "native", "--bands", "4,1", "--chip-size", "256")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 LANDSAT = DATA / "landsat5_int16_1band.tif"
 NEON = DATA / "neon_osbs_10cm.tif"
-QUICK = ("--tile-size", "512", "--points-per-side", "4")
+QUICK = ("--tile-size", "512", "--points", "grid:4")
 
 
 def labels(folder: Path, scene: Path = LANDSAT) -> np.ndarray:
@@ -52,16 +52,16 @@ def test_fit_and_apply_give_what_label_gives(model: Path, applied: Path) -> None
 
 def test_apply_makes_segments_as_fit_did_unless_told_otherwise(applied: Path) -> None:
     settings = json.loads((applied / "run.json").read_text())["settings"]
-    assert (settings["tile_size"], settings["points_per_side"]) == (512, 4)
+    assert (settings["tile_size"], settings["points"]) == (512, "grid:4")
     assert (settings["clusters"], settings["features"]) == (5, "sam+spectral+texture")
 
 
 def test_an_option_that_differs_from_the_fit_is_used_and_said(model: Path) -> None:
     out = model.parent / "coarser"
-    arguments = ("--clusters-from", model, "--out", out, "--points-per-side", "2")
+    arguments = ("--clusters-from", model, "--out", out, "--points", "grid:2")
     outcome = alps_geo("apply", LANDSAT, *arguments)
     assert outcome.exit_code == 0
-    assert "were fitted with --points-per-side 4, not 2" in outcome.stderr
+    assert "were fitted with --points grid:4, not grid:2" in outcome.stderr
     # The run's own record works as its config too.
     again = alps_geo("apply", "--config", out / "run.json", "--out", out, "--quiet")
     assert again.exit_code == 0, again.stderr
@@ -172,7 +172,7 @@ def test_wrong_usage_says_what_to_do(
 def test_the_preset_is_the_published_recipe_and_typed_options_win(tmp_path: Path) -> None:
     """Without its bugs: a cluster is never 0, which is what no mask covers."""
     out = tmp_path / "out"
-    arguments = ("--preset", "alps", "--clusters", "2", "--points-per-side", "8")
+    arguments = ("--preset", "alps", "--clusters", "2", "--points", "grid:8")
     outcome = alps_geo("label", NEON, "--out", out, *arguments, "--stability-score-thresh", "0.8")
     assert outcome.exit_code == 0, outcome.stderr
     record = json.loads((out / "run.json").read_text())

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("images_encoded_once")
 # Three kinds of scene: 8-bit RGB with nodata 255, 16-bit blue first, and one band with nodata in
 # degrees. Small tiles and few points, so that several tiles are stitched in little time.
 SCENES = ("neon_osbs_10cm", "sentinel2_uint16_4band", "landsat5_int16_1band")
-QUICK = ("--tile-size", "352", "--points-per-side", "4", "--clusters", "6")
+QUICK = ("--tile-size", "352", "--points", "grid:4", "--clusters", "6")
 
 
 def paths(*names: str) -> list[Path]:
@@ -146,7 +146,7 @@ def test_segments_say_whether_sam_found_them(run: Path, name: str) -> None:
 
 
 def test_without_a_fill_gaps_stay_and_the_features_are_those_asked_for(tmp_path: Path) -> None:
-    quick = ("--points-per-side", "6", "--clusters", "2")
+    quick = ("--points", "grid:6", "--clusters", "2")
     features = ("--fill", "none", "--features", "spectral+context+shape")
     outcome = alps_geo("label", *paths("neon_osbs_10cm"), "--out", tmp_path, *quick, *features)
     assert outcome.exit_code == 0, outcome.stderr
@@ -332,7 +332,7 @@ def test_the_record_of_a_run_is_a_config_for_the_same_run(run: Path) -> None:
 
 
 def test_fewer_segments_than_the_default_number_of_clusters_is_said(tmp_path: Path) -> None:
-    few = ("--points-per-side", "2", "--fill", "none")
+    few = ("--points", "grid:2", "--fill", "none")
     outcome = alps_geo("label", *paths("landsat5_int16_1band"), "--out", tmp_path, *few)
     assert outcome.exit_code == 0, outcome.stderr
     assert "note: fewer segments than 24, so one cluster for each: " in outcome.stderr

@@ -13,7 +13,7 @@ from alps_geo_cli.config import load_defaults
 from alps_geo_cli.options import Chosen
 
 SCENE = DATA / "neon_osbs_10cm.tif"
-QUICK = ("--points-per-side", "2", "--clusters", "2")
+QUICK = ("--points", "grid:2", "--clusters", "2")
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,37 @@ def test_the_earlier_word_for_weighted_is_taken_with_a_note(tmp_path: Path, sour
     assert "note" not in quiet.stderr
 
 
+@pytest.mark.parametrize("source", ["option", "toml", "run.json"])
+def test_points_per_side_is_a_grid_with_a_note(tmp_path: Path, source: str) -> None:
+    arguments: tuple[object, ...] = ("--points-per-side", 7)
+    if source == "toml":
+        arguments = ("--config", tmp_path / "config.toml")
+        (tmp_path / "config.toml").write_text("points-per-side = 7\n")
+    if source == "run.json":
+        arguments = ("--config", tmp_path / "run.json")
+        record = {"settings": {"points_per_side": 7}, "scenes": [{"path": str(SCENE)}]}
+        (tmp_path / "run.json").write_text(json.dumps(record))
+    typed = ("label", SCENE, "--out", tmp_path / "out", *arguments, "--clusters", 0)
+    outcome = alps_geo(*typed)
+    assert "note: points_per_side 7 is called points grid:7 now" in outcome.stderr
+    assert "clusters is 0" in outcome.stderr
+    if source != "option":
+        # What is typed wins over a file.
+        assert "note" not in alps_geo(*typed, "--points", "regions:9").stderr
+
+
+def test_points_have_one_name_at_a_time(tmp_path: Path) -> None:
+    names = ("--points", "grid:2", "--points-per-side", 2)
+    outcome = alps_geo("label", SCENE, "--out", tmp_path / "out", *names)
+    assert outcome.exit_code == 2
+    assert "--points-per-side is another name of --points: give one" in outcome.stderr
+    config = tmp_path / "config.toml"
+    config.write_text('points-per-side = 2\npoints = "none"\n')
+    outcome = alps_geo("label", SCENE, "--out", tmp_path / "out", "--config", config)
+    assert outcome.exit_code == 2
+    assert f"{config}: points and points_per_side are one setting" in outcome.stderr
+
+
 def test_todays_word_has_no_note() -> None:
     notes: list[str] = []
     assert Chosen({"compare": "weighted"}).settings(notes.append) == LabelSettings()
@@ -88,15 +119,18 @@ def test_todays_word_has_no_note() -> None:
     assert len(notes) == 1
 
 
-def test_a_run_that_was_weighed_is_the_same_run(tmp_path: Path) -> None:
-    """Tiles are kept, and run.json says weighted."""
+def test_a_run_in_words_of_before_is_the_same_run(tmp_path: Path) -> None:
+    """Tiles are kept, and run.json has the words of today."""
     out = tmp_path / "out"
-    assert alps_geo("label", SCENE, "--out", out, *QUICK, "--compare", "weighed").exit_code == 0
+    before = ("--points-per-side", "2", "--clusters", "2", "--compare", "weighed")
+    assert alps_geo("label", SCENE, "--out", out, *before).exit_code == 0
     tiles = {path: path.stat().st_mtime_ns for path in (out / ".tiles").rglob("*.npz")}
     again = alps_geo("label", SCENE, "--out", out, *QUICK)
     assert again.exit_code == 0
     assert "note" not in again.stderr
-    assert json.loads((out / "run.json").read_text())["settings"]["compare"] == "weighted"
+    settings = json.loads((out / "run.json").read_text())["settings"]
+    assert (settings["compare"], settings["points"]) == ("weighted", "grid:2")
+    assert "points_per_side" not in settings
     assert tiles
     assert {path: path.stat().st_mtime_ns for path in tiles} == tiles
 

@@ -13,7 +13,7 @@ from alps_geo.errors import SceneError
 from alps_geo.outputs.names import SUGGESTION
 from alps_geo.outputs.results import scene_files
 
-QUICK = ("--points-per-side", "2", "--clusters", "2", "--quiet")
+QUICK = ("--points", "grid:2", "--clusters", "2", "--quiet")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from alps_geo.scene import Scene, open_scene, read_tile
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
-QUICK = ("--tile-size", "96", "--points-per-side", "2", "--clusters", "4")
+QUICK = ("--tile-size", "96", "--points", "grid:2", "--clusters", "4")
 NAMES = ("blue", "green", "red", "nir")
 TURNED = (2, 3, 1, 0)
 

@@ -52,7 +52,7 @@ def test_a_backbone_describes_images_of_any_shape_by_its_weights(weights: Path) 
 def test_segments_are_clustered_by_the_backbones_features(weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ("--features", f"timm:{VIT}+spectral", "--timm-checkpoint", weights)
-    quick = ("--clusters", "4", "--points-per-side", "2", "--tile-size", "512")
+    quick = ("--clusters", "4", "--points", "grid:2", "--tile-size", "512")
     outcome = alps_geo("label", SCENE, "--out", out, *arguments, *quick)
     assert outcome.exit_code == 0, outcome.stderr
     assert json.loads((out / "run.json").read_text())["labelled_share"] == 1
@@ -66,7 +66,7 @@ def test_segments_are_clustered_by_the_backbones_features(weights: Path, tmp_pat
 def test_weights_are_known_by_their_bytes(weights: Path, tmp_path: Path) -> None:
     """Neither their name nor their time redoes a tile; other bytes do."""
     out, moved = tmp_path / "out", tmp_path / "moved.safetensors"
-    quick = ("--clusters", "4", "--points-per-side", "2", "--tile-size", "512", "--quiet")
+    quick = ("--clusters", "4", "--points", "grid:2", "--tile-size", "512", "--quiet")
     run = ("label", SCENE, "--out", out, "--features", f"timm:{VIT}+spectral", *quick)
     given = Path(shutil.copy2(weights, tmp_path / "vit.safetensors"))
     assert alps_geo(*run, "--timm-checkpoint", given).exit_code == 0

@@ -165,7 +165,7 @@ def test_what_breaks_the_contract_is_named(change: str, message: str) -> None:
         None,
     )
     (encoded,) = generator.encode([image])
-    masks: TileMasks = generator.masks(image, encoded)
+    masks: TileMasks = generator.masks(image, encoded, None)
     embedding = generator.embedding(image, encoded)
     check_tile(generator, image, masks, embedding)
     if change == "masks":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
-QUICK = ("--points-per-side", "2", "--clusters", "3", "--quiet")
+QUICK = ("--points", "grid:2", "--clusters", "3", "--quiet")
 LIST, NUMBER = "list.txt", "number.txt"
 
 

@@ -28,7 +28,7 @@ from alps_geo.scene import open_scene
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
-QUICK = ("--points-per-side", "2", "--clusters", "2", "--features", "sam+spectral")
+QUICK = ("--points", "grid:2", "--clusters", "2", "--features", "sam+spectral")
 UTM = CRS.from_epsg(32617)
 TURNED = Affine.translation(404211, 3285102) @ Affine.rotation(15) @ Affine.scale(0.5, -0.5)
 

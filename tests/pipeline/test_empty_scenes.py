@@ -20,7 +20,7 @@ from alps_geo.features.columns import Columns
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 # SAM takes an even grey for one mask, which is too large to be one.
-MASKS = ("--fill", "none", "--points-per-side", "3", "--pred-iou-thresh", "0.2")
+MASKS = ("--fill", "none", "--points", "grid:3", "--pred-iou-thresh", "0.2")
 QUICK = (*MASKS, "--stability-score-thresh", "0.2", "--tile-size", "128", "--clusters", "2")
 RESULTS = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
 
@@ -198,7 +198,7 @@ def test_a_scene_that_its_tags_make_infinite_is_refused(tmp_path: Path) -> None:
     scene = write(tmp_path / "scene.tif", np.full((3, 64, 64), 1e25, np.float32))
     with rasterio.open(scene, "r+") as dataset:
         dataset.scales = (1e20,) * 3
-    line = fails("label", scene, "--out", tmp_path / "out", "--points-per-side", "2")
+    line = fails("label", scene, "--out", tmp_path / "out", "--points", "grid:2")
     assert "no pixel of the scenes has data that can be used" in line
     assert "scale and offset tags" in line
 

@@ -24,7 +24,7 @@ from alps_geo.settings import LabelSettings
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
-QUICK = ("--points-per-side", "2", "--clusters", "2", "--features", "sam")
+QUICK = ("--points", "grid:2", "--clusters", "2", "--features", "sam")
 FILES = {"labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png"}
 
 
@@ -75,7 +75,7 @@ def test_a_scene_that_cannot_be_written_is_listed_and_tried_again(tmp_path: Path
 
 def test_a_scene_that_is_gone_while_results_are_written_is_written_later(tmp_path: Path) -> None:
     first, second = write(tmp_path / "first.tif"), write(tmp_path / "second.tif")
-    settings = LabelSettings(points_per_side=2, clusters=2, features="sam")
+    settings = LabelSettings(points="grid:2", clusters=2, features="sam")
     away = tmp_path / "away"
 
     def unplug(event: Event) -> None:
@@ -95,7 +95,7 @@ def test_a_scene_that_is_gone_while_results_are_written_is_written_later(tmp_pat
 
 def test_scenes_that_all_fail_end_the_run_with_one_line(tmp_path: Path) -> None:
     many = write(tmp_path / "many.tif", size=32, bands=2100)
-    options = ("--points-per-side", "2", "--features", "sam", "--quiet")
+    options = ("--points", "grid:2", "--features", "sam", "--quiet")
     outcome = alps_geo("label", many, "--out", tmp_path / "out", *options)
     assert outcome.exit_code == 1
     assert outcome.stderr.count("\n") == 1

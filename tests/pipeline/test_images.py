@@ -249,9 +249,9 @@ def test_an_image_without_a_mask_of_sam_has_an_empty_one(tmp_path: Path) -> None
     """The published recipe leaves out what no mask covers; here the image keeps its place."""
 
     class Nothing(QuarterTiles):
-        def masks(self, image: Any, encoded: Any) -> Any:
+        def masks(self, image: Any, encoded: Any, points: Any) -> Any:
             if image.scene.endswith("chip.0.png"):
-                return super().masks(image, encoded)
+                return super().masks(image, encoded, points)
             return TileMasks.of(image.valid.shape, [], [], [], [])
 
     root = make_root(tmp_path / "root", train=2, val=1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-QUICK = ("--points-per-side", "3", "--tile-size", "128", "--clusters", "4", "--quiet")
+QUICK = ("--points", "grid:3", "--tile-size", "128", "--clusters", "4", "--quiet")
 APART = ("--no-merge", "--neighbours", "0")
 
 
@@ -150,7 +150,7 @@ def test_clusters_are_split_merged_and_suggested_on_merged_segments(
 def test_a_scene_of_one_colour_is_one_segment_and_one_cluster(tmp_path: Path) -> None:
     scene = crop(tmp_path / "scene.tif", even=True)
     outcome = alps_geo(
-        "label", scene, "--out", tmp_path / "out", "--points-per-side", "1", "--pred-iou-thresh",
+        "label", scene, "--out", tmp_path / "out", "--points", "grid:1", "--pred-iou-thresh",
         "1", "--tile-size", "128", "--features", "spectral", "--json",
     )  # fmt: skip
     assert outcome.exit_code == 0, outcome.stderr
@@ -179,7 +179,7 @@ def test_a_scene_of_one_pixel_is_labelled(tmp_path: Path) -> None:
 
 def test_the_published_recipe_keeps_segments_apart(tmp_path: Path) -> None:
     scene = crop(tmp_path / "scene.tif")
-    few = ("--clusters", "1", "--points-per-side", "4")
+    few = ("--clusters", "1", "--points", "grid:4")
     low = ("--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.3")
     outcome = alps_geo(
         "label", scene, "--out", tmp_path / "out", "--preset", "alps", *few, *low, "--json"

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 # A pass through the image encoder takes a second, so each scene is one tile unless tiles matter.
-QUICK = ("--tile-size", "256", "--points-per-side", "3", "--clusters", "1")
+QUICK = ("--tile-size", "256", "--points", "grid:3", "--clusters", "1")
 LOOSE = ("--pred-iou-thresh", "0", "--stability-score-thresh", "0", "--max-mask-area", "1")
 
 

@@ -35,7 +35,7 @@ QUARTER = HALF & (np.indices((SIDE, SIDE))[0] < SIDE // 2)
 class Nested(QuarterTiles):
     """The left half of a tile, and the upper left quarter on top of it."""
 
-    def masks(self, image: TileImage, encoded: Any) -> TileMasks:
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
         """Return both."""
         sides = [(SIDE, SIDE // 2), (SIDE // 2, SIDE // 2)]
         boxes = [(0, 0, *side) for side in sides]

@@ -37,7 +37,7 @@ SIDE, TILE, OVERLAP = 512, 256, 128
 class NoMasks(QuarterTiles):
     """A generator that finds nothing, so that superpixels fill all."""
 
-    def masks(self, image: TileImage, encoded: Any) -> TileMasks:
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
         """Find no mask."""
         return TileMasks.of(image.valid.shape, [], [], [], [])
 

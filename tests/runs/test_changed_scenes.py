@@ -14,7 +14,7 @@ from rasterio.windows import Window
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 SIDE = 96
-QUICK = ("--points-per-side", "2", "--quiet")
+QUICK = ("--points", "grid:2", "--quiet")
 
 
 def crop(path: Path, row: int) -> Path:

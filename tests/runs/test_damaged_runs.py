@@ -17,7 +17,7 @@ from alps_geo.runs.run import read_model
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
-QUICK = ("--points-per-side", "2", "--clusters", "3")
+QUICK = ("--points", "grid:2", "--clusters", "3")
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
@@ -89,7 +89,7 @@ def keep_the_clusters(scene: Path, run: Path) -> None:
     """Do what the messages say, and find the clusters and their names again."""
     outcome = alps_geo(
         "apply", scene, "--clusters-from", run / "clusters.npz", "--out", run, "--overwrite",
-        "--points-per-side", "2",
+        "--points", "grid:2",
     )  # fmt: skip
     assert outcome.exit_code == 0, outcome.stderr
     assert read_model(run / "clusters.npz").legend.names == {2: "water"}

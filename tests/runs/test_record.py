@@ -47,7 +47,7 @@ FULL = replace(
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("labelled") / "out"
-    quick = ("--points-per-side", "2", "--clusters", "3", "--quiet")
+    quick = ("--points", "grid:2", "--clusters", "3", "--quiet")
     outcome = alps_geo("label", DATA / "landsat5_int16_1band.tif", "--out", out, *quick)
     assert outcome.exit_code == 0, outcome.stderr
     return out / "run.json"

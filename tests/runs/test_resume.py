@@ -48,7 +48,7 @@ pytestmark = [
 
 NEON = DATA / "neon_osbs_10cm.tif"
 # Lower thresholds, so that few points find many masks.
-MASKS = ("--points-per-side", "3", "--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.4")
+MASKS = ("--points", "grid:3", "--pred-iou-thresh", "0.3", "--stability-score-thresh", "0.4")
 QUICK = ("--tile-size", "128", "--overlap", "16", "--clusters", "3", *MASKS)
 TILES = 4
 KILLS = 5

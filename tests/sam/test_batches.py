@@ -76,7 +76,7 @@ def test_tiles_encoded_together_give_the_same_map(
     with rasterio.open(scene, "w", **profile) as file:
         file.write(bands)
     settings = LabelSettings(
-        device="cpu", tile_size=80, overlap=0, points_per_side=2, clusters=3, fill="none"
+        device="cpu", tile_size=80, overlap=0, points="grid:2", clusters=3, fill="none"
     )
 
     notes: list[str] = []

@@ -31,7 +31,7 @@ PATCHES = "image_encoder.patch_embed.proj.weight"
 SEQ = "image_encoder.patch_embed.seq.0"
 NECK = "image_encoder.neck.0.weight"
 NEON = DATA / "neon_osbs_10cm.tif"
-QUICK = ("--tile-size", "400", "--points-per-side", "4", "--clusters", "4")
+QUICK = ("--tile-size", "400", "--points", "grid:4", "--clusters", "4")
 RASTERS = ("labels.tif", "segments.tif")
 
 

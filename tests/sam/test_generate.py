@@ -144,6 +144,44 @@ def test_masks_are_segment_anythings(
         np.testing.assert_allclose(np.sort(getattr(masks, name)), np.sort(scores), atol=1e-3)
 
 
+def test_masks_of_given_points_are_segment_anythings(network: Any, model: SamModel) -> None:
+    image = rgb("neon_osbs_10cm.tif", None, 250)
+    pixels = np.random.default_rng(0).integers(0, image.shape[:2], (15, 2))
+    points = pixels.astype(np.float64) + 0.5
+    parameters: dict[str, Any] = {
+        "points_per_side": None,
+        "pred_iou_thresh": 0.6,
+        "stability_score_thresh": 0.7,
+    }
+    # Theirs are (x, y) in shares of width and height.
+    grids = [points[:, ::-1] / image.shape[1::-1]]
+    reference = SamAutomaticMaskGenerator(network, **parameters, point_grids=grids)
+    expected = np.array([record["segmentation"] for record in reference.generate(image)])
+    masks = masks_of(model, image, MaskSettings(**parameters), points=points)
+    assert len(masks) == len(expected) > 1
+    assert matched_iou(unpacked(masks), expected).min() >= 0.99
+
+
+def test_points_of_a_grid_can_be_given(model: SamModel, small: NDArray[np.uint8]) -> None:
+    along = np.linspace(0.1, 0.9, SOME.points_per_side or 0)
+    rows, cols = np.meshgrid(along * small.shape[0], along * small.shape[1], indexing="ij")
+    points = np.stack([rows.ravel(), cols.ravel()], axis=1).astype(np.float64)
+    settings = replace(SOME, points_per_side=None)
+    assert same(masks_of(model, small, settings, points=points), masks_of(model, small, SOME))
+
+
+def test_without_points_the_decoder_does_not_run(
+    model: SamModel, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Decoder, "prepare")
+    assert len(masks_of(model, small, points=np.empty((0, 2)))) == 0
+
+
+def test_a_grid_or_points_are_needed(model: SamModel, small: NDArray[np.uint8]) -> None:
+    with pytest.raises(SettingsError, match="no points are given"):
+        masks_of(model, small, replace(SOME, points_per_side=None))
+
+
 @given(
     arrays(np.int64, st.tuples(st.integers(0, 12), st.just(4)), elements=st.integers(0, 6)),
     st.sampled_from([0.0, 0.25, 0.5, 0.7, 1.0]),

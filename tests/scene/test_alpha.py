@@ -21,7 +21,7 @@ from alps_geo.scene import Scene, open_scene, read_tile
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
-QUICK = ("--points-per-side", "2", "--clusters", "2", "--quiet")
+QUICK = ("--points", "grid:2", "--clusters", "2", "--quiet")
 
 
 def write(path: Path, pixels: NDArray[Any], tags: tuple[ColorInterp, ...] = RGBA) -> str:

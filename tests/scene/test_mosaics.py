@@ -19,7 +19,7 @@ from alps_geo.scene import open_scene, read_overview, read_tile
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 SIDE = 70
-QUICK = ("--tile-size", "64", "--overlap", "0", "--points-per-side", "2", "--clusters", "2")
+QUICK = ("--tile-size", "64", "--overlap", "0", "--points", "grid:2", "--clusters", "2")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from alps_geo.scene import Scene, open_scene, read_tile
 
 UTM = {"crs": "EPSG:32632", "transform": Affine(2.0, 0.0, 500000.0, 0.0, -2.0, 5000000.0)}
 NAN = float("nan")
-QUICK = ("--points-per-side", "2", "--clusters", "1", "--quiet")
+QUICK = ("--points", "grid:2", "--clusters", "1", "--quiet")
 LOWEST = float(np.finfo(np.float32).min)
 GDAL_TYPES = {"uint8": "Byte", "int16": "Int16", "uint16": "UInt16", "int64": "Int64"}
 GDAL_TYPES |= {"int8": "Int8", "float32": "Float32", "float64": "Float64"}

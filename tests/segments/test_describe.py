@@ -26,7 +26,9 @@ from alps_geo.segments.neighbours import neighbour_shares
 from alps_geo.segments.painting import StoredPainting
 from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
+from alps_geo.segments.superpixels import TileBands
 from alps_geo.segments.table import open_table, read_segments
+from alps_geo.windows import origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +68,9 @@ def tiles_of(grid: TileGrid) -> dict[object, Fragments]:
         there = dense.any(axis=(1, 2))
         masks = packed(dense[there], scores[there], scores[there])
         embeddings = replace(EMBEDDINGS, sam=np.zeros((256, 8, 8), np.float16))
-        rules = FragmentRules(1.0, superpixel_size=16)
-        tiles[tile] = cut_fragments(grid, tile, read(tile.window), masks, embeddings, scale, rules)
+        rules = FragmentRules(1.0, fill=True)
+        bands = TileBands(read(tile.window), scale, origin(tile.window), 16)
+        tiles[tile] = cut_fragments(grid, tile, bands, masks, embeddings, rules)
     return tiles
 
 

@@ -14,6 +14,8 @@ from alps_geo.masks.tile_masks import TileMasks
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, _filled, cut_fragments
 from alps_geo.segments.ranks import Rank
+from alps_geo.segments.superpixels import TileBands
+from alps_geo.windows import origin
 
 CELLS = Embeddings(
     np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float16),
@@ -57,11 +59,10 @@ def cut(
     return cut_fragments(
         grid,
         grid[0, 0],
-        pixels,
+        TileBands(pixels, band_scale(pixels), (0, 0), superpixel_size or 16),
         masks,
         EMBEDDINGS if cell_size is None else CELLS,
-        band_scale(pixels),
-        FragmentRules(gate, superpixel_size, cell_size),
+        FragmentRules(gate, superpixel_size is not None, cell_size),
     )
 
 
@@ -171,15 +172,9 @@ def owned(grid: TileGrid, tile: Tile, mask: NDArray[np.bool_]) -> bool:
     scores = np.ones(1, np.float32)
     masks = packed(inside[None], scores, scores)
     pixels = pixels_of(np.ones(inside.shape, bool))
-    fragments = cut_fragments(
-        grid,
-        tile,
-        pixels,
-        masks,
-        EMBEDDINGS,
-        band_scale(pixels),
-        FragmentRules(1.0, superpixel_size=None),
-    )
+    bands = TileBands(pixels, band_scale(pixels), origin(tile.window), 16)
+    rules = FragmentRules(1.0, fill=False)
+    fragments = cut_fragments(grid, tile, bands, masks, EMBEDDINGS, rules)
     return bool(fragments.rank[0] == Rank.OWNED)
 
 

@@ -13,7 +13,9 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments
 from alps_geo.segments.matching import match_labels
+from alps_geo.segments.superpixels import TileBands
 from alps_geo.settings import LabelSettings
+from alps_geo.windows import origin
 
 GRID = TileGrid(64, 352, 96, 32)
 RIVER = np.zeros((64, 352), dtype=bool)
@@ -31,6 +33,12 @@ def pixels_of(bands: NDArray[np.float32]) -> TilePixels:
     return TilePixels(np.zeros((*shape, 3), np.uint8), bands, np.ones(shape, bool))
 
 
+def bands_of(bands: NDArray[np.float32], tile: Tile) -> TileBands:
+    """Cut a tile out of the bands of a scene, and scale them by all of it."""
+    inside = bands[:, *tile.window.toslices()]
+    return TileBands(pixels_of(inside), band_scale(pixels_of(bands)), origin(tile.window), 16)
+
+
 def cut(bands: NDArray[np.float32], tile: Tile, *, found: bool) -> Fragments:
     """Cut a tile in which SAM finds the river, or nothing."""
     where = tile.window.toslices()
@@ -40,11 +48,10 @@ def cut(bands: NDArray[np.float32], tile: Tile, *, found: bool) -> Fragments:
     return cut_fragments(
         GRID,
         tile,
-        pixels_of(bands[:, *where]),
+        bands_of(bands, tile),
         masks,
         EMBEDDINGS,
-        band_scale(pixels_of(bands)),
-        FragmentRules(1.0, superpixel_size=16),
+        FragmentRules(1.0, fill=True),
     )
 
 
@@ -88,11 +95,10 @@ def test_a_lake_that_fills_tiles_is_one_segment_of_sam() -> None:
         tiles[tile] = cut_fragments(
             grid,
             tile,
-            pixels_of(bands[:, *where]),
+            bands_of(bands, tile),
             packed(lake[where][None], score, score),
             EMBEDDINGS,
-            band_scale(pixels_of(bands)),
-            FragmentRules(LabelSettings().mask_area_gate, superpixel_size=16),
+            FragmentRules(LabelSettings().mask_area_gate, fill=True),
         )
     found = stitched(grid, tiles.__getitem__)
     assert found.area.max() == lake.sum()
@@ -133,11 +139,10 @@ def test_masks_that_agree_in_the_overlap_and_look_unlike_beyond_it_stay_apart() 
         tiles[tile] = cut_fragments(
             grid,
             tile,
-            pixels_of(bands[:, *tile.window.toslices()]),
+            bands_of(bands, tile),
             packed(dense, scores, scores),
             EMBEDDINGS,
-            band_scale(pixels_of(bands)),
-            FragmentRules(1.0, superpixel_size=None),
+            FragmentRules(1.0, fill=False),
         )
     found = stitched(grid, tiles.__getitem__)
     assert len(found) == 2

@@ -95,3 +95,19 @@ def test_one_segment_and_none_stay() -> None:
     assert one.tolist() == [0]
     none = merge_alike(np.ones((0, 2)), np.ones(0, int), Borders.none(), np.ones(0, bool), 9.0)
     assert none.tolist() == []
+
+
+def test_merging_ends_when_so_many_are_left() -> None:
+    rng = np.random.default_rng(0)
+    rows, area = rng.normal(size=(400, 2)), rng.uniform(0.05, 2.5, 400)
+    everything = np.ones(400, bool)
+    for fewest in (1, 37, 400):
+        found = merge_alike(rows, area, lattice(20, 20), everything, np.inf, fewest)
+        assert found.max() + 1 == fewest
+
+
+def test_the_cheapest_merge_first() -> None:
+    rows = np.array([0.0, 0.3, 5.0, 5.1, 9.0])[:, None]
+    area, everything = np.ones(5), np.ones(5, bool)
+    left = [merge_alike(rows, area, lattice(1, 5), everything, np.inf, n).tolist() for n in (4, 3)]
+    assert left == [[0, 1, 2, 2, 3], [0, 0, 1, 1, 2]]

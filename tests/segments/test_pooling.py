@@ -16,6 +16,8 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, failed_fragments
 from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.superpixels import TileBands
+from alps_geo.windows import origin
 
 SIDE = 300
 BANDS = np.random.default_rng(0).normal(2, 1, (2, SIDE, SIDE)).astype(np.float32)
@@ -38,9 +40,9 @@ def perfect(
     scores = np.full(len(dense), 0.9, np.float32)
     masks = packed(dense, scores, scores)
     pixels = read(tile.window)
-    scale = band_scale(pixels)
-    rules = FragmentRules(1.0, superpixel_size=None, cell_size=cell_size if whole else None)
-    return cut_fragments(grid, tile, pixels, masks, embeddings, scale, rules)
+    bands = TileBands(pixels, band_scale(pixels), origin(tile.window), 16)
+    rules = FragmentRules(1.0, fill=False, cell_size=cell_size if whole else None)
+    return cut_fragments(grid, tile, bands, masks, embeddings, rules)
 
 
 def test_texture_and_context_are_those_of_the_scene_whatever_the_tiles() -> None:

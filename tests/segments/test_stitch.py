@@ -16,6 +16,8 @@ from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, no_fragments
 from alps_geo.segments.stitch import Stitched
+from alps_geo.segments.superpixels import TileBands
+from alps_geo.windows import origin
 
 
 def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
@@ -26,14 +28,14 @@ def planted(scene: NDArray[np.int32], grid: TileGrid, tile: Tile) -> Fragments:
     # The feature of a pixel is its own value, which the pooling then has to give back.
     embeddings = replace(EMBEDDINGS, sam=np.full((256, 1, 1), 0.5, np.float16))
     masks = packed(dense, scores, scores - 0.1)
+    scale = band_scale(pixels_of(scene[None]))
     return cut_fragments(
         grid,
         tile,
-        pixels_of(labels[None]),
+        TileBands(pixels_of(labels[None]), scale, origin(tile.window), 16),
         masks,
         embeddings,
-        band_scale(pixels_of(scene[None])),
-        FragmentRules(1.0, superpixel_size=None),
+        FragmentRules(1.0, fill=False),
     )
 
 
@@ -246,11 +248,10 @@ class Pair:
             tiles[tile] = cut_fragments(
                 self.grid,
                 tile,
-                pixels,
+                TileBands(pixels, band_scale(pixels), origin(tile.window), 16),
                 masks,
                 EMBEDDINGS,
-                band_scale(pixels),
-                FragmentRules(1.0, superpixel_size=16),
+                FragmentRules(1.0, fill=True),
             )
         found = stitched(self.grid, tiles.__getitem__, superpixel_size=16)
         ids = painted(self.grid, found)
@@ -302,11 +303,15 @@ def test_what_is_left_of_superpixels_where_tiles_meet_joins_by_their_size() -> N
         tile: cut_fragments(
             grid,
             tile,
-            pixels_of(noise[:, :, 32 * number :][:, :, :64]),
+            TileBands(
+                pixels_of(noise[:, :, 32 * number :][:, :, :64]),
+                band_scale(pixels_of(noise)),
+                origin(tile.window),
+                16,
+            ),
             packed(seen(), *np.zeros((2, 0), np.float32)),
             EMBEDDINGS,
-            band_scale(pixels_of(noise)),
-            FragmentRules(1.0, superpixel_size=16),
+            FragmentRules(1.0, fill=True),
         )
         for number, tile in enumerate(grid)
     }
