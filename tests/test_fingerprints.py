@@ -68,7 +68,7 @@ def fingerprints(settings: LabelSettings) -> dict[str, str]:
     weights = Weights(
         settings.model, f"{settings.model} {settings.checkpoint}", str(settings.timm_checkpoint)
     )
-    grid = TileGrid(1200, 1300, settings.tile_size, settings.tile_overlap)
+    grid = TileGrid(1200, 1300, settings.tile_sizes[0], settings.tile_overlap)
     identity = run_identity([scene()], settings, weights)
     return {
         "tiles": tile_key(scene(), grid, settings, weights),

@@ -9,6 +9,7 @@ from alps_geo.fields.rules import (
     BandNumbers,
     Between,
     Choices,
+    FallingSizes,
     FileName,
     FilePath,
     Names,
@@ -17,6 +18,7 @@ from alps_geo.fields.rules import (
     Rule,
     Shares,
     Words,
+    as_sizes,
 )
 from alps_geo.fields.settings import (
     STAGES,
@@ -34,6 +36,7 @@ __all__ = [
     "BandNumbers",
     "Between",
     "Choices",
+    "FallingSizes",
     "FileName",
     "FilePath",
     "Names",
@@ -44,6 +47,7 @@ __all__ = [
     "Shares",
     "Stage",
     "Words",
+    "as_sizes",
     "check_fields",
     "documented",
     "setting",

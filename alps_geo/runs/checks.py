@@ -64,9 +64,15 @@ def check_model(
     passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
     before = {**now, **current_words(fitted.get("settings", {}))}
     for name in settings.deciding("tiles", "segments", files=True):
-        if name not in passed_over and before[name] != now[name]:
+        was, typed = _typed(before[name]), _typed(now[name])
+        if name not in passed_over and was != typed:
             option = name.replace("_", "-")
-            yield f"the clusters were fitted with --{option} {before[name]}, not {now[name]}"
+            yield f"the clusters were fitted with --{option} {was}, not {typed}"
+
+
+def _typed(value: object) -> str:
+    """Return the value of a setting as it is typed: 1024,512 for several sizes."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def check_valid(valid_pixels: int, failed: Sequence[FailedTile | FailedImage]) -> None:

@@ -7,6 +7,7 @@ The same names are options on the command line, keys of a ``--config`` file, and
 from alps_geo.settings.label import (
     CLUSTERING,
     DEFAULT_CLUSTERS,
+    DEFAULT_TILE_SIZE,
     OUTPUT,
     LabelSettings,
     current_words,
@@ -17,6 +18,7 @@ from alps_geo.settings.presets import PRESETS
 __all__ = [
     "CLUSTERING",
     "DEFAULT_CLUSTERS",
+    "DEFAULT_TILE_SIZE",
     "OUTPUT",
     "PRESETS",
     "LabelSettings",

@@ -12,10 +12,12 @@ from alps_geo.fields import (
     BandNumbers,
     Between,
     Choices,
+    FallingSizes,
     FilePath,
     Percentiles,
     Rule,
     Stage,
+    as_sizes,
     check_fields,
     documented,
     setting,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEFAULT_CLUSTERS = 24
+
+DEFAULT_TILE_SIZE = 1024
 
 MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
 """Panels of options."""
@@ -186,13 +190,16 @@ class LabelSettings:
         metavar="LOW,HIGH",
         shown="2,98; 8-bit scenes as they are",
     )
-    tile_size: int = setting(
-        1024,
-        Between(64, 16384),
+    tile_size: int | tuple[int, ...] = setting(
+        DEFAULT_TILE_SIZE,
+        FallingSizes(64, 16384, most=3),
         "Side of a tile, 64 to 16384 pixels. SAM sees every tile at 1024 px, so a smaller tile "
-        "means finer objects.\n\nIt also means more time.",
+        "means finer objects. With further, smaller sizes, such as 1024,512, SAM sees every tile "
+        "whole, and its parts of about those sizes too.\n\n"
+        "It also means more time: each part is asked at as many points as a whole tile.",
         MASKS,
         decides="tiles",
+        metavar="PX,...",
     )
     overlap: int | None = setting(
         None,
@@ -297,12 +304,17 @@ class LabelSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        Between(0, self.tile_size // 2).check("overlap", self.overlap)
+        Between(0, self.tile_sizes[0] // 2).check("overlap", self.overlap)
+
+    @property
+    def tile_sizes(self) -> tuple[int, ...]:
+        """Side of a tile, and sizes of the views of its parts, in pixels."""
+        return as_sizes(self.tile_size)
 
     @property
     def tile_overlap(self) -> int:
         """The overlap of neighbouring tiles, in pixels."""
-        return default_overlap(self.tile_size) if self.overlap is None else self.overlap
+        return default_overlap(self.tile_sizes[0]) if self.overlap is None else self.overlap
 
     @property
     def fills(self) -> bool:
@@ -385,6 +397,7 @@ class LabelSettings:
             "masks": asdict(self.mask_settings),
             "max_mask_area": self.mask_area_gate,
             "backbone": self.backbone,
+            **({"views": list(views)} if (views := self.tile_sizes[1:]) else {}),
         }
 
 

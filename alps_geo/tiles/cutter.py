@@ -13,6 +13,7 @@ from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.masks.generator import TileImage, check_tile
 from alps_geo.segments.fragments import FragmentRules, cut_fragments, no_fragments
 from alps_geo.tiles.contract import Outcome, TaskError
+from alps_geo.tiles.views import Looker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,12 +61,15 @@ class Cutter:
         The second encoder, if the run has one.
     rules : FragmentRules
         The rules.
+    view_sizes : tuple of int
+        Sizes of the views of parts of each tile, in pixels; empty for none.
     """
 
     generator: MaskGenerator
     model: MaskModel
     backbone: LoadedBackbone | None
     rules: FragmentRules
+    view_sizes: tuple[int, ...] = ()
 
     @classmethod
     def load(cls, models: Models, settings: LabelSettings) -> Cutter:
@@ -83,6 +87,7 @@ class Cutter:
             generator.load(),
             None if models.backbone is None else models.backbone.load(),
             FragmentRules(settings.mask_area_gate, settings.fills, cell_size),
+            settings.tile_sizes[1:],
         )
 
     def fragments(
@@ -97,6 +102,9 @@ class Cutter:
         masks = self.model.masks(image, encoded)
         embedding = self.model.embedding(image, encoded)
         check_tile(self.generator, image, masks, embedding)
+        if self.view_sizes:
+            looker = Looker(self.generator, self.model, self.view_sizes)
+            masks, embedding = looker.add_views(image, masks, embedding)
         embeddings = replace(Embeddings.empty(), sam=embedding.astype(np.float16))
         if self.backbone is not None:
             embeddings = replace(embeddings, backbone=self.backbone.encode(pixels.image))
