@@ -104,6 +104,14 @@ def test_none_and_the_default_that_it_stands_for_share_their_tiles() -> None:
     assert "tiles" not in changes(replace(DEFAULT, overlap=128, max_mask_area=1.0))
 
 
+def test_one_size_of_tiles_is_the_same_run_as_a_tuple_of_it() -> None:
+    assert changes(replace(DEFAULT, tile_size=(1024,))) == set()
+
+
+def test_views_need_the_tiles_again() -> None:
+    assert changes(replace(DEFAULT, tile_size=(1024, 512))) == {"tiles", "model", "run"}
+
+
 def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
     """Digests of settings, those of runs as stored before settings were fields that say all."""
     other = LabelSettings(

@@ -87,7 +87,7 @@ class FallingSizes(Rule):
     def describe(self) -> str:
         """Return the allowed values in words."""
         one = f"{_number(self.low)} to {_number(self.high)}"
-        return f"{one}, or up to {self.most} of these that fall"
+        return f"{one}, or up to {self.most} such sizes, each smaller than the one before"
 
     def stored(self, value: int | tuple[int, ...]) -> int | list[int]:
         """Return a number for one size, and a list as JSON has it for several."""
