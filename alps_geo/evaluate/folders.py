@@ -18,7 +18,7 @@ import numpy as np
 
 from alps_geo.errors import SceneError, SettingsError, reason_of
 from alps_geo.evaluate.rasters import check_one_band
-from alps_geo.evaluate.truth import whole_numbers
+from alps_geo.evaluate.truth_file import whole_numbers
 from alps_geo.scene.raster import opened, read_window
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.evaluate.rasters import IdRaster
-    from alps_geo.evaluate.truth import Truth
+    from alps_geo.evaluate.truth_file import Truth
 
     Key = tuple[str, str]
     """Split and name; the split is "" for a mask that lies in the folder itself."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alps_geo.evaluate.agreement_map import AgreementMap
     from alps_geo.evaluate.contingency import Contingency
     from alps_geo.evaluate.rasters import IdRaster
-    from alps_geo.evaluate.truth import Truth
+    from alps_geo.evaluate.truth_file import Truth
 
 
 @dataclass(frozen=True)

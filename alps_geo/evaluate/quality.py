@@ -22,7 +22,8 @@ from alps_geo.evaluate.agreement_map import AgreementMap
 from alps_geo.evaluate.folders import MaskLayout, open_mask_truth, pair_folders
 from alps_geo.evaluate.passes import Image, Passes
 from alps_geo.evaluate.rasters import check_same_grid, crs_name, open_ids
-from alps_geo.evaluate.truth import ignored_numbers, open_truth
+from alps_geo.evaluate.truth import open_truth
+from alps_geo.evaluate.truth_file import ignored_numbers
 from alps_geo.scene.raster import is_local
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from alps_geo.evaluate.boundary import BoundaryScores
     from alps_geo.evaluate.contingency import Contingency, Scores, VMeasure
     from alps_geo.evaluate.folders import MaskPair
-    from alps_geo.evaluate.truth import TruthFile
+    from alps_geo.evaluate.truth_file import TruthFile
 
 TOLERANCES = (1, 3)
 """Distances at which boundary F1 is measured, in pixels."""

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from alps_geo.evaluate.objects import THRESHOLDS
 from alps_geo.evaluate.picture import draw_quality
 from alps_geo.files import replacing, run_errors
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from alps_geo.evaluate.agreement import Agreement
     from alps_geo.evaluate.contingency import Scores
+    from alps_geo.evaluate.objects import ObjectQuality, ObjectScores
     from alps_geo.evaluate.quality import Quality
     from alps_geo.evaluate.seams import SeamExcess
 
@@ -73,6 +75,35 @@ def seams_record(seams: SeamExcess) -> dict[str, object]:
     return {**asdict(seams), "tiles": list(seams.tiles), "excess": _known(seams.excess)}
 
 
+def objects_record(quality: ObjectQuality) -> dict[str, object]:
+    """Return everything that was measured; scores that do not exist are None."""
+    area = quality.pixel_area
+    return {
+        "segments": quality.segments,
+        "truth": quality.truth,
+        "min_area_px": quality.min_area,
+        "pixels": quality.pixels,
+        "pixel_area_m2": None if area is None else _known(area),
+        "too_small": quality.too_small,
+        "without_pixels": quality.without_pixels,
+        **_object_scores(quality.scores),
+        "sizes": [
+            {
+                "least_px": size.least,
+                "most_px": size.most,
+                "least_m2": _ground(size.least, area),
+                "most_m2": _ground(size.most, area),
+                **_object_scores(size.scores),
+            }
+            for size in quality.sizes
+        ],
+        "classes": [
+            {"class": number, "name": quality.names.get(number), **_object_scores(scores)}
+            for number, scores in quality.classes.items()
+        ],
+    }
+
+
 def agreement_record(agreement: Agreement) -> dict[str, object]:
     """Return an agreement with its share of equal labels."""
     return {**asdict(agreement), "share": agreement.share}
@@ -81,6 +112,24 @@ def agreement_record(agreement: Agreement) -> dict[str, object]:
 def _known(number: float) -> float | None:
     """Return a number, or None for one that JSON has no word for."""
     return float(number) if math.isfinite(number) else None
+
+
+def _ground(pixels: int | None, area: float | None) -> float | None:
+    """Return the ground area of so many pixels in m², if there is one."""
+    return None if pixels is None or area is None else _known(pixels * area)
+
+
+def _object_scores(scores: ObjectScores) -> dict[str, object]:
+    return {
+        "objects": scores.objects,
+        "matched": [
+            {"iou_above": threshold, "share": _known(share)}
+            for threshold, share in zip(THRESHOLDS, scores.matched, strict=True)
+        ],
+        "mean_best_iou": _known(scores.mean_iou),
+        "over_segmentation": _known(scores.over_segmentation),
+        "under_segmentation": _known(scores.under_segmentation),
+    }
 
 
 def _scores(scores: Scores) -> dict[str, float]:

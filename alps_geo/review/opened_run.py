@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS
+from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS, SEGMENTS
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
 
@@ -147,6 +147,27 @@ class Run:
         if window is not None and not isinstance(window, Window):
             raise TypeError(f"window is {window!r}, expected a rasterio.windows.Window")
         return Labels(*read_labels(self._folder_of(scene) / LABELS, window))
+
+    def segment_ids(self, scene: str | None = None) -> Path:
+        """Path of the raster of segment ids.
+
+        Parameters
+        ----------
+        scene : str, optional
+            Not needed if the run has one scene.
+
+        Raises
+        ------
+        RunError
+            The run has no such scene, or the file is gone.
+        """
+        path = self._folder_of(scene) / SEGMENTS
+        if not path.exists():
+            raise RunError(
+                f"{path} does not exist; expected the segment ids of the run: "
+                "give alps-geo label again with --force, which writes the results again"
+            )
+        return path
 
     @property
     def clusters(self) -> pd.DataFrame:

@@ -6,10 +6,14 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
-from evaluate_rasters import GRID, LANDCOVER, UTM, kmeans_labels, write_ids
+from evaluate_rasters import GRID, LANDCOVER, UTM, kmeans_labels, read_ids, write_ids
 from helpers import alps_geo
 from PIL import Image
+from run_folders import RECORD
 from shapely.geometry import box
+
+from alps_geo.runs.record import write_record
+from alps_geo.segments.regions import connected_pieces
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,73 @@ def test_agreement_prints_the_share_of_equal_labels(scene: Path) -> None:
     assert f"{record['share']:.2%} of 262,144 pixels" in alps_geo(*arguments).stdout
 
 
+@pytest.fixture
+def run(scene: Path, tmp_path: Path) -> Path:
+    """A run folder whose segments are the connected regions of the land cover."""
+    folder = tmp_path / "run"
+    (folder / "scene").mkdir(parents=True)
+    regions = connected_pieces(read_ids(LANDCOVER)[:512, :512])
+    write_ids(folder / "scene" / "segments.tif", regions.astype(np.uint32), nodata=0)
+    write_record(folder / "run.json", RECORD)
+    return folder
+
+
+def test_objects_of_a_run_are_printed_by_size_and_class(run: Path, scene: Path) -> None:
+    options = ("--truth", LANDCOVER, "--names", scene / "names.csv")
+    chosen = ("--classes", "water,[low] vegetation", "--min-area", "50")
+    outcome = alps_geo("evaluate", "objects", run, *options, *chosen)
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    record = json.loads(alps_geo("evaluate", "objects", run, *options, *chosen, "--json").stdout)
+    assert record["matched"] == [
+        {"iou_above": 0.5, "share": 1.0},
+        {"iou_above": 0.75, "share": 1.0},
+    ]
+    assert [each["name"] for each in record["classes"]] == ["water", "[low] vegetation"]
+    assert sum(each["objects"] for each in record["sizes"]) == record["objects"] > 2
+    for text in (
+        f"{record['objects']:,} objects",
+        "from 50 px",
+        "1.639 ha",
+        "[low]",
+        "100.0%",
+        f"left out: {record['too_small']:,} objects of fewer than 50 pixels",
+    ):
+        assert text in outcome.stdout
+    named = alps_geo("evaluate", "objects", run, *options, *chosen, "--scene", "scene", "--json")
+    assert json.loads(named.stdout) == record
+
+
+def test_objects_of_a_raster_of_segments(run: Path, scene: Path) -> None:
+    arguments = (run / "scene" / "segments.tif", "--truth", scene / "halves.gpkg")
+    outcome = alps_geo("evaluate", "objects", *arguments, "--json")
+    assert outcome.exit_code == 0, outcome.stderr
+    record = json.loads(outcome.stdout)
+    assert (record["objects"], record["classes"]) == (2, [])
+    quiet = alps_geo("evaluate", "objects", *arguments, "--quiet")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_a_run_without_its_segments_is_one_line(run: Path, tmp_path: Path) -> None:
+    (run / "scene" / "segments.tif").unlink()
+    (tmp_path / "empty").mkdir()
+    for folder, options, message in (
+        (run, (), "segments.tif does not exist; expected the segment ids of the run"),
+        (run, ("--scene", "other"), "there is no scene 'other'; expected one of scene"),
+        (tmp_path / "empty", (), "empty"),
+    ):
+        outcome = alps_geo("evaluate", "objects", folder, "--truth", LANDCOVER, *options)
+        assert (outcome.exit_code, outcome.stdout) == (1, "")
+        (line,) = outcome.stderr.splitlines()
+        assert message in line
+
+
+def test_a_scene_of_a_raster_is_a_usage_error(scene: Path) -> None:
+    arguments = (scene / "labels.tif", "--truth", LANDCOVER, "--scene", "scene")
+    outcome = alps_geo("evaluate", "objects", *arguments)
+    assert outcome.exit_code == 2
+    assert "is no run folder" in outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -118,6 +189,9 @@ def test_agreement_prints_the_share_of_equal_labels(scene: Path) -> None:
         ),
         (["quality", "labels.tif", "--truth", "labels.tif", "--out", "names.csv"], 1, "names.csv"),
         (["seams", "labels.tif", "--tile-size", "1024"], 2, "one tile holds it all"),
+        (["objects", "absent.tif", "--truth", "labels.tif"], 1, "absent.tif does not exist"),
+        (["objects", "labels.tif", "--truth", "labels.tif", "--classes", "a"], 2, "--classes is"),
+        (["objects", "labels.tif", "--truth", "labels.tif", "--classes", "99"], 1, "class 99"),
         (["agreement", "labels.tif", str(LANDCOVER)], 1, "has 1024 x 1024 pixels"),
     ],
 )

@@ -19,7 +19,8 @@ from shapely.geometry import Point, box, shape
 
 from alps_geo.errors import AlpsGeoError, SceneError, SettingsError
 from alps_geo.evaluate.rasters import open_ids
-from alps_geo.evaluate.truth import TruthFile, open_truth
+from alps_geo.evaluate.truth import open_truth
+from alps_geo.evaluate.truth_file import TruthFile
 from alps_geo.windows import whole
 
 CROP = 200

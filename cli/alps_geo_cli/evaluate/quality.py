@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alps_geo_cli.console import Printing
+from alps_geo_cli.evaluate.truth import Field, Ignore, Layer, Names, listed_values
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
@@ -54,35 +55,10 @@ def quality(
             show_default="as the run of a folder of masks has it, else from 1",
         ),
     ] = None,
-    field: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Column of a vector file that holds the class, as number or text.",
-            show_default="its only column",
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Layer of a vector file.", show_default="its only layer"),
-    ] = None,
-    ignore: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUES",
-            help="Classes that are no truth, separated by commas.",
-            show_default="none but nodata",
-        ),
-    ] = None,
-    names: Annotated[
-        Path | None,
-        typer.Option(
-            parser=typed_path,
-            metavar="FILE",
-            help='Names of classes: CSV lines such as 1,water, or JSON such as {"1": "water"}.',
-            show_default="numbers",
-        ),
-    ] = None,
+    field: Field = None,
+    layer: Layer = None,
+    ignore: Ignore = None,
+    names: Names = None,
     segments: Annotated[
         str | None,
         typer.Option(
@@ -126,7 +102,7 @@ def quality(
                     truth,
                     field,
                     layer,
-                    _values(ignore),
+                    listed_values(ignore),
                     None if names is None else read_names(names, "classes"),
                     truth_ending,
                 ),
@@ -136,10 +112,6 @@ def quality(
             )
         written = write_quality(measured, folder)
     printing.show(quality_record(measured), lambda: _print_quality(measured, written))
-
-
-def _values(text: str | None) -> list[str]:
-    return [] if text is None else [part.strip() for part in text.split(",")]
 
 
 def _folder_of(labels: str) -> Path:
