@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,7 @@ class PartEmbedding:
     feathers: tuple[tuple[int, int], tuple[int, int]]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class EmbeddingMean:
     """Mean of the embeddings of parts of a tile, on the cells of the tile's embedding.
 
@@ -69,7 +69,7 @@ class EmbeddingMean:
         """Cells that hold pixels of a part: (h, w)."""
         return np.asarray(self.weight > 0)
 
-    def add(self, part: PartEmbedding) -> None:
+    def plus(self, part: PartEmbedding) -> EmbeddingMean:
         """Add a part."""
         rows, cols = (
             _moved(pixels, cells, size, target, feather)
@@ -82,8 +82,11 @@ class EmbeddingMean:
                 strict=True,
             )
         )
-        self.total += rows @ part.embedding.astype(np.float64) @ cols.T
-        self.weight += np.outer(rows.sum(axis=1), cols.sum(axis=1))
+        return replace(
+            self,
+            total=self.total + rows @ part.embedding.astype(np.float64) @ cols.T,
+            weight=self.weight + np.outer(rows.sum(axis=1), cols.sum(axis=1)),
+        )
 
     def values(self) -> NDArray[np.float64]:
         """Return the mean, (C, h, w); 0 in cells without a part."""

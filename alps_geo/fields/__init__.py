@@ -9,7 +9,6 @@ from alps_geo.fields.rules import (
     BandNumbers,
     Between,
     Choices,
-    FallingSizes,
     FileName,
     FilePath,
     Names,
@@ -18,7 +17,6 @@ from alps_geo.fields.rules import (
     Rule,
     Shares,
     Words,
-    as_sizes,
 )
 from alps_geo.fields.settings import (
     STAGES,
@@ -36,7 +34,6 @@ __all__ = [
     "BandNumbers",
     "Between",
     "Choices",
-    "FallingSizes",
     "FileName",
     "FilePath",
     "Names",
@@ -47,7 +44,6 @@ __all__ = [
     "Shares",
     "Stage",
     "Words",
-    "as_sizes",
     "check_fields",
     "documented",
     "setting",

@@ -7,13 +7,12 @@ The same names are options on the command line, keys of a ``--config`` file, and
 from alps_geo.settings.label import (
     CLUSTERING,
     DEFAULT_CLUSTERS,
-    DEFAULT_TILE_SIZE,
     OUTPUT,
     LabelSettings,
     current_words,
-    default_overlap,
 )
 from alps_geo.settings.presets import PRESETS
+from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, default_overlap
 
 __all__ = [
     "CLUSTERING",

@@ -12,12 +12,10 @@ from alps_geo.fields import (
     BandNumbers,
     Between,
     Choices,
-    FallingSizes,
     FilePath,
     Percentiles,
     Rule,
     Stage,
-    as_sizes,
     check_fields,
     documented,
     setting,
@@ -28,21 +26,15 @@ from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.features import FeatureNames, chosen_features
 from alps_geo.settings.models import ModelName
+from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, FallingSizes, as_sizes, default_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEFAULT_CLUSTERS = 24
 
-DEFAULT_TILE_SIZE = 1024
-
 MODEL, IMAGERY, MASKS, CLUSTERING, OUTPUT = "Model", "Imagery", "Masks", "Clusters", "Output"
 """Panels of options."""
-
-
-def default_overlap(tile_size: int) -> int:
-    """Return the pixels that neighbouring tiles share unless told otherwise."""
-    return tile_size // 8
 
 
 def current_words(

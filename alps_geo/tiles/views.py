@@ -183,7 +183,7 @@ class Looker:
                 )
                 check_tile(self.generator, image, of_view, cells)
                 found.append(view.moved(of_view, shape))
-                mean.add(view.part(cells, self.generator.cell_size(of_view.shape)))
+                mean = mean.plus(view.part(cells, self.generator.cell_size(of_view.shape)))
             total, count = total + mean.values(), count + mean.covered
         view_of = np.repeat(np.arange(len(found)), list(map(len, found)))
         together = TileMasks.concatenate(found)
