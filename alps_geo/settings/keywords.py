@@ -80,7 +80,11 @@ def settings_from(
     >>> settings_from({"preset": "alps", "clusters": 12}, {}).compare
     'raw'
     """
-    given = {name: value for name, value in keywords.items() if name != "preset"}
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in keywords.items()
+        if name != "preset"
+    }
     preset = keywords.get("preset") or ""
     if preset and preset not in PRESETS:
         raise TypeError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
@@ -94,8 +98,4 @@ def settings_from(
             hint = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(f"there is no setting {name!r} here{hint}")
     presets = IMAGE_PRESETS if images else PRESETS
-    chosen: dict[str, Any] = {**defaults, **presets.get(preset, {}), **given}
-    for name, value in chosen.items():
-        if isinstance(value, list):
-            chosen[name] = tuple(value)
-    return LabelSettings(**chosen)
+    return LabelSettings(**{**defaults, **presets.get(preset, {}), **given})
