@@ -223,7 +223,12 @@ def apply(
     flags = RunFlags(**{name: settings.pop(name) for name in FLAG_NAMES if name in settings})
     fitted = fitted_settings(read_model(Path(path)))
     known = available(fits=False, writes=True)
-    defaults = {name: value for name, value in fitted.items() if name in known}
+    # JSON, which a model keeps its settings as, has lists for tuples.
+    defaults = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in fitted.items()
+        if name in known
+    }
     chosen = settings_from({**settings, "clusters_from": path}, defaults, fits=False)
     return _label(paths, out, chosen, flags, generator)
 

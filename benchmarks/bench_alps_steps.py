@@ -248,7 +248,7 @@ def _kept(load: Callable[[Tile], Value | None], tile: Tile) -> Value:
 
 
 def _grid(chip: Chip) -> TileGrid:
-    return TileGrid(*chip.masks.shape, SETTINGS.tile_size, SETTINGS.tile_overlap)
+    return TileGrid(*chip.masks.shape, SETTINGS.tile_sizes[0], SETTINGS.tile_overlap)
 
 
 def _segment_ids(chip: Chip, folder: Path) -> NDArray[np.uint32]:

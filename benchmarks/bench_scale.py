@@ -92,7 +92,7 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
         seconds, cpu = perf_counter() - begin, _cpu_seconds() - cpu
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     settings = LabelSettings()
-    step = settings.tile_size - settings.tile_overlap
+    step = settings.tile_sizes[0] - settings.tile_overlap
     return {
         "side": side,
         "tiles": max(1, -(-(side - settings.tile_overlap) // step)) ** 2,

@@ -219,7 +219,7 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
         precision=options.precision,
         points=options.points,
     )
-    grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
+    grid = TileGrid(scene.height, scene.width, settings.tile_sizes[0], settings.tile_overlap)
     rows, cols = (step // options.parts for step in grid.steps)
     whole = _Run.of(scene, grid, settings, options.out)
     moved = _Run.of(scene, replace(grid, offset=(rows, cols)), settings, options.out)

@@ -73,7 +73,7 @@ def fingerprints(settings: LabelSettings) -> dict[str, str]:
     weights = Weights(
         settings.model, f"{settings.model} {settings.checkpoint}", str(settings.timm_checkpoint)
     )
-    grid = TileGrid(1200, 1300, settings.tile_size, settings.tile_overlap)
+    grid = TileGrid(1200, 1300, settings.tile_sizes[0], settings.tile_overlap)
     identity = run_identity([scene()], settings, weights)
     return {
         "tiles": tile_key(scene(), grid, settings, weights),
@@ -119,6 +119,14 @@ def test_all_points_have_tiles_of_their_own() -> None:
     chosen = ("grid:20", "grid:21", "regions:20", "regions:400", "none")
     keys = {fingerprints(replace(DEFAULT, points=points))["tiles"] for points in chosen}
     assert len(keys) == len(chosen)
+
+
+def test_one_size_of_tiles_is_the_same_run_as_a_tuple_of_it() -> None:
+    assert changes(replace(DEFAULT, tile_size=(1024,))) == set()
+
+
+def test_views_need_the_tiles_again() -> None:
+    assert changes(replace(DEFAULT, tile_size=(1024, 512))) == {"tiles", "model", "run"}
 
 
 def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:

@@ -14,6 +14,14 @@ from alps_geo.settings.keywords import settings_from
         ({"precision": "int4"}, "precision is 'int4', expected one of float32, bf16, fp16"),
         ({"clusters": 0}, "clusters is 0, expected 1 to 65535"),
         ({"tile_size": 10}, "tile_size is 10, expected 64 to 16384"),
+        (
+            {"tile_size": (512, 1024)},
+            "tile_size is 512,1024, expected 64 to 16 384, or up to 3 such",
+        ),
+        ({"tile_size": (512, 512)}, "tile_size is 512,512, expected 64 to 16 384, or up to 3 such"),
+        ({"tile_size": (512, 10)}, "tile_size is 10, expected 64 to 16384"),
+        ({"tile_size": (1024, 512, 256, 128)}, "tile_size is 1024,512,256,128, expected 64 to"),
+        ({"tile_size": ()}, "tile_size is empty, expected 64 to 16 384"),
         ({"overlap": 600}, "overlap is 600, expected 0 to 512"),
         ({"pred_iou_thresh": 1.5}, "pred_iou_thresh is 1.5, expected 0 to 1"),
         ({"fill": "water"}, "fill is 'water', expected one of none, superpixels"),
@@ -46,6 +54,7 @@ def test_values_out_of_range_are_named(wrong: dict[str, object], message: str) -
 def test_the_overlap_follows_the_tile_size() -> None:
     assert LabelSettings(tile_size=512).tile_overlap == 64
     assert LabelSettings(tile_size=512, overlap=0).tile_overlap == 0
+    assert LabelSettings(tile_size=(512, 128)).tile_overlap == 64
 
 
 def test_features_are_a_set() -> None:

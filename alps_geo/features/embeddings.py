@@ -97,7 +97,7 @@ def _cell_weights(
     """Weight of every embedding cell for every region, shape (count, h * w)."""
     height, width = shape
     rows, cols = (
-        [(cell[part], weight[part]) for cell, weight in _axis_weights(length, cells, size)]
+        [(cell[part], weight[part]) for cell, weight in axis_weights(length, cells, size)]
         for length, cells, size, part in zip(weights.shape, shape, cell_size, within, strict=True)
     )
     inside = np.nonzero(regions)
@@ -117,7 +117,7 @@ def _cell_weights(
     return total
 
 
-def _axis_weights(
+def axis_weights(
     length: int, cells: int, cell_size: float
 ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float64]], ...]:
     """Lower and upper cell of each pixel centre along one axis, each with its weight."""

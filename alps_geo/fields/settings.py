@@ -106,14 +106,22 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def _is_whole(value: object) -> bool:
+    return _is_number(value) and isinstance(value, Integral)
+
+
 _TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "int": ("a whole number", lambda value: _is_number(value) and isinstance(value, Integral)),
+    "int": ("a whole number", _is_whole),
     "float": ("a number", _is_number),
     "str": ("text", lambda value: isinstance(value, str)),
     "bool": ("True or False", lambda value: isinstance(value, bool)),
     "tuple[str, ...]": (
         "a tuple of texts",
         lambda value: isinstance(value, tuple) and all(isinstance(each, str) for each in value),
+    ),
+    "tuple[int, ...]": (
+        "a tuple of whole numbers",
+        lambda value: isinstance(value, tuple) and all(map(_is_whole, value)),
     ),
     "tuple": (
         "a tuple of numbers",
@@ -125,11 +133,14 @@ _TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
 
 def _check_type(name: str, value: object, annotation: str) -> None:
     """Raise SettingsError if a value is of another type than its field, as from Python."""
-    written, _, optional = annotation.partition(" | ")
-    if value is None and optional == "None":
+    written = annotation.split(" | ")
+    if value is None and "None" in written:
         return
-    expected, fits = _TYPES.get(written) or _TYPES[written.partition("[")[0]]
-    if not fits(value):
+    known = [
+        _TYPES.get(each) or _TYPES[each.partition("[")[0]] for each in written if each != "None"
+    ]
+    if not any(fits(value) for _, fits in known):
+        expected = " or ".join(words for words, _ in known)
         raise SettingsError(f"{name} is {value!r}, expected {expected}")
 
 

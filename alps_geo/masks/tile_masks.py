@@ -94,6 +94,35 @@ class TileMasks:
         stored = self.bits[self.offsets[index] : self.offsets[index + 1]]
         return np.unpackbits(stored, count=shape[0] * shape[1]).reshape(shape).view(np.bool_)
 
+    def take(self, chosen: NDArray[np.integer]) -> TileMasks:
+        """Choose masks by their indices, in that order."""
+        bits = [self.bits[self.offsets[index] : self.offsets[index + 1]] for index in chosen]
+        return TileMasks.of(
+            self.shape,
+            self.bbox[chosen],
+            bits,
+            self.predicted_iou[chosen],
+            self.stability_score[chosen],
+        )
+
+    def within(self, shape: tuple[int, int], corner: tuple[int, int]) -> TileMasks:
+        """Move masks into a window of this shape that holds their own at a (row, col)."""
+        return replace(self, shape=shape, bbox=self.bbox + np.array(corner * 2, dtype=np.int32))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TileMasks]) -> TileMasks:
+        """Collect all masks of one or more that are of the same shape."""
+        counts = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            parts[0].shape,
+            np.concatenate([part.bbox for part in parts]),
+            np.concatenate([part.predicted_iou for part in parts]),
+            np.concatenate([part.stability_score for part in parts]),
+            np.concatenate([part.area for part in parts]),
+            np.concatenate([part.bits for part in parts]),
+            np.append(0, np.cumsum(counts)).astype(np.int64),
+        )
+
     def clipped(self, region: NDArray[np.bool_]) -> TileMasks:
         """Intersect all masks with a region (H, W); boxes stay as they are."""
         if region.all():

@@ -335,7 +335,7 @@ def _plan_jobs(
 ) -> list[Job]:
     jobs = []
     for name, scene in zip(folder_names([scene.name for scene in scenes]), scenes, strict=True):
-        grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
+        grid = TileGrid(scene.height, scene.width, settings.tile_sizes[0], settings.tile_overlap)
         key = tile_key(scene, grid, settings, weights)
         store = TileStore(folder.tiles_folder(scene.name, key), key)
         jobs.append(Job(name, scene, grid, store))

@@ -64,13 +64,19 @@ def check_model(
     passed_over = {"timm_checkpoint"} | ({"checkpoint"} if same_sam else set())
     before = {**now, **all_fitted_settings(model)}
     for name in current_words(settings.deciding("tiles", "segments", files=True)):
-        if name not in passed_over and before[name] != now[name]:
-            option, value = name.replace("_", "-"), f" {before[name]}, not {now[name]}"
+        was, typed = _typed(before[name]), _typed(now[name])
+        if name not in passed_over and was != typed:
+            option, value = name.replace("_", "-"), f" {was}, not {typed}"
             if isinstance(now[name], bool):
                 value = f", not --no-{option}"
                 if now[name]:
                     option, value = f"no-{option}", f", not --{option}"
             yield f"the clusters were fitted with --{option}{value}"
+
+
+def _typed(value: object) -> str:
+    """Return the value of a setting as it is typed: 1024,512 for several sizes."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def check_valid(valid_pixels: int, failed: Sequence[FailedTile | FailedImage]) -> None:

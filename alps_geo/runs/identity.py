@@ -78,7 +78,7 @@ def kind_key(
             "scale": [scale.mean.tolist(), scale.std.tolist()],
             "model": weights.sam,
             "backbone_weights": weights.backbone,
-            "tile_size": [settings.tile_size, settings.tile_overlap],
+            "tile_size": [settings.tile_sizes[0], settings.tile_overlap],
             "segments": settings.deciding("segments"),
             "features": settings.features,
             **settings.tile_values(),

@@ -25,11 +25,7 @@ from alps_geo.settings.clusters import ClusterSettings
 from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
-
-
-def default_overlap(tile_size: int) -> int:
-    """Return the pixels that neighbouring tiles share unless told otherwise."""
-    return tile_size // 8
+from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, FallingSizes, as_sizes, default_overlap
 
 
 @documented
@@ -118,13 +114,16 @@ class LabelSettings(ClusterSettings):
         metavar="LOW,HIGH",
         shown="2,98; 8-bit scenes as they are",
     )
-    tile_size: int = setting(
-        1024,
-        Between(64, 16384),
+    tile_size: int | tuple[int, ...] = setting(
+        DEFAULT_TILE_SIZE,
+        FallingSizes(64, 16384, most=3),
         "Side of a tile, 64 to 16384 pixels. SAM sees every tile at 1024 px, so a smaller tile "
-        "means finer objects.\n\nIt also means more time.",
+        "means finer objects. With further, smaller sizes, such as 1024,512, SAM sees every tile "
+        "whole, and its parts of about those sizes too.\n\n"
+        "It also means more time: each part is asked at as many points as a whole tile.",
         MASKS,
         decides="tiles",
+        metavar="PX,...",
     )
     overlap: int | None = setting(
         None,
@@ -210,13 +209,18 @@ class LabelSettings(ClusterSettings):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        Between(0, self.tile_size // 2).check("overlap", self.overlap)
+        Between(0, self.tile_sizes[0] // 2).check("overlap", self.overlap)
         check_prompts(self.points, self.fill)
+
+    @property
+    def tile_sizes(self) -> tuple[int, ...]:
+        """Side of a tile, and sizes of the views of its parts, in pixels."""
+        return as_sizes(self.tile_size)
 
     @property
     def tile_overlap(self) -> int:
         """The overlap of neighbouring tiles, in pixels."""
-        return default_overlap(self.tile_size) if self.overlap is None else self.overlap
+        return default_overlap(self.tile_sizes[0]) if self.overlap is None else self.overlap
 
     @property
     def fills(self) -> bool:
@@ -301,6 +305,7 @@ class LabelSettings(ClusterSettings):
             "backbone": self.backbone,
             # Tiles that were stored before other sizes could be chosen remain.
             **({} if self._cut_size in (None, 16) else {"superpixel_size": self._cut_size}),
+            **({"views": list(views)} if (views := self.tile_sizes[1:]) else {}),
         }
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from alps_geo.segments.prompts import innermost_points
 from alps_geo.segments.superpixels import TileBands
 from alps_geo.settings.points import Points
 from alps_geo.tiles.contract import Outcome, TaskError
+from alps_geo.tiles.views import Looker
 from alps_geo.windows import origin
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class Cutter:
         Prompts of a tile.
     superpixel_size : int
         Side of a superpixel, in pixels.
+    view_sizes : tuple of int
+        Sizes of the views of parts of each tile, in pixels; empty for none.
     """
 
     generator: MaskGenerator
@@ -78,6 +82,7 @@ class Cutter:
     rules: FragmentRules
     prompts: Points
     superpixel_size: int
+    view_sizes: tuple[int, ...] = ()
 
     @classmethod
     def load(cls, models: Models, settings: LabelSettings) -> Cutter:
@@ -97,6 +102,7 @@ class Cutter:
             FragmentRules(settings.mask_area_gate, settings.fills, cell_size),
             Points.read(settings.points),
             settings.superpixel_size,
+            settings.tile_sizes[1:],
         )
 
     def fragments(
@@ -112,18 +118,26 @@ class Cutter:
         masks = self.model.masks(image, encoded, self._points(bands))
         embedding = self.model.embedding(image, encoded)
         check_tile(self.generator, image, masks, embedding)
+        if self.view_sizes:
+            looker = Looker(self.generator, self.model, self.view_sizes)
+            masks, embedding = looker.add_views(
+                image, masks, embedding, partial(self._points, bands)
+            )
         embeddings = replace(Embeddings.empty(), sam=embedding.astype(np.float16))
         if self.backbone is not None:
             embeddings = replace(embeddings, backbone=self.backbone.encode(pixels.image))
         return cut_fragments(tiled.grid, tile, bands, masks, embeddings, self.rules)
 
-    def _points(self, bands: TileBands) -> NDArray[np.float64] | None:
-        """Find the prompts of a tile; None for those of the generator."""
+    def _points(
+        self, bands: TileBands, rows: slice = slice(None), cols: slice = slice(None)
+    ) -> NDArray[np.float64] | None:
+        """Find the prompts of a part of a tile; None for those of the generator."""
         if self.prompts.per_side is not None:
             return None
         if not self.prompts.regions:
             return np.empty((0, 2))
-        return innermost_points(bands.superpixels, bands.standard, self.prompts.regions)
+        inside = bands.superpixels[rows, cols], bands.standard[:, rows, cols]
+        return innermost_points(*inside, self.prompts.regions)
 
 
 @dataclass(frozen=True, eq=False)

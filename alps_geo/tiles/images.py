@@ -301,5 +301,5 @@ def open_image(image: FolderImage, kind: ImageKind, settings: LabelSettings) -> 
     """
     scene = kind.reading.open(image.path)
     pixels = read_tile(scene, Window(0, 0, scene.width, scene.height))
-    grid = TileGrid(scene.height, scene.width, settings.tile_size, settings.tile_overlap)
+    grid = TileGrid(scene.height, scene.width, settings.tile_sizes[0], settings.tile_overlap)
     return TiledImage(scene, grid, kind.scale, pixels)

@@ -293,7 +293,7 @@ def _parser(rule: Readable, name: str) -> Callable[[str], Any]:
 
     def parse(text: str) -> Any:
         try:
-            return rule.read(name, text)
+            return rule.read(name, str(text))
         except SettingsError as error:
             raise typer.BadParameter(str(error)) from None
 

@@ -50,6 +50,8 @@ def test_commands_have_the_settings_that_decide_their_results() -> None:
         ("--stretch", "low,high", "stretch is 'low,high', expected two percentiles"),
         ("--stretch", "5", "stretch is 5, expected two percentiles"),
         ("--stretch", "1,2,3", "stretch is 1,2,3, expected two percentiles"),
+        ("--tile-size", "big", "tile_size is 'big', not whole numbers, expected 64 to 16 384, or"),
+        ("--tile-size", "512,1024", "or up to 3 such sizes, each smaller than the one before"),
         ("--overlap", "900", "overlap is 900, expected 0 to 512"),
         ("--features", "sam+x", "features is 'x', expected one of sam, spectral"),
     ],
@@ -140,3 +142,5 @@ def test_every_setting_is_a_key_of_a_config(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("tile-size = 512\nbands = [4, 3, 2]\n")
     assert load_defaults(config, known) == {"tile_size": 512, "bands": "4,3,2"}
+    config.write_text("tile_size = [1024, 512]\n")
+    assert load_defaults(config, known) == {"tile_size": "1024,512"}

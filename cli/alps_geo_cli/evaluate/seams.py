@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo.settings import LabelSettings, default_overlap
+from alps_geo.settings import DEFAULT_TILE_SIZE, default_overlap
 from alps_geo_cli.console import Printing
 from alps_geo_cli.paths import typed_name
 
@@ -27,7 +27,7 @@ def seams(
     ],
     tile_size: Annotated[
         int, typer.Option(help="Side of a tile that the raster was made with, in pixels.")
-    ] = LabelSettings.tile_size,
+    ] = DEFAULT_TILE_SIZE,
     overlap: Annotated[
         int | None,
         typer.Option(
