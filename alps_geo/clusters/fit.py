@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.limits import MAX_CLUSTERS
@@ -142,7 +144,10 @@ def _fit_tree(
     """Find the centres of clusters: of small ones that are put together, where rows suffice."""
     small = small_number(clusters, sum(map(len, tables)), recipe.small)
     if small > clusters:
-        centers = _fit_centers(projection, tables, small, seed, recipe)
+        with warnings.catch_warnings():
+            # Of rows that are alike there are fewer small clusters, which is no harm.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            centers = _fit_centers(projection, tables, small, seed, recipe)
         group = put_together(centers, _counted(projection, tables, centers), clusters, seed)
         if group is not None:
             return CentreTree.grouped(centers, group + 1)
