@@ -8,6 +8,7 @@ import typer
 
 from alps_geo import __version__
 from alps_geo_cli.apply import apply
+from alps_geo_cli.classify import classify
 from alps_geo_cli.clusters import clusters
 from alps_geo_cli.dataset import dataset
 from alps_geo_cli.evaluate import evaluate
@@ -49,6 +50,7 @@ app.command()(spread(label))
 app.command()(spread(fit))
 app.command()(spread(apply))
 app.command()(status)
+app.command()(spread(classify))
 app.command()(spread(export))
 app.command()(spread(models))
 app.add_typer(clusters)
