@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-AREA_POWER, DISTANCE_POWER = 0.5, 0.5
-"""Powers of the area, and of the distance to the nearest sample, in the merit of a segment."""
+AREA_POWER, DISTANCE_POWER, BALANCE_POWER = 0.5, 1.0, 0.5
+"""Powers in the merit of a segment: of its area, of its distance to the nearest sample, and of the
+number of samples of its class, which lower it."""
 
 _LEAST_UNCERTAINTY = 1e-3
 
@@ -30,11 +31,14 @@ class Candidates:
         Their area; those of 0 are never chosen.
     uncertainty : ndarray of float64, shape (n,)
         0 for a segment of a sure class, to 1.
+    guess : ndarray of int64, shape (n,)
+        Index of the class of each; 0 for all before there are classes.
     """
 
     rows: NDArray[np.float64]
     area: NDArray[np.float64]
     uncertainty: NDArray[np.float64]
+    guess: NDArray[np.int64]
 
     @classmethod
     def together(cls, parts: Sequence[Candidates]) -> Candidates:
@@ -43,6 +47,7 @@ class Candidates:
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.area for part in parts]),
             np.concatenate([part.uncertainty for part in parts]),
+            np.concatenate([part.guess for part in parts]),
         )
 
 
@@ -59,8 +64,9 @@ def choose_next(
 ) -> NDArray[np.int64]:
     """Choose the segments whose labels would teach a classifier most, the best first.
 
-    One after the other is chosen that has the highest uncertainty x area^0.5 x distance^0.5: the
-    distance is that of its columns to the nearest sample or chosen segment.
+    One after the other is chosen that has the highest uncertainty x area^0.5 x distance / n^0.5:
+    the distance is that of its columns to the nearest sample or chosen segment, n counts those of
+    its class.
 
     Parameters
     ----------
@@ -82,12 +88,15 @@ def choose_next(
     nearest = np.full(len(merit), np.inf)
     for index in sampled.tolist():
         nearest = np.minimum(nearest, _distances(candidates.rows, index))
+    length = int(candidates.guess.max(initial=0)) + 1
+    counts = np.bincount(candidates.guess[sampled], minlength=length).astype(np.float64)
     chosen: list[int] = []
     while len(chosen) < count and merit.any():
         near = np.where(np.isfinite(nearest), nearest, 1.0) ** DISTANCE_POWER
-        score = merit * near
+        score = merit * near / (1 + counts[candidates.guess]) ** BALANCE_POWER
         best = int(score.argmax()) if score.any() else int(merit.argmax())
         chosen.append(best)
+        counts[candidates.guess[best]] += 1
         merit[best] = 0
         nearest = np.minimum(nearest, _distances(candidates.rows, best))
     return np.array(chosen, np.int64)

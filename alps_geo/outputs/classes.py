@@ -169,8 +169,7 @@ class ClassedScene:
             valid[order],
             self.legend,
             title=self.title,
-            captions=("scene", "classes"),
-            heading="class",
+            captions=("scene", "classes", "class"),
         )
 
 

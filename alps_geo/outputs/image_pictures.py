@@ -147,5 +147,5 @@ def _write_overview(labelled: LabelledImages) -> None:
         valid,
         legend,
         title=labelled.title,
-        captions=("images", "labels"),
+        captions=("images", "labels", "cluster"),
     )

@@ -111,8 +111,7 @@ def write_preview(
     clusters: ClusterLegend,
     *,
     title: str | None = None,
-    captions: tuple[str, str] = ("scene", "labels"),
-    heading: str = "cluster",
+    captions: tuple[str, str, str] = ("scene", "labels", "cluster"),
 ) -> None:
     """Draw the scene next to its labels, with a legend, as one PNG.
 
@@ -134,9 +133,7 @@ def write_preview(
     title : str, optional
         Above the panels.
     captions : tuple of str
-        Above each panel.
-    heading : str
-        Above the names in the legend.
+        Above each panel, and above the names in the legend.
 
     Raises
     ------
@@ -147,9 +144,9 @@ def write_preview(
     scene = _scene_panel(image, valid, rows, cols)
     colored = _labels_panel(scene, _nearest(labels, rows, cols), clusters.palette)
     empty = ~_nearest(valid, rows, cols)
-    panels = tuple(zip(captions, (_blank(scene, empty), _blank(colored, empty)), strict=True))
+    panels = tuple(zip(captions[:2], (_blank(scene, empty), _blank(colored, empty)), strict=True))
     entries = _entries(labels, valid, clusters.palette, clusters.names)
-    save_png(path, _compose(panels, entries, title, heading))
+    save_png(path, _compose(panels, entries, title, captions[2]))
 
 
 def write_picture(path: Path, image: Pixels, valid: NDArray[np.bool_]) -> None:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.classes.classifier import Method
 from alps_geo.classes.cross_validation import block_of, cross_validate
 from alps_geo.classes.graph import SegmentGraph, borders_of
-from alps_geo.classes.legend import class_legend
-from alps_geo.classes.model import ClassModel, SampleColumns, sample_columns, table_rows
-from alps_geo.classes.next_samples import uncertainty_of
+from alps_geo.classes.model import ClassModel, table_rows
+from alps_geo.classes.next_samples import Candidates, uncertainty_of
 from alps_geo.errors import RunError, SettingsError
 from alps_geo.outputs.cog import row_reader
 from alps_geo.outputs.names import SEGMENTS
+from alps_geo.review.class_model import ClassifyRequest, make_model
 from alps_geo.review.class_results import Classification, write_classification
-from alps_geo.review.relabel import finish_stopped, parse_color
+from alps_geo.review.relabel import finish_stopped
 from alps_geo.review.sample_files import (
-    NO_FILES,
     Gathered,
-    SampleFiles,
     disputes_note,
     gather_samples,
     named_samples,
@@ -44,57 +40,11 @@ if TYPE_CHECKING:
     from alps_geo.classes.classifier import Fitted
     from alps_geo.classes.cross_validation import SampleAccuracy
     from alps_geo.classes.samples import Sampled
-    from alps_geo.clusters.colors import Color
     from alps_geo.runs.record import RunRecord
     from alps_geo.runs.run import FinishedRun
     from alps_geo.segments.borders import Borders
 
 _ROWS = 512
-
-
-@dataclass(frozen=True)
-class ClassifyRequest:
-    """Samples and settings of a classification.
-
-    Attributes
-    ----------
-    files : SampleFiles
-        Files of samples.
-    from_names : bool
-        True to take typical segments of named clusters as samples.
-    models : tuple of pathlib.Path
-        Models of classes whose samples count too, of this run or others.
-    method : Method or None
-        The classifier; by default that of the first model, or else the default.
-    per_scene : bool
-        True to fit a classifier for each scene to its own samples alone.
-    suggest : int
-        Number of segments to suggest for labelling next.
-    discard_edits : bool
-        True to overwrite classes that a person has edited.
-    """
-
-    files: SampleFiles = NO_FILES
-    from_names: bool = False
-    models: tuple[Path, ...] = ()
-    method: Method | None = None
-    per_scene: bool = False
-    suggest: int = 0
-    discard_edits: bool = False
-
-    @property
-    def has_samples(self) -> bool:
-        """True if there are samples of any source."""
-        return bool(self.files.paths or self.from_names or self.models)
-
-    @property
-    def command(self) -> str:
-        """The command, as typed after ``alps-geo``."""
-        words = ["classify"]
-        for option, values in (("--samples", self.files.paths), ("--model", self.models)):
-            words += [word for value in values for word in (option, str(value))]
-        words += ["--from-names"] if self.from_names else []
-        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -181,7 +131,7 @@ def classify_segments(
         finish_stopped(folder)
         run = read_finished(folder)
         gathered = _gather(run, request)
-        model = _model(run, request, gathered) if request.has_samples else None
+        model = make_model(run, request, gathered.sampled) if request.has_samples else None
         accuracy = None if model is None else _accuracy(run, model, gathered.sampled)
         scenes = list(_classed(run, model, request, gathered, listen))
         record = run.record
@@ -201,24 +151,6 @@ def classify_segments(
     return Classified(record, model, accuracy, notes, suggested)
 
 
-def read_class_model(path: Path) -> ClassModel:
-    """Read a model of classes.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be read, or is no model of classes.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RunError(
-            f"{path}: the model of classes cannot be read ({error.strerror}); expected the "
-            "classes.npz of a run that alps-geo classify has classified"
-        ) from error
-    return ClassModel.from_bytes(data, str(path))
-
-
 def _gather(run: FinishedRun, request: ClassifyRequest) -> Gathered:
     """Gather the samples of this run; those drawn by a person go before those of names."""
     gathered = gather_samples(run, request.files)
@@ -236,56 +168,6 @@ def _first(drawn: Sampled, named: Sampled) -> Sampled:
     name = np.concatenate([drawn.name, named.name[rest]])
     order = np.argsort(segment)
     return replace(drawn, segment=segment[order], name=name[order])
-
-
-def _model(run: FinishedRun, request: ClassifyRequest, gathered: Gathered) -> ClassModel:
-    """Make the model of classes of all samples, of this run and of given models."""
-    given = [read_class_model(path) for path in request.models]
-    projection = given[0].projection if given else run.model.projection
-    method = request.method or (given[0].method if given else Method())
-    names = {name for part in gathered.sampled.values() for name in part.name.tolist()}
-    legend = given[0].legend if given else None
-    for each in given[1:]:
-        legend = class_legend(each.legend.names.values(), known=legend)
-    legend = class_legend(names, _colors(run), legend)
-    id_of = {name: number for number, name in legend.names.items()}
-    parts = [_renamed(each, given[0], id_of) for each in given]
-    for scene, table in run.tables.items():
-        if given:
-            given[0].check(table, scene)
-        part = gathered.sampled[scene]
-        row_of = np.argsort(table.rows)
-        classes = np.array([id_of[name] for name in part.name.tolist()], np.int64)
-        parts.append(sample_columns(projection, table, row_of[part.segment - 1], classes))
-    return ClassModel(projection, method, legend, SampleColumns.together(parts))
-
-
-def _colors(run: FinishedRun) -> dict[str, Color]:
-    """Return the colours of clusters by name, and those that classes of these names have now."""
-    legend = run.model.legend
-    colors = {name: legend.palette[i] for i, name in reversed(list(legend.names.items()))}
-    return colors | {each.name: parse_color(each.color) for each in run.record.classes or ()}
-
-
-def _renamed(model: ClassModel, first: ClassModel, id_of: Mapping[str, int]) -> SampleColumns:
-    """Return the samples of a model with the columns of the first, and the ids of a legend."""
-    columns = model.projection.column_names
-    wanted = first.projection.column_names
-    if absent := set(wanted) - set(columns):
-        raise SettingsError(
-            f"the models are of different features: one has no column {sorted(absent)[0]}; "
-            "give models of runs with the same --features"
-        )
-    if unknown := set(model.samples.kinds) - set(first.projection.kinds):
-        raise SettingsError(
-            f"a model has samples of {sorted(unknown)[0]}, and the first one knows "
-            f"{' and '.join(first.projection.kinds)}; expected the same bands and data type"
-        )
-    order = [columns.index(name) for name in wanted]
-    classes = [id_of[model.legend.names[i]] for i in model.samples.classes.tolist()]
-    return replace(
-        model.samples, values=model.samples.values[:, order], classes=np.array(classes, np.int64)
-    )
 
 
 def _accuracy(
@@ -335,15 +217,16 @@ def _classed(
         known = np.concatenate([sampled.segment, gathered.seen[name]]) - 1
         area = table.area[np.argsort(table.rows)].astype(np.float64)
         if model is None:
-            nothing = np.empty((len(rows), 0))
-            yield _ClassedScene(name, None, Uncertain.of(name, rows, area, known, nothing, ()))
+            yield _ClassedScene(name, None, Uncertain.without_classes(name, rows, area, known))
             continue
         classifier = fitted or _fitted_to(model, rows, sampled, name)
         probability = classifier.probability(rows, len(model.legend))
         averaged = SegmentGraph.of(rows, _borders(run, name)).averaged(probability)
         classes = _decided(averaged, sampled, model)
         names = tuple(model.legend.names.values())
-        uncertain = Uncertain.of(name, rows, area, known, averaged, names)
+        guess = np.searchsorted(model.legend.ids, classes.ids)
+        candidates = Candidates(rows, area, uncertainty_of(averaged), guess)
+        uncertain = Uncertain(name, candidates, known, averaged, names)
         yield _ClassedScene(name, classes, uncertain)
         listen(number + 1, len(run.tables))
 

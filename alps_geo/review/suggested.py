@@ -14,7 +14,7 @@ import shapely
 from affine import Affine
 
 from alps_geo.classes.names import CLASS_FIELD
-from alps_geo.classes.next_samples import Candidates, choose_next, uncertainty_of
+from alps_geo.classes.next_samples import Candidates, choose_next
 from alps_geo.classes.vector_file import read_features
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.outputs.gpkg.read import read_geometries
@@ -62,18 +62,17 @@ class Uncertain:
     names: tuple[str, ...]
 
     @classmethod
-    def of(
+    def without_classes(
         cls,
         scene: str,
         rows: NDArray[np.float64],
         area: NDArray[np.float64],
         known: NDArray[np.int64],
-        probability: NDArray[np.float64],
-        names: Sequence[str],
     ) -> Uncertain:
-        """Measure the doubts about segments, given their probabilities."""
-        candidates = Candidates(rows, area, uncertainty_of(probability))
-        return cls(scene, candidates, known, probability, tuple(names))
+        """Describe segments without classes: all are as doubtful."""
+        count = len(rows)
+        candidates = Candidates(rows, area, np.ones(count), np.zeros(count, np.int64))
+        return cls(scene, candidates, known, np.empty((count, 0)), ())
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def middles(run: FinishedRun, scene: str, segments: NDArray[np.int64]) -> NDArra
     for index, segment in enumerate(segments.tolist()):
         if segment in found:
             middle = shapely.centroid(found[segment])
-            col, row = ~transform * (middle.x, middle.y)
+            col, row = ~transform @ (middle.x, middle.y)
             points[index] = max(row, 0.0), max(col, 0.0)
     return points
 

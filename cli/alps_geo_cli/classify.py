@@ -73,12 +73,13 @@ def classify(
         ),
     ] = None,
     balance: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--balance/--no-balance",
             help="Let all classes weigh the same, or all samples.",
+            show_default="as the first --model, else --balance",
         ),
-    ] = True,
+    ] = None,
     per_scene: Annotated[
         bool,
         typer.Option("--per-scene", help="Fit a classifier for each scene to its own samples."),
@@ -94,7 +95,15 @@ def classify(
             show_default="none",
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the classifier.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Seed of the classifier.",
+            show_default="that of the first --model, else 0",
+        ),
+    ] = None,
     discard_edits: Annotated[
         bool,
         typer.Option(
@@ -110,18 +119,18 @@ def classify(
     dissolved classes; classes.npz can be applied to other runs. Clusters stay as they are.
     """
     with printing.errors("the same command finishes it"):
-        from alps_geo.classes.classifier import Method
-        from alps_geo.review.classify import ClassifyRequest, classify_segments
+        from alps_geo.review.class_model import ClassifyRequest
+        from alps_geo.review.classify import classify_segments
         from alps_geo.review.sample_files import SampleFiles
         from alps_geo_cli.progress import counting
 
-        chosen = classifier is not None or not model
-        method = Method(classifier or CLASSIFIERS[0], seed, balance) if chosen else None
         request = ClassifyRequest(
             files=SampleFiles(tuple(samples or ()), field, layer),
             from_names=from_names,
             models=tuple(model or ()),
-            method=method,
+            classifier=classifier,
+            seed=seed,
+            balanced=balance,
             per_scene=per_scene,
             suggest=suggest,
             discard_edits=discard_edits,

@@ -197,53 +197,59 @@ def _sentence(segment: int, found: str | None, given: str | None) -> str:
 def _write_layer(locked: LockedSegments, dissolved: Dissolved, area_unit: str) -> None:
     """Write the layer of the regions again."""
     database = locked.database
-    perimeter = "perimeter_m" if area_unit == "m2" else "perimeter_px"
+    with database_errors(locked.path):
+        srs = database.execute(
+            "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", [LAYER]
+        ).fetchone()[0]
+        _make_layer(locked, srs, area_unit)
+        database.execute(f"DELETE FROM {CLASS_LAYER}")
+        rows = zip(
+            dissolved.geometry,
+            dissolved.names,
+            dissolved.ids,
+            *(values.tolist() for values in dissolved.measures.values()),
+            dissolved.segments,
+            strict=True,
+        )
+        database.executemany(
+            f"INSERT INTO {CLASS_LAYER} VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((row, _blob(shape, srs), *rest) for row, (shape, *rest) in enumerate(rows, start=1)),
+        )
+        _register(database, dissolved, srs)
+
+
+def _make_layer(locked: LockedSegments, srs: int, area_unit: str) -> None:
+    """Make the layer of the regions, if it is not there.
+
+    Raises
+    ------
+    RunError
+        If a person has made a layer of its name.
+    """
     fields = {
         "class": "TEXT",
         "class_id": "MEDIUMINT",
         f"area_{area_unit}": "REAL",
-        perimeter: "REAL",
+        "perimeter_m" if area_unit == "m2" else "perimeter_px": "REAL",
         "segments": "MEDIUMINT",
     }
-    names = ["fid", GEOMETRY, *fields]
-    with database_errors(locked.path):
-        found = _columns(database, CLASS_LAYER)
-        if found and found != names:
-            raise RunError(
-                f"{locked.path}: has a layer {CLASS_LAYER} of somebody else, which would be "
-                "replaced; give it another name, and give the command again"
-            )
-        srs = database.execute(
-            "SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = ?", [LAYER]
-        ).fetchone()[0]
-        if not found:
-            columns = ", ".join(f'"{name}" {kind}' for name, kind in fields.items())
-            database.execute(
-                f'CREATE TABLE {CLASS_LAYER} ("fid" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, '
-                f'"{GEOMETRY}" MULTIPOLYGON, {columns})'
-            )
-            database.execute(
-                "INSERT INTO gpkg_geometry_columns VALUES (?, ?, 'MULTIPOLYGON', ?, 0, 0)",
-                [CLASS_LAYER, GEOMETRY, srs],
-            )
-        database.execute(f"DELETE FROM {CLASS_LAYER}")
-        database.executemany(
-            f"INSERT INTO {CLASS_LAYER} VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                (row, _blob(dissolved.geometry[row - 1], srs), name, number, *measured, count)
-                for row, (name, number, *measured, count) in enumerate(
-                    zip(
-                        dissolved.names,
-                        dissolved.ids,
-                        *(values.tolist() for values in dissolved.measures.values()),
-                        dissolved.segments,
-                        strict=True,
-                    ),
-                    start=1,
-                )
-            ),
+    found = _columns(locked.database, CLASS_LAYER)
+    if found == ["fid", GEOMETRY, *fields]:
+        return
+    if found:
+        raise RunError(
+            f"{locked.path}: has a layer {CLASS_LAYER} of somebody else, which would be "
+            "replaced; give it another name, and give the command again"
         )
-        _register(database, dissolved, srs)
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in fields.items())
+    locked.database.execute(
+        f'CREATE TABLE {CLASS_LAYER} ("fid" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, '
+        f'"{GEOMETRY}" MULTIPOLYGON, {columns})'
+    )
+    locked.database.execute(
+        "INSERT INTO gpkg_geometry_columns VALUES (?, ?, 'MULTIPOLYGON', ?, 0, 0)",
+        [CLASS_LAYER, GEOMETRY, srs],
+    )
 
 
 def _register(database: sqlite3.Connection, dissolved: Dissolved, srs: int) -> None:
