@@ -104,6 +104,8 @@ class ClassModel:
             raise ValueError(
                 f"samples have shape {self.samples.values.shape}, expected {columns} columns"
             )
+        if set(self.samples.kinds) - set(self.projection.kinds):
+            raise ValueError("there are samples of a kind of scene that the projection lacks")
         if unknown := set(self.samples.classes.tolist()) - self.legend.palette.keys():
             raise ValueError(f"there are samples of {sorted(unknown)}, which are no classes")
 
