@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 import rasterio
-from edited_runs import SCENES, polygons
+from edited_runs import SCENES, polygons, whole
+from rasterio.features import rasterize
+from rio_cogeo.cogeo import cog_validate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +55,47 @@ def ids(run: Path, scene: str = "first") -> NDArray[np.uint32]:
     with rasterio.open(run / scene / "segments.tif") as raster:
         pixels: NDArray[np.uint32] = raster.read(1)
         return pixels
+
+
+def legend(run: Path) -> dict[int, str]:
+    record = json.loads((run / "run.json").read_text())
+    return {each["id"]: each["name"] for each in record["classes"]}
+
+
+def assert_classes_agree(run: Path) -> None:
+    """Raster, polygons, dissolved layer, styles and record say the same of every segment."""
+    record = json.loads((run / "run.json").read_text())
+    names = legend(run)
+    counts = dict.fromkeys(names, 0)
+    for scene in SCENES:
+        found, pixels = segments(run, scene), classes(run, scene)
+        by_id = np.zeros(len(found) + 1, int)
+        number = {name: each for each, name in names.items()}
+        by_id[found.index] = found["class"].map(number)
+        np.testing.assert_array_equal(by_id[ids(run, scene)], pixels)
+        for each in names:
+            counts[each] += int((by_id == each).sum())
+        assert found["class_confidence"].between(0, 1).all()
+        assert (found["class_margin"] <= found["class_confidence"] + 1e-9).all()
+        dissolved = gpd.read_file(polygons(run, scene), layer="classes")
+        assert dissolved.crs == found.crs
+        assert dissolved.is_valid.all()
+        with rasterio.open(run / scene / "classes.tif") as raster:
+            drawn = rasterize(
+                zip(dissolved.geometry, dissolved["class_id"], strict=True),
+                raster.shape,
+                transform=raster.transform,
+            )
+            colors = raster.colormap(1)
+        np.testing.assert_array_equal(drawn, pixels)
+        assert dissolved["segments"].sum() == len(found)
+        np.testing.assert_allclose(
+            dissolved.set_index("class")["area_m2"],
+            found.groupby("class")["area_m2"].sum().loc[dissolved["class"]],
+            rtol=1e-5,
+        )
+        for each in record["classes"]:
+            assert "#{:02x}{:02x}{:02x}".format(*colors[each["id"]]) == each["color"]
+        assert cog_validate(run / scene / "classes.tif", quiet=True)[0]
+        whole(polygons(run, scene))
+    assert {each["id"]: each["segments"] for each in record["classes"]} == counts

@@ -13,11 +13,18 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
-from class_samples import WORDS, brightest, classes, ids, points, segments
-from edited_runs import SCENES, assert_consistent, done, finished_crops, polygons, query, whole
+from class_samples import (
+    WORDS,
+    assert_classes_agree,
+    brightest,
+    classes,
+    ids,
+    legend,
+    points,
+    segments,
+)
+from edited_runs import SCENES, assert_consistent, done, finished_crops, polygons, query
 from helpers import alps_geo
-from rasterio.features import rasterize
-from rio_cogeo.cogeo import cog_validate
 
 import alps_geo as library
 
@@ -41,50 +48,6 @@ def classified(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
     return copytree(finished, tmp_path / "out")
-
-
-def legend(run: Path) -> dict[int, str]:
-    record = json.loads((run / "run.json").read_text())
-    return {each["id"]: each["name"] for each in record["classes"]}
-
-
-def assert_classes_agree(run: Path) -> None:
-    """Raster, polygons, dissolved layer, styles and record say the same of every segment."""
-    record = json.loads((run / "run.json").read_text())
-    names = legend(run)
-    counts = dict.fromkeys(names, 0)
-    for scene in SCENES:
-        found, pixels = segments(run, scene), classes(run, scene)
-        by_id = np.zeros(len(found) + 1, int)
-        number = {name: each for each, name in names.items()}
-        by_id[found.index] = found["class"].map(number)
-        np.testing.assert_array_equal(by_id[ids(run, scene)], pixels)
-        for each in names:
-            counts[each] += int((by_id == each).sum())
-        assert found["class_confidence"].between(0, 1).all()
-        assert (found["class_margin"] <= found["class_confidence"] + 1e-9).all()
-        dissolved = gpd.read_file(polygons(run, scene), layer="classes")
-        assert dissolved.crs == found.crs
-        assert dissolved.is_valid.all()
-        with rasterio.open(run / scene / "classes.tif") as raster:
-            drawn = rasterize(
-                zip(dissolved.geometry, dissolved["class_id"], strict=True),
-                raster.shape,
-                transform=raster.transform,
-            )
-            colors = raster.colormap(1)
-        np.testing.assert_array_equal(drawn, pixels)
-        assert dissolved["segments"].sum() == len(found)
-        np.testing.assert_allclose(
-            dissolved.set_index("class")["area_m2"],
-            found.groupby("class")["area_m2"].sum().loc[dissolved["class"]],
-            rtol=1e-5,
-        )
-        for each in record["classes"]:
-            assert "#{:02x}{:02x}{:02x}".format(*colors[each["id"]]) == each["color"]
-        assert cog_validate(run / scene / "classes.tif", quiet=True)[0]
-        whole(polygons(run, scene))
-    assert {each["id"]: each["segments"] for each in record["classes"]} == counts
 
 
 def test_all_results_say_the_same(classified: Path) -> None:
