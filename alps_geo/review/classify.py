@@ -143,7 +143,7 @@ def classify_segments(
             )
     suggested = None
     if request.suggest:
-        uncertain = [each.uncertain for each in scenes]
+        uncertain = [each.uncertain for each in scenes if each.uncertain is not None]
         suggested = write_suggestions(
             replace(run, record=record), uncertain, request.suggest, request.files.paths
         )
@@ -194,11 +194,11 @@ def _shape(run: FinishedRun, scene: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _ClassedScene:
-    """Classes of the segments of a scene, and those that are uncertain."""
+    """Classes of the segments of a scene, and those that are uncertain if that is asked for."""
 
     name: str
     classes: SegmentClasses | None
-    uncertain: Uncertain
+    uncertain: Uncertain | None
 
 
 def _classed(
@@ -221,12 +221,14 @@ def _classed(
             continue
         classifier = fitted or _fitted_to(model, rows, sampled, name)
         probability = classifier.probability(rows, len(model.legend))
-        averaged = SegmentGraph.of(rows, _borders(run, name)).averaged(probability)
+        averaged = SegmentGraph.of(rows, segment_borders(run, name)).averaged(probability)
         classes = _decided(averaged, sampled, model)
-        names = tuple(model.legend.names.values())
-        guess = np.searchsorted(model.legend.ids, classes.ids)
-        candidates = Candidates(rows, area, uncertainty_of(averaged), guess)
-        uncertain = Uncertain(name, candidates, known, averaged, names)
+        uncertain = None
+        if request.suggest:
+            names = tuple(model.legend.names.values())
+            guess = np.searchsorted(model.legend.ids, classes.ids)
+            candidates = Candidates(rows, area, uncertainty_of(averaged), guess)
+            uncertain = Uncertain(name, candidates, known, averaged, names)
         yield _ClassedScene(name, classes, uncertain)
         listen(number + 1, len(run.tables))
 
@@ -247,7 +249,7 @@ def _fitted_to(
     return model.method.fitted(rows[sampled.segment - 1], classes)
 
 
-def _borders(run: FinishedRun, scene: str) -> Borders:
+def segment_borders(run: FinishedRun, scene: str) -> Borders:
     """Measure the borders of the segments of a scene."""
     with opened(str(run.folder.scene_folder(scene) / SEGMENTS)) as raster:
         read = row_reader(raster)

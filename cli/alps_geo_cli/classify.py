@@ -186,7 +186,7 @@ def _print_classes(found: Classified, console: Console) -> None:
         text = "Accuracy unknown: too few samples, or all in one part of the scene."
     else:
         text = (
-            f"Samples left out by blocks: {accuracy.mean:.2f} ± {accuracy.spread:.2f} of a class "
-            f"are recognised ({accuracy.folds} folds of {accuracy.blocks} blocks)."
+            f"Of samples left out by blocks, {accuracy.mean:.2f} ± {accuracy.spread:.2f} are "
+            f"recognised: mean over classes, {accuracy.folds} folds of {accuracy.blocks} blocks."
         )
     console.print(text, highlight=False)

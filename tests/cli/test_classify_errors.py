@@ -155,6 +155,12 @@ def test_a_column_or_layer_that_is_not_there(untouched: Path, tmp_path: Path) ->
     refuses(untouched, "--samples", file, "--layer", "x", parts=("has no layer 'x'", "points"))
 
 
+def test_a_scene_without_samples_of_its_own(untouched: Path, tmp_path: Path) -> None:
+    file = points(untouched, tmp_path / "points.gpkg", scenes=("first",))
+    parts = ("second has samples of 0 classes", "leave out --per-scene")
+    refuses(untouched, "--samples", file, "--per-scene", code=2, parts=parts)
+
+
 def test_no_samples_and_no_names(untouched: Path) -> None:
     refuses(untouched, code=2, parts=("there are no samples", "--samples FILE"))
     refuses(untouched, "--from-names", code=2, parts=("no cluster", "alps-geo clusters name"))

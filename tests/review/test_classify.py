@@ -27,6 +27,7 @@ from edited_runs import SCENES, assert_consistent, done, finished_crops, polygon
 from helpers import alps_geo
 
 import alps_geo as library
+from alps_geo.runs.own_results import is_own_result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,8 @@ def test_all_results_say_the_same(classified: Path) -> None:
         record["labelled_share"]
     )
     assert {f"{scene}/classes.tif" for scene in SCENES} < set(record["files"])
+    # A glob must not take it for a scene.
+    assert all(is_own_result(classified / scene / "classes.tif") for scene in SCENES)
 
 
 def test_samples_keep_their_class_and_are_sure(classified: Path) -> None:
