@@ -69,7 +69,7 @@ def test_a_merged_cluster_is_split_by_its_segments_and_not_by_its_centres() -> N
 def test_a_large_cluster_is_split_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, truth = blobs()
     one = fit(columns, 5).merged([1, 2, 3, 4, 5])
-    monkeypatch.setattr("alps_geo.clusters.fit.FIT_ROWS", 40)
+    monkeypatch.setattr("alps_geo.clusters.split.FIT_ROWS", 40)
     again = split(one, 1, 5, columns)
     assert adjusted_rand_score(truth, again.apply(columns).cluster) == 1
     with pytest.raises(RunError, match="only 40 different segments"):

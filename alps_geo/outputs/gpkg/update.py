@@ -20,7 +20,7 @@ from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,17 +31,19 @@ WRITTEN = ("cluster", "cluster_name", "confidence")
 LAYER = "segments"
 """Layer of the segments."""
 
-# Confidences that differ by less are the same number, computed on another machine.
-_TOLERANCE = 1e-4
+TOLERANCE = 1e-4
+"""Confidences that differ by less are the same number, computed on another machine."""
 
 _EDITED = f"""
     own.row = feature.rowid AND given.id = own.id AND (
         feature.cluster IS NOT given.cluster AND feature.cluster IS NOT given.old_cluster
         OR ifnull(feature.cluster_name, '') NOT IN (given.name, given.old_name)
+        AND NOT (given.adopted AND trim(ifnull(feature.cluster_name, ''))
+            IN ('', given.name, CAST(given.cluster AS TEXT), CAST(given.old_cluster AS TEXT)))
         OR feature.confidence IS NOT given.confidence
         AND feature.confidence IS NOT given.old_confidence
-        AND ifnull(abs(feature.confidence - given.confidence), 9) > {_TOLERANCE}
-        AND ifnull(abs(feature.confidence - given.old_confidence), 9) > {_TOLERANCE}
+        AND ifnull(abs(feature.confidence - given.confidence), 9) > {TOLERANCE}
+        AND ifnull(abs(feature.confidence - given.old_confidence), 9) > {TOLERANCE}
     )
 """
 
@@ -130,7 +132,13 @@ class LockedSegments:
         check_columns(self.path, self.database, LAYER, needed)
 
     def compare(
-        self, before: Given, after: Given, ids: NDArray[np.int64], *, spare: bool = False
+        self,
+        before: Given,
+        after: Given,
+        ids: NDArray[np.int64],
+        *,
+        adopted: Collection[int] = (),
+        spare: bool = False,
     ) -> Edits:
         """Find edited features of some segments, and prepare their update.
 
@@ -141,6 +149,9 @@ class LockedSegments:
             was cut short may have reached it or not.
         ids : ndarray of int64
             Ids of the segments.
+        adopted : collection of int
+            Segments that get the cluster that a person gave them. A feature of theirs whose name
+            was emptied, or left at the number of a cluster, is not edited.
         spare : bool
             True leaves edited features alone, and doesn't count them, where the only change is a
             number in place of the name that their cluster lacks.
@@ -150,12 +161,15 @@ class LockedSegments:
             execute(
                 "CREATE TEMP TABLE given (id INTEGER PRIMARY KEY, cluster INTEGER, name TEXT, "
                 "confidence REAL, old_cluster INTEGER, old_name TEXT, old_confidence REAL, "
-                "stands_in INTEGER)"
+                "stands_in INTEGER, adopted INTEGER)"
             )
             rows = zip(ids.tolist(), after.rows(ids), before.rows(ids), strict=True)
             self.database.executemany(
-                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                ((segment, *new, *old, _stands_in(new, old)) for segment, new, old in rows),
+                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (segment, *new, *old, _stands_in(new, old), segment in adopted)
+                    for segment, new, old in rows
+                ),
             )
             execute("CREATE TEMP TABLE own (row INTEGER PRIMARY KEY, id INTEGER NOT NULL)")
             if not len(ids):

@@ -1,0 +1,88 @@
+"""Clusters that a person gave segments, kept while the scenes of a run are labelled again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import RunError
+from alps_geo.runs.clusters import segments_digest
+from alps_geo.runs.overrides import NO_OVERRIDES, RunOverrides, read_overrides
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alps_geo.runs.folder import RunFolder
+    from alps_geo.segments.table import SegmentTable
+
+
+def check_keepable(folder: RunFolder, keys: Mapping[str, str], *, discard_edits: bool) -> None:
+    """Check, before anything is done, that a run will make the segments that overrides are of.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run folder.
+    keys : mapping of str to str
+        `segments_key` of each scene of the run that is to replace the one here; empty for a run
+        that labels no scenes.
+    discard_edits : bool
+        True to let overrides go.
+
+    Raises
+    ------
+    RunError
+        If it will make others.
+    """
+    if discard_edits:
+        return
+    for name, scene in read_overrides(folder).scenes.items():
+        if name not in keys:
+            raise RunError(_lost(folder, name, len(scene.clusters), "does not label that scene"))
+        if scene.made_with != keys[name]:
+            raise RunError(_lost(folder, name, len(scene.clusters), "makes other segments"))
+
+
+def keep_overrides(
+    folder: RunFolder, tables: Mapping[str, SegmentTable], *, discard_edits: bool
+) -> RunOverrides:
+    """Return the overrides of a run that are of the same segments.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run folder.
+    tables : mapping of str to SegmentTable
+        The segments, just made, of each scene.
+    discard_edits : bool
+        True to let the others go.
+
+    Raises
+    ------
+    RunError
+        If some are of others.
+    """
+    try:
+        found = read_overrides(folder)
+    except RunError:
+        if not discard_edits:
+            raise
+        found = NO_OVERRIDES
+    kept = {
+        name: scene
+        for name, scene in found.scenes.items()
+        if name in tables and segments_digest(tables[name]) == scene.segments
+    }
+    lost = [name for name in found.scenes if name not in kept]
+    if lost and not discard_edits:
+        count = len(found.scenes[lost[0]].clusters)
+        raise RunError(_lost(folder, lost[0], count, "made other segments"))
+    return RunOverrides(kept, found.targets)
+
+
+def _lost(folder: RunFolder, scene: str, count: int, reason: str) -> str:
+    them = "1 segment" if count == 1 else f"{count} segments"
+    return (
+        f"{folder.path}: {them} of {scene} have clusters that a person gave them (alps-geo "
+        f"clusters adopt), and this run {reason}, for which they do not hold; choose another "
+        "--out, or give --discard-edits to let them go"
+    )
