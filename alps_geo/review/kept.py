@@ -67,16 +67,16 @@ def keep_overrides(
         if not discard_edits:
             raise
         found = NO_OVERRIDES
-    kept = {
-        name: scene
+    kept = [
+        name
         for name, scene in found.scenes.items()
         if name in tables and segments_digest(tables[name]) == scene.segments
-    }
+    ]
     lost = [name for name in found.scenes if name not in kept]
     if lost and not discard_edits:
         count = len(found.scenes[lost[0]].clusters)
         raise RunError(_lost(folder, lost[0], count, "made other segments"))
-    return RunOverrides(kept, found.targets)
+    return found.of_scenes(kept)
 
 
 def _lost(folder: RunFolder, scene: str, count: int, reason: str) -> str:

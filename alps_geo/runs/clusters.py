@@ -14,7 +14,7 @@ from alps_geo.clusters.limits import MAX_CLUSTERS
 from alps_geo.errors import RunError
 from alps_geo.outputs.output import assign
 from alps_geo.runs.identity import fingerprint
-from alps_geo.runs.overrides import NO_OVERRIDES, RunOverrides, Target
+from alps_geo.runs.overrides import NO_OVERRIDES, RunOverrides, Target, clusters_of
 from alps_geo.settings import LabelSettings
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ class RunClusters:
         """
         legend, ids = model.legend, {}
         by_name = {name: cluster for cluster, name in reversed([*legend.names.items()])}
-        for cluster, target in self.overrides.targets.items():
+        # First those whose ids are free, so that no other takes their ids and colours.
+        targets = sorted(self.overrides.targets.items(), key=lambda each: each[0] in legend.palette)
+        for cluster, target in targets:
             if _is_same(cluster, target, model):
                 ids[cluster] = cluster
             elif target.name in by_name:
@@ -87,7 +89,6 @@ class RunClusters:
 def overrides_of(scenes: Mapping[str, SceneOverrides], model: ClusterModel) -> RunOverrides:
     """Make overrides whose clusters are those of a model."""
     held = {name: scene for name, scene in scenes.items() if scene.clusters}
-    used = {cluster for scene in held.values() for cluster in scene.clusters.values()}
     legend = model.legend
     targets = {
         cluster: Target(
@@ -95,7 +96,7 @@ def overrides_of(scenes: Mapping[str, SceneOverrides], model: ClusterModel) -> R
             hex_color(legend.palette[cluster]),
             model.centre_digest(cluster),
         )
-        for cluster in sorted(used)
+        for cluster in sorted(clusters_of(held))
     }
     return RunOverrides(held, targets)
 

@@ -24,7 +24,7 @@ from alps_geo.runs.stored_json import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from alps_geo.runs.folder import RunFolder
 
@@ -90,6 +90,11 @@ class Target:
     centres: str | None
 
 
+def clusters_of(scenes: Mapping[str, SceneOverrides]) -> set[int]:
+    """Return the clusters that overrides of some scenes lead to."""
+    return {cluster for scene in scenes.values() for cluster in scene.clusters.values()}
+
+
 @dataclass(frozen=True)
 class RunOverrides:
     """Clusters that a person gave segments of a run.
@@ -111,8 +116,7 @@ class RunOverrides:
     targets: Mapping[int, Target] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        used = {cluster for scene in self.scenes.values() for cluster in scene.clusters.values()}
-        if unknown := used - self.targets.keys():
+        if unknown := clusters_of(self.scenes) - self.targets.keys():
             raise ValueError(f"overrides lead to {sorted(unknown)}, which are not described")
 
     @classmethod
@@ -135,6 +139,12 @@ class RunOverrides:
 
     def __len__(self) -> int:
         return sum(len(scene.clusters) for scene in self.scenes.values())
+
+    def of_scenes(self, names: Collection[str]) -> RunOverrides:
+        """Return the overrides of some scenes alone."""
+        scenes = {name: scene for name, scene in self.scenes.items() if name in names}
+        used = clusters_of(scenes)
+        return RunOverrides(scenes, {i: each for i, each in self.targets.items() if i in used})
 
     def of(self, scene: str) -> Mapping[int, int]:
         """Return the overrides of a scene: cluster by segment id."""

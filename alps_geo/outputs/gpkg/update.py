@@ -185,7 +185,8 @@ class LockedSegments:
             count = execute(f"SELECT count(*) {edited}").fetchone()[0]
             first = execute(
                 "SELECT given.id, feature.cluster, feature.cluster_name, feature.confidence, "
-                "given.old_cluster, given.old_name, given.old_confidence "
+                "given.old_cluster, given.old_name, given.old_confidence, "
+                "given.cluster, given.name, given.confidence "
                 f"{edited} ORDER BY given.id LIMIT 1"
             ).fetchone()
         return Edits(count, _sentence(first) if first else "")
@@ -290,11 +291,12 @@ def _stands_in(new: tuple[int, str, float], old: tuple[int, str, float]) -> bool
 
 def _sentence(row: Sequence[object]) -> str:
     """Return a sentence on the attribute in which a feature differs from its run."""
-    segment, found, given = row[0], row[1:4], row[4:7]
-    for name, one, other in zip(WRITTEN, found, given, strict=True):
-        same = (one or "") == other if name == "cluster_name" else one == other
-        if not same:
-            return f"{name} of segment {segment} is {_shown(one)}, and the run gave {_shown(other)}"
+    segment, found, old, new = row[0], row[1:4], row[4:7], row[7:10]
+    for name, one, *given in zip(WRITTEN, found, old, new, strict=True):
+        if (one or "" if name == "cluster_name" else one) not in given:
+            return (
+                f"{name} of segment {segment} is {_shown(one)}, and the run gave {_shown(given[0])}"
+            )
     raise ValueError(f"segment {segment} is not edited")
 
 
