@@ -1,0 +1,185 @@
+"""Random sequences of edits, changes of clusters and labellings keep every adopted edit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from edited_runs import SCENES, assert_consistent, edit, finished_crops, polygons, query, scenes
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alps_geo.errors import RunError
+from alps_geo.pipeline.scenes import label_scenes
+from alps_geo.review.adopt import adopt_edits
+from alps_geo.review.relabel import (
+    merge_clusters,
+    merge_same_names,
+    name_clusters,
+    recolor_clusters,
+    split_cluster,
+)
+from alps_geo.runs.flags import RunFlags
+from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.run import FinishedRun, read_finished
+from alps_geo.settings import LabelSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+pytestmark = pytest.mark.usefixtures("images_encoded_once")
+
+NAMES = ("road", "roof", "lawn")
+NUMBER = st.integers(0, 200)
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["move", "number", "call"]), NUMBER, NUMBER, st.sampled_from(SCENES)),
+    st.tuples(st.sampled_from(["merge", "split", "name", "recolor", "same"]), NUMBER, NUMBER),
+    st.tuples(st.just("label"), st.integers(3, 5), st.integers(0, 1)),
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_crops(tmp_path_factory)
+
+
+class Book:
+    """A run, and the cluster that each overridden segment has to have."""
+
+    def __init__(self, path: Path, crops: list[Path]) -> None:
+        self.path, self.crops = path, crops
+        self.expected: dict[tuple[str, int], int] = {}
+
+    @property
+    def run(self) -> FinishedRun:
+        return read_finished(RunFolder(self.path))
+
+    def clusters(self, scene: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return clusters and confidences in the polygons, by segment id."""
+        found = query(
+            polygons(self.path, scene),
+            "SELECT cluster, confidence FROM segments ORDER BY segment_id",
+        )
+        clusters, confidences = zip(*found, strict=True)
+        return np.array(clusters), np.array(confidences)
+
+    def take(self, kind: str, one: int, two: int, *scene: str) -> None:
+        """Take a step, and note where it should lead."""
+        ids = self.run.model.legend.ids.tolist()
+        first, second = ids[one % len(ids)], ids[two % len(ids)]
+        if scene:
+            self.adopt(kind, one, two, *scene)
+        elif kind == "label":
+            self.label(one, two)
+        elif kind == "name":
+            name_clusters(self.path, {first: NAMES[two % len(NAMES)]})
+        elif kind == "recolor":
+            recolor_clusters(self.path, {first: "#123456"})
+        elif kind == "merge" and first != second:
+            merge_clusters(self.path, [first, second])
+            self.follow({first: min(first, second), second: min(first, second)})
+        elif kind == "split":
+            self.split(first)
+        elif kind == "same":
+            self.merge_same()
+
+    def adopt(self, kind: str, one: int, two: int, scene: str) -> None:
+        """Edit one feature, and adopt the edit."""
+        legend, (clusters, _) = self.run.model.legend, self.clusters(scene)
+        segment = one % len(clusters) + 1
+        total = sum((self.clusters(each)[0] == clusters[segment - 1]).sum() for each in SCENES)
+        name, ids = NAMES[two % len(NAMES)], legend.ids.tolist()
+        target, new = ids[two % len(ids)], ids[-1] + 1 + two % 3
+        known = [i for i, each in legend.names.items() if each == name]
+        changes = {
+            "move": (f"cluster = {target}", target),
+            "number": (f"cluster = {new}, cluster_name = '{name}'", new),
+            "call": (f"cluster_name = '{name}'", known[0] if known else ids[-1] + 1),
+        }
+        text, leads_to = changes[kind]
+        own = int(clusters[segment - 1])
+        edit(polygons(self.path, scene), f"UPDATE segments SET {text} WHERE segment_id = {segment}")
+        adopt_edits(self.path)
+        renames = kind == "call" and (total == 1 or legend.names.get(own) == name)
+        if not renames and not (kind == "move" and target == own):
+            self.expected[scene, segment] = leads_to
+
+    def follow(self, ids: dict[int, int]) -> None:
+        self.expected = {key: ids.get(each, each) for key, each in self.expected.items()}
+
+    def split(self, cluster: int) -> None:
+        before = set(self.run.model.legend.palette)
+        count = sum((self.clusters(scene)[0] == cluster).sum() for scene in SCENES)
+        if count < 2:
+            with pytest.raises(RunError, match="cannot be split"):
+                split_cluster(self.path, cluster, 2)
+            return
+        split_cluster(self.path, cluster, 2)
+        parts = {cluster, *(set(self.run.model.legend.palette) - before)}
+        for (scene, segment), each in self.expected.items():
+            if each == cluster:
+                found = int(self.clusters(scene)[0][segment - 1])
+                assert found in parts
+                self.expected[scene, segment] = found
+
+    def merge_same(self) -> None:
+        names = self.run.model.legend.names
+        lowest: dict[str, int] = {}
+        for cluster, name in names.items():
+            lowest.setdefault(name, cluster)
+        if len(lowest) == len(names):
+            return
+        merge_same_names(self.path)
+        self.follow({cluster: lowest[name] for cluster, name in names.items()})
+
+    def label(self, clusters: int, seed: int) -> None:
+        """Label again: what was together stays so, what was apart too, and under its name."""
+        names = self.run.model.legend.names
+        chosen = LabelSettings(points_per_side=2, clusters=clusters, seed=seed)
+        label_scenes([*map(str, self.crops)], self.path, chosen, RunFlags(overwrite=True))
+        pairs = {
+            (each, int(self.clusters(scene)[0][segment - 1]))
+            for (scene, segment), each in self.expected.items()
+        }
+        ids = dict(pairs)
+        assert len(pairs) == len(ids) == len(set(ids.values()))
+        now = self.run.model.legend.names
+        assert all(now.get(new) == names.get(old) for old, new in ids.items() if new > clusters)
+        self.follow(ids)
+
+    def check(self) -> None:
+        assert_consistent(self.path)
+        run = self.run
+        given = {
+            (scene, segment): cluster
+            for scene in SCENES
+            for segment, cluster in run.overrides.of(scene).items()
+        }
+        assert given == self.expected
+        for scene in SCENES:
+            clusters, confidences = self.clusters(scene)
+            table = run.tables[scene]
+            by_model = run.model.apply(table).by_id(table.rows)
+            expected, sure = by_model.cluster.copy(), by_model.confidence.copy()
+            for (where, segment), cluster in self.expected.items():
+                if where == scene:
+                    expected[segment - 1], sure[segment - 1] = cluster, 1
+            np.testing.assert_array_equal(clusters, expected)
+            np.testing.assert_allclose(confidences, sure, atol=1e-6)
+
+
+@given(st.lists(STEPS, min_size=3, max_size=6))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+def test_every_adopted_edit_outlives_what_comes_after_it(
+    finished: Path, steps: list[tuple[Any, ...]]
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(shutil.copytree(finished / "out", Path(folder) / "run"))
+        book = Book(path, scenes(finished))
+        for step in steps:
+            book.take(*step)
+            book.check()
