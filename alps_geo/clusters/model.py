@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
+from alps_geo.clusters.arrays import DAMAGE, damage, numbers, plain_arrays, texts, to_npz
 from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.tree import Assigned, CentreTree
@@ -52,8 +50,6 @@ _EARLIER_NAMES: dict[int, dict[str, str]] = {
 
 _WITHOUT_CENTRE = "without_centre"
 """Beginning of the names of the arrays of clusters without a centre."""
-
-_DAMAGE = (BadZipFile, KeyError, ValueError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -192,9 +188,7 @@ class ClusterModel:
             **(_legend_arrays(_WITHOUT_CENTRE, without) if len(without) else {}),
             "fitted_with": np.array(self.fitted_with),
         }
-        buffer = BytesIO()
-        np.savez(buffer, **arrays)
-        return buffer.getvalue()
+        return to_npz(arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> ClusterModel:
@@ -215,40 +209,33 @@ class ClusterModel:
         try:
             arrays = _read_arrays(data, where)
             tree = CentreTree(
-                centers=_numbers(arrays["tree.centers"], np.float64),
-                parents=_numbers(arrays["tree.parents"], np.int64),
-                clusters=_numbers(arrays["tree.clusters"], np.int64),
+                centers=numbers(arrays["tree.centers"], np.float64),
+                parents=numbers(arrays["tree.parents"], np.int64),
+                clusters=numbers(arrays["tree.clusters"], np.int64),
             )
             return cls(
-                features=_texts(arrays["features"]),
+                features=texts(arrays["features"]),
                 projection=Projection(
-                    column_names=current_names(_texts(arrays["projection.column_names"])),
-                    kinds=_texts(arrays["projection.kinds"]),
-                    mean=_numbers(arrays["projection.mean"], np.float64),
-                    scale=_numbers(arrays["projection.scale"], np.float64),
-                    matrix=_numbers(arrays["projection.matrix"], np.float64),
+                    column_names=current_names(texts(arrays["projection.column_names"])),
+                    kinds=texts(arrays["projection.kinds"]),
+                    mean=numbers(arrays["projection.mean"], np.float64),
+                    scale=numbers(arrays["projection.scale"], np.float64),
+                    matrix=numbers(arrays["projection.matrix"], np.float64),
                 ),
                 tree=tree,
                 legend=_read_legend(arrays, tree),
                 fitted_with=str(arrays["fitted_with"]),
             )
-        except _DAMAGE as error:
-            # numpy would advise to load the file unsafely.
-            reason = "no file of plain arrays" if "pickle" in str(error) else str(error)
+        except DAMAGE as error:
             raise RunError(
-                f"{where}: not a cluster model ({reason}); expected a clusters.npz of alps-geo"
+                f"{where}: not a cluster model ({damage(error)}); "
+                "expected a clusters.npz of alps-geo"
             ) from error
 
 
 def _read_arrays(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     """Read the arrays of a stored model, by their names in the format of this version."""
-    stored = np.load(BytesIO(data), allow_pickle=False)
-    if not isinstance(stored, NpzFile):
-        raise BadZipFile("a single array")
-    with stored:
-        arrays = {name: stored[name] for name in stored.files}
-    if foreign := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise BadZipFile(f"{foreign[0]} is no array")
+    arrays = plain_arrays(data)
     version = arrays.pop("format_version").item()
     if version not in _EARLIER_NAMES:
         raise RunError(
@@ -284,19 +271,7 @@ def _read_legend(arrays: Mapping[str, NDArray[Any]], tree: CentreTree) -> Legend
 
 def _legend_of(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Legend:
     return Legend.of_arrays(
-        _numbers(arrays[f"{prefix}.ids"], np.int64),
-        _texts(arrays[f"{prefix}.names"]),
-        _numbers(arrays[f"{prefix}.colors"], np.uint8),
+        numbers(arrays[f"{prefix}.ids"], np.int64),
+        texts(arrays[f"{prefix}.names"]),
+        numbers(arrays[f"{prefix}.colors"], np.uint8),
     )
-
-
-def _texts(array: NDArray[Any]) -> tuple[str, ...]:
-    if array.ndim != 1:
-        raise ValueError(f"an array of texts has {array.ndim} dimensions, expected 1")
-    return tuple(map(str, array.tolist()))
-
-
-def _numbers(array: NDArray[Any], dtype: type[np.number[Any]]) -> NDArray[Any]:
-    if not np.can_cast(array.dtype, dtype):
-        raise ValueError(f"an array is of {array.dtype}, expected {np.dtype(dtype)}")
-    return array.astype(dtype, copy=False)

@@ -27,6 +27,7 @@ from alps_geo.outputs.results import (
     rewrite_results,
     write_run_files,
 )
+from alps_geo.review.class_results import finish_classification
 from alps_geo.review.edits import PolygonChange, changing_polygons
 from alps_geo.runs.describe import with_clusters, with_legend
 from alps_geo.runs.folder import RunFolder
@@ -99,12 +100,26 @@ def change_run(
     folder, command = RunFolder(path), shlex.join(words)
     read_record(folder)  # holding the folder would make it
     with held(folder):
+        finish_classification(folder)
         stopped = read_change(folder)
         if stopped is not None:
             record = _finish(folder, stopped, discard_edits=discard_edits)
             if stopped.command == command:
                 return record
         return _begin(read_finished(folder), command, alter, discard_edits=discard_edits)
+
+
+def finish_stopped(folder: RunFolder) -> None:
+    """Make a change of the clusters or classes that was stopped, from its note, if there is one.
+
+    Raises
+    ------
+    RunError
+        As `change_run`.
+    """
+    finish_classification(folder)
+    if (stopped := read_change(folder)) is not None:
+        _finish(folder, stopped, discard_edits=False)
 
 
 def _begin(

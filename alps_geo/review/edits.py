@@ -39,16 +39,17 @@ if TYPE_CHECKING:
     from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
 
-# A database, its two files in WAL mode or its journal, and tables for the time being.
-_FILES_OF_ONE = 5
+FILES_OF_ONE = 5
+"""A database, its two files in WAL mode or its journal, and tables for the time being."""
 
 # Bytes of pages that SQLite holds, for all scenes together and for one.
 _CACHE, _LEAST_CACHE = 64 * 2**20, 2**18
 
-_KEEP = (
-    "alps-geo clusters adopt {run} makes edits of cluster and cluster_name part of the run; or "
-    "copy the file to keep {it}, and give the command again with --discard-edits"
+KEEP = (
+    "alps-geo clusters adopt {run} makes edits of cluster, cluster_name and class part of the "
+    "run; or copy the file to keep {it}, and give the command again with --discard-edits"
 )
+"""Remedy of an error for users whose edits would be overwritten."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ def changing_polygons(
     needed = ["segment_id", *WRITTEN, *([AREA] if record.area_unit == "m2" else [])]
     model = change.after.model
     with ExitStack() as stack:
-        allow_open_files(len(paths) * _FILES_OF_ONE)
-        cache = max(_LEAST_CACHE, _CACHE // max(1, len(paths)))
+        allow_open_files(len(paths) * FILES_OF_ONE)
+        cache = cache_size(len(paths))
         scenes = {
             name: stack.enter_context(locked_segments(path, cache)) for name, path in paths.items()
         }
@@ -154,6 +155,11 @@ def changing_polygons(
                     forget()
                 raise
     _note_again(folder, noted, untouched, styles)
+
+
+def cache_size(files: int) -> int:
+    """Return the bytes of its pages that SQLite may hold of each of some files."""
+    return max(_LEAST_CACHE, _CACHE // max(1, files))
 
 
 def check_replaceable(
@@ -205,7 +211,7 @@ def check_replaceable(
         others = f" (and {len(more)} more files too)" if more else ""
         raise RunError(
             f"{path} was changed by hand and would be replaced: {', '.join(reasons)}{others}; "
-            + _KEEP.format(run=folder.path, it="all else")
+            + KEEP.format(run=folder.path, it="all else")
         )
     if found:
         write_note(folder, noted | found)
@@ -260,7 +266,7 @@ def _refuse(folder: RunFolder, found: dict[Path, Edits], command: str) -> None:
     where = f" (in {len(edited)} scenes)" if len(edited) > 1 else ""
     raise RunError(
         f"{path}: {edits.first}: alps-geo clusters {command} would overwrite {them}{where}; "
-        + _KEEP.format(run=folder.path, it="it" if count == 1 else "them")
+        + KEEP.format(run=folder.path, it="it" if count == 1 else "them")
     )
 
 
@@ -312,6 +318,8 @@ def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Conte
         reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
         if noted.style is not None and found.style != noted.style:
             reasons.append(f"style {STYLE} {'removed' if found.style is None else 'edited'}")
+        if found.classes != noted.classes:
+            reasons.append("classes edited")
         for which, one, other in (("added", found, noted), ("removed", noted, found)):
             names = [name for name in one.columns if name not in other.columns]
             reasons += [f"column {name} {which}" for name in names]
