@@ -9,13 +9,16 @@ from alps_geo.errors import RunError
 from alps_geo.outputs.gpkg.contents import read_contents
 from alps_geo.outputs.gpkg.edited import find_edits
 from alps_geo.outputs.names import POLYGONS
+from alps_geo.review.adopt_classes import adopt_classes, find_classes
 from alps_geo.review.adoption import describe, resolve
 from alps_geo.review.changes import Altered, change_run
 from alps_geo.review.edits import given_values
+from alps_geo.review.kept import scene_overrides
 from alps_geo.review.polygon_note import read_note
-from alps_geo.runs.clusters import RunClusters, overrides_of, segments_digest, segments_key
-from alps_geo.runs.overrides import NO_OVERRIDES, RunOverrides, SceneOverrides
-from alps_geo.runs.reading import read_plan
+from alps_geo.runs.clusters import RunClusters, overrides_of
+from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.overrides import NO_OVERRIDES, RunOverrides
+from alps_geo.runs.reading import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +52,7 @@ class Adoption:
 
 
 def adopt_edits(path: Path, *, discard_edits: bool = False) -> Adoption:
-    """Make edits of ``cluster`` and ``cluster_name`` in the polygons part of a finished run.
+    """Make edits of cluster, its name and class in the polygons part of a finished run.
 
     They are kept as overrides of single segments, which no change of the clusters and no labelling
     of the same segments loses; the cluster model gives all other segments, and other scenes, the
@@ -87,14 +90,15 @@ def adopt_edits(path: Path, *, discard_edits: bool = False) -> Adoption:
         done.clear()
         if run.record.folder is not None:
             raise RunError(f"{path} holds masks of images, and no polygons that can be edited")
-        found = _find(run)
+        found, _ = _find(run), find_classes(run)  # before anything is changed
         left.extend(line for each in found.values() for line in _left(run, each))
         resolved = resolve(found, run.model.legend)
         done.extend(describe(resolved))
         return _altered(run, found, resolved) if done else None
 
-    record = change_run(path, ["adopt"], alter, discard_edits=discard_edits)
-    return Adoption(record, tuple(done), tuple(left))
+    change_run(path, ["adopt"], alter, discard_edits=discard_edits)
+    done.extend(adopt_classes(path, discard_edits=discard_edits))
+    return Adoption(read_record(RunFolder(path)), tuple(done), tuple(left))
 
 
 def forget_overrides(path: Path, *, discard_edits: bool = False) -> Adoption:
@@ -110,6 +114,8 @@ def forget_overrides(path: Path, *, discard_edits: bool = False) -> Adoption:
         if not run.overrides.scenes:
             return None
         done.append(f"{_counted(len(run.overrides), 'segment')} back in the cluster of the model")
+        if any(scene.classes for scene in run.overrides.scenes.values()):
+            done.append("classes are as before until alps-geo classify gives them again")
         model = _without_empty(run, run.model.legend, NO_OVERRIDES)
         return Altered(RunClusters(model, NO_OVERRIDES))
 
@@ -133,24 +139,13 @@ def _find(run: FinishedRun) -> dict[str, FoundEdits]:
 def _altered(run: FinishedRun, found: Mapping[str, FoundEdits], resolved: Resolved) -> Altered:
     """Make overrides of resolved edits, next to those that the run has."""
     scenes = {
-        scene: SceneOverrides(
-            segments_digest(table),
-            _key(run, scene),
-            dict(sorted({**run.overrides.of(scene), **resolved.clusters.get(scene, {})}.items())),
-        )
-        for scene, table in run.tables.items()
+        scene: scene_overrides(run, scene, clusters=resolved.clusters.get(scene, {}))
+        for scene in run.tables
     }
     extended = replace(run.model, legend=resolved.legend)
     model = _without_empty(run, resolved.legend, overrides_of(scenes, extended))
     clusters = RunClusters(model, overrides_of(scenes, model))
     return Altered(clusters, frozenset(scene for scene, each in found.items() if not each.sure))
-
-
-def _key(run: FinishedRun, scene: str) -> str:
-    """Return the key of all that decided the segments of a scene."""
-    plan = read_plan(run.folder)
-    folders = {} if plan is None else {each.name: each.tiles_folder for each in plan.scenes}
-    return segments_key(folders.get(scene, ""), run.record.origin.settings)
 
 
 def _without_empty(run: FinishedRun, legend: Legend, overrides: RunOverrides) -> ClusterModel:

@@ -222,7 +222,8 @@ def _classed(
         classifier = fitted or _fitted_to(model, rows, sampled, name)
         probability = classifier.probability(rows, len(model.legend))
         averaged = SegmentGraph.of(rows, segment_borders(run, name)).averaged(probability)
-        classes = _decided(averaged, sampled, model)
+        given = run.overrides.classes_of(name)
+        classes = _decided(averaged, sampled, model).overridden(given)
         uncertain = None
         if request.suggest:
             names = tuple(model.legend.names.values())

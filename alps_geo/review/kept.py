@@ -1,17 +1,24 @@
-"""Clusters that a person gave segments, kept while the scenes of a run are labelled again."""
+"""Clusters and classes that a person gave segments, kept while scenes are labelled again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
-from alps_geo.runs.clusters import segments_digest
-from alps_geo.runs.overrides import NO_OVERRIDES, RunOverrides, read_overrides
+from alps_geo.runs.clusters import segments_digest, segments_key
+from alps_geo.runs.overrides import (
+    NO_OVERRIDES,
+    RunOverrides,
+    SceneOverrides,
+    read_overrides,
+)
+from alps_geo.runs.reading import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.run import FinishedRun
     from alps_geo.segments.table import SegmentTable
 
 
@@ -37,9 +44,9 @@ def check_keepable(folder: RunFolder, keys: Mapping[str, str], *, discard_edits:
         return
     for name, scene in read_overrides(folder).scenes.items():
         if name not in keys:
-            raise RunError(_lost(folder, name, len(scene.clusters), "does not label that scene"))
+            raise RunError(_lost(folder, name, len(scene.segment_ids), "does not label that scene"))
         if scene.made_with != keys[name]:
-            raise RunError(_lost(folder, name, len(scene.clusters), "makes other segments"))
+            raise RunError(_lost(folder, name, len(scene.segment_ids), "makes other segments"))
 
 
 def keep_overrides(
@@ -74,15 +81,44 @@ def keep_overrides(
     ]
     lost = [name for name in found.scenes if name not in kept]
     if lost and not discard_edits:
-        count = len(found.scenes[lost[0]].clusters)
+        count = len(found.scenes[lost[0]].segment_ids)
         raise RunError(_lost(folder, lost[0], count, "made other segments"))
     return found.of_scenes(kept)
+
+
+def scene_overrides(
+    run: FinishedRun,
+    scene: str,
+    *,
+    clusters: Mapping[int, int] | None = None,
+    classes: Mapping[int, str] | None = None,
+) -> SceneOverrides:
+    """Return the overrides of a scene with some more.
+
+    Parameters
+    ----------
+    run : FinishedRun
+        The run.
+    scene : str
+        Name of the scene.
+    clusters, classes : mapping, optional
+        Cluster and name of the class of segments, by segment id.
+    """
+    plan = read_plan(run.folder)
+    folders = {} if plan is None else {each.name: each.tiles_folder for each in plan.scenes}
+    given, known = run.overrides.of(scene), run.overrides.classes_of(scene)
+    return SceneOverrides(
+        segments_digest(run.tables[scene]),
+        segments_key(folders.get(scene, ""), run.record.origin.settings),
+        dict(sorted({**given, **(clusters or {})}.items())),
+        dict(sorted({**known, **(classes or {})}.items())),
+    )
 
 
 def _lost(folder: RunFolder, scene: str, count: int, reason: str) -> str:
     them = "1 segment" if count == 1 else f"{count} segments"
     return (
-        f"{folder.path}: {them} of {scene} have clusters that a person gave them (alps-geo "
-        f"clusters adopt), and this run {reason}, for which they do not hold; choose another "
+        f"{folder.path}: {them} of {scene} have what a person gave them (alps-geo clusters "
+        f"adopt), and this run {reason}, for which they do not hold; choose another "
         "--out, or give --discard-edits to let them go"
     )

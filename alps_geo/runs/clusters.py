@@ -88,7 +88,7 @@ class RunClusters:
 
 def overrides_of(scenes: Mapping[str, SceneOverrides], model: ClusterModel) -> RunOverrides:
     """Make overrides whose clusters are those of a model."""
-    held = {name: scene for name, scene in scenes.items() if scene.clusters}
+    held = {name: scene for name, scene in scenes.items() if scene.segment_ids}
     legend = model.legend
     targets = {
         cluster: Target(
@@ -166,7 +166,7 @@ def check_overrides(
             continue  # its results could not be written
         if segments_digest(tables[name]) != scene.segments:
             reason = f"of other segments than those of {name}"
-        elif max(scene.clusters, default=0) > len(tables[name]):
+        elif max(scene.segment_ids, default=0) > len(tables[name]):
             reason = f"of more segments than {name} has"
         elif unknown := set(scene.clusters.values()) - known:
             reason = f"of clusters that are not those of {folder.model_path.name} ({min(unknown)})"

@@ -1,4 +1,4 @@
-"""Clusters that a person gave segments of a run, kept apart from the cluster model.
+"""Clusters and classes that a person gave segments of a run, kept apart from the models.
 
 They lie in ``overrides.json``, with name, colour and a digest of the centres of each of their
 clusters, so that they can go on under another model. They hold for the segments that they were
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from alps_geo.runs.folder import RunFolder
 
-SCENE = {"segments": str, "made_with": str, "clusters": {}}
+SCENE = {"segments": str, "made_with": str, "clusters": {}, "classes": Perhaps({})}
 """Shape of a `SceneOverrides` as JSON; see `alps_geo.runs.stored_json`."""
 
 TARGET = {
@@ -43,7 +43,7 @@ _ID = re.compile("[1-9][0-9]*")
 
 @dataclass(frozen=True)
 class SceneOverrides:
-    """Clusters that a person gave segments of one scene.
+    """Clusters and classes that a person gave segments of one scene.
 
     Attributes
     ----------
@@ -53,22 +53,36 @@ class SceneOverrides:
         `alps_geo.runs.clusters.segments_key` of the run that made them.
     clusters : mapping of int to int
         Cluster by segment id, ascending.
+    classes : mapping of int to str
+        Name of the class by segment id, ascending.
     """
 
     segments: str
     made_with: str
-    clusters: Mapping[int, int]
+    clusters: Mapping[int, int] = field(default_factory=dict)
+    classes: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, found: object) -> SceneOverrides:
         """Build overrides from JSON; raise ValueError for JSON of another shape."""
         known = known_fields(found, SCENE)
-        return cls(**{**known, "clusters": _by_id(known["clusters"], int)})
+        clusters, classes = _by_id(known["clusters"], int), _by_id(known["classes"] or {}, str)
+        return cls(known["segments"], known["made_with"], clusters, classes)
 
     def to_json(self) -> dict[str, object]:
         """Return the overrides as a JSON object."""
         clusters = {str(segment): cluster for segment, cluster in self.clusters.items()}
-        return {**json_object(self, SCENE), "clusters": clusters}
+        classes = {str(segment): name for segment, name in self.classes.items()}
+        return {
+            **json_object(self, SCENE),
+            "clusters": clusters,
+            **({"classes": classes} if classes else {}),
+        }
+
+    @property
+    def segment_ids(self) -> set[int]:
+        """Ids of the segments that a person decided on."""
+        return {*self.clusters, *self.classes}
 
 
 @dataclass(frozen=True)
@@ -138,13 +152,17 @@ class RunOverrides:
         }
 
     def __len__(self) -> int:
-        return sum(len(scene.clusters) for scene in self.scenes.values())
+        return sum(len(scene.segment_ids) for scene in self.scenes.values())
 
     def of_scenes(self, names: Collection[str]) -> RunOverrides:
         """Return the overrides of some scenes alone."""
         scenes = {name: scene for name, scene in self.scenes.items() if name in names}
         used = clusters_of(scenes)
         return RunOverrides(scenes, {i: each for i, each in self.targets.items() if i in used})
+
+    def classes_of(self, scene: str) -> Mapping[int, str]:
+        """Return the class overrides of a scene: name by segment id."""
+        return self.scenes[scene].classes if scene in self.scenes else {}
 
     def of(self, scene: str) -> Mapping[int, int]:
         """Return the overrides of a scene: cluster by segment id."""
@@ -167,8 +185,8 @@ def read_overrides(folder: RunFolder) -> RunOverrides:
         return read_json(folder.overrides_path, RunOverrides.from_json) or NO_OVERRIDES
     except DamagedError as error:
         raise RunError(
-            f"{error}: it holds the clusters that a person gave segments; put back a copy, or "
-            "remove the file to let them go"
+            f"{error}: it holds the clusters and classes that a person gave segments; put "
+            "back a copy, or remove the file to let them go"
         ) from error
 
 

@@ -130,7 +130,7 @@ def test_new_clusters_and_names_are_in_legends_and_record(run: Path) -> None:
 
 def test_nothing_is_written_where_nothing_was_edited(run: Path) -> None:
     before = contents(run)
-    assert "no edit of cluster or cluster_name was found" in adopt(run)
+    assert "no edit of cluster, cluster_name or class was found" in adopt(run)
     assert contents(run) == before
     put(run, 5, 9)
     adopt(run)

@@ -9,7 +9,7 @@ from alps_geo.outputs.gpkg.lock import check_columns, connected, database_errors
 from alps_geo.outputs.gpkg.update import LAYER, TOLERANCE, WRITTEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.outputs.gpkg.update import Given
@@ -122,3 +122,35 @@ def _meant(shown: object, before: int, cluster: object, names: Mapping[int, str]
 
 def _differs(found: object, given: float) -> bool:
     return not isinstance(found, int | float) or abs(found - given) > TOLERANCE
+
+
+def find_class_edits(path: Path, names: Sequence[str]) -> dict[int, object]:
+    """Find the segments to which a person has given another class.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    names : sequence of str
+        The class that the run gave each segment, by id.
+
+    Returns
+    -------
+    dict of int to object
+        Value of ``class`` of each of them, of whatever type, by segment id.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read, or lacks the column.
+    """
+    if not names:
+        return {}
+    with connected(path) as database, database_errors(path):
+        check_columns(path, database, LAYER, ["segment_id", "class"])
+        query = f"SELECT segment_id, class, min(rowid) FROM {LAYER} WHERE {_KNOWN} GROUP BY 1"
+        return {
+            segment: found
+            for segment, found, _ in database.execute(query, [len(names)])
+            if found != names[segment - 1]
+        }

@@ -32,13 +32,13 @@ def adopt(
     ] = False,
     printing: Printing,
 ) -> None:
-    """Make edits of cluster and cluster_name in segments.gpkg part of the run.
+    """Make edits of cluster, cluster_name and class in segments.gpkg part of the run.
 
     Rasters, legends, previews and counts follow. Give a feature the id of another cluster to move
     its segment there, or an id that is not in use, or a name that no cluster has, to make a new
     one; give all features of a cluster the same name to rename it. Adopted edits outlive name,
-    merge, split, recolor and labelling of the same segments again. Drawn, deleted and reshaped
-    features stay in the file as they are.
+    merge, split, recolor, classify and labelling of the same segments again. Drawn, deleted and
+    reshaped features stay in the file as they are.
     """
 
     def work() -> RunRecord:
@@ -49,7 +49,7 @@ def adopt(
         if not printing.silent:
             for line in found.left:
                 typer.echo(line)
-            nothing = "no edit of cluster or cluster_name was found, so nothing has changed"
+            nothing = "no edit of cluster, cluster_name or class was found, so nothing has changed"
             if forget:
                 nothing = "no edit was adopted here, so nothing has changed"
             typer.echo("; ".join(found.done) or nothing)
