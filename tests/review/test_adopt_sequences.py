@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from class_samples import assert_classes_agree, points
 from edited_runs import SCENES, assert_consistent, edit, finished_crops, polygons, query, scenes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from alps_geo.errors import RunError
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.review.adopt import adopt_edits
+from alps_geo.review.class_model import ClassifyRequest
+from alps_geo.review.classify import classify_segments
 from alps_geo.review.relabel import (
     merge_clusters,
     merge_same_names,
@@ -23,21 +26,26 @@ from alps_geo.review.relabel import (
     recolor_clusters,
     split_cluster,
 )
+from alps_geo.review.sample_files import SampleFiles
 from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import FinishedRun, read_finished
 from alps_geo.settings import LabelSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 NAMES = ("road", "roof", "lawn")
+CLASS = "SELECT class FROM segments WHERE segment_id = ?"
 NUMBER = st.integers(0, 200)
+EDITS, CHANGES = ("move", "number", "call", "class"), ("merge", "split", "name", "recolor", "same")
 STEPS = st.one_of(
-    st.tuples(st.sampled_from(["move", "number", "call"]), NUMBER, NUMBER, st.sampled_from(SCENES)),
-    st.tuples(st.sampled_from(["merge", "split", "name", "recolor", "same"]), NUMBER, NUMBER),
+    st.tuples(st.sampled_from(EDITS), NUMBER, NUMBER, st.sampled_from(SCENES)),
+    st.tuples(st.sampled_from([*CHANGES, "classify"]), NUMBER, NUMBER),
     st.tuples(st.just("label"), st.integers(3, 5), st.integers(0, 1)),
 )
 
@@ -47,12 +55,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished_crops(tmp_path_factory)
 
 
+@pytest.fixture(scope="module")
+def samples(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return points(finished / "out", tmp_path_factory.mktemp("samples") / "points.gpkg")
+
+
 class Book:
     """A run, and the cluster that each overridden segment has to have."""
 
-    def __init__(self, path: Path, crops: list[Path]) -> None:
-        self.path, self.crops = path, crops
+    def __init__(self, path: Path, crops: list[Path], samples: Path) -> None:
+        self.path, self.crops, self.samples = path, crops, samples
         self.expected: dict[tuple[str, int], int] = {}
+        self.classes: dict[tuple[str, int], str] = {}
 
     @property
     def run(self) -> FinishedRun:
@@ -71,21 +85,18 @@ class Book:
         """Take a step, and note where it should lead."""
         ids = self.run.model.legend.ids.tolist()
         first, second = ids[one % len(ids)], ids[two % len(ids)]
-        if scene:
-            self.adopt(kind, one, two, *scene)
-        elif kind == "label":
-            self.label(one, two)
-        elif kind == "name":
-            name_clusters(self.path, {first: NAMES[two % len(NAMES)]})
-        elif kind == "recolor":
-            recolor_clusters(self.path, {first: "#123456"})
-        elif kind == "merge" and first != second:
-            merge_clusters(self.path, [first, second])
-            self.follow({first: min(first, second), second: min(first, second)})
-        elif kind == "split":
-            self.split(first)
-        elif kind == "same":
-            self.merge_same()
+        name, request = NAMES[two % len(NAMES)], SampleFiles((str(self.samples),), "class")
+        steps: dict[str, Callable[[], object]] = {
+            "label": lambda: self.label(one, two),
+            "name": lambda: name_clusters(self.path, {first: name}),
+            "recolor": lambda: recolor_clusters(self.path, {first: "#123456"}),
+            "merge": lambda: self.merge(first, second),
+            "split": lambda: self.split(first),
+            "same": self.merge_same,
+            "classify": lambda: classify_segments(self.path, ClassifyRequest(request)),
+            "class": lambda: self.adopt_class(one, name, *scene),
+        }
+        steps.get(kind, lambda: self.adopt(kind, one, two, *scene))()
 
     def adopt(self, kind: str, one: int, two: int, scene: str) -> None:
         """Edit one feature, and adopt the edit."""
@@ -108,8 +119,24 @@ class Book:
         if not renames and not (kind == "move" and target == own):
             self.expected[scene, segment] = leads_to
 
+    def adopt_class(self, one: int, name: str, scene: str) -> None:
+        """Edit the class of one feature, and adopt the edit."""
+        if self.run.record.classes is None:
+            return
+        path, segment = polygons(self.path, scene), one % len(self.clusters(scene)[0]) + 1
+        before = query(path, CLASS, segment)
+        edit(path, f"UPDATE segments SET class = '{name}' WHERE segment_id = {segment}")
+        adopt_edits(self.path)
+        if before != [(name,)]:
+            self.classes[scene, segment] = name
+
     def follow(self, ids: dict[int, int]) -> None:
         self.expected = {key: ids.get(each, each) for key, each in self.expected.items()}
+
+    def merge(self, first: int, second: int) -> None:
+        if first != second:
+            merge_clusters(self.path, [first, second])
+            self.follow({first: min(first, second), second: min(first, second)})
 
     def split(self, cluster: int) -> None:
         before = set(self.run.model.legend.palette)
@@ -160,6 +187,10 @@ class Book:
             for segment, cluster in run.overrides.of(scene).items()
         }
         assert given == self.expected
+        if run.record.classes is not None:
+            assert_classes_agree(self.path)
+            for (scene, segment), name in self.classes.items():
+                assert query(polygons(self.path, scene), CLASS, segment) == [(name,)]
         for scene in SCENES:
             clusters, confidences = self.clusters(scene)
             table = run.tables[scene]
@@ -173,13 +204,13 @@ class Book:
 
 
 @given(st.lists(STEPS, min_size=3, max_size=6))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 def test_every_adopted_edit_outlives_what_comes_after_it(
-    finished: Path, steps: list[tuple[Any, ...]]
+    finished: Path, samples: Path, steps: list[tuple[Any, ...]]
 ) -> None:
     with TemporaryDirectory() as folder:
         path = Path(shutil.copytree(finished / "out", Path(folder) / "run"))
-        book = Book(path, scenes(finished))
+        book = Book(path, scenes(finished), samples)
         for step in steps:
             book.take(*step)
             book.check()
