@@ -157,12 +157,14 @@ def _without_empty(run: FinishedRun, legend: Legend, overrides: RunOverrides) ->
 
 
 def _left(run: FinishedRun, found: FoundEdits) -> Iterator[str]:
-    """Say in sentences which edits of a scene cannot be adopted, and stay in its file alone."""
+    """Describe the edits of a scene that cannot be adopted, and stay in its file alone."""
     path, count = found.path, _counted
     if found.drawn:
+        field = "cluster_name" if run.record.classes is None else "class"
         yield (
             f"{path}: {count(found.drawn, 'feature')} of no segment, such as those you drew: left "
-            f"as samples, for alps-geo classify {run.folder.path} --samples {path}"
+            f"as samples, for alps-geo classify {run.folder.path} --samples {path} "
+            f"--layer segments --field {field}"
         )
     if found.copied:
         yield (

@@ -191,7 +191,7 @@ def count_moved(resolved: Resolved) -> int:
 
 
 def describe(resolved: Resolved) -> Iterator[str]:
-    """Say in sentences what became of edits."""
+    """Describe the outcome of edits in sentences."""
     names = resolved.legend.names
     if moved := count_moved(resolved):
         segments = "1 segment has" if moved == 1 else f"{moved} segments have"

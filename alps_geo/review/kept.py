@@ -116,9 +116,9 @@ def scene_overrides(
 
 
 def _lost(folder: RunFolder, scene: str, count: int, reason: str) -> str:
-    them = "1 segment" if count == 1 else f"{count} segments"
+    has = "1 segment of {} has" if count == 1 else f"{count} segments of {{}} have"
     return (
-        f"{folder.path}: {them} of {scene} have what a person gave them (alps-geo clusters "
-        f"adopt), and this run {reason}, for which they do not hold; choose another "
-        "--out, or give --discard-edits to let them go"
+        f"{folder.path}: {has.format(scene)} a cluster or class given by hand (alps-geo clusters "
+        f"adopt), and this run {reason}; choose another --out, or give --discard-edits to let "
+        "them go"
     )

@@ -142,3 +142,22 @@ def test_an_adoption_of_classes_that_was_killed_is_finished(
     assert query(polygons(run), ROW, 6) == [("pool", 1.0, 1.0)]
     given = json.loads((run / "overrides.json").read_text())["scenes"]["first"]["classes"]
     assert given["6"] == "pool"
+
+
+def test_features_that_were_drawn_are_samples_and_those_of_the_run_are_not(run: Path) -> None:
+    path = polygons(run)
+    for name, segment in (("lawn", 9), ("deck", 11)):
+        drawn = f"SELECT geom, '{name}' FROM segments WHERE segment_id = {segment}"
+        edit(path, f"INSERT INTO segments (geom, class) {drawn}")
+    words = f"classify {run} --samples {path} --layer segments --field class"
+    assert words in adopt_drawn(run)
+    done(alps_geo(*words.split(), "--quiet"))
+    # Next to the classes that were adopted.
+    assert set(legend(run).values()) == {"lawn", "deck", "pool", "road"}
+    assert query(path, ROW, 9) == [("lawn", 1.0, 1.0)]
+
+
+def adopt_drawn(run: Path) -> str:
+    outcome = alps_geo("clusters", "adopt", run)
+    done(outcome)
+    return outcome.stdout

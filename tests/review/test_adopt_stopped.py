@@ -149,7 +149,7 @@ def test_a_file_that_is_open_in_qgis_is_changed_in_place(run: Path) -> None:
                 "INSERT INTO segments (segment_id, cluster) VALUES (0, 1), (9999, 1)",
             ],
             "4 features of no segment, such as those you drew: left as samples, for alps-geo "
-            "classify {run} --samples {path}",
+            "classify {run} --samples {path} --layer segments --field cluster_name",
         ),
         (
             ["INSERT INTO segments (segment_id, cluster, cluster_name) VALUES (5, 3, 'mine')"],
