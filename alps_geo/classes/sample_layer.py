@@ -76,6 +76,10 @@ class SegmentGrid(Protocol):
         ...
 
 
+SEGMENTS, SEGMENT_ID = "segments", "segment_id"
+"""Layer of the segments of a run, and the column that is empty where a person drew a feature."""
+
+
 @dataclass(frozen=True)
 class SampleLayer:
     """Features with a class, as they are in a file.
@@ -131,6 +135,8 @@ class Placed:
 def read_layer(path: str, field: str | None = None, layer: str | None = None) -> SampleLayer:
     """Read the features of a vector file that have a class.
 
+    Of the segments of a run, those are left out that the run wrote: the rest is what a person drew.
+
     Parameters
     ----------
     path : str
@@ -150,7 +156,9 @@ def read_layer(path: str, field: str | None = None, layer: str | None = None) ->
     fields = list(info["fields"])
     wanted = CLASS_FIELD if field is None and CLASS_FIELD in fields else field
     column = pick_field(path, fields, wanted)
-    found = read_features(path, layer=layer, columns=[column])
+    of_run = layer == SEGMENTS and SEGMENT_ID in fields
+    drawn_only = {"where": f"{SEGMENT_ID} IS NULL"} if of_run else {}
+    found = read_features(path, layer=layer, columns=[column], **drawn_only)
     names = np.array([_text(value) for value in found[column]], object)
     geometry = found.geometry
     drawn = ~(geometry.isna() | geometry.is_empty).to_numpy()

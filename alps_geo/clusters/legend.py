@@ -147,14 +147,40 @@ class Legend:
         if len(together) < 2:
             listed = " ".join(map(str, together)) or "none"
             raise RunError(f"clusters to merge: {listed}; expected two different ones at least")
-        kept, others = together[0], set(together[1:])
+        first, others = together[0], set(together[1:])
         if name is None:
             name = next((self.names[i] for i in together if i in self.names), "")
-        left = Legend(
-            {i: color for i, color in self.palette.items() if i not in others},
-            {i: known for i, known in self.names.items() if i not in others},
+        return self.kept(self.palette.keys() - others).named({first: name})
+
+    def kept(self, clusters: Iterable[int]) -> Legend:
+        """Return the legend of some of the clusters alone."""
+        some = set(clusters)
+        return Legend(
+            {i: color for i, color in self.palette.items() if i in some},
+            {i: name for i, name in self.names.items() if i in some},
         )
-        return left.named({kept: name})
+
+    def added(self, cluster: int, name: str, color: Color | None = None) -> Legend:
+        """Add a cluster.
+
+        Parameters
+        ----------
+        cluster : int
+            An id that is not in use.
+        name : str
+            Its name; empty for none.
+        color : Color, optional
+            Its colour, another if a cluster has that already; by default a new one.
+
+        Raises
+        ------
+        RunError
+            If the name is not one line of text.
+        """
+        if color is None or color in self.palette.values():
+            (color,) = _colors(unused_colors(self.colors, 1))
+        palette = dict(sorted({**self.palette, cluster: color}.items()))
+        return replace(self, palette=palette).named({cluster: name})
 
     def extended(self, count: int) -> Legend:
         """Add clusters without names, whose ids follow the highest and whose colours are new."""

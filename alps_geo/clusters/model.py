@@ -49,6 +49,9 @@ _EARLIER_NAMES: dict[int, dict[str, str]] = {
 }
 """For each format that is read, the present names of arrays that had others."""
 
+_WITHOUT_CENTRE = "without_centre"
+"""Beginning of the names of the arrays of clusters without a centre."""
+
 
 @dataclass(frozen=True)
 class ClusterModel:
@@ -63,7 +66,8 @@ class ClusterModel:
     tree : CentreTree
         Centres of the clusters.
     legend : Legend
-        Ids, names and colours of the clusters.
+        Ids, names and colours of the clusters. Clusters without a centre are a person's: segments
+        are in them by their overrides alone.
     fitted_with : str
         Settings and weights that the segments were made with, as JSON: ``settings`` and
         ``sam_sha256``. Segments of other scenes have to be made in the same way to mean the same.
@@ -84,7 +88,7 @@ class ClusterModel:
         projected, measured = self.projection.matrix.shape[1], self.tree.centers.shape[1]
         if projected != measured:
             raise ValueError(f"centres have {measured} columns, expected {projected}")
-        if not np.array_equal(self.tree.ids, self.legend.ids):
+        if not np.isin(self.tree.ids, self.legend.ids).all():
             raise ValueError("clusters of the centres are not those of the legend")
 
     def __len__(self) -> int:
@@ -115,6 +119,19 @@ class ClusterModel:
         """Make one cluster of several: see `Legend.merged`."""
         legend = self.legend.merged(clusters, name)
         return replace(self, tree=self.tree.merged(clusters), legend=legend)
+
+    def centre_digest(self, cluster: int) -> str | None:
+        """Return a digest of the centres of a cluster; None if it has none.
+
+        Clusters of two models with one digest are the same cluster.
+        """
+        centers = self.tree.centers[self.tree.clusters == cluster]
+        if not len(centers):
+            return None
+        projection, digest = self.projection, sha256()
+        for array in (projection.mean, projection.scale, projection.matrix, centers):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:16]
 
     def apply(self, table: Table) -> Assigned:
         """Find the cluster of each row.
@@ -150,8 +167,13 @@ class ClusterModel:
         return covered[self.legend.ids]
 
     def to_bytes(self) -> bytes:
-        """Serialise as an .npz of plain arrays."""
-        projection, tree, legend = self.projection, self.tree, self.legend
+        """Serialise as an .npz of plain arrays.
+
+        Clusters without a centre have arrays of their own, which earlier versions pass over.
+        """
+        projection, tree = self.projection, self.tree
+        legend = self.legend.kept(tree.ids.tolist())
+        without = self.legend.kept(self.legend.palette.keys() - legend.palette.keys())
         arrays: dict[str, Any] = {
             "format_version": np.array(FORMAT_VERSION),
             "features": np.array(self.features),
@@ -163,9 +185,8 @@ class ClusterModel:
             "tree.centers": tree.centers,
             "tree.parents": tree.parents,
             "tree.clusters": tree.clusters,
-            "legend.ids": legend.ids,
-            "legend.names": np.array([legend.names.get(i, "") for i in legend.palette]),
-            "legend.colors": legend.colors,
+            **_legend_arrays("legend", legend),
+            **(_legend_arrays(_WITHOUT_CENTRE, without) if len(without) else {}),
             "fitted_with": np.array(self.fitted_with),
         }
         return to_npz(arrays)
@@ -188,6 +209,11 @@ class ClusterModel:
         """
         try:
             arrays = _read_arrays(data, where)
+            tree = CentreTree(
+                centers=numbers(arrays["tree.centers"], np.float64),
+                parents=numbers(arrays["tree.parents"], np.int64),
+                clusters=numbers(arrays["tree.clusters"], np.int64),
+            )
             return cls(
                 features=texts(arrays["features"]),
                 projection=Projection(
@@ -197,16 +223,8 @@ class ClusterModel:
                     scale=numbers(arrays["projection.scale"], np.float64),
                     matrix=numbers(arrays["projection.matrix"], np.float64),
                 ),
-                tree=CentreTree(
-                    centers=numbers(arrays["tree.centers"], np.float64),
-                    parents=numbers(arrays["tree.parents"], np.int64),
-                    clusters=numbers(arrays["tree.clusters"], np.int64),
-                ),
-                legend=Legend.of_arrays(
-                    numbers(arrays["legend.ids"], np.int64),
-                    texts(arrays["legend.names"]),
-                    numbers(arrays["legend.colors"], np.uint8),
-                ),
+                tree=tree,
+                legend=_read_legend(arrays, tree),
                 fitted_with=str(arrays["fitted_with"]),
             )
         except ARRAYS_DAMAGE as error:
@@ -227,3 +245,34 @@ def _read_arrays(data: bytes, where: str) -> dict[str, NDArray[Any]]:
         )
     names = _EARLIER_NAMES[version]
     return {names.get(name, name): array for name, array in arrays.items()}
+
+
+def _legend_arrays(prefix: str, legend: Legend) -> dict[str, NDArray[Any]]:
+    return {
+        f"{prefix}.ids": legend.ids,
+        f"{prefix}.names": np.array([legend.names.get(i, "") for i in legend.palette]),
+        f"{prefix}.colors": legend.colors,
+    }
+
+
+def _read_legend(arrays: Mapping[str, NDArray[Any]], tree: CentreTree) -> Legend:
+    """Read the legend of the clusters with centres, and of those without."""
+    legend = _legend_of("legend", arrays)
+    if not np.array_equal(legend.ids, tree.ids):
+        raise ValueError("clusters of the centres are not those of the legend")
+    if f"{_WITHOUT_CENTRE}.ids" not in arrays:
+        return legend
+    without = _legend_of(_WITHOUT_CENTRE, arrays)
+    if both := legend.palette.keys() & without.palette.keys():
+        raise ValueError(f"clusters {sorted(both)} have centres and have none")
+    palette = {**legend.palette, **without.palette}
+    names = {**legend.names, **without.names}
+    return Legend(dict(sorted(palette.items())), dict(sorted(names.items())))
+
+
+def _legend_of(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Legend:
+    return Legend.of_arrays(
+        numbers(arrays[f"{prefix}.ids"], np.int64),
+        texts(arrays[f"{prefix}.names"]),
+        numbers(arrays[f"{prefix}.colors"], np.uint8),
+    )

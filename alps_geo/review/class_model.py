@@ -102,6 +102,7 @@ def make_model(
     projection = given[0].projection if given else run.model.projection
     method = _method(request, given[0].method if given else Method())
     names = {name for part in sampled.values() for name in part.name.tolist()}
+    names |= {name for each in run.overrides.scenes.values() for name in each.classes.values()}
     legend = given[0].legend if given else None
     for each in given[1:]:
         legend = class_legend(each.legend.names.values(), known=legend)

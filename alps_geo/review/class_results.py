@@ -43,6 +43,7 @@ from alps_geo.runs.classes import (
     store_classes,
     stored_classes,
 )
+from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.parts import ClassRecord
 from alps_geo.runs.reading import read_record
 from alps_geo.runs.record import write_record
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.legend import Legend
     from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.parts import SceneRecord
     from alps_geo.runs.record import RunRecord
 
@@ -73,11 +75,14 @@ class Classification:
         Their model.
     scenes : mapping of str to SegmentClasses
         Classes of the segments of each scene, by the name of its folder.
+    overrides : RunOverrides or None
+        Clusters and classes that a person gave segments, if the run is to have others.
     """
 
     command: str
     model: ClassModel
     scenes: Mapping[str, SegmentClasses]
+    overrides: RunOverrides | None = None
 
 
 def write_classification(
@@ -114,7 +119,7 @@ def write_classification(
     def note() -> None:
         model = found.model.to_bytes()
         scenes = {name: classes.to_bytes() for name, classes in found.scenes.items()}
-        begin_class_change(folder, found.command, model, scenes)
+        begin_class_change(folder, found.command, model, scenes, found.overrides)
 
     areas = _change_polygons(folder, record, found, scenes, note, discard_edits=discard_edits)
     return _carry_out(folder, record, found, scenes, areas)
@@ -128,15 +133,15 @@ def finish_classification(folder: RunFolder) -> None:
     RunError
         As `write_classification`.
     """
-    command = read_class_change(folder)
-    if command is None:
+    change = read_class_change(folder)
+    if change is None:
         return
     record = read_record(folder)
     model = ClassModel.from_bytes(
         changed_class_model(folder), str(folder.class_change_path.with_name(CLASS_MODEL))
     )
     scenes = {scene.name: changed_classes(folder, scene.name) for scene in record.scenes}
-    found = Classification(command, model, scenes)
+    found = Classification(change.command, model, scenes, change.overrides)
     classed = _classed_scenes(folder, record, found)
     areas = _change_polygons(folder, record, found, classed, lambda: None, discard_edits=True)
     _carry_out(folder, record, found, classed, areas)
@@ -192,7 +197,7 @@ def _change_polygons(
             if count:
                 edits[paths[name]] = count, first
         if not discard_edits:
-            _refuse(edits)
+            _refuse(folder.path, edits)
         areas = []
         for name, file in locked.items():
             scene = scenes[name]
@@ -218,7 +223,7 @@ def _simplify_by(record: RunRecord) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _refuse(edits: Mapping[Path, tuple[int, str]]) -> None:
+def _refuse(run: Path, edits: Mapping[Path, tuple[int, str]]) -> None:
     """Raise RunError if classes that a person edited would be overwritten."""
     if not edits:
         return
@@ -227,7 +232,7 @@ def _refuse(edits: Mapping[Path, tuple[int, str]]) -> None:
     them = "it" if count == 1 else f"{count} classes that were edited by hand, the first of them"
     raise RunError(
         f"{path}: {first}: alps-geo classify would overwrite {them}; "
-        + KEEP.format("it" if count == 1 else "them")
+        + KEEP.format(run=run, it="it" if count == 1 else "them")
     )
 
 
@@ -260,6 +265,8 @@ def _carry_out(
         scene.write()
         store_classes(folder, name, found.scenes[name])
     write_bytes(folder.class_model_path, found.model.to_bytes())
+    if found.overrides is not None:
+        write_overrides(folder, found.overrides)
     files = dict.fromkeys([*record.files, *class_files(scenes), CLASS_MODEL])
     record = replace(
         record,

@@ -14,9 +14,9 @@ from alps_geo.classes.next_samples import Candidates, uncertainty_of
 from alps_geo.errors import RunError, SettingsError
 from alps_geo.outputs.cog import row_reader
 from alps_geo.outputs.names import SEGMENTS
+from alps_geo.review.changes import finish_stopped
 from alps_geo.review.class_model import ClassifyRequest, make_model
 from alps_geo.review.class_results import Classification, write_classification
-from alps_geo.review.relabel import finish_stopped
 from alps_geo.review.sample_files import (
     Gathered,
     disputes_note,
@@ -222,7 +222,8 @@ def _classed(
         classifier = fitted or _fitted_to(model, rows, sampled, name)
         probability = classifier.probability(rows, len(model.legend))
         averaged = SegmentGraph.of(rows, segment_borders(run, name)).averaged(probability)
-        classes = _decided(averaged, sampled, model)
+        given = run.overrides.classes_of(name)
+        classes = _decided(averaged, sampled, model).overridden(given)
         uncertain = None
         if request.suggest:
             names = tuple(model.legend.names.values())

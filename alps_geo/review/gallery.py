@@ -70,9 +70,7 @@ def make_gallery(
             f"pictures in {path / OVERVIEW}, or label with --vis"
         )
     scenes = {record.name: open_labelled(run, record) for record in run.record.scenes}
-    assigned = {
-        name: run.model.apply(table).by_id(table.rows) for name, table in run.tables.items()
-    }
+    assigned = {name: run.clusters.assign(name, table) for name, table in run.tables.items()}
     areas = {name: _by_id(table.rows, table.area) for name, table in run.tables.items()}
     chosen = {i: _choose(i, assigned, areas) for i in run.model.legend.palette}
     picks = [pick for both in chosen.values() for some in both for pick in some]

@@ -10,6 +10,7 @@ import numpy as np
 from alps_geo.classes.sample_layer import LEAST_SHARE, place, read_layer
 from alps_geo.classes.samples import Sampled, Votes, resolve
 from alps_geo.classes.vector_file import is_vector
+from alps_geo.clusters.overrides import override
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.rasters import open_ids
 from alps_geo.evaluate.truth import open_truth
@@ -111,7 +112,10 @@ def named_samples(run: FinishedRun) -> dict[str, Sampled]:
             f"no cluster of {run.folder.path} has a name, so there are no samples; give some with "
             "alps-geo clusters name, or samples of your own with --samples"
         )
-    assigned = {name: run.model.apply(table) for name, table in run.tables.items()}
+    assigned = {
+        name: override(run.model.apply(table), table.rows, run.overrides.of(name))
+        for name, table in run.tables.items()
+    }
     picked: dict[str, list[tuple[int, str]]] = {name: [] for name in run.tables}
     for cluster, class_name in names.items():
         found = [

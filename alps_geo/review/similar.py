@@ -133,7 +133,7 @@ def find_similar(path: Path, wanted: Wanted, count: int, layer: Path) -> tuple[S
     nearest.sort(key=lambda entry: (entry[1:] != (scene, segment), entry[0]))
     names = run.model.legend.names
     clusters = {
-        name: run.model.apply(table).by_id(table.rows).cluster for name, table in run.tables.items()
+        name: run.clusters.assign(name, table).cluster for name, table in run.tables.items()
     }
     found = tuple(
         Similar(

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors
 from alps_geo.outputs.names import CLASS_FILES, CLASS_MODEL
-from alps_geo.runs.stored_json import DamagedError, check_shape, read_json
+from alps_geo.runs.overrides import RunOverrides
+from alps_geo.runs.stored_json import DamagedError, Perhaps, known_fields, read_json
+
+CHANGE = {"command": str, "overrides": Perhaps({})}
+"""Shape of a `ClassChange` as JSON; see `alps_geo.runs.stored_json`."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +27,11 @@ if TYPE_CHECKING:
 
 
 def begin_class_change(
-    folder: RunFolder, command: str, model: bytes, scenes: Mapping[str, bytes]
+    folder: RunFolder,
+    command: str,
+    model: bytes,
+    scenes: Mapping[str, bytes],
+    overrides: RunOverrides | None = None,
 ) -> None:
     """Note a change of the classes with all that it leads to: from here on it is sure to be made.
 
@@ -36,6 +45,8 @@ def begin_class_change(
         The model of classes.
     scenes : mapping of str to bytes
         Classes of the segments of each scene: see `alps_geo.runs.classes`.
+    overrides : RunOverrides, optional
+        Clusters and classes that a person gave segments, where the change leads to others.
 
     Raises
     ------
@@ -47,11 +58,36 @@ def begin_class_change(
         part.with_name(CLASS_MODEL).write_bytes(model)
         for name, classes in scenes.items():
             part.with_name(scene_file(name)).write_bytes(classes)
-        part.write_text(json.dumps({"command": command}), encoding="utf-8")
+        given = {} if overrides is None else {"overrides": overrides.to_json()}
+        part.write_text(json.dumps({"command": command, **given}), encoding="utf-8")
 
 
-def read_class_change(folder: RunFolder) -> str | None:
-    """Return the command of a change of the classes that has begun and not ended, if there is one.
+@dataclass(frozen=True)
+class ClassChange:
+    """Note of a change of the classes.
+
+    Attributes
+    ----------
+    command : str
+        The command, as typed after ``alps-geo``.
+    overrides : RunOverrides or None
+        Clusters and classes that a person gave segments, after the change; None where it leaves
+        them.
+    """
+
+    command: str
+    overrides: RunOverrides | None
+
+    @classmethod
+    def from_json(cls, found: object) -> ClassChange:
+        """Build a note from JSON; raise ValueError for JSON of another shape."""
+        known = known_fields(found, CHANGE)
+        given = known["overrides"]
+        return cls(known["command"], None if given is None else RunOverrides.from_json(given))
+
+
+def read_class_change(folder: RunFolder) -> ClassChange | None:
+    """Read the note of a change of the classes that has begun and not ended, if there is one.
 
     Raises
     ------
@@ -60,13 +96,12 @@ def read_class_change(folder: RunFolder) -> str | None:
     """
     path = folder.class_change_path
     try:
-        found = read_json(path, lambda found: check_shape(found, {"command": str}))
+        return read_json(path, ClassChange.from_json)
     except DamagedError as error:
         raise RunError(
             f"{error}: alps-geo classify was stopped here while it wrote the classes; remove "
             f"{path.parent}, and give its command again"
         ) from error
-    return None if found is None else str(found["command"])
 
 
 def scene_file(scene: str) -> str:

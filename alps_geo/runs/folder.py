@@ -4,6 +4,8 @@
 
     DIR/run.json                              the record of the finished run; moved into place last
     DIR/clusters.npz                          the cluster model
+    DIR/overrides.json                        clusters that a person gave segments; see
+                                              `alps_geo.runs.overrides`
     DIR/gallery.html, suggest.png             pictures of the clusters, where they were asked for
     DIR/classes.npz                           the model of classes, where segments were classified
     DIR/suggested.gpkg, suggested.html        segments to label next, and a page that shows them
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 RECORD, TILES = "run.json", ".tiles"
 """Names of the record, and of the folder of all that is no result."""
 
+OVERRIDES = "overrides.json"
+"""Name of the file of clusters that a person gave segments."""
+
 OUTLINES, EMBEDDINGS = "outlines.npz", "embeddings.npz"
 """Endings of the names of a tile's files, after its row and column; outlines are written last."""
 
@@ -73,6 +78,11 @@ class RunFolder:
     def model_path(self) -> Path:
         """Path of the cluster model."""
         return self.path / MODEL
+
+    @property
+    def overrides_path(self) -> Path:
+        """Path of the clusters that a person gave segments."""
+        return self.path / OVERRIDES
 
     @property
     def tiles_path(self) -> Path:

@@ -14,13 +14,13 @@ from alps_geo.outputs.names import (
     SUGGESTION,
 )
 from alps_geo.outputs.results import run_files, scene_files
-from alps_geo.runs.folder import RECORD, TILES
+from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _VIEWS = (GALLERY, SUGGESTION, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR)
-_RESERVED = (".", "..", TILES, RECORD, *_VIEWS)
+_RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 

@@ -168,8 +168,10 @@ def stopped_change(folder: RunFolder) -> str | None:
     RunError
         If the note of the change is damaged.
     """
-    change = read_change(folder)
-    return read_class_change(folder) if change is None else f"clusters {change.command}"
+    if (change := read_change(folder)) is not None:
+        return f"clusters {change.command}"
+    classes = read_class_change(folder)
+    return None if classes is None else classes.command
 
 
 def holds_run(folder: RunFolder) -> bool:

@@ -1,0 +1,156 @@
+"""Edits of the clusters in a GeoPackage of segments, found feature by feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alps_geo.outputs.gpkg.lock import check_columns, connected, database_errors
+from alps_geo.outputs.gpkg.update import LAYER, TOLERANCE, WRITTEN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from alps_geo.outputs.gpkg.update import Given
+
+_KNOWN = "typeof(segment_id) = 'integer' AND segment_id BETWEEN 1 AND ?"
+
+# The first feature of an id is the run's; a copy comes after it.
+_OWN = f"""
+    SELECT segment_id, cluster, cluster_name, confidence, min(rowid) FROM {LAYER}
+    WHERE {_KNOWN} GROUP BY segment_id
+"""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One feature that a person has given another cluster or name.
+
+    Attributes
+    ----------
+    segment : int
+        Id of the segment.
+    before : int
+        Cluster that the run gave it.
+    cluster : object
+        Value of ``cluster``, of whatever type.
+    name : str
+        Value of ``cluster_name`` without spaces around it; empty if it says no more than the
+        number of a cluster without a name.
+    """
+
+    segment: int
+    before: int
+    cluster: object
+    name: str
+
+
+@dataclass(frozen=True)
+class FoundEdits:
+    """Edits of the features of one scene.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    edits : tuple of Edit
+        By segment id.
+    staying : mapping of int to int
+        For each cluster, the number of features that the person has left in it.
+    drawn, copied, deleted : int
+        Features that are of no segment, second features of a segment, and segments without one.
+    sure : int
+        Features whose confidence alone was edited.
+    """
+
+    path: Path
+    edits: tuple[Edit, ...]
+    staying: Mapping[int, int]
+    drawn: int
+    copied: int
+    deleted: int
+    sure: int
+
+
+def find_edits(path: Path, given: Given, names: Mapping[int, str]) -> FoundEdits:
+    """Find the edits of the clusters in a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File of `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
+    given : Given
+        Values that the run gave its segments.
+    names : mapping of int to str
+        Names of the clusters that have one.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read, or lacks a column.
+    """
+    count = len(given.cluster)
+    clusters, confidences = given.cluster.tolist(), given.confidence.tolist()
+    edits, staying, own, sure = [], dict.fromkeys(clusters, 0), 0, 0
+    with connected(path) as database, database_errors(path):
+        # Earlier versions wrote a layer without features with few of its columns.
+        check_columns(path, database, LAYER, ["segment_id", *WRITTEN] if count else [])
+        (total,) = database.execute(f"SELECT count(*) FROM {LAYER}").fetchone()
+        if not count:
+            return FoundEdits(path, (), {}, total, 0, 0, 0)
+        (known,) = database.execute(f"SELECT count(*) FROM {LAYER} WHERE {_KNOWN}", [count])
+        for segment, cluster, shown, confidence, _ in database.execute(_OWN, [count]):
+            own += 1
+            before = clusters[segment - 1]
+            name = _meant(shown, before, cluster, names)
+            staying[before] += cluster == before
+            if cluster != before or name != names.get(before, ""):
+                edits.append(Edit(segment, before, cluster, name))
+            else:
+                sure += _differs(confidence, confidences[segment - 1])
+    drawn, copied, deleted = total - known[0], known[0] - own, count - own
+    return FoundEdits(path, tuple(edits), staying, drawn, copied, deleted, sure)
+
+
+def _meant(shown: object, before: int, cluster: object, names: Mapping[int, str]) -> str:
+    """Return the name that a feature shows, without a number that stands in for one."""
+    text = "" if shown is None else str(shown).strip()
+    stands_in = text in (str(before), str(cluster))
+    return "" if stands_in and text not in names.values() else text
+
+
+def _differs(found: object, given: float) -> bool:
+    return not isinstance(found, int | float) or abs(found - given) > TOLERANCE
+
+
+def find_class_edits(path: Path, names: Sequence[str]) -> dict[int, object]:
+    """Find the segments to which a person has given another class.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    names : sequence of str
+        The class that the run gave each segment, by id.
+
+    Returns
+    -------
+    dict of int to object
+        Value of ``class`` of each of them, of whatever type, by segment id.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read, or lacks the column.
+    """
+    if not names:
+        return {}
+    with connected(path) as database, database_errors(path):
+        check_columns(path, database, LAYER, ["segment_id", "class"])
+        query = f"SELECT segment_id, class, min(rowid) FROM {LAYER} WHERE {_KNOWN} GROUP BY 1"
+        return {
+            segment: found
+            for segment, found, _ in database.execute(query, [len(names)])
+            if found != names[segment - 1]
+        }
