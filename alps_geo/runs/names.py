@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from alps_geo.outputs.names import GALLERY, SUGGESTION
+from alps_geo.outputs.names import GALLERY, SAMPLE, SUGGESTION
 from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import RECORD, TILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_RESERVED = (".", "..", TILES, RECORD, GALLERY, SUGGESTION)
+_RESERVED = (".", "..", TILES, RECORD, GALLERY, SUGGESTION, SAMPLE)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 
