@@ -50,7 +50,7 @@ _EARLIER_NAMES: dict[int, dict[str, str]] = {
 }
 """For each format that is read, the present names of arrays that had others."""
 
-_DAMAGE = (BadZipFile, KeyError, ValueError, EOFError)
+_DAMAGE = (BadZipFile, KeyError, ValueError, EOFError, NotImplementedError)
 
 
 @dataclass(frozen=True)
