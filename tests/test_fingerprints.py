@@ -45,6 +45,7 @@ CHANGED: dict[str, Any] = {
     "features": "sam",
     "timm_checkpoint": "backbone.pt",
     "compare": "raw",
+    "colors": "distinct",
     "simplify": 2.0,
 }
 EXPECTED = {
@@ -120,8 +121,8 @@ def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
         for each in (DEFAULT, other)
     ]
     assert found == [
-        ("16620d14a42bc07c", "33b19ffeea701ad7"),
-        ("fb55146e73f7fd33", "b717b76aca6b6cd9"),
+        ("16620d14a42bc07c", "be3df3370cc20e31"),
+        ("fb55146e73f7fd33", "88e9d47bc32b20ea"),
     ]
     assert json.dumps(DEFAULT.deciding("tiles", "segments", files=True)) == (
         '{"model": "mobile_sam", "checkpoint": null, "precision": "float32", "tile_size": 1024, '

@@ -117,7 +117,7 @@ def label_scenes(
         ) as had_earlier_tiles:
             _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = given or fit_model(tables, run.settings, run.weights, run.tally, failed)
+            model = given or _fit(run, tables, failed)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 results, unwritten = _write(run, folder, target, model, strict=flags.strict)
@@ -180,7 +180,7 @@ def fit_scenes(
         ) as had_earlier_tiles:
             _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = fit_model(tables, run.settings, run.weights, run.tally, failed)
+            model = _fit(run, tables, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
@@ -278,6 +278,12 @@ def _find_segments(
     check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables
+
+
+def _fit(run: _Run, tables: Sequence[SegmentTable], failed: Sequence[FailedTile]) -> ClusterModel:
+    """Fit the clusters to the segments of all scenes."""
+    displays = [job.scene.displayed for job in run.jobs]
+    return fit_model(tables, run.settings, run.weights, run.tally, failed, displays)
 
 
 def _inputs(run: _Run) -> list[str]:

@@ -32,6 +32,7 @@ from alps_geo.outputs.results import (
     write_run_files,
 )
 from alps_geo.review.edits import changing_polygons
+from alps_geo.review.schemes import scheme_colors, usual_colors
 from alps_geo.runs.describe import with_clusters, with_legend
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.journal import Change, begin_change, end_change
@@ -126,7 +127,9 @@ def split_cluster(
     return _change(path, words, alter, discard_edits=discard_edits)
 
 
-def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
+def recolor_clusters(
+    path: Path, colors: Mapping[int, str], scheme: str | None = None, *, by_name: bool = False
+) -> RunRecord:
     """Give clusters of a finished run other colours, in all its results.
 
     Parameters
@@ -135,12 +138,25 @@ def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
         The run folder.
     colors : mapping of int to str
         As CSS writes them: ``#1f77b4`` or ``teal``.
+    scheme : str, optional
+        ``natural`` or ``distinct``, for all clusters that `colors` does not name.
+    by_name : bool
+        True for the usual colours of clusters with usual names, such as water, forest and road, in
+        place of those of the scheme.
 
     Returns and raises as `name_clusters`.
     """
-    words = ["recolor", *(f"{cluster}={color}" for cluster, color in colors.items())]
+    words = ["recolor", *([] if scheme is None else ["--colors", scheme])]
+    words += ["--by-name"] * by_name
+    words += (f"{cluster}={color}" for cluster, color in colors.items())
     found = {cluster: parse_color(color) for cluster, color in colors.items()}
-    return _change(path, words, lambda run: run.model.recolored(found))
+
+    def alter(run: FinishedRun) -> ClusterModel:
+        chosen: Mapping[int, Color] = found | (usual_colors(run, found) if by_name else {})
+        run.model.legend.check(chosen)
+        return run.model.recolored(chosen if scheme is None else scheme_colors(run, scheme, chosen))
+
+    return _change(path, words, alter)
 
 
 def parse_color(text: str) -> Color:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from alps_geo.clusters.limits import MAX_CLUSTERS
+from alps_geo.clusters.limits import COLORS, MAX_CLUSTERS
 from alps_geo.features.registry import split_feature
 from alps_geo.fields import (
     AtLeast,
@@ -282,6 +282,13 @@ class LabelSettings:
         CLUSTERING,
         decides="tiles",
     )
+    colors: str = setting(
+        "natural",
+        Choices(COLORS),
+        "Colours of clusters: natural ones, like their mean in the image, or distinct ones.",
+        CLUSTERING,
+        decides="clusters",
+    )
     simplify: float = setting(
         0.0,
         Between(0, 1e6),
@@ -322,9 +329,8 @@ class LabelSettings:
     @property
     def mask_area_gate(self) -> float:
         """The share of a tile that a mask may cover."""
-        if self.max_mask_area is not None:
-            return self.max_mask_area
-        return 1.0 if self.fills else 0.9
+        default = 1.0 if self.fills else 0.9
+        return default if self.max_mask_area is None else self.max_mask_area
 
     @property
     def feature_names(self) -> tuple[str, ...]:
