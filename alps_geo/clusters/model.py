@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
+from alps_geo.clusters.arrays import DAMAGE, damage, numbers, plain_arrays, texts, to_npz
 from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.tree import Assigned, CentreTree
@@ -49,8 +47,6 @@ _EARLIER_NAMES: dict[int, dict[str, str]] = {
     FORMAT_VERSION: {},
 }
 """For each format that is read, the present names of arrays that had others."""
-
-_DAMAGE = (BadZipFile, KeyError, ValueError, EOFError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -171,9 +167,7 @@ class ClusterModel:
             "legend.colors": legend.colors,
             "fitted_with": np.array(self.fitted_with),
         }
-        buffer = BytesIO()
-        np.savez(buffer, **arrays)
-        return buffer.getvalue()
+        return to_npz(arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> ClusterModel:
@@ -194,43 +188,36 @@ class ClusterModel:
         try:
             arrays = _read_arrays(data, where)
             return cls(
-                features=_texts(arrays["features"]),
+                features=texts(arrays["features"]),
                 projection=Projection(
-                    column_names=current_names(_texts(arrays["projection.column_names"])),
-                    kinds=_texts(arrays["projection.kinds"]),
-                    mean=_numbers(arrays["projection.mean"], np.float64),
-                    scale=_numbers(arrays["projection.scale"], np.float64),
-                    matrix=_numbers(arrays["projection.matrix"], np.float64),
+                    column_names=current_names(texts(arrays["projection.column_names"])),
+                    kinds=texts(arrays["projection.kinds"]),
+                    mean=numbers(arrays["projection.mean"], np.float64),
+                    scale=numbers(arrays["projection.scale"], np.float64),
+                    matrix=numbers(arrays["projection.matrix"], np.float64),
                 ),
                 tree=CentreTree(
-                    centers=_numbers(arrays["tree.centers"], np.float64),
-                    parents=_numbers(arrays["tree.parents"], np.int64),
-                    clusters=_numbers(arrays["tree.clusters"], np.int64),
+                    centers=numbers(arrays["tree.centers"], np.float64),
+                    parents=numbers(arrays["tree.parents"], np.int64),
+                    clusters=numbers(arrays["tree.clusters"], np.int64),
                 ),
                 legend=Legend.of_arrays(
-                    _numbers(arrays["legend.ids"], np.int64),
-                    _texts(arrays["legend.names"]),
-                    _numbers(arrays["legend.colors"], np.uint8),
+                    numbers(arrays["legend.ids"], np.int64),
+                    texts(arrays["legend.names"]),
+                    numbers(arrays["legend.colors"], np.uint8),
                 ),
                 fitted_with=str(arrays["fitted_with"]),
             )
-        except _DAMAGE as error:
-            # numpy would advise to load the file unsafely.
-            reason = "no file of plain arrays" if "pickle" in str(error) else str(error)
+        except DAMAGE as error:
             raise RunError(
-                f"{where}: not a cluster model ({reason}); expected a clusters.npz of alps-geo"
+                f"{where}: not a cluster model ({damage(error)}); "
+                "expected a clusters.npz of alps-geo"
             ) from error
 
 
 def _read_arrays(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     """Read the arrays of a stored model, by their names in the format of this version."""
-    stored = np.load(BytesIO(data), allow_pickle=False)
-    if not isinstance(stored, NpzFile):
-        raise BadZipFile("a single array")
-    with stored:
-        arrays = {name: stored[name] for name in stored.files}
-    if foreign := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise BadZipFile(f"{foreign[0]} is no array")
+    arrays = plain_arrays(data)
     version = arrays.pop("format_version").item()
     if version not in _EARLIER_NAMES:
         raise RunError(
@@ -239,15 +226,3 @@ def _read_arrays(data: bytes, where: str) -> dict[str, NDArray[Any]]:
         )
     names = _EARLIER_NAMES[version]
     return {names.get(name, name): array for name, array in arrays.items()}
-
-
-def _texts(array: NDArray[Any]) -> tuple[str, ...]:
-    if array.ndim != 1:
-        raise ValueError(f"an array of texts has {array.ndim} dimensions, expected 1")
-    return tuple(map(str, array.tolist()))
-
-
-def _numbers(array: NDArray[Any], dtype: type[np.number[Any]]) -> NDArray[Any]:
-    if not np.can_cast(array.dtype, dtype):
-        raise ValueError(f"an array is of {array.dtype}, expected {np.dtype(dtype)}")
-    return array.astype(dtype, copy=False)

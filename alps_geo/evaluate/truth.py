@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio import Affine
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
@@ -22,6 +21,15 @@ from rasterio.transform import xy
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
+from alps_geo.classes.vector_file import (
+    check_both_placed,
+    is_vector,
+    layer_crs,
+    listed,
+    pick_field,
+    pick_layer,
+    read_features,
+)
 from alps_geo.errors import SceneError, SettingsError, one_line
 from alps_geo.evaluate.rasters import check_one_band, crs_name
 from alps_geo.scene.placed import opened_scene
@@ -41,9 +49,6 @@ _WARP_TOLERANCE = 1e-6
 
 # When neither side has a CRS their coordinates are taken as they are: any CRS on both does that.
 _ANY_CRS = "EPSG:3857"
-
-# GeoPackage's name for the CRS of a layer that has none.
-_UNDEFINED_CRS = '"Undefined Cartesian SRS"'
 
 # Reprojected edges of a window bulge a little: features are looked for this much farther out.
 _SEARCH_MARGIN = 0.05
@@ -117,7 +122,7 @@ def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[Truth]:
         If `field`, `layer` or `ignore` do not go with the file.
     """
     path = file.path
-    if _is_vector(path):
+    if is_vector(path):
         yield _open_vector(path, labels, file.field, file.layer, file.ignore)
         return
     ignored = ignored_numbers(file, "a raster")
@@ -142,25 +147,9 @@ def ignored_numbers(file: TruthFile, kind: str) -> frozenset[int]:
     return frozenset(_number("--ignore", text, file.path) for text in file.ignore)
 
 
-def _is_vector(path: str) -> bool:
-    """Return True if a file holds layers of features, and no pixels as well."""
-    try:
-        layers = pyogrio.list_layers(path)
-    except DataSourceError:
-        return False
-    return len(layers) > 0
-
-
-def _check_crs(path: str, crs: Any, labels: IdRaster) -> None:
-    if (crs is None) == (labels.crs is None):
-        return
-    lacking, other, name = (
-        (path, labels.path, crs_name(labels.crs)) if crs is None else (labels.path, path, str(crs))
-    )
-    raise SceneError(
-        f"{lacking}: has no CRS, while {other} has {name.split('[', maxsplit=1)[0]}; "
-        "expected both or neither: assign the CRS first, such as with `rio edit-info --crs`"
-    )
+def _check_crs(path: str, crs: object | None, labels: IdRaster) -> None:
+    known = None if labels.crs is None else crs_name(labels.crs)
+    check_both_placed(path, crs, labels.path, known)
 
 
 def _number(option: str, text: str, path: str) -> int:
@@ -242,13 +231,11 @@ def whole_numbers(path: str, values: NDArray[Any]) -> NDArray[np.int32]:
 def _open_vector(
     path: str, labels: IdRaster, field: str | None, layer: str | None, ignore: Sequence[str]
 ) -> _VectorTruth:
-    layer = _pick_layer(path, layer)
+    layer = pick_layer(path, layer)
     info = pyogrio.read_info(path, layer=layer)
-    crs: str | None = info["crs"]
-    if crs is not None and _UNDEFINED_CRS in crs:
-        crs = None
+    crs = layer_crs(info["crs"])
     _check_crs(path, crs, labels)
-    field = _pick_field(path, list(info["fields"]), field)
+    field = pick_field(path, list(info["fields"]), field)
     values = _distinct_values(path, layer, field)
     if all(isinstance(value, (int, float, np.number, np.bool_)) for value in values):
         numbers = whole_numbers(f"{path}, column {field}", np.array(values, float)).tolist()
@@ -261,49 +248,18 @@ def _open_vector(
         if text not in by_text:
             raise SettingsError(
                 f"--ignore is {text!r}, but the classes in column {field} of {path} are "
-                f"{_listed(by_text)}: give some of these"
+                f"{listed(by_text)}: give some of these"
             )
     names = {number: text for text, number in by_text.items()}
     ignored = frozenset(by_text[text] for text in ignore)
     return _VectorTruth(path, labels, layer, field, crs, codes, names, ignored)
 
 
-def _pick_layer(path: str, layer: str | None) -> str:
-    layers = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
-    if not layers:
-        raise SceneError(f"{path}: has no geometries; expected a vector file with polygons")
-    if layer is None and len(layers) == 1:
-        return layers[0]
-    if layer is None:
-        raise SceneError(
-            f"{path}: has {len(layers)} layers with geometries ({_listed(layers)}), "
-            "expected one: name it with --layer"
-        )
-    if layer not in layers:
-        raise SceneError(
-            f"{path}: has no layer {layer!r} with geometries, but {_listed(layers)}: "
-            "give one of these as --layer"
-        )
-    return layer
-
-
-def _pick_field(path: str, fields: list[str], field: str | None) -> str:
-    if field is None and len(fields) == 1:
-        return fields[0]
-    if field is None or field not in fields:
-        found = "does not say which column holds the class" if field is None else f"no {field!r}"
-        what = found if field is None else f"has no column {field!r}"
-        raise SceneError(
-            f"{path}: {what}; its columns are {_listed(fields)}: give one of these as --field"
-        )
-    return field
-
-
 def _distinct_values(path: str, layer: str, field: str) -> list[Any]:
     """Return the different classes, nulls left out, without reading a geometry."""
     quoted = [name.replace('"', '""') for name in (field, layer)]
     query = 'SELECT DISTINCT "{}" FROM "{}"'.format(*quoted)
-    frame = _read(path, sql=query, read_geometry=False)
+    frame = read_features(path, sql=query, read_geometry=False)
     values = frame[frame.columns[0]].dropna().tolist() if len(frame) else []
     if not values:
         raise SceneError(
@@ -311,16 +267,6 @@ def _distinct_values(path: str, layer: str, field: str) -> list[Any]:
             "expected numbers or texts: give another column as --field"
         )
     return values
-
-
-def _read(path: str, **options: Any) -> geopandas.GeoDataFrame:
-    try:
-        return pyogrio.read_dataframe(path, **options)
-    except (DataSourceError, DataLayerError) as error:
-        raise SceneError(
-            f"{path}: cannot be read ({one_line(error)}); expected a vector file with polygons: "
-            "check it in a GIS, or save it as GeoPackage"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -359,7 +305,7 @@ class _VectorTruth:
 
     def _features(self, window: Window) -> geopandas.GeoDataFrame:
         """Read the features near a window, in (col, row) pixels of the labels, in file order."""
-        frame = _read(
+        frame = read_features(
             self.path,
             layer=self.layer,
             columns=[self.field],
@@ -387,9 +333,3 @@ class _VectorTruth:
             return None
         margin = _SEARCH_MARGIN * max(right - left, top - bottom)
         return left - margin, bottom - margin, right + margin, top + margin
-
-
-def _listed(names: Any, most: int = 12) -> str:
-    """List names, not more than a line holds."""
-    names = list(names)
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

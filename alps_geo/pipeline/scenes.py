@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
+    from alps_geo.runs.claim import Cleared
     from alps_geo.runs.failures import FailedScene, FailedTile
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
@@ -114,8 +115,8 @@ def label_scenes(
             force=flags.force,
             inputs=_inputs(run),
             check=check,
-        ) as had_earlier_tiles:
-            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
+        ) as cleared:
+            _open_claimed(run, folder, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = given or _fit(run, tables, failed)
             clock.lap("cluster")
@@ -177,8 +178,8 @@ def fit_scenes(
         check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
         with claimed(
             folder, plan, overwrite=flags.overwrite, force=flags.force, check=check
-        ) as had_earlier_tiles:
-            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
+        ) as cleared:
+            _open_claimed(run, folder, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = _fit(run, tables, failed)
             clock.lap("cluster")
@@ -239,10 +240,16 @@ def _open_run(
     return _Run(jobs, settings, models, weights, tally)
 
 
-def _open_claimed(run: _Run, clock: Clock, *, had_earlier_tiles: bool) -> None:
-    """Note outdated tiles, and end the clock's lap of opening."""
-    if had_earlier_tiles:
+def _open_claimed(run: _Run, folder: RunFolder, clock: Clock, cleared: Cleared) -> None:
+    """Note outdated tiles and lost classes, and end the clock's lap of opening."""
+    if cleared.earlier_tiles:
         run.tally.tell("open", note="tiles stored by an earlier version are worked on again")
+    if cleared.classes:
+        note = (
+            "the classes of the segments of before are gone; alps-geo classify "
+            f"{folder.path} --model {folder.class_model_path} classifies the new ones"
+        )
+        run.tally.tell("open", note=note)
     clock.lap("open")
 
 

@@ -13,7 +13,7 @@ from alps_geo.classes.sampling import count_pixels
 from alps_geo.errors import SceneError
 from alps_geo.evaluate.rasters import open_ids
 from alps_geo.evaluate.truth import open_truth
-from alps_geo.outputs.accuracy_files import AccuracyReport
+from alps_geo.review.accuracy_files import AccuracyReport
 from alps_geo.review.map_classes import map_of
 from alps_geo.review.sample_points import LAYER, REFERENCE, by_block, read_reference
 from alps_geo.runs.folder import RunFolder

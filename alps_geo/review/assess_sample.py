@@ -11,7 +11,7 @@ from alps_geo.classes.accuracy import Estimate, Strata
 from alps_geo.classes.sampling import Rule, allocate, count_pixels, draw_pixels, least_points
 from alps_geo.errors import RunError, SettingsError
 from alps_geo.outputs.gpkg.points import write_points_gpkg
-from alps_geo.review.map_classes import By, map_of
+from alps_geo.review.map_classes import By, class_names, map_of
 from alps_geo.review.sample_points import LAYER, REFERENCE, sample_frame
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
@@ -121,8 +121,8 @@ class SamplePlan:
             lines.append(f"The map has {size} pixels, fewer than {self.settings.size}.")
         if self.left_out:
             lines.append(
-                f"{self.left_out:,} pixels lie in clusters without a name, are of no class, and "
-                "have no points: estimates will hold for the rest."
+                f"{self.left_out:,} pixels are of no class, such as those of clusters without a "
+                "name, and have no points: estimates will hold for the rest."
             )
         return tuple(lines)
 
@@ -182,7 +182,7 @@ def draw_sample(
     least = settings.minimum or least_points(settings.size, len(pixels))
     points = allocate(strata.area, pixels, settings.size, settings.allocation, least)
     drawn = draw_pixels(found.blocks, pixels, points, settings.seed)
-    choices = sorted(set(run.model.legend.names.values()))
+    choices = sorted(set(class_names(run).values()))
     write_points_gpkg(out, sample_frame(found, strata, drawn), LAYER, REFERENCE, choices)
     labelled = sum(scene.labelled_pixels or 0 for scene in run.record.scenes)
     return SamplePlan(

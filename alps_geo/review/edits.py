@@ -37,13 +37,14 @@ if TYPE_CHECKING:
     from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
 
-# A database, its two files in WAL mode or its journal, and tables for the time being.
-_FILES_OF_ONE = 5
+FILES_OF_ONE = 5
+"""A database, its two files in WAL mode or its journal, and tables for the time being."""
 
 # Bytes of pages that SQLite holds, for all scenes together and for one.
 _CACHE, _LEAST_CACHE = 64 * 2**20, 2**18
 
-_KEEP = "copy the file to keep {}, and give the command again with --discard-edits"
+KEEP = "copy the file to keep {}, and give the command again with --discard-edits"
+"""Remedy of an error for users whose edits would be overwritten."""
 
 
 @contextmanager
@@ -95,8 +96,8 @@ def changing_polygons(
     needed = ["segment_id", *WRITTEN, *([AREA] if record.area_unit == "m2" else [])]
     with ExitStack() as stack:
         paths = [folder.path / name for name in names]
-        allow_open_files(len(paths) * _FILES_OF_ONE)
-        cache = max(_LEAST_CACHE, _CACHE // max(1, len(paths)))
+        allow_open_files(len(paths) * FILES_OF_ONE)
+        cache = cache_size(len(paths))
         scenes = [stack.enter_context(locked_segments(path, cache)) for path in paths]
         found = {}
         for scene, path in zip(scenes, paths, strict=True):
@@ -122,6 +123,11 @@ def changing_polygons(
                     forget()
                 raise
     _note_again(folder, noted, untouched, styles)
+
+
+def cache_size(files: int) -> int:
+    """Return the bytes of its pages that SQLite may hold of each of some files."""
+    return max(_LEAST_CACHE, _CACHE // max(1, files))
 
 
 def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits: bool) -> None:
@@ -162,7 +168,7 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
         others = f" (and {len(more)} more files too)" if more else ""
         raise RunError(
             f"{path} was changed by hand and would be replaced: {', '.join(reasons)}{others}; "
-            + _KEEP.format("this")
+            + KEEP.format("this")
         )
     if found:
         write_note(folder, noted | found)
@@ -204,7 +210,7 @@ def _refuse(found: dict[Path, Edits], command: str) -> None:
     where = f" (in {len(edited)} scenes)" if len(edited) > 1 else ""
     raise RunError(
         f"{path}: {edits.first}: alps-geo clusters {command} would overwrite {them}{where}; "
-        + _KEEP.format("it" if count == 1 else "them")
+        + KEEP.format("it" if count == 1 else "them")
     )
 
 
@@ -258,6 +264,8 @@ def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Conte
         reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
         if noted.style is not None and found.style != noted.style:
             reasons.append(f"style {STYLE} {'removed' if found.style is None else 'edited'}")
+        if found.classes != noted.classes:
+            reasons.append("classes edited")
         for which, one, other in (("added", found, noted), ("removed", noted, found)):
             names = [name for name in one.columns if name not in other.columns]
             reasons += [f"column {name} {which}" for name in names]

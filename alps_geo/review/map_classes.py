@@ -10,7 +10,7 @@ import numpy as np
 from alps_geo.errors import RunError
 from alps_geo.evaluate.rasters import open_ids
 from alps_geo.outputs.ground import pixel_area
-from alps_geo.outputs.names import LABELS
+from alps_geo.outputs.names import CLASSES, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,8 +70,17 @@ class RunMap:
         return np.array(areas)
 
 
+def class_names(run: FinishedRun) -> dict[int, str]:
+    """Return the names of the classes of a run by their ids, or by clusters; empty without any."""
+    if run.record.classes is None:
+        return dict(run.model.legend.names)
+    return {each.id: each.name for each in run.record.classes}
+
+
 def map_of(run: FinishedRun, by: By) -> RunMap:
-    """Return the map of the clusters of a run, or of its classes: the names of the clusters.
+    """Return the map of the clusters of a run, or of its classes.
+
+    Classes are those of ``alps-geo classify``; in a run without, the names of its clusters.
 
     Raises
     ------
@@ -83,19 +92,22 @@ def map_of(run: FinishedRun, by: By) -> RunMap:
             f"{run.folder.path}: this run is over a folder of images, which has no maps; "
             "expected one over rasters"
         )
-    legend = run.model.legend
-    numbers = np.full(int(legend.ids[-1]) + 2, -1)
+    names_of_ids = class_names(run)
+    file = LABELS if run.record.classes is None else CLASSES
     if by == "cluster":
-        names = tuple(map(str, legend.palette))
-        numbers[legend.ids] = np.arange(len(names))
-    else:
-        names = tuple(sorted(set(legend.names.values())))
-        numbers[list(legend.names)] = [names.index(name) for name in legend.names.values()]
-    if not names:
+        names_of_ids = {cluster: str(cluster) for cluster in run.model.legend.palette}
+        file = LABELS
+    if not names_of_ids:
         raise RunError(
-            f"{run.folder.path}: no cluster has a name, and so the map has no classes; name "
-            "clusters with alps-geo clusters name, or take clusters with --strata cluster"
+            f"{run.folder.path}: its segments have no classes, and no cluster has a name; give "
+            "them classes with alps-geo classify, name clusters with alps-geo clusters name, or "
+            "take clusters with --strata cluster"
         )
+    names = tuple(dict.fromkeys(names_of_ids.values()))
+    if by == "class":
+        names = tuple(sorted(names))
+    numbers = np.full(max(names_of_ids) + 2, -1)
+    numbers[list(names_of_ids)] = [names.index(name) for name in names_of_ids.values()]
     scenes = tuple(scene.name for scene in run.record.scenes)
-    rasters = tuple(run.folder.scene_folder(name) / LABELS for name in scenes)
+    rasters = tuple(run.folder.scene_folder(name) / file for name in scenes)
     return RunMap(scenes, rasters, names, numbers, run.record.area_unit)

@@ -31,6 +31,7 @@ from alps_geo.outputs.results import (
     rewrite_results,
     write_run_files,
 )
+from alps_geo.review.class_results import finish_classification
 from alps_geo.review.edits import changing_polygons
 from alps_geo.review.schemes import scheme_colors, usual_colors
 from alps_geo.runs.describe import with_clusters, with_legend
@@ -176,6 +177,19 @@ def parse_color(text: str) -> Color:
     return red, green, blue
 
 
+def finish_stopped(folder: RunFolder) -> None:
+    """Make a change of the clusters or classes that was stopped, from its note, if there is one.
+
+    Raises
+    ------
+    RunError
+        As `name_clusters`.
+    """
+    finish_classification(folder)
+    if (stopped := read_change(folder)) is not None:
+        _finish(folder, stopped, discard_edits=False)
+
+
 def _change(
     path: Path,
     words: Sequence[str],
@@ -187,6 +201,7 @@ def _change(
     folder, command = RunFolder(path), shlex.join(words)
     read_record(folder)  # holding the folder would make it
     with held(folder):
+        finish_classification(folder)
         stopped = read_change(folder)
         if stopped is not None:
             record = _finish(folder, stopped, discard_edits=discard_edits)

@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.outputs.names import GALLERY, SUGGESTION
+from alps_geo.outputs.names import GALLERY, SIMILAR, SUGGESTED_PAGE, SUGGESTION
+from alps_geo.runs.class_journal import class_files, end_class_change
 from alps_geo.runs.journal import end_change
 from alps_geo.runs.lock import held
 from alps_geo.runs.reading import (
@@ -33,6 +35,23 @@ if TYPE_CHECKING:
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.plan import Plan
 
+
+@dataclass(frozen=True)
+class Cleared:
+    """Work of before that went when a run has claimed a folder.
+
+    Attributes
+    ----------
+    earlier_tiles : bool
+        True if tiles went that an earlier version of the program had stored.
+    classes : bool
+        True if classes of segments went; the model of them stays.
+    """
+
+    earlier_tiles: bool
+    classes: bool
+
+
 _EARLIER_TILE = re.compile(r"\d+_\d+\.npz")
 """Name of a tile's file before its outlines and its embeddings lay in two."""
 
@@ -46,7 +65,7 @@ def claimed(
     force: bool = False,
     inputs: Sequence[str] = (),
     check: Callable[[set[str]], None] = lambda _: None,
-) -> Iterator[bool]:
+) -> Iterator[Cleared]:
     """Hold a folder for a run, so that no other can use it, and clear it for the run.
 
     Half-written files of a killed run go, and so do tiles that the run has no use for, notes of
@@ -72,8 +91,8 @@ def claimed(
 
     Yields
     ------
-    bool
-        True if tiles went that an earlier version of the program had stored.
+    Cleared
+        Work of before that went.
 
     Raises
     ------
@@ -86,9 +105,9 @@ def claimed(
         check_claim(folder, plan, inputs, overwrite=overwrite, force=force)
         check({*plan.files, *planned_results(folder)})
         with run_errors(folder.path):
-            had_earlier_tiles = _clear(folder, plan, force=force)
+            cleared = _clear(folder, plan, force=force)
         write_bytes(folder.plan_path, json.dumps(plan.to_json()).encode())
-        yield had_earlier_tiles
+        yield cleared
 
 
 def check_claim(
@@ -112,29 +131,36 @@ def check_claim(
         return
     if (change := stopped_change(folder)) is not None:
         raise RunError(
-            f"{folder.path}: alps-geo clusters {change} was stopped here; give that command "
-            "again to finish it, or --overwrite to label again with clusters of no name"
+            f"{folder.path}: alps-geo {change} was stopped here; give that command again to "
+            "finish it, or --overwrite to label again with clusters of no name"
         )
     if lost := _lost_changes(folder, plan):
         raise RunError(f"{folder.path} is to be labelled again, with clusters of its own{lost}")
 
 
-def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> bool:
+def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
     """Remove everything that the run of a plan has no use for.
 
     The old plan goes after everything that it names, so that a clearing that is cut short is
-    taken up again. Returns True if tiles went that an earlier version of the program had stored.
+    taken up again.
     """
     old, finished = read_plan(folder), folder.record_path.exists()
     named = planned_results(folder)
     # The record would describe results that are about to be replaced.
     folder.record_path.unlink(missing_ok=True)
     end_change(folder)
+    end_class_change(folder)
+    classes = [
+        name
+        for name in class_files(scene.name for scene in (old or plan).scenes)
+        if (folder.path / name).exists()
+    ]
+    remove_results(folder, classes)
     if old is None or old.fingerprint != plan.fingerprint:
         stays = {folder.model_path.name} & set(plan.files)
         remove_results(folder, [name for name in named if name not in stays])
     if old is not None or finished:
-        for name in (GALLERY, SUGGESTION):
+        for name in (GALLERY, SUGGESTION, SUGGESTED_PAGE, SIMILAR):
             (folder.path / name).unlink(missing_ok=True)
     used = set() if force else _used_folders(folder, old, plan)
     earlier = False
@@ -146,7 +172,7 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> bool:
         for failure in sorted((folder.tiles_path / name).glob("*.json")):
             failure.unlink()
     sweep(folder, plan)
-    return earlier
+    return Cleared(earlier, bool(classes))
 
 
 def _used_folders(folder: RunFolder, old: Plan | None, plan: Plan) -> set[str]:

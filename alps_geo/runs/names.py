@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from alps_geo.outputs.names import GALLERY, SAMPLE, SUGGESTION
+from alps_geo.outputs.names import (
+    CLASS_MODEL,
+    GALLERY,
+    SAMPLE,
+    SIMILAR,
+    SUGGESTED,
+    SUGGESTED_PAGE,
+    SUGGESTION,
+)
 from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import RECORD, TILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_RESERVED = (".", "..", TILES, RECORD, GALLERY, SUGGESTION, SAMPLE)
+_VIEWS = (GALLERY, SUGGESTION, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
+_RESERVED = (".", "..", TILES, RECORD, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 

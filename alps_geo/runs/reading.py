@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.runs.class_journal import read_class_change
 from alps_geo.runs.failures import Failure, failure_from_json
 from alps_geo.runs.folder import OUTLINES
 from alps_geo.runs.journal import Change
@@ -158,7 +159,9 @@ def read_change(folder: RunFolder) -> Change | None:
 
 
 def stopped_change(folder: RunFolder) -> str | None:
-    """Return the command that was changing the clusters when it was stopped, if there is one.
+    """Return the command that was changing clusters or classes when it was stopped, if one was.
+
+    It is given as typed after ``alps-geo``.
 
     Raises
     ------
@@ -166,7 +169,7 @@ def stopped_change(folder: RunFolder) -> str | None:
         If the note of the change is damaged.
     """
     change = read_change(folder)
-    return None if change is None else change.command
+    return read_class_change(folder) if change is None else f"clusters {change.command}"
 
 
 def holds_run(folder: RunFolder) -> bool:

@@ -49,13 +49,13 @@ def read_finished(folder: RunFolder) -> FinishedRun:
     Raises
     ------
     RunError
-        If there is none, if a change of its clusters was stopped, if a file cannot be read, or if
-        the cluster model is of something else.
+        If there is none, if a change of its clusters or classes was stopped, if a file cannot be
+        read, or if the cluster model is of something else.
     """
     record = read_record(folder)
     if (change := stopped_change(folder)) is not None:
         raise RunError(
-            f"{folder.path}: alps-geo clusters {change} is at work here, or was stopped; wait "
+            f"{folder.path}: alps-geo {change} is at work here, or was stopped; wait "
             "until it ends, or give that command again"
         )
     model = read_model(folder.model_path)

@@ -69,6 +69,11 @@ def report(run: Path, *arguments: object) -> dict[str, Any]:
     return found
 
 
+def record_of(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "run.json").read_text())
+    return found
+
+
 def fill(path: Path, change: Callable[[gpd.GeoDataFrame], gpd.GeoDataFrame]) -> None:
     points = gpd.read_file(path, layer="sample")
     gpd.GeoDataFrame(change(points)).to_file(path, layer="sample", driver="GPKG")
@@ -216,6 +221,25 @@ def test_the_map_of_today_is_assessed_by_a_sample_of_before(run: Path) -> None:
     assert right["overall"]["value"] == pytest.approx(1)
 
 
+def test_classes_of_samples_are_strata_and_assessed(run: Path, names: Path) -> None:
+    done(alps_geo("classify", run, "--from-names", "--quiet"))
+    done(alps_geo("assess", "sample", run, "--size", "999999", "--quiet"))
+    classes = {each["id"]: each["name"] for each in record_of(run)["classes"]}
+    points = gpd.read_file(run / "sample.gpkg", layer="sample")
+    mapped = []
+    for scene in SCENES:
+        with rasterio.open(run / scene / "classes.tif") as raster:
+            ids = raster.read(1)
+        mapped.append(np.vectorize(classes.get)(ids))
+        inside = points[points["scene"] == scene]
+        assert (mapped[-1][inside["row"], inside["col"]] == inside["stratum"]).all()
+    found = report(run, "--reference", TRUTH, "--names", names, "--new-classes")
+    _, truth = pixels(run)
+    right = np.stack(mapped) == np.array(["", *NAMES.values()])[truth]
+    assert found["overall"]["value"] == pytest.approx(right.mean(), abs=2e-6)
+    assert not np.array_equal(np.stack(mapped), CLASS[pixels(run)[0]])
+
+
 def test_points_of_another_kind_are_taken_for_random_inside_classes(run: Path) -> None:
     done(alps_geo("assess", "sample", run, "--size", "60", "--quiet"))
     points = filled(gpd.read_file(run / "sample.gpkg", layer="sample"))
@@ -231,7 +255,7 @@ def test_clusters_without_a_name_are_no_class(run: Path) -> None:
     outcome = alps_geo("assess", "sample", run, "--size", "60")
     done(outcome)
     labels, _ = pixels(run)
-    assert f"{(labels == 4).sum():,} pixels lie in clusters without a name" in " ".join(
+    assert f"{(labels == 4).sum():,} pixels are of no class, such as" in " ".join(
         outcome.stdout.split()
     )
     assert set(gpd.read_file(run / "sample.gpkg", layer="sample")["stratum"]) == {"tree", "low"}

@@ -31,6 +31,12 @@ WRITTEN = ("cluster", "cluster_name", "confidence")
 LAYER = "segments"
 """Layer of the segments."""
 
+CLASS_LAYER = "classes"
+"""Layer of the dissolved classes, and name of the styles by class."""
+
+CLASS_COLUMNS = {"class": "TEXT", "class_confidence": "REAL", "class_margin": "REAL"}
+"""Attributes of segments that depend on the classes, with their types in SQLite."""
+
 # Confidences that differ by less are the same number, computed on another machine.
 _TOLERANCE = 1e-4
 
@@ -203,7 +209,7 @@ class LockedSegments:
             # Written again, the file would have other bytes: SQLite counts changes in it.
             stale = f"SELECT EXISTS (SELECT * FROM {LAYER}, own, given WHERE {_STALE})"
             if self.count_own() and execute(stale).fetchone()[0]:
-                with _without_triggers(self.database):
+                with without_triggers(self.database):
                     execute(
                         f"UPDATE {LAYER} SET cluster = given.cluster, cluster_name = given.name, "
                         f"confidence = given.confidence FROM own, given WHERE {_STALE}"
@@ -291,7 +297,7 @@ def _shown(value: object) -> str:
 
 
 @contextmanager
-def _without_triggers(database: sqlite3.Connection) -> Iterator[None]:
+def without_triggers(database: sqlite3.Connection) -> Iterator[None]:
     """Remove the layer's triggers for a change that leaves geometries alone.
 
     The triggers of the spatial index call functions that GDAL has and SQLite lacks.

@@ -15,7 +15,7 @@ from alps_geo_cli.paths import typed_name, typed_path
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from alps_geo.outputs.accuracy_files import AccuracyReport
+    from alps_geo.review.accuracy_files import AccuracyReport
 
 
 def report(
@@ -95,7 +95,7 @@ def report(
     with printing.errors():
         from alps_geo.clusters.names import read_names
         from alps_geo.evaluate import TruthFile
-        from alps_geo.outputs.accuracy_files import accuracy_record, write_accuracy
+        from alps_geo.review.accuracy_files import accuracy_record, write_accuracy
         from alps_geo.review.assess_report import report_accuracy
 
         given = TruthFile(
@@ -113,7 +113,7 @@ def report(
 def _print_report(found: AccuracyReport, written: tuple[Path, ...]) -> None:
     from rich.console import Console
 
-    from alps_geo.outputs.accuracy_files import shown_share
+    from alps_geo.review.accuracy_files import shown_share
 
     console = Console()
     console.print(_matrix(found))
@@ -148,7 +148,7 @@ def _class_table(found: AccuracyReport) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from alps_geo.outputs.accuracy_files import shown_share
+    from alps_geo.review.accuracy_files import shown_share
 
     unit, accuracy = found.shown_unit, found.accuracy
     table = Table(title="estimates, weighted by area")

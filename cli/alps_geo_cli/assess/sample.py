@@ -22,7 +22,8 @@ def sample(
     strata: Annotated[
         Literal["class", "cluster"],
         typer.Option(
-            help="Draw points of each class, which is a name of clusters, or of each cluster."
+            help="Draw points of each class, of alps-geo classify or else a name of clusters, or "
+            "of each cluster."
         ),
     ] = "class",
     size: Annotated[int, typer.Option(min=2, help="Points of all strata.")] = 400,

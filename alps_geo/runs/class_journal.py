@@ -1,0 +1,94 @@
+"""Note of a change of the classes of a finished run, with all that it leads to.
+
+The note comes first and goes last, as that of a change of the clusters: whatever cuts a change
+short, it is made from its note.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from alps_geo.errors import RunError
+from alps_geo.files import replacing, run_errors
+from alps_geo.outputs.names import CLASS_FILES, CLASS_MODEL
+from alps_geo.runs.stored_json import DamagedError, check_shape, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from alps_geo.runs.folder import RunFolder
+
+
+def begin_class_change(
+    folder: RunFolder, command: str, model: bytes, scenes: Mapping[str, bytes]
+) -> None:
+    """Note a change of the classes with all that it leads to: from here on it is sure to be made.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run folder.
+    command : str
+        The command, as typed after ``alps-geo``.
+    model : bytes
+        The model of classes.
+    scenes : mapping of str to bytes
+        Classes of the segments of each scene: see `alps_geo.runs.classes`.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written; nothing is noted then.
+    """
+    path = folder.class_change_path
+    with replacing(path) as part, run_errors(path):
+        part.with_name(CLASS_MODEL).write_bytes(model)
+        for name, classes in scenes.items():
+            part.with_name(scene_file(name)).write_bytes(classes)
+        part.write_text(json.dumps({"command": command}), encoding="utf-8")
+
+
+def read_class_change(folder: RunFolder) -> str | None:
+    """Return the command of a change of the classes that has begun and not ended, if there is one.
+
+    Raises
+    ------
+    RunError
+        If its note is damaged.
+    """
+    path = folder.class_change_path
+    try:
+        found = read_json(path, lambda found: check_shape(found, {"command": str}))
+    except DamagedError as error:
+        raise RunError(
+            f"{error}: alps-geo classify was stopped here while it wrote the classes; remove "
+            f"{path.parent}, and give its command again"
+        ) from error
+    return None if found is None else str(found["command"])
+
+
+def scene_file(scene: str) -> str:
+    """Return the name of the classes of a scene, next to the note."""
+    # No scene of any name takes the place of another file.
+    return f"{scene}.scene.npz"
+
+
+def changed_class_model(folder: RunFolder) -> bytes:
+    """Read the model of classes that a noted change leads to."""
+    path = folder.class_change_path.with_name(CLASS_MODEL)
+    with run_errors(path):
+        return path.read_bytes()
+
+
+def end_class_change(folder: RunFolder) -> None:
+    """Forget a change of the classes that is made, or whose run is about to be replaced."""
+    # The note first: without it, the rest is nothing.
+    folder.class_change_path.unlink(missing_ok=True)
+    shutil.rmtree(folder.class_change_path.parent, ignore_errors=True)
+
+
+def class_files(scenes: Iterable[str]) -> list[str]:
+    """List the results of classes in the folders of scenes, relative to the run folder."""
+    return [f"{scene}/{name}" for scene in scenes for name in CLASS_FILES]
