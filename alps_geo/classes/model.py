@@ -117,6 +117,8 @@ class ClassModel:
         SettingsError
             If they are not.
         """
+        if not len(table):
+            return  # A scene without segments lacks columns too.
         if absent := set(self.projection.column_names) - set(table.names):
             raise SettingsError(
                 f"{where} has no column {sorted(absent)[0]}: its segments are described by "

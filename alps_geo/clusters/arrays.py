@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-DAMAGE = (BadZipFile, KeyError, ValueError, EOFError, NotImplementedError)
-"""Errors of data that holds no such arrays."""
+DAMAGE = (BadZipFile, KeyError, ValueError, EOFError, RuntimeError, zlib.error)
+"""Errors of data that holds no such arrays.
+
+A single wrong bit makes a ZIP encrypted, compressed in another way or of a later version, which is
+a RuntimeError.
+"""
 
 
 def to_npz(arrays: Mapping[str, Any]) -> bytes:
@@ -30,8 +35,8 @@ def plain_arrays(data: bytes) -> dict[str, NDArray[Any]]:
 
     Raises
     ------
-    One of `DAMAGE`
-        If the data holds anything else.
+    Exception
+        One of `DAMAGE`, if the data holds anything else.
     """
     stored = np.load(BytesIO(data), allow_pickle=False)
     if not isinstance(stored, NpzFile):

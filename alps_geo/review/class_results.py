@@ -50,7 +50,7 @@ from alps_geo.scene.kind import scene_name
 from alps_geo.segments.table import read_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -116,8 +116,8 @@ def write_classification(
         scenes = {name: classes.to_bytes() for name, classes in found.scenes.items()}
         begin_class_change(folder, found.command, model, scenes)
 
-    _change_polygons(folder, record, found, scenes, note, discard_edits=discard_edits)
-    return _carry_out(folder, record, found, scenes)
+    areas = _change_polygons(folder, record, found, scenes, note, discard_edits=discard_edits)
+    return _carry_out(folder, record, found, scenes, areas)
 
 
 def finish_classification(folder: RunFolder) -> None:
@@ -138,8 +138,8 @@ def finish_classification(folder: RunFolder) -> None:
     scenes = {scene.name: changed_classes(folder, scene.name) for scene in record.scenes}
     found = Classification(command, model, scenes)
     classed = _classed_scenes(folder, record, found)
-    _change_polygons(folder, record, found, classed, lambda: None, discard_edits=True)
-    _carry_out(folder, record, found, classed)
+    areas = _change_polygons(folder, record, found, classed, lambda: None, discard_edits=True)
+    _carry_out(folder, record, found, classed, areas)
 
 
 def _classed_scenes(
@@ -173,8 +173,8 @@ def _change_polygons(
     note: Callable[[], None],
     *,
     discard_edits: bool,
-) -> None:
-    """Write the classes into the polygons of all scenes, or of none."""
+) -> list[NDArray[np.float64]]:
+    """Write the classes into the polygons of all scenes, or of none; return their areas."""
     paths = {name: folder.scene_folder(name) / POLYGONS for name in scenes}
     allow_open_files(len(paths) * FILES_OF_ONE)
     simplify_by = _simplify_by(record)
@@ -193,9 +193,12 @@ def _change_polygons(
                 edits[paths[name]] = count, first
         if not discard_edits:
             _refuse(edits)
+        areas = []
         for name, file in locked.items():
-            dissolved, _ = scenes[name].dissolved(simplify_by)
-            write_classes(file, found.model.legend, dissolved, scenes[name].area_unit)
+            scene = scenes[name]
+            dissolved, area = scene.dissolved(simplify_by)
+            areas.append(area if record.area_unit == scene.area_unit else _pixels(scene))
+            write_classes(file, found.model.legend, dissolved, scene.area_unit)
             remove_prepared(file)
         note()
         for number, file in enumerate(locked.values()):
@@ -206,6 +209,7 @@ def _change_polygons(
                     end_class_change(folder)
                 raise
     _note_again(folder, paths)
+    return areas
 
 
 def _simplify_by(record: RunRecord) -> float:
@@ -249,13 +253,11 @@ def _carry_out(
     record: RunRecord,
     found: Classification,
     scenes: Mapping[str, ClassedScene],
+    areas: Sequence[NDArray[np.float64]],
 ) -> RunRecord:
     """Write the change that is noted in all results other than the polygons."""
-    areas = []
     for name, scene in scenes.items():
         scene.write()
-        _, area = scene.dissolved()
-        areas.append(area if record.area_unit == scene.area_unit else _pixels(scene))
         store_classes(folder, name, found.scenes[name])
     write_bytes(folder.class_model_path, found.model.to_bytes())
     files = dict.fromkeys([*record.files, *class_files(scenes), CLASS_MODEL])

@@ -109,6 +109,15 @@ def test_points_lie_in_the_strata_that_they_tell(run: Path) -> None:
     assert "known to ±" in outcome.stdout
 
 
+def test_the_allocation_is_printed_as_json(run: Path) -> None:
+    outcome = alps_geo("assess", "sample", run, "--size", "60", "--allocation", "equal", "--json")
+    assert outcome.exit_code == 0
+    found = json.loads(outcome.stdout)
+    assert [each["points"] for each in found["allocation_of"]] == [20, 20, 20]
+    assert sum(each["pixels"] for each in found["allocation_of"]) == 2 * 160 * 120
+    assert 0.05 < found["expected_margin"] < 0.2
+
+
 def test_qgis_lists_the_classes(run: Path) -> None:
     done(alps_geo("assess", "sample", run, "--size", "60", "--quiet"))
     (name, qml), *more = query(
