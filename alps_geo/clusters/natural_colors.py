@@ -31,7 +31,7 @@ PLAINLY_APART = 32
 """Clusters that always find colours `PLAIN` apart; of more, the nearest are nearer."""
 
 _LIGHTNESS, _MOST_CONTRAST = (22.0, 88.0), 3.0
-_CHROMA, _MOST_VIVID = 40.0, 4.0
+_CHROMA, _MOST_VIVID = 40.0, 2.5
 """Chroma of the more colourful quarter of clusters, and the most that chroma is raised by."""
 
 _LEVELS = np.linspace(20, 240, 15)
