@@ -127,6 +127,10 @@ class Legend:
         self.check(colors)
         return replace(self, palette={**self.palette, **colors})
 
+    def with_colors(self, colors: NDArray[np.uint8]) -> Legend:
+        """Give all clusters other colours, shape (k, 3), in the order of the ids."""
+        return replace(self, palette=dict(zip(self.palette, _colors(colors), strict=True)))
+
     def merged(self, clusters: Sequence[int], name: str | None = None) -> Legend:
         """Make one cluster of several: the one of the lowest id, with its colour.
 

@@ -9,6 +9,9 @@ OVERVIEW = "overview"
 GALLERY, SUGGESTION = "gallery.html", "suggest.png"
 """Views of the clusters that commands make on demand: true as long as the clusters are."""
 
+SAMPLE = "sample.gpkg"
+"""Points by which the accuracy of a map is assessed."""
+
 LABELS, SEGMENTS, POLYGONS = "labels.tif", "segments.tif", "segments.gpkg"
 """Results of a scene that other outputs are made of: cluster ids, segment ids, polygons."""
 

@@ -125,7 +125,7 @@ def label_scenes(
             _open_claimed(run, folder, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             overrides = _kept_overrides(run, folder, tables, flags)
-            model = given or fit_model(tables, run.settings, run.weights, run.tally, failed)
+            model = given or _fit(run, tables, failed)
             clusters = RunClusters(model, overrides).carried_to(model)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
@@ -190,7 +190,7 @@ def fit_scenes(
         ) as cleared:
             _open_claimed(run, folder, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = fit_model(tables, run.settings, run.weights, run.tally, failed)
+            model = _fit(run, tables, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
@@ -313,6 +313,12 @@ def _check_of(run: _Run, folder: RunFolder, flags: RunFlags) -> Callable[[set[st
     values = run.settings.to_dict()
     keys = {job.name: segments_key(job.store.folder.name, values) for job in run.jobs}
     return partial(check_replaceable, folder, keys=keys, discard_edits=flags.discard_edits)
+
+
+def _fit(run: _Run, tables: Sequence[SegmentTable], failed: Sequence[FailedTile]) -> ClusterModel:
+    """Fit the clusters to the segments of all scenes."""
+    displays = [job.scene.displayed for job in run.jobs]
+    return fit_model(tables, run.settings, run.weights, run.tally, failed, displays)
 
 
 def _inputs(run: _Run) -> list[str]:

@@ -11,6 +11,7 @@ from alps_geo.clusters.overrides import overridden_rows
 from alps_geo.clusters.split import Members, fit_split
 from alps_geo.errors import RunError
 from alps_geo.review.changes import Altered, change_run
+from alps_geo.review.schemes import scheme_colors, usual_colors
 from alps_geo.runs.clusters import RunClusters, overrides_of, renumbered
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ def split_cluster(
     )
 
 
-def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
+def recolor_clusters(
+    path: Path, colors: Mapping[int, str], scheme: str | None = None, *, by_name: bool = False
+) -> RunRecord:
     """Give clusters of a finished run other colours, in all its results.
 
     Parameters
@@ -122,12 +125,26 @@ def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
         The run folder.
     colors : mapping of int to str
         As CSS writes them: ``#1f77b4`` or ``teal``.
+    scheme : str, optional
+        ``natural`` or ``distinct``, for all clusters that `colors` does not name.
+    by_name : bool
+        True for the usual colours of clusters with usual names, such as water, forest and road, in
+        place of those of the scheme.
 
     Returns and raises as `name_clusters`.
     """
-    words = ["recolor", *(f"{cluster}={color}" for cluster, color in colors.items())]
+    words = ["recolor", *([] if scheme is None else ["--colors", scheme])]
+    words += ["--by-name"] * by_name
+    words += (f"{cluster}={color}" for cluster, color in colors.items())
     found = {cluster: parse_color(color) for cluster, color in colors.items()}
-    return change_run(path, words, lambda run: _with_model(run, run.model.recolored(found)))
+
+    def alter(run: FinishedRun) -> Altered:
+        chosen: Mapping[int, Color] = found | (usual_colors(run, found) if by_name else {})
+        run.model.legend.check(chosen)
+        colored = chosen if scheme is None else scheme_colors(run, scheme, chosen)
+        return _with_model(run, run.model.recolored(colored))
+
+    return change_run(path, words, alter)
 
 
 def parse_color(text: str) -> Color:

@@ -8,6 +8,7 @@ from unicodedata import normalize
 from alps_geo.outputs.names import (
     CLASS_MODEL,
     GALLERY,
+    SAMPLE,
     SIMILAR,
     SUGGESTED,
     SUGGESTED_PAGE,
@@ -19,7 +20,7 @@ from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_VIEWS = (GALLERY, SUGGESTION, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR)
+_VIEWS = (GALLERY, SUGGESTION, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
 _RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 

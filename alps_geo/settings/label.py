@@ -245,9 +245,8 @@ class LabelSettings(ClusterSettings):
     @property
     def mask_area_gate(self) -> float:
         """The share of a tile that a mask may cover."""
-        if self.max_mask_area is not None:
-            return self.max_mask_area
-        return 1.0 if self.fills else 0.9
+        default = 1.0 if self.fills else 0.9
+        return default if self.max_mask_area is None else self.max_mask_area
 
     @property
     def mask_settings(self) -> MaskSettings:

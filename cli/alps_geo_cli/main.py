@@ -8,6 +8,7 @@ import typer
 
 from alps_geo import __version__
 from alps_geo_cli.apply import apply
+from alps_geo_cli.assess import assess
 from alps_geo_cli.classify import classify
 from alps_geo_cli.clusters import clusters
 from alps_geo_cli.dataset import dataset
@@ -58,6 +59,7 @@ app.command()(spread(models))
 app.add_typer(clusters)
 app.add_typer(dataset)
 app.add_typer(evaluate)
+app.add_typer(assess)
 
 
 def run() -> None:

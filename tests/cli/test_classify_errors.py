@@ -295,7 +295,7 @@ def test_labelling_again_lets_classes_go_with_a_note(
 ) -> None:
     done(alps_geo("classify", run, "--samples", samples, "--quiet"))
     scenes = [finished.parent / f"{name}.tif" for name in SCENES]
-    options = ("--points-per-side", 2, "--clusters", 3, "--out", run, "--overwrite")
+    options = ("--points", "grid:2", "--clusters", 3, "--out", run, "--overwrite")
     outcome = alps_geo("label", *scenes, *options)
     assert outcome.exit_code == 0, outcome.stderr
     assert "the classes of the segments of before are gone" in outcome.stderr

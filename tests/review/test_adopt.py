@@ -249,7 +249,7 @@ def test_labelling_of_other_segments_stops_before_anything_is_lost(
     label = ("label", *crops, "--out", run, "--overwrite", *QUICK)
     fit = ("fit", *crops, "--out", tmp_path / "model.npz", "--work", run, *QUICK, "--overwrite")
     for command, reason in (
-        ((*label, "--points-per-side", "3"), "makes other segments"),
+        ((*label, "--points", "grid:3"), "makes other segments"),
         ((*label, "--min-area", "50"), "makes other segments"),
         (("label", crops[1], *label[3:]), "does not label that scene"),
         (fit, "does not label that scene"),

@@ -12,7 +12,7 @@ from alps_geo.outputs.names import GALLERY
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from alps_geo.runs.record import RunRecord
     from alps_geo_cli.console import Printing
@@ -34,7 +34,12 @@ DiscardEdits = Annotated[
 ]
 
 
-def change_clusters(run: Path, work: Callable[[], RunRecord], printing: Printing) -> None:
+def change_clusters(
+    run: Path,
+    work: Callable[[], RunRecord],
+    printing: Printing,
+    notes: Callable[[RunRecord], Iterable[str]] = lambda _: (),
+) -> None:
     """Change the clusters of a run, and print its new table.
 
     Parameters
@@ -45,6 +50,8 @@ def change_clusters(run: Path, work: Callable[[], RunRecord], printing: Printing
         Makes the change and returns the record of the run.
     printing : Printing
         Options of what is printed.
+    notes : callable
+        Gives lines to print below the table.
     """
     with printing.errors("the same command finishes the change"):
         page = run / GALLERY
@@ -55,6 +62,8 @@ def change_clusters(run: Path, work: Callable[[], RunRecord], printing: Printing
         from alps_geo_cli.summary import print_summary
 
         print_summary(record, run)
+        for note in notes(record):
+            typer.echo(note)
         if is_outdated:
             again = shlex.join(["alps-geo", "clusters", "gallery", str(run)])
             typer.echo(
