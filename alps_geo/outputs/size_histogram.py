@@ -34,7 +34,7 @@ class SizeAxis:
         """Make an axis on which all areas lie; areas that are not positive do not count."""
         known = areas[areas > 0]
         low, high = (known.min(), known.max()) if len(known) else (1.0, 10.0)
-        first = math.floor(math.log10(low) * _BINS_PER_DECADE)
+        first = math.floor(math.log10(low) * _BINS_PER_DECADE - 1e-9)
         last = math.floor(math.log10(high) * _BINS_PER_DECADE) + 1
         return cls(tuple(10 ** (i / _BINS_PER_DECADE) for i in range(first, last + 1)), unit)
 
@@ -47,4 +47,6 @@ class SizeAxis:
         """Powers of ten on the axis: position between 0 and 1, and label."""
         low, high = math.log10(self.edges[0]), math.log10(self.edges[-1])
         powers = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
-        return tuple(((power - low) / (high - low), f"{10.0**power:,.6g}") for power in powers)
+        return tuple(
+            ((power - low) / (high - low), f"{10.0**power:,.{max(0, -power)}f}") for power in powers
+        )

@@ -77,6 +77,8 @@ def make_report(
     ------
     RunError
         If there is no finished run, or a file cannot be read or written.
+    SceneError
+        If the pixels of a scene that is there cannot be read.
 
     Examples
     --------
@@ -170,7 +172,7 @@ def _sizes(run: FinishedRun) -> tuple[ReportSizes, Mapping[int, tuple[int, ...]]
     areas: list[NDArray[np.float64]] = [np.empty(0)]
     clusters: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     for name, table in run.tables.items():
-        areas.append(table.area[np.argsort(table.rows)] * pixel[name])
+        areas.append(pixel[name] * table.area[np.argsort(table.rows)].astype(np.float64))
         clusters.append(run.clusters.assign(name, table).cluster)
     area, cluster = np.concatenate(areas), np.concatenate(clusters)
     axis = SizeAxis.of(area, unit)

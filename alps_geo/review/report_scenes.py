@@ -77,7 +77,7 @@ def report_scenes(
     listen: Callable[[int, int], None],
 ) -> tuple[ReportScene, ...]:
     """Draw all scenes of a run in so many bytes; each may take an equal part of those left."""
-    records, left = run.record.scenes, budget
+    records, left = run.record.scenes, max(0, budget)
     pictured = min(len(records), MOST_PICTURED)
     scenes = []
     for index, record in enumerate(records):
@@ -85,7 +85,7 @@ def report_scenes(
         if index < pictured:
             share = left // (pictured - index)
             layers, problems = _draw(run, record, found, share)
-            left -= 0 if layers is None else layers.size
+            left = max(0, left - (0 if layers is None else layers.size))
             listen(index + 1, pictured)
         scenes.append(
             ReportScene(
@@ -120,11 +120,11 @@ def _draw(
         pixels = read_overview(scene, longest)
         image, valid = pixels.image, pixels.valid
     else:
-        problems.insert(0, f"{found.lost[record.name]} (crops of this scene are not shown)")
         picture = run.folder.segments_folder(record.name) / PICTURE
         if picture.exists():
             image, valid = read_picture(picture)
-            problems.append("imagery is shown from a small picture that the run has kept")
+        kept = "its labels alone" if image is None else "its labels over a small picture"
+        problems.insert(0, f"{found.lost[record.name]}; until then {kept}, and no crops, are shown")
     if image is not None and valid is not None:
         if order is None:
             order = slice(None), slice(None)
