@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import rasterio
 
+from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.ground import pixel_area
 from alps_geo.outputs.names import LABELS
 from alps_geo.outputs.report_page import (
@@ -85,10 +87,11 @@ def make_report(
     >>> make_report(Path("results"), Path("results/report.html"))  # doctest: +SKIP
     """
     run = read_finished(RunFolder(path))
-    found = find_scenes(run)
-    content = _page(run, found)
-    budget = MOST_BYTES - len(render_report(content).encode())
-    scenes = report_scenes(run, found, budget, listen)
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+        found = find_scenes(run)
+        content = _page(run, found)
+        budget = MOST_BYTES - len(render_report(content).encode())
+        scenes = report_scenes(run, found, budget, listen)
     write_report_page(page, replace(content, scenes=scenes))
     return tuple(f"{scene.name}: {text}" for scene in scenes for text in scene.problems)
 
