@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from alps_geo.outputs.names import CLASSES, LABELS
 from alps_geo.outputs.report_page import ReportTable, area_unit
 from alps_geo.runs.stored_json import DamagedError, check_shape, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.runs.run import FinishedRun
@@ -62,16 +64,31 @@ def measurements(run: FinishedRun) -> tuple[ReportTable, ...]:
 
     A file that cannot be read is named in a note.
     """
-    folder = run.folder.path
-    of_scenes = [] if run.record.folder is not None else [each.name for each in run.record.scenes]
-    files = [(folder / QUALITY, "Quality", _QUALITY, _quality_table)]
-    files += [
-        (folder / name / QUALITY, f"Quality of {name}", _QUALITY, _quality_table)
-        for name in of_scenes
-    ]
-    tables = [_table(*file) for file in files]
-    tables.append(_table(folder / ACCURACY, "Accuracy and areas", _ACCURACY, _accuracy_table))
+    folder, of_images = run.folder.path, run.record.folder is not None
+    names = [] if of_images else [each.name for each in run.record.scenes]
+    tables = [_table(folder / QUALITY, "Quality", _QUALITY, _quality_table)]
+    for name in names:
+        path = folder / name / QUALITY
+        table = _table(path, f"Quality of {name}", _QUALITY, _quality_table)
+        tables.append(_dated(table, path, [folder / name / LABELS]))
+    path = folder / ACCURACY
+    table = _table(path, "Accuracy and areas", _ACCURACY, _accuracy_table)
+    file = LABELS if run.record.classes is None else CLASSES
+    tables.append(_dated(table, path, [folder / name / file for name in names]))
     return tuple(table for table in tables if table is not None)
+
+
+def _dated(table: ReportTable | None, path: Path, maps: Sequence[Path]) -> ReportTable | None:
+    """Add a note to a table if a map was written after it was measured."""
+    if table is None:
+        return None
+    measured = path.stat().st_mtime
+    later = [each for each in maps if each.exists() and each.stat().st_mtime > measured]
+    if not later:
+        return table
+    file = later[0].relative_to(path.parents[1] if path.name == QUALITY else path.parent)
+    note = f"{file} has been written again since this was measured."
+    return replace(table, notes=(*table.notes, note))
 
 
 def _table(

@@ -161,6 +161,10 @@ def test_names_failures_changes_and_measurements_are_shown(run: Path) -> None:
     assert f"Quality of {NEON}</h3>" in text
     quality = json.loads((run / NEON / "quality.json").read_text(encoding="utf-8"))
     assert f"V-measure {quality['v_measure']:.3f}" in text
+    again = f"{NEON}/labels.tif has been written again since this was measured."
+    assert again not in text
+    clusters("merge", run, 1, 2)
+    assert again in report(run)
     assert "accuracy.json is damaged or of another version" in text
 
 
