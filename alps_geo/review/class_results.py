@@ -27,7 +27,7 @@ from alps_geo.outputs.gpkg.classes import (
 )
 from alps_geo.outputs.gpkg.contents import read_contents
 from alps_geo.outputs.gpkg.update import locked_segments
-from alps_geo.outputs.names import CLASS_MODEL, POLYGONS
+from alps_geo.outputs.names import CLASS_MODEL, POLYGONS, REPORT
 from alps_geo.review.edits import FILES_OF_ONE, KEEP, cache_size
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.class_journal import (
@@ -275,6 +275,8 @@ def _carry_out(
     )
     write_record(folder.record_path, record)
     with run_errors(folder.class_change_path):
+        # It shows the classes of before.
+        (folder.path / REPORT).unlink(missing_ok=True)
         end_class_change(folder)
     return record
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.outputs.names import GALLERY, SIMILAR, SUGGESTED_PAGE, SUGGESTION
+from alps_geo.outputs.names import GALLERY, REPORT, SIMILAR, SUGGESTED_PAGE, SUGGESTION
 from alps_geo.runs.class_journal import class_files, end_class_change
 from alps_geo.runs.journal import end_change
 from alps_geo.runs.lock import held
@@ -160,7 +160,7 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
         stays = {folder.model_path.name} & set(plan.files)
         remove_results(folder, [name for name in named if name not in stays])
     if old is not None or finished:
-        for name in (GALLERY, SUGGESTION, SUGGESTED_PAGE, SIMILAR):
+        for name in (GALLERY, REPORT, SUGGESTION, SUGGESTED_PAGE, SIMILAR):
             (folder.path / name).unlink(missing_ok=True)
     used = set() if force else _used_folders(folder, old, plan)
     earlier = False
