@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alps_geo.clusters.colors import Color
     from alps_geo.clusters.legend import Legend
 
 SIGHTS = {
@@ -39,6 +40,9 @@ Machado, Oliveira and Fernandes 2009, doi 10.1109/TVCG.2009.113, of severity 1.
 
 PLAIN = 8.0
 """Difference, in CIEDE2000, above which two colours are told apart on a map."""
+
+_ROUNDING = 0.01
+"""Difference that depends on the order of two colours alone."""
 
 _KNEE, _SLOPE = 0.04045, 12.92
 
@@ -70,6 +74,12 @@ def pair_differences(colors: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the differences of all pairs of colours for each kind of sight: shape (3, n, n)."""
     views = seen(colors)
     return differences(views[:, :, None], views[:, None, :])
+
+
+def is_apart(color: Color, others: NDArray[np.uint8]) -> bool:
+    """Return True if a colour differs by `PLAIN` from others, shape (n, 3), for every sight."""
+    one = seen(np.array([color], np.uint8))
+    return bool((differences(one, seen(others)) >= PLAIN - _ROUNDING).all())
 
 
 MOST_COMPARED = 512

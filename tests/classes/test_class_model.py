@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from color_differences import differences
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,9 @@ from alps_geo.classes.legend import class_legend
 from alps_geo.classes.model import ClassModel, SampleColumns, sample_columns, table_rows
 from alps_geo.classes.names import CLASSIFIERS
 from alps_geo.classes.next_samples import Candidates, choose_next, uncertainty_of
+from alps_geo.clusters.named_colors import usual_color
 from alps_geo.clusters.projection import Projection
+from alps_geo.clusters.sight import PLAIN, SIGHTS
 from alps_geo.errors import RunError, SettingsError
 from alps_geo.features.columns import Columns
 from alps_geo.segments.borders import Borders
@@ -105,6 +108,23 @@ def test_known_classes_keep_ids_and_colours() -> None:
     assert more.names == {1: "road", 2: "roof", 3: "grass"}
     assert more.palette[2] == (1, 2, 3)
     assert len(set(more.palette.values())) == 3
+
+
+def test_classes_have_the_usual_colours_of_their_names() -> None:
+    usual = {name: usual_color(name) for name in ("building", "forest", "water", "road")}
+    legend = class_legend([*usual, "river", "thing", "other"], {"road": (250, 250, 20)})
+    color = {name: legend.palette[i] for i, name in legend.names.items()}
+    assert color["building"] == usual["building"]
+    assert color["forest"] == usual["forest"]
+    assert usual["water"] in (color["water"], color["river"])
+    assert color["road"] == (250, 250, 20), "the colour of a named cluster"
+    assert min(float(differences(legend.colors, sight).min()) for sight in SIGHTS) >= PLAIN - 0.02
+
+
+@pytest.mark.parametrize("count", [1, 24, 300])
+def test_any_number_of_classes_has_colours_of_their_own(count: int) -> None:
+    legend = class_legend(["water", *(f"class {i}" for i in range(count))])
+    assert len(set(legend.palette.values())) == count + 1
 
 
 def test_a_name_of_two_lines_is_refused() -> None:
