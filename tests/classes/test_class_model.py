@@ -190,6 +190,16 @@ def test_too_few_samples_have_no_accuracy() -> None:
     assert cross_validate(Method(), rows, classes, np.zeros(40, int)) is None
 
 
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_as_many_classes_as_samples_give_no_warning(classifier: str) -> None:
+    rows, classes = RNG.normal(size=(30, 4)), np.arange(30)
+    Method(classifier).fitted(rows, classes).probability(rows, 30)
+    assert cross_validate(Method(classifier), rows, classes, np.arange(30)) is None
+    # Two samples of each class: half of them are left out, so that each has one.
+    few = np.arange(30) // 2
+    cross_validate(Method("logistic"), rows[:24], few[:24], np.arange(24))
+
+
 def test_the_next_samples_are_uncertain_large_and_apart() -> None:
     rows = np.array([[0.0], [0.01], [5.0], [9.0], [20.0]])
     area = np.array([100.0, 100.0, 100.0, 0.0, 1.0])
