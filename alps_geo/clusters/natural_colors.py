@@ -58,7 +58,38 @@ def natural_colors(
     """
     if not len(looks):
         return _NONE
-    targets = _targets(np.nan_to_num(looks[:MOST_NATURAL], nan=127.5))
+    natural = _nearest(_targets(np.nan_to_num(looks[:MOST_NATURAL], nan=127.5)), taken)
+    used = np.concatenate([natural, taken])
+    return np.concatenate([natural, unused_colors(used, len(looks) - len(natural))])
+
+
+def near_colors(wishes: NDArray[np.uint8], taken: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Choose colours near to wishes that can be told apart from each other and those taken.
+
+    They differ as those of `natural_colors`, or less if those taken leave no such room. Of more
+    than `MOST_NATURAL` colours together they are any that are not taken.
+
+    Parameters
+    ----------
+    wishes : ndarray of uint8, shape (k, 3)
+        The colours to come near to, the most important first.
+    taken : ndarray of uint8, shape (m, 3)
+        Colours of others.
+
+    Returns
+    -------
+    ndarray of uint8, shape (k, 3)
+        The colours.
+    """
+    if not len(wishes):
+        return _NONE
+    if len(wishes) + len(taken) > MOST_NATURAL:
+        return unused_colors(taken, len(wishes))
+    return _nearest(seen(wishes)[0], taken)
+
+
+def _nearest(targets: NDArray[np.float64], taken: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Choose the colours nearest to targets in CIELAB, shape (k, 3), that are apart from all."""
     colors, views = _candidates()
     distances = np.stack([_misses(views, target) for target in targets])
     gaps = cache(partial(_gaps, views))
@@ -73,9 +104,8 @@ def natural_colors(
         if np.array_equal(moved, chosen):
             break
         chosen = moved
-    natural = colors[chosen]
-    used = np.concatenate([natural, taken])
-    return np.concatenate([natural, unused_colors(used, len(looks) - len(natural))])
+    found: NDArray[np.uint8] = colors[chosen]
+    return found
 
 
 def _targets(looks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -69,13 +69,13 @@ def _alike(record: RunRecord, changed: set[int] | None) -> Iterator[str]:
     from alps_geo.review.schemes import legend_of
 
     legend = legend_of(record)
-    found = alike_colors(legend, legend.palette if changed is None else changed)
+    found = alike_colors(legend.palette, legend.names, changed)
     for each in found[:_MOST_LISTED]:
         one, other = each.clusters
         yield (
             f"note: the colours of clusters {one} and {other} are alike: they differ by "
-            f"{each.difference:.1f} with {each.sight}, and by {PLAIN:g} (CIEDE2000) they can be "
-            "told apart"
+            f"{each.difference:.1f} in CIEDE2000 with {each.sight}, and colours are told apart "
+            f"from {PLAIN:g} on"
         )
     if len(found) > _MOST_LISTED:
         yield f"note: pairs of colours that are alike, in all: {len(found)}"
