@@ -111,6 +111,21 @@ def test_classify_names_both_remedies_for_edits_in_its_way(run: Path, classified
     assert contents(run) == before
 
 
+def test_spaces_around_a_class_are_no_part_of_it(run: Path, classified: Path) -> None:
+    path = polygons(run)
+    edit(path, "UPDATE segments SET class = char(160) || class || ' ' WHERE segment_id = 8")
+    edit(path, "UPDATE segments SET class = '  pool' || char(9) WHERE segment_id = 6")
+    assert "class pool is new" in adopt(run)
+    assert query(path, ROW, 6) == [("pool", 1.0, 1.0)]
+    given = json.loads((run / "overrides.json").read_text())["scenes"]["first"]["classes"]
+    assert "8" not in given
+    # A space alone is no edit, neither to be adopted nor in the way.
+    edit(path, "UPDATE segments SET class = class || ' ' WHERE segment_id = 9")
+    assert "no edit of cluster" in adopt_drawn(run)
+    done(alps_geo("classify", run, "--samples", classified.parent / "points.gpkg", "--quiet"))
+    assert_classes_agree(run)
+
+
 @pytest.mark.parametrize("value", ["NULL", "''", "'a\tb'"])
 def test_a_class_without_a_name_is_one_line_and_nothing_changes(run: Path, value: str) -> None:
     edit(polygons(run, "second"), f"UPDATE segments SET class = {value} WHERE segment_id = 3")

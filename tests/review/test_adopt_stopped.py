@@ -87,7 +87,8 @@ def test_commands_that_would_overwrite_edits_name_both_remedies(run: Path) -> No
         ),
         (
             ["UPDATE segments SET confidence = 0.5 WHERE segment_id = 5"],
-            "confidence of segment 5 is 0.5, and the run gave",
+            "alps-geo clusters adopt would overwrite it; adopt cannot make it part of the run: "
+            "undo it in QGIS, or overwrite it with alps-geo clusters adopt {run} --discard-edits",
         ),
         (["UPDATE layer_styles SET styleQML = '<qgis/>'"], "the style clusters was edited"),
         (
@@ -103,8 +104,16 @@ def test_what_cannot_be_adopted_is_one_line_and_changes_nothing(
 ) -> None:
     edit(polygons(run, "second"), *statements)
     before = contents(run)
-    refused(alps_geo("clusters", "adopt", run), "second/segments.gpkg", told)
+    refused(alps_geo("clusters", "adopt", run), "second/segments.gpkg", told.format(run=run))
     assert contents(run) == before
+
+
+def test_spaces_around_the_name_of_a_cluster_are_no_edit(run: Path) -> None:
+    adopted(run)
+    edit(polygons(run), "UPDATE segments SET cluster_name = ' roof' WHERE segment_id = 7")
+    assert "no edit of cluster" in adopted(run)
+    done(alps_geo("clusters", "name", run, "10=shed", "--quiet"))
+    assert_consistent(run)
 
 
 def test_an_edited_confidence_goes_if_it_may(run: Path) -> None:

@@ -152,5 +152,5 @@ def find_class_edits(path: Path, names: Sequence[str]) -> dict[int, object]:
         return {
             segment: found
             for segment, found, _ in database.execute(query, [len(names)])
-            if found != names[segment - 1]
+            if (found.strip() if isinstance(found, str) else found) != names[segment - 1]
         }
