@@ -166,6 +166,12 @@ def _left(run: FinishedRun, found: FoundEdits) -> Iterator[str]:
             f"as samples, for alps-geo classify {run.folder.path} --samples {path} "
             f"--layer segments --field {field}"
         )
+    if unknown := found.unknown:
+        more = f" ({len(unknown)} features have such an id)" if len(unknown) > 1 else ""
+        yield (
+            f"{path}: segment_id {unknown[0]!r} is no segment of this run{more}: edits of "
+            "such features are not adopted"
+        )
     if found.copied:
         yield (
             f"{path}: {count(found.copied, 'copy', 'copies')} of segments, or parts that you cut "

@@ -159,6 +159,19 @@ def test_an_adoption_of_classes_that_was_killed_is_finished(
     assert given["6"] == "pool"
 
 
+def test_features_of_one_segment_with_two_classes_change_nothing(run: Path) -> None:
+    path = polygons(run)
+    edit(
+        path,
+        "INSERT INTO segments (segment_id, cluster, cluster_name, class) "
+        "SELECT segment_id, cluster, cluster_name, 'lawn' FROM segments WHERE segment_id = 6",
+    )
+    before = contents(run)
+    told = "2 features have segment_id 6, and differ in class"
+    refused(alps_geo("clusters", "adopt", run), told)
+    assert contents(run) == before
+
+
 def test_features_that_were_drawn_are_samples_and_those_of_the_run_are_not(run: Path) -> None:
     path = polygons(run)
     for name, segment in (("lawn", 9), ("deck", 11)):
