@@ -16,6 +16,7 @@ from alps_geo.outputs.names import GALLERY, SIMILAR, SUGGESTED_PAGE, SUGGESTION
 from alps_geo.runs.class_journal import class_files, end_class_change
 from alps_geo.runs.journal import end_change
 from alps_geo.runs.lock import held
+from alps_geo.runs.overrides import NO_OVERRIDES, read_overrides
 from alps_geo.runs.reading import (
     check_folder,
     done_and_failed,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.plan import Plan
 
 
@@ -51,6 +53,11 @@ class Cleared:
     earlier_tiles: bool
     classes: bool
 
+
+_DISCARD = (
+    "; either needs --discard-edits too if it makes other segments, and then lets go of clusters "
+    "and classes that single segments were given by hand"
+)
 
 _EARLIER_TILE = re.compile(r"\d+_\d+\.npz")
 """Name of a tile's file before its outlines and its embeddings lay in two."""
@@ -202,7 +209,16 @@ def _lost_changes(folder: RunFolder, plan: Plan) -> str:
     return (
         f"; {lost}: alps-geo {again} with --clusters-from {folder.model_path} --overwrite keeps "
         f"them, {other} {'it' if plan.images else '--overwrite'} lets them go"
+        + (_DISCARD if _overrides(folder).scenes else "")
     )
+
+
+def _overrides(folder: RunFolder) -> RunOverrides:
+    """Read what a person gave single segments; none if it is damaged, which others tell of."""
+    try:
+        return read_overrides(folder)
+    except RunError:
+        return NO_OVERRIDES
 
 
 def _changes(folder: RunFolder) -> tuple[str, ...]:
