@@ -71,6 +71,7 @@ def test_an_edited_class_is_in_every_result_and_outlives_what_comes_after(
     run: Path, classified: Path, finished: Path
 ) -> None:
     before = classes(run)
+    same = query(polygons(classified), ROW, 5)[0][0] == "road"
     edit(polygons(run), "UPDATE segments SET cluster = 9 WHERE segment_id = 7")
     said = adopt(run)
     assert "1 segment has the cluster that you gave; cluster 9 is new" in said
@@ -98,7 +99,10 @@ def test_an_edited_class_is_in_every_result_and_outlives_what_comes_after(
     done(alps_geo("classify", run, "--samples", samples, "--quiet"))
     assert query(polygons(run), ROW, 6) == [("pool", 1.0, 1.0)]
     assert_classes_agree(run)
-    done(alps_geo("clusters", "adopt", run, "--forget", "--quiet"))
+    forget = alps_geo("clusters", "adopt", run, "--forget")
+    done(forget)
+    said = "1 segment back in the cluster of the model; {} of segments let go"
+    assert said.format("1 class" if same else "2 classes") in forget.stdout
     done(alps_geo("classify", run, "--samples", samples, "--quiet"))
     assert "pool" not in legend(run).values()
 
