@@ -46,12 +46,13 @@ class Cleared:
     ----------
     earlier_tiles : bool
         True if tiles went that an earlier version of the program had stored.
-    classes : bool
-        True if classes of segments went; the model of them stays.
+    classes : str
+        Sentence on the classes of segments that went, and how to get them again: their model
+        stays. Empty if there were none.
     """
 
     earlier_tiles: bool
-    classes: bool
+    classes: str
 
 
 _DISCARD = (
@@ -179,7 +180,17 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
         for failure in sorted((folder.tiles_path / name).glob("*.json")):
             failure.unlink()
     sweep(folder, plan)
-    return Cleared(earlier, bool(classes))
+    return Cleared(earlier, _classes_gone(folder) if classes else "")
+
+
+def _classes_gone(folder: RunFolder) -> str:
+    """Say that classes of segments went, and how to get them again."""
+    by_hand = any(scene.classes for scene in _overrides(folder).scenes.values())
+    return (
+        "the classes of the segments of before are gone; alps-geo classify "
+        f"{folder.path} --model {folder.class_model_path} classifies the new ones"
+        + (", and classes given by hand come back with it if segments are the same" * by_hand)
+    )
 
 
 def _used_folders(folder: RunFolder, old: Plan | None, plan: Plan) -> set[str]:
