@@ -112,7 +112,7 @@ def _targets(looks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the colours to come near to, in CIELAB: clear, of all lightnesses, and vivid."""
     # Haze adds the same light, mostly blue, to everything; it shows in the darkest cluster.
     haze = looks.min(axis=0) - looks.min()
-    lab: NDArray[np.float64] = rgb2lab(((looks - haze) / (255 - haze))[None])[0]
+    lab: NDArray[np.float64] = rgb2lab(((looks - haze) / np.maximum(255 - haze, 1))[None])[0]
     dark, light = float(lab[:, 0].min()), float(lab[:, 0].max())
     lowest, highest = _LIGHTNESS
     contrast = min(_MOST_CONTRAST, (highest - lowest) / max(light - dark, 1e-6))

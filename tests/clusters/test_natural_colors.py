@@ -42,6 +42,12 @@ def test_every_eye_tells_24_clusters_apart(looks: list[tuple[int, ...]], crowdin
     assert min(least(natural_colors(values)).values()) >= PLAIN - 0.02
 
 
+def test_a_band_that_is_full_everywhere_leaves_colours_apart() -> None:
+    looks = np.tile([0.0, 0.0, 255.0], (24, 1))
+    looks[:, 0] = np.arange(24)
+    assert min(least(natural_colors(looks)).values()) >= PLAIN - 0.02
+
+
 def test_colours_are_those_of_things() -> None:
     """Dark blue water, green forest, tan ground and a red roof keep their hues."""
     looks = np.array([[30, 45, 80], [50, 75, 45], [180, 150, 120], [170, 80, 60], [200, 200, 205]])
