@@ -98,6 +98,10 @@ def _nearest(targets: NDArray[np.float64], taken: NDArray[np.uint8]) -> NDArray[
         free = np.minimum(free, differences(views, each[:, None]).min(axis=0))
     apart = PLAIN * min(1.0, (PLAINLY_APART / (len(targets) + len(taken))) ** _CROWDING)
     while (chosen := _pick(misses := _where(free >= apart, distances), gaps, apart)) is None:
+        packed = _packed(free >= apart, gaps, apart)
+        if len(packed) >= len(targets):
+            chosen = _exchanged(misses, packed)
+            break
         apart *= _STEP
     for _ in range(_ROUNDS if len(targets) <= _MOST_MOVED else 0):
         moved = _moved(misses, gaps, _exchanged(misses, chosen), apart)
@@ -176,8 +180,20 @@ def _pick(misses: NDArray[np.float64], gaps: Gaps, apart: float) -> NDArray[np.i
     return np.array(chosen)
 
 
+def _packed(allowed: NDArray[np.bool_], gaps: Gaps, apart: float) -> NDArray[np.int64]:
+    """Choose candidates that are apart, whatever the targets: the first that is, again and again.
+
+    In the order of the lattice they lie closer together than where targets begin.
+    """
+    left, chosen = allowed.copy(), []
+    while left.any():
+        chosen.append(int(left.argmax()))
+        left &= gaps(chosen[-1]) >= apart
+    return np.array(chosen, dtype=np.int64)
+
+
 def _exchanged(misses: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the chosen colours to targets so that all together come nearest."""
+    """Give chosen colours, one or more for each target, so that all together come nearest."""
     given: NDArray[np.int64] = chosen[linear_sum_assignment(misses[:, chosen] ** 2)[1]]
     return given
 
