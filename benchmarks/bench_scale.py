@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
 def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
     """Label a scene of this side in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        scene = _mosaic(Path(folder) / "scene.vrt", side)
+        scene = mosaic(Path(folder) / "scene.vrt", side)
         out = Path(folder) / "out"
         begin, cpu = perf_counter(), _cpu_seconds()
         generator = None if options.real_masks else BrightRegions()
@@ -105,7 +105,7 @@ def _measure(side: int, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _mosaic(path: Path, side: int) -> Path:
+def mosaic(path: Path, side: int) -> Path:
     """Write a VRT of the NAIP scene, repeated over a square of this side."""
     with rasterio.open(SCENE) as scene:
         height, width, profile = scene.height, scene.width, scene.profile

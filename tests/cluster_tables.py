@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.clusters.fit import fit_clusters, fit_split
+from alps_geo.clusters.fit import fit_clusters
+from alps_geo.clusters.overrides import NONE
+from alps_geo.clusters.split import Members, fit_split
 from alps_geo.features.columns import Columns
 
 if TYPE_CHECKING:
@@ -42,4 +44,8 @@ def fit(columns: Columns, clusters: int, seed: int = 0) -> ClusterModel:
 
 
 def split(model: ClusterModel, cluster: int, parts: int, columns: Columns) -> ClusterModel:
-    return fit_split(model, cluster, parts, [columns], [np.ones(len(columns), int)], seed=0)
+    nothing = np.full(len(columns), NONE)
+    members = Members([columns], [np.ones(len(columns), int)], [nothing])
+    parted, given = fit_split(model, cluster, parts, members, seed=0)
+    assert (given[0] == nothing).all()
+    return parted

@@ -35,6 +35,7 @@ ROOMS = [
     "clusters",
     "settings",
     "segments",
+    "classes",
     "outputs",
     "evaluate",
     "runs",

@@ -50,6 +50,7 @@ CHANGED: dict[str, Any] = {
     "features": "sam",
     "timm_checkpoint": "backbone.pt",
     "compare": "raw",
+    "colors": "distinct",
     "simplify": 2.0,
 }
 EXPECTED = {
@@ -145,8 +146,8 @@ def test_fingerprints_are_those_of_stored_tiles_models_and_runs() -> None:
         for each in (DEFAULT, other)
     ]
     assert found == [
-        ("16620d14a42bc07c", "0a88fea372a7b497"),
-        ("fb55146e73f7fd33", "df14d18d1f8cf448"),
+        ("16620d14a42bc07c", "1e7b99360802b878"),
+        ("fb55146e73f7fd33", "420830e9ab916c64"),
     ]
     assert json.dumps(DEFAULT.deciding("tiles", "segments", files=True)) == (
         '{"merge": true, "merge_strength": 0.1, "neighbours": 0.3, "timm_checkpoint": null, '

@@ -16,7 +16,7 @@ Color = tuple[int, int, int]
 """Red, green, blue, 0 to 255 each."""
 
 _DARKEST, _LIGHTEST = 24, 232
-_PALEST = 190
+PALEST = 190
 """Lowest part of a colour that is too near the pale grey of unlabelled pixels."""
 
 _STEPS = 1 / 1.2207440846057596 ** np.arange(1, 4)
@@ -52,7 +52,7 @@ def _spread_colors(count: int) -> NDArray[np.uint8]:
     """
     points = (0.5 + np.arange(1, count + 1)[:, None] * _STEPS) % 1
     colors: NDArray[np.uint8] = np.rint(_DARKEST + points * (_LIGHTEST - _DARKEST)).astype(np.uint8)
-    return np.compress(colors.min(axis=1) < _PALEST, colors, axis=0)
+    return np.compress(colors.min(axis=1) < PALEST, colors, axis=0)
 
 
 def _farthest(known: NDArray[np.uint8], candidates: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""k-means: the fit of a cluster model, and the split of one of its clusters."""
+"""k-means: the fit of a cluster model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from alps_geo.clusters.legend import Legend
-from alps_geo.clusters.limits import MAX_CLUSTERS
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.clusters.sampling import (
     ordered_batches,
-    picked_rows,
     sample_rows,
     shuffled_batches,
 )
@@ -164,75 +162,6 @@ def _counted(
             nearest = tree.apply(projection.project(columns)).cluster - 1
             count += np.bincount(nearest, minlength=len(centers))
     return count
-
-
-def fit_split(
-    model: ClusterModel,
-    cluster: int,
-    parts: int,
-    tables: Sequence[Table],
-    areas: Sequence[NDArray[np.integer]],
-    seed: int,
-) -> ClusterModel:
-    """Split a cluster by k-means over its segments alone.
-
-    The part of the largest area keeps id, name and colour; the others follow the highest id, by
-    area, without names.
-
-    Parameters
-    ----------
-    model : ClusterModel
-        The model with the cluster.
-    cluster : int
-        Its id.
-    parts : int
-        Number of parts, two at least.
-    tables, areas, seed
-        As in `fit_clusters`.
-
-    Raises
-    ------
-    RunError
-        If there is no such cluster, or it has not as many different segments as parts.
-    """
-    model.legend.check([cluster])
-    if parts < 2:
-        raise RunError(f"cluster {cluster} is to be split into {parts}, expected 2 at least")
-    highest = int(model.legend.ids[-1]) + parts - 1
-    if highest > MAX_CLUSTERS:
-        raise RunError(
-            f"cluster ids would go up to {highest}, expected {MAX_CLUSTERS} at most: "
-            "ask for fewer parts"
-        )
-    rows, count = _members(model, cluster, tables, np.random.default_rng(seed))
-    different = len(np.unique(rows, axis=0))
-    if different < parts:
-        found = f"{count} segments" if different == count else f"{different} different segments"
-        raise RunError(
-            f"cluster {cluster} has only {found}, and so it cannot be split into {parts}; "
-            "ask for fewer parts"
-        )
-    with one_thread():
-        kmeans = KMeans(n_clusters=parts, random_state=seed, n_init=10).fit(rows)
-    centers = np.asarray(kmeans.cluster_centers_, dtype=np.float64)
-    legend = model.legend.extended(parts - 1)
-    ids = [cluster, *legend.ids[len(model) :].tolist()]
-    split = replace(model, tree=model.tree.split(cluster, centers, ids), legend=legend)
-    covered = split.covered_area(tables, areas)[np.searchsorted(legend.ids, ids)]
-    order = np.argsort(-covered, kind="stable")
-    return replace(split, tree=model.tree.split(cluster, centers[order], ids))
-
-
-def _members(
-    model: ClusterModel, cluster: int, tables: Sequence[Table], rng: np.random.Generator
-) -> tuple[NDArray[np.float64], int]:
-    """Project the segments of a cluster, a sample of very many; and count them."""
-    inside = [model.apply(table).cluster == cluster for table in tables]
-    members = np.flatnonzero(np.concatenate(inside))
-    picked = members
-    if len(members) > FIT_ROWS:
-        picked = np.sort(rng.choice(members, FIT_ROWS, replace=False))
-    return picked_rows(model.projection, tables, picked), len(members)
 
 
 def _fit_centers(

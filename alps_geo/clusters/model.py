@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
+from alps_geo.clusters.arrays import damage, numbers, plain_arrays, texts, to_npz
 from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.tree import Assigned, CentreTree
 from alps_geo.errors import RunError
 from alps_geo.features.columns import batches
-from alps_geo.features.registry import current_names
 from alps_geo.files import ARRAYS_DAMAGE
 
 if TYPE_CHECKING:
@@ -51,6 +48,9 @@ _EARLIER_NAMES: dict[int, dict[str, str]] = {
 }
 """For each format that is read, the present names of arrays that had others."""
 
+_WITHOUT_CENTRE = "without_centre"
+"""Beginning of the names of the arrays of clusters without a centre."""
+
 
 @dataclass(frozen=True)
 class ClusterModel:
@@ -65,7 +65,8 @@ class ClusterModel:
     tree : CentreTree
         Centres of the clusters.
     legend : Legend
-        Ids, names and colours of the clusters.
+        Ids, names and colours of the clusters. Clusters without a centre are a person's: segments
+        are in them by their overrides alone.
     fitted_with : str
         Settings and weights that the segments were made with, as JSON: ``settings`` and
         ``sam_sha256``. Segments of other scenes have to be made in the same way to mean the same.
@@ -86,7 +87,7 @@ class ClusterModel:
         projected, measured = self.projection.matrix.shape[1], self.tree.centers.shape[1]
         if projected != measured:
             raise ValueError(f"centres have {measured} columns, expected {projected}")
-        if not np.array_equal(self.tree.ids, self.legend.ids):
+        if not np.isin(self.tree.ids, self.legend.ids).all():
             raise ValueError("clusters of the centres are not those of the legend")
 
     def __len__(self) -> int:
@@ -117,6 +118,19 @@ class ClusterModel:
         """Make one cluster of several: see `Legend.merged`."""
         legend = self.legend.merged(clusters, name)
         return replace(self, tree=self.tree.merged(clusters), legend=legend)
+
+    def centre_digest(self, cluster: int) -> str | None:
+        """Return a digest of the centres of a cluster; None if it has none.
+
+        Clusters of two models with one digest are the same cluster.
+        """
+        centers = self.tree.centers[self.tree.clusters == cluster]
+        if not len(centers):
+            return None
+        projection, digest = self.projection, sha256()
+        for array in (projection.mean, projection.scale, projection.matrix, centers):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:16]
 
     def apply(self, table: Table) -> Assigned:
         """Find the cluster of each row.
@@ -152,27 +166,25 @@ class ClusterModel:
         return covered[self.legend.ids]
 
     def to_bytes(self) -> bytes:
-        """Serialise as an .npz of plain arrays."""
-        projection, tree, legend = self.projection, self.tree, self.legend
+        """Serialise as an .npz of plain arrays.
+
+        Clusters without a centre have arrays of their own, which earlier versions pass over.
+        """
+        tree = self.tree
+        legend = self.legend.kept(tree.ids.tolist())
+        without = self.legend.kept(self.legend.palette.keys() - legend.palette.keys())
         arrays: dict[str, Any] = {
             "format_version": np.array(FORMAT_VERSION),
             "features": np.array(self.features),
-            "projection.column_names": np.array(projection.column_names),
-            "projection.kinds": np.array(projection.kinds),
-            "projection.mean": projection.mean,
-            "projection.scale": projection.scale,
-            "projection.matrix": projection.matrix,
+            **self.projection.to_arrays(),
             "tree.centers": tree.centers,
             "tree.parents": tree.parents,
             "tree.clusters": tree.clusters,
-            "legend.ids": legend.ids,
-            "legend.names": np.array([legend.names.get(i, "") for i in legend.palette]),
-            "legend.colors": legend.colors,
+            **_legend_arrays("legend", legend),
+            **(_legend_arrays(_WITHOUT_CENTRE, without) if len(without) else {}),
             "fitted_with": np.array(self.fitted_with),
         }
-        buffer = BytesIO()
-        np.savez(buffer, **arrays)
-        return buffer.getvalue()
+        return to_npz(arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> ClusterModel:
@@ -192,44 +204,28 @@ class ClusterModel:
         """
         try:
             arrays = _read_arrays(data, where)
+            tree = CentreTree(
+                centers=numbers(arrays["tree.centers"], np.float64),
+                parents=numbers(arrays["tree.parents"], np.int64),
+                clusters=numbers(arrays["tree.clusters"], np.int64),
+            )
             return cls(
-                features=_texts(arrays["features"]),
-                projection=Projection(
-                    column_names=current_names(_texts(arrays["projection.column_names"])),
-                    kinds=_texts(arrays["projection.kinds"]),
-                    mean=_numbers(arrays["projection.mean"], np.float64),
-                    scale=_numbers(arrays["projection.scale"], np.float64),
-                    matrix=_numbers(arrays["projection.matrix"], np.float64),
-                ),
-                tree=CentreTree(
-                    centers=_numbers(arrays["tree.centers"], np.float64),
-                    parents=_numbers(arrays["tree.parents"], np.int64),
-                    clusters=_numbers(arrays["tree.clusters"], np.int64),
-                ),
-                legend=Legend.of_arrays(
-                    _numbers(arrays["legend.ids"], np.int64),
-                    _texts(arrays["legend.names"]),
-                    _numbers(arrays["legend.colors"], np.uint8),
-                ),
+                features=texts(arrays["features"]),
+                projection=Projection.of_arrays(arrays),
+                tree=tree,
+                legend=_read_legend(arrays, tree),
                 fitted_with=str(arrays["fitted_with"]),
             )
         except ARRAYS_DAMAGE as error:
-            # numpy would advise to load the file unsafely.
-            reason = "no file of plain arrays" if "pickle" in str(error) else str(error)
             raise RunError(
-                f"{where}: not a cluster model ({reason}); expected a clusters.npz of alps-geo"
+                f"{where}: not a cluster model ({damage(error)}); "
+                "expected a clusters.npz of alps-geo"
             ) from error
 
 
 def _read_arrays(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     """Read the arrays of a stored model, by their names in the format of this version."""
-    stored = np.load(BytesIO(data), allow_pickle=False)
-    if not isinstance(stored, NpzFile):
-        raise BadZipFile("a single array")
-    with stored:
-        arrays = {name: stored[name] for name in stored.files}
-    if foreign := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise BadZipFile(f"{foreign[0]} is no array")
+    arrays = plain_arrays(data)
     version = arrays.pop("format_version").item()
     if version not in _EARLIER_NAMES:
         raise RunError(
@@ -240,13 +236,32 @@ def _read_arrays(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     return {names.get(name, name): array for name, array in arrays.items()}
 
 
-def _texts(array: NDArray[Any]) -> tuple[str, ...]:
-    if array.ndim != 1:
-        raise ValueError(f"an array of texts has {array.ndim} dimensions, expected 1")
-    return tuple(map(str, array.tolist()))
+def _legend_arrays(prefix: str, legend: Legend) -> dict[str, NDArray[Any]]:
+    return {
+        f"{prefix}.ids": legend.ids,
+        f"{prefix}.names": np.array([legend.names.get(i, "") for i in legend.palette]),
+        f"{prefix}.colors": legend.colors,
+    }
 
 
-def _numbers(array: NDArray[Any], dtype: type[np.number[Any]]) -> NDArray[Any]:
-    if not np.can_cast(array.dtype, dtype):
-        raise ValueError(f"an array is of {array.dtype}, expected {np.dtype(dtype)}")
-    return array.astype(dtype, copy=False)
+def _read_legend(arrays: Mapping[str, NDArray[Any]], tree: CentreTree) -> Legend:
+    """Read the legend of the clusters with centres, and of those without."""
+    legend = _legend_of("legend", arrays)
+    if not np.array_equal(legend.ids, tree.ids):
+        raise ValueError("clusters of the centres are not those of the legend")
+    if f"{_WITHOUT_CENTRE}.ids" not in arrays:
+        return legend
+    without = _legend_of(_WITHOUT_CENTRE, arrays)
+    if both := legend.palette.keys() & without.palette.keys():
+        raise ValueError(f"clusters {sorted(both)} have centres and have none")
+    palette = {**legend.palette, **without.palette}
+    names = {**legend.names, **without.names}
+    return Legend(dict(sorted(palette.items())), dict(sorted(names.items())))
+
+
+def _legend_of(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Legend:
+    return Legend.of_arrays(
+        numbers(arrays[f"{prefix}.ids"], np.int64),
+        texts(arrays[f"{prefix}.names"]),
+        numbers(arrays[f"{prefix}.colors"], np.uint8),
+    )

@@ -11,10 +11,11 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from alps_geo.classes.vector_file import is_vector
 from alps_geo.errors import SceneError
 from alps_geo.evaluate.truth import open_truth
 from alps_geo.evaluate.truth_file import class_number
-from alps_geo.evaluate.truth_polygons import draw, is_vector, open_layer, read_classes
+from alps_geo.evaluate.truth_polygons import draw, open_layer, read_classes
 from alps_geo.segments.regions import connected_pieces, first_pixels
 from alps_geo.windows import origin
 

@@ -27,11 +27,11 @@ import numpy as np
 from rasterio.windows import subdivide
 from scipy.sparse import coo_array
 
+from alps_geo.classes.vector_file import listed
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.contingency import PairCounts
 from alps_geo.evaluate.object_truth import open_objects
 from alps_geo.evaluate.rasters import crs_name, open_ids
-from alps_geo.evaluate.truth_polygons import listed
 from alps_geo.outputs.ground import pixel_area
 from alps_geo.windows import whole
 

@@ -16,10 +16,11 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
+from alps_geo.classes.vector_file import is_vector
 from alps_geo.errors import SceneError, one_line
 from alps_geo.evaluate.rasters import check_one_band, crs_name
 from alps_geo.evaluate.truth_file import check_crs, ignored_numbers, whole_numbers
-from alps_geo.evaluate.truth_polygons import is_vector, open_polygons
+from alps_geo.evaluate.truth_polygons import open_polygons
 from alps_geo.scene.placed import opened_scene
 from alps_geo.scene.raster import read_window
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from alps_geo.classes.vector_file import check_both_placed
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.rasters import crs_name
 
@@ -132,12 +133,5 @@ def check_crs(path: str, crs: Any, labels: IdRaster) -> None:
     SceneError
         If one of the two has a CRS.
     """
-    if (crs is None) == (labels.crs is None):
-        return
-    lacking, other, name = (
-        (path, labels.path, crs_name(labels.crs)) if crs is None else (labels.path, path, str(crs))
-    )
-    raise SceneError(
-        f"{lacking}: has no CRS, while {other} has {name.split('[', maxsplit=1)[0]}; "
-        "expected both or neither: assign the CRS first, such as with `rio edit-info --crs`"
-    )
+    known = None if labels.crs is None else crs_name(labels.crs)
+    check_both_placed(path, crs, labels.path, known)

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio import Affine
 from rasterio.features import rasterize
 from rasterio.transform import xy
 from rasterio.warp import transform_bounds
 
-from alps_geo.errors import SceneError, SettingsError, one_line
+from alps_geo.classes.vector_file import (
+    layer_crs,
+    listed,
+    pick_field,
+    pick_layer,
+    read_features,
+)
+from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.truth_file import check_crs, class_number, whole_numbers
 
 if TYPE_CHECKING:
@@ -26,20 +32,8 @@ if TYPE_CHECKING:
     from alps_geo.evaluate.rasters import IdRaster
     from alps_geo.evaluate.truth_file import TruthFile
 
-# GeoPackage's name for the CRS of a layer that has none.
-_UNDEFINED_CRS = '"Undefined Cartesian SRS"'
-
 # Reprojected edges of a window bulge a little: features are looked for this much farther out.
 _SEARCH_MARGIN = 0.05
-
-
-def is_vector(path: str) -> bool:
-    """Return True if a file holds layers of features, and no pixels as well."""
-    try:
-        layers = pyogrio.list_layers(path)
-    except DataSourceError:
-        return False
-    return len(layers) > 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ class PolygonLayer:
         Features without a geometry, or without a value in one of the columns, are left out. The
         index holds the ids of the features in the file.
         """
-        frame = _read(
+        frame = read_features(
             self.path,
             layer=self.name,
             columns=list(columns),
@@ -114,11 +108,9 @@ def open_layer(path: str, labels: IdRaster, layer: str | None) -> PolygonLayer:
     SceneError
         If there is no such layer, several to choose from, or a CRS on one side alone.
     """
-    layer = _pick_layer(path, layer)
+    layer = pick_layer(path, layer)
     info = pyogrio.read_info(path, layer=layer)
-    crs: str | None = info["crs"]
-    if crs is not None and _UNDEFINED_CRS in crs:
-        crs = None
+    crs = layer_crs(info["crs"])
     check_crs(path, crs, labels)
     return PolygonLayer(path, labels, layer, crs, tuple(info["fields"]), info["geometry_type"])
 
@@ -173,7 +165,7 @@ def read_classes(layer: PolygonLayer, field: str | None) -> ClassColumn:
         If there is no such column, none is given of several, or it holds no class.
     """
     path = layer.path
-    field = _pick_field(path, list(layer.fields), field)
+    field = pick_field(path, list(layer.fields), field)
     values = _distinct_values(path, layer.name, field)
     if all(isinstance(value, (int, float, np.number, np.bool_)) for value in values):
         numbers = whole_numbers(f"{path}, column {field}", np.array(values, float)).tolist()
@@ -250,42 +242,11 @@ def draw(shapes: Sequence[tuple[Any, int]], window: Window) -> NDArray[np.int32]
     return drawn
 
 
-def _pick_layer(path: str, layer: str | None) -> str:
-    layers = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
-    if not layers:
-        raise SceneError(f"{path}: has no geometries; expected a vector file with polygons")
-    if layer is None and len(layers) == 1:
-        return layers[0]
-    if layer is None:
-        raise SceneError(
-            f"{path}: has {len(layers)} layers with geometries ({listed(layers)}), "
-            "expected one: name it with --layer"
-        )
-    if layer not in layers:
-        raise SceneError(
-            f"{path}: has no layer {layer!r} with geometries, but {listed(layers)}: "
-            "give one of these as --layer"
-        )
-    return layer
-
-
-def _pick_field(path: str, fields: list[str], field: str | None) -> str:
-    if field is None and len(fields) == 1:
-        return fields[0]
-    if field is None or field not in fields:
-        found = "does not say which column holds the class" if field is None else f"no {field!r}"
-        what = found if field is None else f"has no column {field!r}"
-        raise SceneError(
-            f"{path}: {what}; its columns are {listed(fields)}: give one of these as --field"
-        )
-    return field
-
-
 def _distinct_values(path: str, layer: str, field: str) -> list[Any]:
     """Return the different classes, nulls left out, without reading a geometry."""
     quoted = [name.replace('"', '""') for name in (field, layer)]
     query = 'SELECT DISTINCT "{}" FROM "{}"'.format(*quoted)
-    frame = _read(path, sql=query, read_geometry=False)
+    frame = read_features(path, sql=query, read_geometry=False)
     values = frame[frame.columns[0]].dropna().tolist() if len(frame) else []
     if not values:
         raise SceneError(
@@ -293,19 +254,3 @@ def _distinct_values(path: str, layer: str, field: str) -> list[Any]:
             "expected numbers or texts: give another column as --field"
         )
     return values
-
-
-def _read(path: str, **options: Any) -> geopandas.GeoDataFrame:
-    try:
-        return pyogrio.read_dataframe(path, **options)
-    except (DataSourceError, DataLayerError) as error:
-        raise SceneError(
-            f"{path}: cannot be read ({one_line(error)}); expected a vector file with polygons: "
-            "check it in a GIS, or save it as GeoPackage"
-        ) from error
-
-
-def listed(names: Iterable[object], most: int = 12) -> str:
-    """List names, not more than a line holds."""
-    texts = [str(name) for name in names]
-    return ", ".join(texts[:most]) + (", …" if len(texts) > most else "")

@@ -147,5 +147,5 @@ def _write_overview(labelled: LabelledImages) -> None:
         valid,
         legend,
         title=labelled.title,
-        subject="images",
+        captions=("images", "labels", "cluster"),
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from alps_geo.clusters.overrides import override
 from alps_geo.errors import RunError
 from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.tree import Assigned
     from alps_geo.scene import Scene
     from alps_geo.segments.stitch import Segments
-    from alps_geo.segments.table import Attributes
+    from alps_geo.segments.table import Attributes, SegmentTable
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class LabelledScene:
         Name of the scene on pictures.
     model : ClusterModel
         All clusters of the run, with those that this scene lacks.
+    overrides : mapping of int to int
+        Clusters that a person gave segments of this scene, by segment id.
     """
 
     folder: Path
     segments_folder: Path
     title: str
     model: ClusterModel
+    overrides: Mapping[int, int] = field(default_factory=dict, kw_only=True)
 
     @property
     def segments(self) -> Segments:
@@ -64,8 +68,7 @@ class LabelledScene:
     @cached_property
     def assigned(self) -> Assigned:
         """Clusters of the segments, by segment id."""
-        table = open_table(self.segments_folder)
-        return self.model.apply(table).by_id(table.rows)
+        return assign(self.model, open_table(self.segments_folder), self.overrides)
 
     @cached_property
     def _stored(self) -> tuple[Segments, Attributes]:
@@ -171,6 +174,21 @@ class Output(Protocol):
             If a file cannot be written.
         """
         return
+
+
+def assign(model: ClusterModel, table: SegmentTable, overrides: Mapping[int, int]) -> Assigned:
+    """Find the clusters of the segments of a scene, by segment id.
+
+    Parameters
+    ----------
+    model : ClusterModel
+        The cluster model.
+    table : SegmentTable
+        The segments.
+    overrides : mapping of int to int
+        Clusters that a person gave segments, by segment id.
+    """
+    return override(model.apply(table), table.rows, overrides).by_id(table.rows)
 
 
 def check_present(path: Path) -> None:

@@ -111,7 +111,7 @@ def write_preview(
     clusters: ClusterLegend,
     *,
     title: str | None = None,
-    subject: str = "scene",
+    captions: tuple[str, str, str] = ("scene", "labels", "cluster"),
 ) -> None:
     """Draw the scene next to its labels, with a legend, as one PNG.
 
@@ -132,8 +132,8 @@ def write_preview(
         Colours and names of all clusters that the legend lists.
     title : str, optional
         Above the panels.
-    subject : str
-        Above the first panel.
+    captions : tuple of str
+        Above each panel, and above the names in the legend.
 
     Raises
     ------
@@ -144,10 +144,9 @@ def write_preview(
     scene = _scene_panel(image, valid, rows, cols)
     colored = _labels_panel(scene, _nearest(labels, rows, cols), clusters.palette)
     empty = ~_nearest(valid, rows, cols)
-    panels = (subject, _blank(scene, empty)), ("labels", _blank(colored, empty))
-    save_png(
-        path, _compose(panels, _entries(labels, valid, clusters.palette, clusters.names), title)
-    )
+    panels = tuple(zip(captions[:2], (_blank(scene, empty), _blank(colored, empty)), strict=True))
+    entries = _entries(labels, valid, clusters.palette, clusters.names)
+    save_png(path, _compose(panels, entries, title, captions[2]))
 
 
 def write_picture(path: Path, image: Pixels, valid: NDArray[np.bool_]) -> None:
@@ -262,14 +261,17 @@ def _entries(
 
 
 def _compose(
-    panels: tuple[tuple[str, Pixels], ...], entries: Sequence[Entry], title: str | None
+    panels: tuple[tuple[str, Pixels], ...],
+    entries: Sequence[Entry],
+    title: str | None,
+    heading: str,
 ) -> Image.Image:
     """Lay out title, panels and legend, from top to bottom."""
     rows, cols = panels[0][1].shape[:2]
     panels_width = 2 * cols + _GAP
     inner = max(panels_width, _NARROWEST)
     text = lettering(_TEXT)
-    style = LegendStyle(text, _LINE, _AFTER_PATCH, frame=_FRAME)
+    style = LegendStyle(text, _LINE, _AFTER_PATCH, frame=_FRAME, heading=heading)
     legend = Legend.in_columns(entries, style, inner)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
     legend_top = top + _LINE + rows + _GAP + _LINE

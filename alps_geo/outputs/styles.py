@@ -43,7 +43,11 @@ def cluster_labels(model: ClusterModel) -> dict[int, str]:
 
 
 def polygons_qml(
-    field: str, palette: Mapping[int, Color], names: Mapping[int, str] | None = None
+    field: str,
+    palette: Mapping[int, Color],
+    names: Mapping[int, str] | None = None,
+    *,
+    by_name: bool = False,
 ) -> str:
     """Style polygons by a field, one colour for each of its values, as QGIS stores it.
 
@@ -55,6 +59,8 @@ def polygons_qml(
         0 to 255 each. Outlines take a darker shade: where small polygons are little more than
         outline, the map keeps its colours.
     names : mapping of cluster to str, optional
+    by_name : bool
+        True if the attribute holds the name, not the number.
 
     Returns
     -------
@@ -73,8 +79,8 @@ def polygons_qml(
         ET.SubElement(
             categories,
             "category",
-            value=str(cluster),
-            type="long",
+            value=cluster_label(cluster, names) if by_name else str(cluster),
+            type="string" if by_name else "long",
             label=cluster_label(cluster, names),
             symbol=str(number),
             render="true",
@@ -96,7 +102,11 @@ def polygons_qml(
 
 
 def polygons_sld(
-    field: str, palette: Mapping[int, Color], names: Mapping[int, str] | None = None
+    field: str,
+    palette: Mapping[int, Color],
+    names: Mapping[int, str] | None = None,
+    *,
+    by_name: bool = False,
 ) -> str:
     """Style polygons by a field as `polygons_qml` does, in the OGC's SLD 1.1."""
     root = ET.Element("StyledLayerDescriptor", _SLD_NAMESPACES)
@@ -110,7 +120,8 @@ def polygons_sld(
         ET.SubElement(rule, "se:Name").text = cluster_label(cluster, names)
         condition = ET.SubElement(ET.SubElement(rule, "ogc:Filter"), "ogc:PropertyIsEqualTo")
         ET.SubElement(condition, "ogc:PropertyName").text = field
-        ET.SubElement(condition, "ogc:Literal").text = str(cluster)
+        label = cluster_label(cluster, names)
+        ET.SubElement(condition, "ogc:Literal").text = label if by_name else str(cluster)
         symbolizer = ET.SubElement(rule, "se:PolygonSymbolizer")
         fill = ET.SubElement(symbolizer, "se:Fill")
         ET.SubElement(fill, "se:SvgParameter", name="fill").text = hex_color(color)

@@ -217,11 +217,18 @@ def _fit(
     """Fit the clusters to the splits that take part."""
     fit_on = run.request.layout.fit_on
     chosen = [
-        split.table
+        split
         for split in splits.values()
         if fit_on is None or split.images.images[0].split in fit_on
     ]
-    model = fit_model(chosen, run.request.settings, run.weights, run.tally, failed)
+    model = fit_model(
+        [split.table for split in chosen],
+        run.request.settings,
+        run.weights,
+        run.tally,
+        failed,
+        [split.images.displayed for split in chosen],
+    )
     for split in splits.values():
         if len(split.table):
             check_known(split.table.kind, model.projection.kinds)

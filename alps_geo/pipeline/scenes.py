@@ -21,14 +21,17 @@ from alps_geo.outputs.output import LabelledScene, SceneSource
 from alps_geo.outputs.results import SceneResults, write_results, write_run_files
 from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
+from alps_geo.review.kept import keep_overrides
 from alps_geo.runs.checks import check_model, check_model_path, check_valid
 from alps_geo.runs.claim import claimed
+from alps_geo.runs.clusters import RunClusters, segments_key
 from alps_geo.runs.describe import fit_record, origin_of, run_record
 from alps_geo.runs.failures import write_each
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.identity import fingerprint, run_identity
 from alps_geo.runs.names import folder_names, result_files
+from alps_geo.runs.overrides import replace_overrides
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record
@@ -52,7 +55,9 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
+    from alps_geo.runs.claim import Cleared
     from alps_geo.runs.failures import FailedScene, FailedTile
+    from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
     from alps_geo.segments.table import SegmentTable
@@ -108,7 +113,7 @@ def label_scenes(
         plan = _plan(run, given)
         if not flags.force and (record := finished_record(folder, plan.fingerprint)):
             return record
-        check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
+        check = _check_of(run, folder, flags)
         with claimed(
             folder,
             plan,
@@ -116,19 +121,22 @@ def label_scenes(
             force=flags.force,
             inputs=_inputs(run),
             check=check,
-        ) as had_earlier_tiles:
-            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
+        ) as cleared:
+            _open_claimed(run, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = given or fit_model(tables, run.settings, run.weights, run.tally, failed)
+            overrides = _kept_overrides(run, folder, tables, flags)
+            model = given or _fit(run, tables, failed)
+            clusters = RunClusters(model, overrides).carried_to(model)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
-                results, unwritten = _write(run, folder, target, model, strict=flags.strict)
-                write_run_files(target.path, model)
+                results, unwritten = _write(run, folder, target, clusters, strict=flags.strict)
+                write_run_files(target.path, clusters.model)
+                replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
                 origin = origin_of(settings, run.weights)
                 record = run_record(
-                    origin, scenes, model, results, [*failed, *unwritten], clock.laps
+                    origin, scenes, clusters.model, results, [*failed, *unwritten], clock.laps
                 )
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)
@@ -179,10 +187,10 @@ def fit_scenes(
         check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
         with claimed(
             folder, plan, overwrite=flags.overwrite, force=flags.force, check=check
-        ) as had_earlier_tiles:
-            _open_claimed(run, clock, had_earlier_tiles=had_earlier_tiles)
+        ) as cleared:
+            _open_claimed(run, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = fit_model(tables, run.settings, run.weights, run.tally, failed)
+            model = _fit(run, tables, failed)
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
@@ -241,10 +249,12 @@ def _open_run(
     return _Run(jobs, settings, models, weights, tally)
 
 
-def _open_claimed(run: _Run, clock: Clock, *, had_earlier_tiles: bool) -> None:
-    """Note outdated tiles, and end the clock's lap of opening."""
-    if had_earlier_tiles:
+def _open_claimed(run: _Run, clock: Clock, cleared: Cleared) -> None:
+    """Note outdated tiles and lost classes, and end the clock's lap of opening."""
+    if cleared.earlier_tiles:
         run.tally.tell("open", note="tiles stored by an earlier version are worked on again")
+    if cleared.classes:
+        run.tally.tell("open", note=cleared.classes)
     clock.lap("open")
 
 
@@ -286,6 +296,27 @@ def _find_segments(
     return failed, tables
 
 
+def _kept_overrides(
+    run: _Run, folder: RunFolder, tables: Sequence[SegmentTable], flags: RunFlags
+) -> RunOverrides:
+    """Keep the clusters that a person gave the same segments."""
+    named = {job.name: table for job, table in zip(run.jobs, tables, strict=True)}
+    return keep_overrides(folder, named, discard_edits=flags.discard_edits)
+
+
+def _check_of(run: _Run, folder: RunFolder, flags: RunFlags) -> Callable[[set[str]], None]:
+    """Return the check that results can be replaced by those of a run."""
+    values = run.settings.to_dict()
+    keys = {job.name: segments_key(job.store.folder.name, values) for job in run.jobs}
+    return partial(check_replaceable, folder, keys=keys, discard_edits=flags.discard_edits)
+
+
+def _fit(run: _Run, tables: Sequence[SegmentTable], failed: Sequence[FailedTile]) -> ClusterModel:
+    """Fit the clusters to the segments of all scenes."""
+    displays = [job.scene.displayed for job in run.jobs]
+    return fit_model(tables, run.settings, run.weights, run.tally, failed, displays)
+
+
 def _inputs(run: _Run) -> list[str]:
     """List the files that a run reads, apart from weights."""
     given = [run.settings.clusters_from] if run.settings.clusters_from else []
@@ -296,7 +327,7 @@ def _write(
     run: _Run,
     folder: RunFolder,
     target: RunFolder,
-    model: ClusterModel,
+    clusters: RunClusters,
     *,
     strict: bool,
 ) -> tuple[dict[str, SceneResults], list[FailedScene]]:
@@ -306,7 +337,13 @@ def _write(
     def write(name: str) -> SceneResults:
         job = jobs[name]
         stored = folder.segments_folder(name)
-        labelled = LabelledScene(target.scene_folder(name), stored, job.scene.name, model)
+        labelled = LabelledScene(
+            target.scene_folder(name),
+            stored,
+            job.scene.name,
+            clusters.model,
+            overrides=clusters.overrides.of(name),
+        )
         blocks = painted_blocks(StoredPainting(stored), job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from alps_geo.clusters.fit import Recipe, fit_clusters
+from alps_geo.clusters.natural_colors import PLAINLY_APART, natural_colors
 from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_backbone, make_generator
+from alps_geo.review.looks import segment_looks
 from alps_geo.runs.checks import check_segments
 from alps_geo.settings import DEFAULT_CLUSTERS
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Tally
     from alps_geo.masks.generator import MaskGenerator, Weights
+    from alps_geo.review.looks import Display
     from alps_geo.runs.failures import FailedImage, FailedTile
     from alps_geo.segments.table import SegmentTable
     from alps_geo.settings import LabelSettings
@@ -58,8 +62,9 @@ def fit_model(
     weights: Weights,
     tally: Tally,
     failed: Sequence[FailedTile | FailedImage],
+    displays: Sequence[Display],
 ) -> ClusterModel:
-    """Fit the cluster model of a run over segments.
+    """Fit the cluster model of a run over segments, and colour its clusters.
 
     Parameters
     ----------
@@ -73,6 +78,8 @@ def fit_model(
         Told what is done.
     failed : sequence of FailedTile or FailedImage
         Tiles or images that failed, for the message if there is no segment.
+    displays : sequence of callable
+        For each table, the colours in the image of values of the bands.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def fit_model(
             note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
             tally.tell("cluster", note=note)
     made_with = settings.deciding("tiles", "segments", files=True) | {"model": weights.model}
-    return fit_clusters(
+    model = fit_clusters(
         tables,
         [table.area for table in tables],
         clusters,
@@ -103,3 +110,14 @@ def fit_model(
         ),
         fitted_with=json.dumps({"settings": made_with, **weights.to_dict()}),
     )
+    if settings.colors == "distinct":
+        return model
+    colors = natural_colors(segment_looks(model, tables, displays))
+    legend = model.legend.with_colors(colors)
+    if clusters > PLAINLY_APART:
+        note = (
+            f"{clusters} clusters, more than the {PLAINLY_APART} whose colours can all be told "
+            "apart: some are alike"
+        )
+        tally.tell("cluster", note=note)
+    return replace(model, legend=legend)

@@ -7,7 +7,7 @@ feature its cluster, name and confidence; a note of the contents of each file te
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +21,10 @@ from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
 from alps_geo.outputs.gpkg.write import FIELD, STYLE
 from alps_geo.outputs.names import POLYGONS
 from alps_geo.outputs.styles import cluster_labels, polygons_qml, polygons_sld
+from alps_geo.review.kept import check_keepable
 from alps_geo.review.polygon_note import read_note, write_note
-from alps_geo.runs.reading import read_record
-from alps_geo.runs.run import read_model
+from alps_geo.runs.reading import read_change, read_record
+from alps_geo.runs.run import read_changed, read_clusters
 from alps_geo.segments.table import open_table
 
 if TYPE_CHECKING:
@@ -33,26 +34,66 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.gpkg.contents import Contents
     from alps_geo.outputs.gpkg.update import LockedSegments
+    from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
 
-# A database, its two files in WAL mode or its journal, and tables for the time being.
-_FILES_OF_ONE = 5
+FILES_OF_ONE = 5
+"""A database, its two files in WAL mode or its journal, and tables for the time being."""
 
 # Bytes of pages that SQLite holds, for all scenes together and for one.
 _CACHE, _LEAST_CACHE = 64 * 2**20, 2**18
 
-_KEEP = "copy the file to keep {}, and give the command again with --discard-edits"
+KEEP = (
+    "alps-geo clusters adopt {run} makes edits of cluster, cluster_name and class part of the "
+    "run; or copy the file to keep {it}, and give the command again with --discard-edits"
+)
+"""Remedy of an error for users whose edits would be overwritten."""
+
+NOT_ADOPTED = (
+    "adopt cannot make {it} part of the run: undo {it} in QGIS, or overwrite {it} with "
+    "alps-geo clusters adopt {run} --discard-edits"
+)
+"""Remedy of an error for users whose edits would be overwritten by an adoption."""
+
+
+@dataclass(frozen=True)
+class PolygonChange:
+    """A change of the clusters in the polygons of a run.
+
+    Attributes
+    ----------
+    command : str
+        The command, as typed after ``alps-geo clusters``.
+    before, after : RunClusters
+        The clusters now and after the change.
+    adopted : frozenset of str
+        Scenes all of whose edits become part of the run.
+    """
+
+    command: str
+    before: RunClusters
+    after: RunClusters
+    adopted: frozenset[str] = frozenset()
+
+    def prepare(self, segments: LockedSegments, scene: str, table: SegmentTable) -> Edits:
+        """Find edits that the change would overwrite in a scene, and prepare its update."""
+        before, after = self.before, self.after
+        old = given_values(before, scene, table)
+        new = replace(old, names=cluster_labels(after.model))
+        if after.moves(before):
+            new = given_values(after, scene, table)
+        known = before.overrides.of(scene)
+        moved = {i for i, cluster in after.overrides.of(scene).items() if known.get(i) != cluster}
+        return segments.compare(old, new, new.differs(old), adopted=moved, spare=True)
 
 
 @contextmanager
 def changing_polygons(
     folder: RunFolder,
     record: RunRecord,
-    before: ClusterModel,
-    after: ClusterModel,
-    command: str,
+    change: PolygonChange,
     *,
     discard_edits: bool,
     forget: Callable[[], None] = lambda: None,
@@ -68,10 +109,8 @@ def changing_polygons(
         The run folder.
     record : RunRecord
         Its record.
-    before, after : ClusterModel
-        The clusters now and after the change.
-    command : str
-        The command, as typed after ``alps-geo clusters``.
+    change : PolygonChange
+        The change.
     discard_edits : bool
         True to overwrite features that a person edited and that change.
     forget : callable
@@ -85,36 +124,36 @@ def changing_polygons(
     """
     noted = read_note(folder)
     # Images have no polygons.
-    names = [f"{scene.name}/{POLYGONS}" for scene in record.scenes if record.folder is None]
+    names = [scene.name for scene in record.scenes if record.folder is None]
+    paths = {name: folder.scene_folder(name) / POLYGONS for name in names}
     # Noted again in the end, so that changes of ours are not taken for those of a person.
     untouched = [
-        name
-        for name in names
-        if (folder.path / name).is_file() and noted.get(name) == read_contents(folder.path / name)
+        _key(name)
+        for name, path in paths.items()
+        if path.is_file() and _is_ours(path, noted.get(_key(name)), name in change.adopted)
     ]
     needed = ["segment_id", *WRITTEN, *([AREA] if record.area_unit == "m2" else [])]
+    model = change.after.model
     with ExitStack() as stack:
-        paths = [folder.path / name for name in names]
-        allow_open_files(len(paths) * _FILES_OF_ONE)
-        cache = max(_LEAST_CACHE, _CACHE // max(1, len(paths)))
-        scenes = [stack.enter_context(locked_segments(path, cache)) for path in paths]
+        allow_open_files(len(paths) * FILES_OF_ONE)
+        cache = cache_size(len(paths))
+        scenes = {
+            name: stack.enter_context(locked_segments(path, cache)) for name, path in paths.items()
+        }
         found = {}
-        for scene, path in zip(scenes, paths, strict=True):
-            table = open_table(folder.segments_folder(path.parent.name))
+        for name, scene in scenes.items():
+            table = open_table(folder.segments_folder(name))
             # Earlier versions wrote a layer without features with few of its columns.
             scene.check_columns(needed if len(table) else [])
-            old = _given(before, table)
-            same = before.stamp == after.stamp
-            new = replace(old, names=cluster_labels(after)) if same else _given(after, table)
-            found[path] = scene.compare(old, new, new.differs(old), spare=True)
+            found[scene.path] = change.prepare(scene, name, table)
         if not discard_edits:
-            _refuse(found, command)
-            _refuse_styles(scenes, {folder.path / name: noted.get(name) for name in names}, after)
-        for scene in scenes:
-            scene.update(after.legend.palette, cluster_labels(after))
-        styles = {name: _digest(scene) for name, scene in zip(names, scenes, strict=True)}
+            _refuse(folder, found, change.command)
+            _refuse_styles({scene: noted.get(_key(name)) for name, scene in scenes.items()}, model)
+        for scene in scenes.values():
+            scene.update(model.legend.palette, cluster_labels(model))
+        styles = {_key(name): _digest(scene) for name, scene in scenes.items()}
         yield
-        for number, scene in enumerate(scenes):
+        for number, scene in enumerate(scenes.values()):
             try:
                 scene.commit()
             except RunError:
@@ -124,8 +163,19 @@ def changing_polygons(
     _note_again(folder, noted, untouched, styles)
 
 
-def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits: bool) -> None:
-    """Check that results can be replaced: no program holds them, and they hold no edits.
+def cache_size(files: int) -> int:
+    """Return the bytes of its pages that SQLite may hold of each of some files."""
+    return max(_LEAST_CACHE, _CACHE // max(1, files))
+
+
+def check_replaceable(
+    folder: RunFolder,
+    files: Iterable[str],
+    *,
+    keys: Mapping[str, str] | None = None,
+    discard_edits: bool,
+) -> None:
+    """Check that results can be replaced: no program holds them, and no work of a person is lost.
 
     The contents of files that may be replaced are noted. A run that is stopped leaves neither its
     record nor its segments behind, and knows by the note that nobody has changed them since.
@@ -136,14 +186,19 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
         The run folder, held by this process.
     files : iterable of str
         The results, relative to the folder; all but GeoPackages are skipped.
+    keys : mapping of str to str, optional
+        For each scene the key of the segments that replace those here, as for `check_keepable`;
+        by default for a run that labels no scenes.
     discard_edits : bool
         True to replace the work of a person.
 
     Raises
     ------
     RunError
-        If another program holds a file, or a person has changed it.
+        If another program holds a file, if a person has changed it, or if clusters that a person
+        gave segments could not be kept.
     """
+    check_keepable(folder, keys or {}, discard_edits=discard_edits)
     noted, found, edited = read_note(folder), {}, {}
     for name in sorted({name for name in files if name.endswith(POLYGONS)}):
         path = folder.path / name
@@ -162,7 +217,7 @@ def check_replaceable(folder: RunFolder, files: Iterable[str], *, discard_edits:
         others = f" (and {len(more)} more files too)" if more else ""
         raise RunError(
             f"{path} was changed by hand and would be replaced: {', '.join(reasons)}{others}; "
-            + _KEEP.format("this")
+            + KEEP.format(run=folder.path, it="all else")
         )
     if found:
         write_note(folder, noted | found)
@@ -187,13 +242,26 @@ def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
     write_note(folder, {name: read_contents(folder.path / name) for name in names})
 
 
-def _given(model: ClusterModel, table: SegmentTable) -> Given:
-    """Return the clusters and confidences that a model gives to segments, by their ids."""
-    assigned = model.apply(table).by_id(table.rows)
-    return Given(assigned.cluster, assigned.confidence, cluster_labels(model))
+def given_values(clusters: RunClusters, scene: str, table: SegmentTable) -> Given:
+    """Return the clusters and confidences of the segments of a scene, by their ids."""
+    assigned = clusters.assign(scene, table)
+    return Given(assigned.cluster, assigned.confidence, cluster_labels(clusters.model))
 
 
-def _refuse(found: dict[Path, Edits], command: str) -> None:
+def _key(scene: str) -> str:
+    """Return the name of the polygons of a scene in the note."""
+    return f"{scene}/{POLYGONS}"
+
+
+def _is_ours(path: Path, noted: Contents | None, adopted: bool) -> bool:
+    """Return True if a file is as the run wrote it, but for clusters that the run adopts."""
+    if noted is None:
+        return False
+    found = read_contents(path)
+    return noted == (replace(found, clusters=noted.clusters) if adopted else found)
+
+
+def _refuse(folder: RunFolder, found: dict[Path, Edits], command: str) -> None:
     """Raise RunError if features that a person edited would be overwritten."""
     edited = [(path, edits) for path, edits in found.items() if edits.count]
     if not edited:
@@ -202,9 +270,10 @@ def _refuse(found: dict[Path, Edits], command: str) -> None:
     count = sum(edits.count for _, edits in edited)
     them = "it" if count == 1 else f"{count} features that were edited by hand, the first of them"
     where = f" (in {len(edited)} scenes)" if len(edited) > 1 else ""
+    remedy = NOT_ADOPTED if command == "adopt" else KEEP
     raise RunError(
         f"{path}: {edits.first}: alps-geo clusters {command} would overwrite {them}{where}; "
-        + _KEEP.format("it" if count == 1 else "them")
+        + remedy.format(run=folder.path, it="it" if count == 1 else "them")
     )
 
 
@@ -231,17 +300,15 @@ def _digest(scene: LockedSegments) -> str | None:
     return None if style is None else style_digest(*style)
 
 
-def _refuse_styles(
-    scenes: Iterable[LockedSegments], noted: Mapping[Path, Contents | None], after: ClusterModel
-) -> None:
+def _refuse_styles(scenes: Mapping[LockedSegments, Contents | None], after: ClusterModel) -> None:
     """Raise RunError if a style that a person edited would be overwritten.
 
     A change that was cut short may have written the style of the model that it leads to.
     """
     names, palette = cluster_labels(after), after.legend.palette
     new = style_digest(polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names))
-    for scene in scenes:
-        known, style = noted[scene.path], _digest(scene)
+    for scene, known in scenes.items():
+        style = _digest(scene)
         if known is None or known.style is None or style is None:
             continue
         if style not in (known.style, new):
@@ -258,6 +325,8 @@ def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Conte
         reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
         if noted.style is not None and found.style != noted.style:
             reasons.append(f"style {STYLE} {'removed' if found.style is None else 'edited'}")
+        if found.classes != noted.classes:
+            reasons.append("classes edited")
         for which, one, other in (("added", found, noted), ("removed", noted, found)):
             names = [name for name in one.columns if name not in other.columns]
             reasons += [f"column {name} {which}" for name in names]
@@ -301,14 +370,15 @@ def _values_of_run(folder: RunFolder, scene: str) -> tuple[Given, Given] | None:
         record = read_record(folder)
         if scene not in {known.name for known in record.scenes}:
             return None
-        model = read_model(folder.model_path)
-        after = read_model(folder.changed_model_path) if folder.change_path.exists() else model
+        now = after = read_clusters(folder)
+        if (change := read_change(folder)) is not None:
+            after = read_changed(folder, change)
         table = open_table(folder.segments_folder(scene))
         listed = [cluster.cluster for cluster in record.clusters]
-        known = listed in (model.legend.ids.tolist(), after.legend.ids.tolist())
-        if not known or not set(model.projection.column_names) <= set(table.names):
+        known = listed in [each.model.legend.ids.tolist() for each in (now, after)]
+        if not known or not set(now.model.projection.column_names) <= set(table.names):
             return None  # another model was put there
-        return _given(model, table), _given(after, table)
+        return given_values(now, scene, table), given_values(after, scene, table)
     except RunError:
         # A damaged run is about to be replaced; the note of its polygons has to do.
         return None

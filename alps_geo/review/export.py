@@ -121,7 +121,13 @@ def _opened(run: FinishedRun, number: int, settings: ExportSettings) -> Scene:
 
 def _labelled(run: FinishedRun, name: str) -> LabelledScene:
     folder = run.folder
-    return LabelledScene(folder.scene_folder(name), folder.segments_folder(name), name, run.model)
+    return LabelledScene(
+        folder.scene_folder(name),
+        folder.segments_folder(name),
+        name,
+        run.model,
+        overrides=run.overrides.of(name),
+    )
 
 
 def _class_notes(classes: ClassTable) -> tuple[str, ...]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
+from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS, SEGMENTS
+from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS, REPORT, SEGMENTS
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     import geopandas as gpd
     import pandas as pd
@@ -181,6 +182,82 @@ class Run:
             "cluster"
         )
         return table.rename(columns={"area": f"area_{self.record.area_unit}"})
+
+    def classify(
+        self,
+        *samples: str | PathLike[str],
+        field: str | None = None,
+        layer: str | None = None,
+        model: str | PathLike[str] | None = None,
+        classifier: str | None = None,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Give all segments the classes of a few samples, and return the classes.
+
+        Parameters
+        ----------
+        *samples : path
+            Vector files of points, lines or polygons, or rasters of classes.
+        field, layer : str, optional
+            Column of the class in vector files, and their layer.
+        model : path, optional
+            ``classes.npz`` of a classified run, whose samples count too.
+        classifier : str, optional
+            ``extra-trees``, ``random-forest`` or ``logistic``.
+        seed : int, optional
+            Of the classifier.
+
+        Raises
+        ------
+        AlpsGeoError
+            A file cannot be used, or edits of a person would be overwritten.
+
+        Examples
+        --------
+        >>> run.classify("samples.gpkg", field="class")  # doctest: +SKIP
+        """
+        from alps_geo.review.class_model import ClassifyRequest
+        from alps_geo.review.classify import classify_segments
+        from alps_geo.review.sample_files import SampleFiles
+
+        models = () if model is None else (Path(model),)
+        files = SampleFiles(tuple(fspath(path) for path in samples), field, layer)
+        request = ClassifyRequest(files, models=models, classifier=classifier, seed=seed)
+        classify_segments(self.folder, request)
+        return self.classes
+
+    @property
+    def classes(self) -> pd.DataFrame:
+        """Classes by id, as `clusters`; empty before `classify`."""
+        import pandas as pd
+
+        names = ["id", "name", "color", "samples", "segments", "area", "share"]
+        rows = [each.to_json() for each in self.record.classes or ()]
+        table = pd.DataFrame(rows, columns=names).set_index("id")
+        return table.rename(columns={"area": f"area_{self.record.area_unit}"})
+
+    def report(self, page: str | PathLike[str] | None = None) -> Path:
+        """Write one HTML page that shows the run and needs nothing else, and return its path.
+
+        Parameters
+        ----------
+        page : path, optional
+            File to write; by default ``report.html`` in the run folder.
+
+        Raises
+        ------
+        RunError
+            A file of the run cannot be read, or the page cannot be written.
+
+        Examples
+        --------
+        >>> run.report()  # doctest: +SKIP
+        """
+        from alps_geo.review.report import make_report
+
+        path = self.folder / REPORT if page is None else Path(page)
+        make_report(self.folder, path)
+        return path
 
     def plot(self, scene: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw the labels of a scene in their clusters' colours, with a legend.

@@ -28,6 +28,7 @@ CONTENTS = {
     "clusters": str,
     "extras": [str],
     "style": Perhaps((None, str)),
+    "classes": Perhaps((None, str)),
 }
 """Shape of the contents of one file as JSON; see `alps_geo.runs.stored_json`."""
 

@@ -1,49 +1,21 @@
-"""Changes of the clusters of a finished run, made from its segments without SAM, tiles or scenes.
-
-The polygons of all scenes are locked, checked and changed first, in place. Then the change is noted
-in the run folder, with the cluster model that it leads to, and the polygons are unlocked; then the
-other results are written again from that model, then the model itself and the record; then the note
-goes. A change that is cut short is taken up from its note, whatever command comes next, so that
-results never stay half changed and no change is made twice.
-
-Names and colours move no segment: counts stay as they are, and so do pixels unless they need other
-colours.
-"""
+"""Changes of the clusters of a finished run: names, colours, merged and split ones."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from PIL import ImageColor
 
-from alps_geo.clusters.fit import fit_split
+from alps_geo.clusters.overrides import overridden_rows
+from alps_geo.clusters.split import Members, fit_split
 from alps_geo.errors import RunError
-from alps_geo.files import run_errors
-from alps_geo.outputs.labelled_images import LabelledImages
-from alps_geo.outputs.names import GALLERY
-from alps_geo.outputs.output import LabelledScene
-from alps_geo.outputs.results import (
-    check_rewritable,
-    rewrite_legends,
-    rewrite_results,
-    write_run_files,
-)
-from alps_geo.review.edits import changing_polygons
-from alps_geo.runs.describe import with_clusters, with_legend
-from alps_geo.runs.folder import RunFolder
-from alps_geo.runs.journal import Change, begin_change, end_change
-from alps_geo.runs.lock import held
-from alps_geo.runs.reading import read_change, read_plan, read_record
-from alps_geo.runs.record import write_record
-from alps_geo.runs.run import read_changed_model, read_finished, read_model
-from alps_geo.runs.writing import sweep
-from alps_geo.scene.kind import scene_name
+from alps_geo.review.changes import Altered, change_run
+from alps_geo.review.schemes import scheme_colors, usual_colors
+from alps_geo.runs.clusters import RunClusters, overrides_of, renumbered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.clusters.colors import Color
@@ -84,16 +56,16 @@ def name_clusters(
     """
     words = ["name", *(f"{cluster}={name}" for cluster, name in names.items())]
 
-    def alter(run: FinishedRun) -> ClusterModel:
+    def alter(run: FinishedRun) -> Altered:
         if seen not in (None, run.model.stamp):
             raise RunError(
                 f"{path}: these names are for clusters that have been merged, split or fitted "
                 "again since the gallery was made; make it again with alps-geo clusters gallery, "
                 "or leave out --seen if the numbers still mean the same"
             )
-        return run.model.named(names)
+        return _with_model(run, run.model.named(names))
 
-    return _change(path, words, alter, discard_edits=discard_edits)
+    return change_run(path, words, alter, discard_edits=discard_edits)
 
 
 def merge_clusters(
@@ -104,9 +76,28 @@ def merge_clusters(
     Takes `discard_edits`, returns and raises as `name_clusters`.
     """
     words = ["merge", *map(str, clusters), *([] if name is None else ["--name", name])]
-    return _change(
-        path, words, lambda run: run.model.merged(clusters, name), discard_edits=discard_edits
+    return change_run(
+        path, words, lambda run: _merged(run, [clusters], name), discard_edits=discard_edits
     )
+
+
+def merge_same_names(path: Path, *, discard_edits: bool = False) -> RunRecord:
+    """Make one cluster of all that have the same name, in all results of a finished run.
+
+    Takes `discard_edits`, returns and raises as `name_clusters`; raises RunError too if no two
+    clusters have the same name.
+    """
+
+    def alter(run: FinishedRun) -> Altered:
+        by_name: dict[str, list[int]] = {}
+        for cluster, name in run.model.legend.names.items():
+            by_name.setdefault(name, []).append(cluster)
+        alike = [clusters for clusters in by_name.values() if len(clusters) > 1]
+        if not alike:
+            raise RunError(f"{path}: no two clusters have the same name, so there is none to merge")
+        return _merged(run, alike)
+
+    return change_run(path, ["merge", "--same-name"], alter, discard_edits=discard_edits)
 
 
 def split_cluster(
@@ -118,15 +109,14 @@ def split_cluster(
     """
     words = ["split", str(cluster), "--into", str(parts), "--seed", str(seed)]
 
-    def alter(run: FinishedRun) -> ClusterModel:
-        tables = list(run.tables.values())
-        areas = [table.area for table in tables]
-        return fit_split(run.model, cluster, parts, tables, areas, seed)
-
-    return _change(path, words, alter, discard_edits=discard_edits)
+    return change_run(
+        path, words, lambda run: _split(run, cluster, parts, seed), discard_edits=discard_edits
+    )
 
 
-def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
+def recolor_clusters(
+    path: Path, colors: Mapping[int, str], scheme: str | None = None, *, by_name: bool = False
+) -> RunRecord:
     """Give clusters of a finished run other colours, in all its results.
 
     Parameters
@@ -135,12 +125,26 @@ def recolor_clusters(path: Path, colors: Mapping[int, str]) -> RunRecord:
         The run folder.
     colors : mapping of int to str
         As CSS writes them: ``#1f77b4`` or ``teal``.
+    scheme : str, optional
+        ``natural`` or ``distinct``, for all clusters that `colors` does not name.
+    by_name : bool
+        True for the usual colours of clusters with usual names, such as water, forest and road, in
+        place of those of the scheme.
 
     Returns and raises as `name_clusters`.
     """
-    words = ["recolor", *(f"{cluster}={color}" for cluster, color in colors.items())]
+    words = ["recolor", *([] if scheme is None else ["--colors", scheme])]
+    words += ["--by-name"] * by_name
+    words += (f"{cluster}={color}" for cluster, color in colors.items())
     found = {cluster: parse_color(color) for cluster, color in colors.items()}
-    return _change(path, words, lambda run: run.model.recolored(found))
+
+    def alter(run: FinishedRun) -> Altered:
+        chosen: Mapping[int, Color] = found | (usual_colors(run, found) if by_name else {})
+        run.model.legend.check(chosen)
+        colored = chosen if scheme is None else scheme_colors(run, scheme, chosen)
+        return _with_model(run, run.model.recolored(colored))
+
+    return change_run(path, words, alter)
 
 
 def parse_color(text: str) -> Color:
@@ -160,91 +164,30 @@ def parse_color(text: str) -> Color:
     return red, green, blue
 
 
-def _change(
-    path: Path,
-    words: Sequence[str],
-    alter: Callable[[FinishedRun], ClusterModel],
-    *,
-    discard_edits: bool = False,
-) -> RunRecord:
-    """Change the clusters of a run once, even if the command was stopped and is given again."""
-    folder, command = RunFolder(path), shlex.join(words)
-    read_record(folder)  # holding the folder would make it
-    with held(folder):
-        stopped = read_change(folder)
-        if stopped is not None:
-            record = _finish(folder, stopped, discard_edits=discard_edits)
-            if stopped.command == command:
-                return record
-        return _begin(read_finished(folder), command, alter, discard_edits=discard_edits)
+def _with_model(run: FinishedRun, model: ClusterModel) -> Altered:
+    """Give a run another model of the same clusters."""
+    return Altered(RunClusters(model, renumbered(run.overrides, {}, model)))
 
 
-def _begin(
-    run: FinishedRun,
-    command: str,
-    alter: Callable[[FinishedRun], ClusterModel],
-    *,
-    discard_edits: bool,
-) -> RunRecord:
-    """Change the polygons, note the change, and make it in all other results."""
-    folder, changed = run.folder, alter(run)
-    for scene in _labelled_scenes(folder, run.record, changed):
-        check_rewritable(scene)
-    moves_segments = changed.stamp != run.model.stamp
-    change = Change(command, run.record.changes or (), moves_segments)
-    with changing_polygons(
-        folder,
-        run.record,
-        run.model,
-        changed,
-        command,
-        discard_edits=discard_edits,
-        forget=partial(end_change, folder),
-    ):
-        begin_change(folder, change, changed.to_bytes())
-    return _carry_out(folder, change)
+def _merged(run: FinishedRun, groups: Sequence[Sequence[int]], name: str | None = None) -> Altered:
+    """Make one cluster of each group; overrides follow."""
+    model, leads_to = run.model, {}
+    for clusters in groups:
+        model = model.merged(clusters, name)
+        leads_to.update(dict.fromkeys(clusters, min(clusters)))
+    return Altered(RunClusters(model, renumbered(run.overrides, leads_to, model)))
 
 
-def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRecord:
-    """Make the change that was stopped, from its note."""
-    before, after = read_model(folder.model_path), read_changed_model(folder, stopped)
-    with changing_polygons(
-        folder, read_record(folder), before, after, stopped.command, discard_edits=discard_edits
-    ):
-        pass
-    return _carry_out(folder, stopped)
-
-
-def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
-    """Make the change that is noted in all results other than the polygons."""
-    record, model = read_record(folder), read_changed_model(folder, change)
-    scenes = _labelled_scenes(folder, record, model)
-    if change.moves_segments:
-        record = with_clusters(record, model, [rewrite_results(scene) for scene in scenes])
-    else:
-        for scene in scenes:
-            rewrite_legends(scene)
-        record = with_legend(record, model)
-    write_run_files(folder.path, model)
-    record = replace(record, changes=(*change.earlier, change.command))
-    write_record(folder.record_path, record)
-    with run_errors(folder.change_path):
-        # It shows the clusters of before.
-        (folder.path / GALLERY).unlink(missing_ok=True)
-        if (plan := read_plan(folder)) is not None:
-            sweep(folder, plan)
-        end_change(folder)
-    return record
-
-
-def _labelled_scenes(
-    folder: RunFolder, record: RunRecord, model: ClusterModel
-) -> Iterator[LabelledScene]:
-    """Give the scenes of a run with their stored segments and the clusters of a model."""
-    for scene in record.scenes:
-        stored = folder.segments_folder(scene.name)
-        if record.folder is not None:
-            yield LabelledImages(folder.path, stored, scene.name, model, record.folder.files)
-            continue
-        title = scene_name(scene.path)
-        yield LabelledScene(folder.scene_folder(scene.name), stored, title, model)
+def _split(run: FinishedRun, cluster: int, parts: int, seed: int) -> Altered:
+    """Make several clusters of one; overrides of it lead to the nearest part."""
+    names, tables = list(run.tables), list(run.tables.values())
+    given = [overridden_rows(run.tables[name].rows, run.overrides.of(name)) for name in names]
+    members = Members(tables, [table.area for table in tables], given)
+    model, after = fit_split(run.model, cluster, parts, members, seed)
+    scenes = dict(run.overrides.scenes)
+    for name, table, rows in zip(names, tables, after, strict=True):
+        if name in scenes:
+            found = dict(zip(table.rows.tolist(), rows.tolist(), strict=True))
+            kept = {segment: found[segment] for segment in scenes[name].clusters}
+            scenes[name] = replace(scenes[name], clusters=kept)
+    return Altered(RunClusters(model, overrides_of(scenes, model)))

@@ -6,14 +6,17 @@ import json
 import re
 import shutil
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.outputs.names import GALLERY, SUGGESTION
+from alps_geo.outputs.names import GALLERY, REPORT, SIMILAR, SUGGESTED_PAGE, SUGGESTION
+from alps_geo.runs.class_journal import class_files, end_class_change
 from alps_geo.runs.journal import end_change
 from alps_geo.runs.lock import held
+from alps_geo.runs.overrides import NO_OVERRIDES, read_overrides
 from alps_geo.runs.reading import (
     check_folder,
     done_and_failed,
@@ -31,7 +34,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.plan import Plan
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """Work of before that went when a run has claimed a folder.
+
+    Attributes
+    ----------
+    earlier_tiles : bool
+        True if tiles went that an earlier version of the program had stored.
+    classes : str
+        Sentence on the classes of segments that went, and how to get them again: their model
+        stays. Empty if there were none.
+    """
+
+    earlier_tiles: bool
+    classes: str
+
+
+_DISCARD = (
+    "; either needs --discard-edits too if it makes other segments, and then lets go of clusters "
+    "and classes that single segments were given by hand"
+)
 
 _EARLIER_TILE = re.compile(r"\d+_\d+\.npz")
 """Name of a tile's file before its outlines and its embeddings lay in two."""
@@ -46,7 +73,7 @@ def claimed(
     force: bool = False,
     inputs: Sequence[str] = (),
     check: Callable[[set[str]], None] = lambda _: None,
-) -> Iterator[bool]:
+) -> Iterator[Cleared]:
     """Hold a folder for a run, so that no other can use it, and clear it for the run.
 
     Half-written files of a killed run go, and so do tiles that the run has no use for, notes of
@@ -72,8 +99,8 @@ def claimed(
 
     Yields
     ------
-    bool
-        True if tiles went that an earlier version of the program had stored.
+    Cleared
+        Work of before that went.
 
     Raises
     ------
@@ -86,9 +113,9 @@ def claimed(
         check_claim(folder, plan, inputs, overwrite=overwrite, force=force)
         check({*plan.files, *planned_results(folder)})
         with run_errors(folder.path):
-            had_earlier_tiles = _clear(folder, plan, force=force)
+            cleared = _clear(folder, plan, force=force)
         write_bytes(folder.plan_path, json.dumps(plan.to_json()).encode())
-        yield had_earlier_tiles
+        yield cleared
 
 
 def check_claim(
@@ -112,29 +139,36 @@ def check_claim(
         return
     if (change := stopped_change(folder)) is not None:
         raise RunError(
-            f"{folder.path}: alps-geo clusters {change} was stopped here; give that command "
-            "again to finish it, or --overwrite to label again with clusters of no name"
+            f"{folder.path}: alps-geo {change} was stopped here; give that command again to "
+            "finish it, or --overwrite to label again with clusters of no name"
         )
     if lost := _lost_changes(folder, plan):
         raise RunError(f"{folder.path} is to be labelled again, with clusters of its own{lost}")
 
 
-def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> bool:
+def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
     """Remove everything that the run of a plan has no use for.
 
     The old plan goes after everything that it names, so that a clearing that is cut short is
-    taken up again. Returns True if tiles went that an earlier version of the program had stored.
+    taken up again.
     """
     old, finished = read_plan(folder), folder.record_path.exists()
     named = planned_results(folder)
     # The record would describe results that are about to be replaced.
     folder.record_path.unlink(missing_ok=True)
     end_change(folder)
+    end_class_change(folder)
+    classes = [
+        name
+        for name in class_files(scene.name for scene in (old or plan).scenes)
+        if (folder.path / name).exists()
+    ]
+    remove_results(folder, classes)
     if old is None or old.fingerprint != plan.fingerprint:
         stays = {folder.model_path.name} & set(plan.files)
         remove_results(folder, [name for name in named if name not in stays])
     if old is not None or finished:
-        for name in (GALLERY, SUGGESTION):
+        for name in (GALLERY, REPORT, SUGGESTION, SUGGESTED_PAGE, SIMILAR):
             (folder.path / name).unlink(missing_ok=True)
     used = set() if force else _used_folders(folder, old, plan)
     earlier = False
@@ -146,7 +180,17 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> bool:
         for failure in sorted((folder.tiles_path / name).glob("*.json")):
             failure.unlink()
     sweep(folder, plan)
-    return earlier
+    return Cleared(earlier, _classes_gone(folder) if classes else "")
+
+
+def _classes_gone(folder: RunFolder) -> str:
+    """Say that classes of segments went, and how to get them again."""
+    by_hand = any(scene.classes for scene in _overrides(folder).scenes.values())
+    return (
+        "the classes of the segments of before are gone; alps-geo classify "
+        f"{folder.path} --model {folder.class_model_path} classifies the new ones"
+        + (", and classes given by hand come back with it if segments are the same" * by_hand)
+    )
 
 
 def _used_folders(folder: RunFolder, old: Plan | None, plan: Plan) -> set[str]:
@@ -176,7 +220,16 @@ def _lost_changes(folder: RunFolder, plan: Plan) -> str:
     return (
         f"; {lost}: alps-geo {again} with --clusters-from {folder.model_path} --overwrite keeps "
         f"them, {other} {'it' if plan.images else '--overwrite'} lets them go"
+        + (_DISCARD if _overrides(folder).scenes else "")
     )
+
+
+def _overrides(folder: RunFolder) -> RunOverrides:
+    """Read what a person gave single segments; none if it is damaged, which others tell of."""
+    try:
+        return read_overrides(folder)
+    except RunError:
+        return NO_OVERRIDES
 
 
 def _changes(folder: RunFolder) -> tuple[str, ...]:

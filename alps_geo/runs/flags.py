@@ -16,7 +16,8 @@ class RunFlags:
     force : bool
         True to do everything again, tiles that are done included.
     discard_edits : bool
-        True to replace polygons that a person has changed since a run wrote them.
+        True to replace polygons that a person has changed since a run wrote them, and to let go
+        the clusters that a person gave segments that are others now.
     strict : bool
         True to stop at the first tile or scene that fails. Else the pixels of such a tile remain
         unlabelled, such a scene has no results, and ``failed`` in the record names it.

@@ -4,8 +4,15 @@
 
     DIR/run.json                              the record of the finished run; moved into place last
     DIR/clusters.npz                          the cluster model
+    DIR/overrides.json                        clusters that a person gave segments; see
+                                              `alps_geo.runs.overrides`
     DIR/gallery.html, suggest.png             pictures of the clusters, where they were asked for
+    DIR/report.html                           the page of the run, where it was asked for
+    DIR/classes.npz                           the model of classes, where segments were classified
+    DIR/suggested.gpkg, suggested.html        segments to label next, and a page that shows them
+    DIR/similar.gpkg                          segments most like one, where they were asked for
     DIR/<scene>/labels.tif, ...               the results
+    DIR/<scene>/classes.tif, ...              the results of classes
     DIR/.run.json.partial/                    all results and the record, until all are written
     DIR/.tiles/run.json                       the plan of the run, from the first moment on
     DIR/.tiles/lock                           held while a run is at work here
@@ -17,6 +24,11 @@
                                               `alps_geo.segments.painting` while a run is at work
     DIR/.tiles/change.json                    a change of the clusters, until it is made
     DIR/.tiles/change.npz                     the cluster model that this leads to
+    DIR/.tiles/classify/                      a change of the classes, until it is made:
+        change.json                           its command, written last
+        classes.npz                           the model of classes that it leads to
+        <scene>.scene.npz                     classes of the segments, see `alps_geo.runs.classes`
+    DIR/.tiles/<scene>.classes/               the classes of the segments, as they were written
     DIR/.tiles/polygons.json                  the contents of the polygons, as they were written
 
 The files of the tiles are those of `alps_geo.runs.tile_store`. Modules next to this one work on the
@@ -29,13 +41,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alps_geo.outputs.names import MODEL
+from alps_geo.outputs.names import CLASS_MODEL, MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD, TILES = "run.json", ".tiles"
 """Names of the record, and of the folder of all that is no result."""
+
+OVERRIDES = "overrides.json"
+"""Name of the file of clusters that a person gave segments."""
 
 OUTLINES, EMBEDDINGS = "outlines.npz", "embeddings.npz"
 """Endings of the names of a tile's files, after its row and column; outlines are written last."""
@@ -66,6 +81,11 @@ class RunFolder:
         return self.path / MODEL
 
     @property
+    def overrides_path(self) -> Path:
+        """Path of the clusters that a person gave segments."""
+        return self.path / OVERRIDES
+
+    @property
     def tiles_path(self) -> Path:
         """Folder of all that is no result."""
         return self.path / TILES
@@ -91,6 +111,16 @@ class RunFolder:
         return self.tiles_path / "change.npz"
 
     @property
+    def class_model_path(self) -> Path:
+        """Path of the model of classes."""
+        return self.path / CLASS_MODEL
+
+    @property
+    def class_change_path(self) -> Path:
+        """Path of the note of a change of the classes, until it is made."""
+        return self.tiles_path / "classify" / "change.json"
+
+    @property
     def polygons_path(self) -> Path:
         """Path of the note of the contents of all polygons, as the run wrote them."""
         return self.tiles_path / "polygons.json"
@@ -102,6 +132,10 @@ class RunFolder:
     def segments_folder(self, scene: str) -> Path:
         """Return the folder of the segments of a scene, by the name of that of its results."""
         return self.tiles_path / f"{scene}.segments"
+
+    def classes_folder(self, scene: str) -> Path:
+        """Return the folder of the classes of the segments of a scene."""
+        return self.tiles_path / f"{scene}.classes"
 
     def tiles_folder(self, scene: str, key: str) -> Path:
         """Return the folder of the tiles of a scene that depend on a fingerprint `key`."""

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.files import replacing, run_errors
+from alps_geo.runs.overrides import RunOverrides
 from alps_geo.runs.stored_json import Perhaps, json_object, known_fields
 
 if TYPE_CHECKING:
     from alps_geo.runs.folder import RunFolder
 
-CHANGE = {"command": str, "earlier": [str], "moves_segments": Perhaps(bool)}
+CHANGE = {
+    "command": str,
+    "earlier": [str],
+    "moves_segments": Perhaps(bool),
+    "overrides": Perhaps({}),
+}
 """Shape of a `Change` as JSON; see `alps_geo.runs.stored_json`."""
 
 
@@ -31,11 +37,15 @@ class Change:
         The commands of the changes before it.
     moves_segments : bool
         True if segments get other clusters; False if only names or colours change.
+    overrides : RunOverrides or None
+        Clusters that a person gave segments, as they are after the change; None in notes of
+        earlier versions, which had none.
     """
 
     command: str
     earlier: tuple[str, ...]
     moves_segments: bool
+    overrides: RunOverrides | None = None
 
     @classmethod
     def from_json(cls, found: object) -> Change:
@@ -43,11 +53,14 @@ class Change:
         known = known_fields(found, CHANGE)
         # An earlier version did not say: all is written again then, which is right in any case.
         moves = known["moves_segments"] is not False
-        return cls(known["command"], known["earlier"], moves)
+        given = known["overrides"]
+        overrides = None if given is None else RunOverrides.from_json(given)
+        return cls(known["command"], known["earlier"], moves, overrides)
 
     def to_json(self) -> dict[str, object]:
         """Return the change as a JSON object."""
-        return json_object(self, CHANGE)
+        given = {} if self.overrides is None else {"overrides": self.overrides.to_json()}
+        return {**json_object(self, CHANGE), **given}
 
 
 def begin_change(folder: RunFolder, change: Change, model: bytes) -> None:

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from alps_geo.outputs.names import GALLERY, SUGGESTION
+from alps_geo.outputs.names import (
+    CLASS_MODEL,
+    GALLERY,
+    REPORT,
+    SAMPLE,
+    SIMILAR,
+    SUGGESTED,
+    SUGGESTED_PAGE,
+    SUGGESTION,
+)
 from alps_geo.outputs.results import run_files, scene_files
-from alps_geo.runs.folder import RECORD, TILES
+from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_RESERVED = (".", "..", TILES, RECORD, GALLERY, SUGGESTION)
+_VIEWS = (GALLERY, SUGGESTION, REPORT, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
+_RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alps_geo.outputs.names import GALLERY, LABELS, POLYGONS, SEGMENTS, SUGGESTION
+from alps_geo.outputs.names import (
+    CLASS_FILES,
+    GALLERY,
+    LABELS,
+    POLYGONS,
+    REPORT,
+    SEGMENTS,
+    SUGGESTION,
+)
 from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import RECORD
 from alps_geo.runs.record import listed_results
@@ -18,9 +26,9 @@ _TOGETHER = (LABELS, SEGMENTS, POLYGONS, "labels.qml")
 
 def is_own_result(file: Path) -> bool:
     """Return True if the record of a run lists a file, or it lies next to the others of a scene."""
-    if file.name in (GALLERY, SUGGESTION, *run_files()):
+    if file.name in (GALLERY, REPORT, SUGGESTION, *run_files()):
         return bool(listed_results(file.parent / RECORD))
-    if file.name not in scene_files():
+    if file.name not in (*scene_files(), *CLASS_FILES):
         return False
     folder = file.parent
     if all((folder / name).exists() for name in _TOGETHER):

@@ -44,6 +44,17 @@ CLUSTER = {
 }
 """Shape of a `ClusterRecord` as JSON."""
 
+CLASS = {
+    "id": int,
+    "name": str,
+    "color": re.compile("#[0-9a-f]{6}"),
+    "samples": int,
+    "segments": int,
+    "area": float,
+    "share": float,
+}
+"""Shape of a `ClassRecord` as JSON."""
+
 FOLDER = {"root": str, "settings": {}}
 """Shape of a `FolderRecord` as JSON."""
 
@@ -152,6 +163,49 @@ class ClusterRecord:
     def to_json(self) -> dict[str, object]:
         """Return the cluster as a JSON object."""
         return json_object(self, CLUSTER, self.further)
+
+
+@dataclass(frozen=True)
+class ClassRecord:
+    """One class of the segments of a run, over all its scenes.
+
+    Attributes
+    ----------
+    id : int
+        Its number in ``classes.tif``.
+    name : str
+        Its name.
+    color : str
+        Its colour, as ``#rrggbb``.
+    samples : int
+        Its samples.
+    segments : int
+        Its segments.
+    area : float
+        Its area, in the unit of the record.
+    share : float
+        Share of the area with data.
+    further : mapping of str to object
+        Keys of a later version.
+    """
+
+    id: int
+    name: str
+    color: str
+    samples: int
+    segments: int
+    area: float
+    share: float
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: object) -> ClassRecord:
+        """Build a class from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, CLASS), further=further_fields(found, CLASS))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the class as a JSON object."""
+        return json_object(self, CLASS, self.further)
 
 
 @dataclass(frozen=True)

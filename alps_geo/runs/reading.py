@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.runs.class_journal import read_class_change
 from alps_geo.runs.failures import Failure, failure_from_json
 from alps_geo.runs.folder import OUTLINES
 from alps_geo.runs.journal import Change
@@ -158,15 +159,19 @@ def read_change(folder: RunFolder) -> Change | None:
 
 
 def stopped_change(folder: RunFolder) -> str | None:
-    """Return the command that was changing the clusters when it was stopped, if there is one.
+    """Return the command that was changing clusters or classes when it was stopped, if one was.
+
+    It is given as typed after ``alps-geo``.
 
     Raises
     ------
     RunError
         If the note of the change is damaged.
     """
-    change = read_change(folder)
-    return None if change is None else change.command
+    if (change := read_change(folder)) is not None:
+        return f"clusters {change.command}"
+    classes = read_class_change(folder)
+    return None if classes is None else classes.command
 
 
 def holds_run(folder: RunFolder) -> bool:

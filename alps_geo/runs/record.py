@@ -21,7 +21,16 @@ from alps_geo.runs.failures import (
     failure_from_json,
 )
 from alps_geo.runs.origin import ORIGIN, Origin
-from alps_geo.runs.parts import CLUSTER, FOLDER, SCENE, ClusterRecord, FolderRecord, SceneRecord
+from alps_geo.runs.parts import (
+    CLASS,
+    CLUSTER,
+    FOLDER,
+    SCENE,
+    ClassRecord,
+    ClusterRecord,
+    FolderRecord,
+    SceneRecord,
+)
 from alps_geo.runs.stored_json import (
     DamagedError,
     Perhaps,
@@ -48,6 +57,7 @@ RUN = {
     "files": [str],
     "changes": Perhaps([str]),
     "folder": Perhaps(FOLDER),
+    "classes": Perhaps([CLASS]),
 }
 """Shape of a `RunRecord` as JSON."""
 
@@ -92,6 +102,8 @@ class RunRecord:
         Changes of the clusters, as typed after ``alps-geo clusters``; None before the first.
     folder : FolderRecord or None
         The folder of images that was labelled, whose splits are the scenes; None for rasters.
+    classes : tuple of ClassRecord or None
+        The classes of the segments, by ascending id; None before ``alps-geo classify``.
     further : mapping of str to object
         Keys of a later version.
     """
@@ -107,13 +119,14 @@ class RunRecord:
     files: tuple[str, ...]
     changes: tuple[str, ...] | None = None
     folder: FolderRecord | None = None
+    classes: tuple[ClassRecord, ...] | None = None
     further: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, found: object) -> RunRecord:
         """Build a record from JSON; raise ValueError for JSON of another shape, as of a fit."""
         known = _without(known_fields(found, RUN), ORIGIN)
-        folder = known["folder"]
+        folder, classes = known["folder"], known["classes"]
         return cls(
             Origin.from_json(found),
             **known
@@ -122,6 +135,7 @@ class RunRecord:
                 "clusters": tuple(map(ClusterRecord.from_json, known["clusters"])),
                 "failed": tuple(map(failure_from_json, known["failed"])),
                 "folder": None if folder is None else FolderRecord.from_json(folder),
+                "classes": None if classes is None else tuple(map(ClassRecord.from_json, classes)),
             },
             further=further_fields(found, RUN),
         )
@@ -135,6 +149,7 @@ class RunRecord:
             "scenes": [scene.to_json() for scene in self.scenes],
             "clusters": [cluster.to_json() for cluster in self.clusters],
             "failed": [failure.to_json() for failure in self.failed],
+            **({} if self.classes is None else {"classes": [c.to_json() for c in self.classes]}),
         }
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.errors import RunError
+from alps_geo.runs.clusters import RunClusters, check_overrides
+from alps_geo.runs.overrides import NO_OVERRIDES, read_overrides
 from alps_geo.runs.reading import read_record, remedy, stopped_change
 from alps_geo.segments.table import open_table
 from alps_geo.settings import current_words
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.journal import Change
+    from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import RunRecord
     from alps_geo.segments.table import SegmentTable
 
@@ -36,12 +39,20 @@ class FinishedRun:
         The clusters.
     tables : dict of str to SegmentTable
         The segments of each scene, by the name of its folder.
+    overrides : RunOverrides
+        Clusters that a person gave segments.
     """
 
     folder: RunFolder
     record: RunRecord
     model: ClusterModel
     tables: dict[str, SegmentTable]
+    overrides: RunOverrides
+
+    @property
+    def clusters(self) -> RunClusters:
+        """All that decides the cluster of each segment."""
+        return RunClusters(self.model, self.overrides)
 
 
 def read_finished(folder: RunFolder) -> FinishedRun:
@@ -50,13 +61,13 @@ def read_finished(folder: RunFolder) -> FinishedRun:
     Raises
     ------
     RunError
-        If there is none, if a change of its clusters was stopped, if a file cannot be read, or if
-        the cluster model is of something else.
+        If there is none, if a change of its clusters or classes was stopped, if a file cannot be
+        read, or if the cluster model is of something else.
     """
     record = read_record(folder)
     if (change := stopped_change(folder)) is not None:
         raise RunError(
-            f"{folder.path}: alps-geo clusters {change} is at work here, or was stopped; wait "
+            f"{folder.path}: alps-geo {change} is at work here, or was stopped; wait "
             "until it ends, or give that command again"
         )
     model = read_model(folder.model_path)
@@ -68,11 +79,24 @@ def read_finished(folder: RunFolder) -> FinishedRun:
             f"{folder.model_path} has other clusters than {folder.record_path}: it is not the "
             "model of this run; put that back, or run again with --force"
         )
-    return FinishedRun(folder, record, model, tables)
+    overrides = read_overrides(folder)
+    check_overrides(folder, overrides, model, tables)
+    return FinishedRun(folder, record, model, tables, overrides)
 
 
-def read_changed_model(folder: RunFolder, change: Change) -> ClusterModel:
-    """Read the cluster model that a change leads to.
+def read_clusters(folder: RunFolder) -> RunClusters:
+    """Read the cluster model of a run, and the clusters that a person gave segments.
+
+    Raises
+    ------
+    RunError
+        If one is damaged, or the model absent.
+    """
+    return RunClusters(read_model(folder.model_path), read_overrides(folder))
+
+
+def read_changed(folder: RunFolder, change: Change) -> RunClusters:
+    """Read the clusters that a change leads to.
 
     Raises
     ------
@@ -80,12 +104,13 @@ def read_changed_model(folder: RunFolder, change: Change) -> ClusterModel:
         If it is absent or damaged.
     """
     try:
-        return read_model(folder.changed_model_path)
+        model = read_model(folder.changed_model_path)
     except RunError as error:
         raise RunError(
             f"{folder.changed_model_path} is gone or damaged, so that alps-geo clusters "
             f"{change.command}, which was stopped here, cannot be finished; {remedy(folder)}"
         ) from error
+    return RunClusters(model, change.overrides or NO_OVERRIDES)
 
 
 def read_model(path: Path) -> ClusterModel:

@@ -150,6 +150,25 @@ class Scene:
         """Positions of the three bands that SAM sees among the data bands, from 0."""
         return rgb_positions(self.data_bands, self.rgb, self.palette)
 
+    def displayed(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return the colours that SAM sees for values of the data bands.
+
+        Parameters
+        ----------
+        values : ndarray of float64, shape (n, B)
+            In the scene's own units, by its scale and offset tags; finite.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n, 3)
+        """
+        seen = list(self.rgb_positions)
+        scale, offset = np.array([self.scaling[i] for i in seen]).T
+        stored = (values[:, seen] - offset) / scale
+        if self.stretch is None:
+            stored = np.clip(np.rint(stored), 0, 255)
+        return apply_stretch(stored.T.astype(np.float32), self.stretch)
+
 
 @dataclass(frozen=True)
 class TilePixels:

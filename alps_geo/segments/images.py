@@ -238,6 +238,17 @@ class ImageTable:
             "--overwrite"
         )
 
+    def displayed(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return the colours that SAM sees for values of the bands: see `Scene.displayed`.
+
+        Raises
+        ------
+        SceneError
+            If the first image cannot be read.
+        """
+        # Stretch and bands are those of all images of the kind.
+        return self.reading.open(self.images[0].path).displayed(values)
+
     def rows_of(self, index: int) -> slice:
         """Return the rows of the segments of an image in the table of the split."""
         return slice(int(self.first[index]), int(self.first[index + 1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alps_geo.clusters.limits import MAX_CLUSTERS
+from alps_geo.clusters.limits import COLORS, MAX_CLUSTERS
 from alps_geo.features.registry import split_feature
 from alps_geo.fields import Between, Choices, FilePath, Rule, documented, setting
 from alps_geo.settings.features import FeatureNames, chosen_features
@@ -119,6 +119,14 @@ class ClusterSettings:
         "the segments.",
         CLUSTERING,
         decides="tiles",
+    )
+
+    colors: str = setting(
+        "natural",
+        Choices(COLORS),
+        "Colours of clusters: natural ones, like their mean in the image, or distinct ones.",
+        CLUSTERING,
+        decides="clusters",
     )
 
     @property

@@ -182,7 +182,7 @@ class LabelSettings(ClusterSettings):
         Between(4, 64),
         "Side of the superpixels of a fill, 4 to 64 pixels. Smaller ones draw finer outlines and "
         "leave more segments.\n\n"
-        "With larger ones, larger masks of SAM stay whole that are uneven. Superpixels of fewer "
+        "A mask of SAM that four of them cover is never too large and uneven. Superpixels of fewer "
         "pixels than `--min-area` join a neighbour.",
         MASKS,
         decides="tiles",
@@ -245,9 +245,8 @@ class LabelSettings(ClusterSettings):
     @property
     def mask_area_gate(self) -> float:
         """The share of a tile that a mask may cover."""
-        if self.max_mask_area is not None:
-            return self.max_mask_area
-        return 1.0 if self.fills else 0.9
+        default = 1.0 if self.fills else 0.9
+        return default if self.max_mask_area is None else self.max_mask_area
 
     @property
     def mask_settings(self) -> MaskSettings:

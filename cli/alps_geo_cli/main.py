@@ -8,6 +8,8 @@ import typer
 
 from alps_geo import __version__
 from alps_geo_cli.apply import apply
+from alps_geo_cli.assess import assess
+from alps_geo_cli.classify import classify
 from alps_geo_cli.clusters import clusters
 from alps_geo_cli.dataset import dataset
 from alps_geo_cli.evaluate import evaluate
@@ -16,6 +18,8 @@ from alps_geo_cli.fit import fit
 from alps_geo_cli.groups import spread
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
+from alps_geo_cli.report import report
+from alps_geo_cli.similar import similar
 from alps_geo_cli.status import status
 
 app = typer.Typer(
@@ -49,11 +53,15 @@ app.command()(spread(label))
 app.command()(spread(fit))
 app.command()(spread(apply))
 app.command()(status)
+app.command()(spread(classify))
+app.command()(spread(similar))
+app.command()(report)
 app.command()(spread(export))
 app.command()(spread(models))
 app.add_typer(clusters)
 app.add_typer(dataset)
 app.add_typer(evaluate)
+app.add_typer(assess)
 
 
 def run() -> None:

@@ -77,7 +77,8 @@ class FlagOptions(RunFlags):
         bool,
         typer.Option(
             "--discard-edits",
-            help="Replace polygons that were changed by hand, as in QGIS, since a run wrote them.",
+            help="Replace polygons that were changed by hand, as in QGIS, since a run wrote them; "
+            "and let adopted edits go (clusters adopt) where segments are others.",
             rich_help_panel=OUTPUT,
         ),
     ] = False

@@ -36,7 +36,7 @@ def options_of(command: str) -> set[str]:
 
 def test_commands_have_the_settings_that_decide_their_results() -> None:
     everything = set(LabelSettings().to_dict())
-    fitting = {"clusters", "seed", "batch_size", "passes", "small_clusters", "features"}
+    fitting = {"clusters", "seed", "batch_size", "passes", "small_clusters", "features", "colors"}
     assert options_of("label") == everything - {"clusters_from"}
     assert options_of("fit") == everything - {"clusters_from", "simplify"}
     assert options_of("apply") == everything - fitting

@@ -97,7 +97,5 @@ def test_parts_of_different_models_are_refused() -> None:
     model = fit(columns, 5)
     with pytest.raises(ValueError, match="are not those of the legend"):
         replace(model, legend=Legend.default(4))
-    with pytest.raises(ValueError, match="are not those of the legend"):
-        replace(model, tree=model.tree.merged([1, 2]))
     with pytest.raises(ValueError, match="centres have 2 columns, expected 8"):
         replace(model, tree=CentreTree.flat(np.zeros((5, 2))))

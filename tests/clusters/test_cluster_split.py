@@ -1,15 +1,20 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from cluster_tables import blobs, elsewhere, fit, split, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from alps_geo.clusters.colors import default_colors
 from alps_geo.clusters.model import ClusterModel
+from alps_geo.clusters.overrides import NONE
+from alps_geo.clusters.split import Members, fit_split
 from alps_geo.errors import RunError
+from alps_geo.features.columns import Columns
 
 
 def test_a_split_moves_no_segment_of_another_cluster_in_any_scene() -> None:
@@ -69,7 +74,7 @@ def test_a_merged_cluster_is_split_by_its_segments_and_not_by_its_centres() -> N
 def test_a_large_cluster_is_split_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, truth = blobs()
     one = fit(columns, 5).merged([1, 2, 3, 4, 5])
-    monkeypatch.setattr("alps_geo.clusters.fit.FIT_ROWS", 40)
+    monkeypatch.setattr("alps_geo.clusters.split.FIT_ROWS", 40)
     again = split(one, 1, 5, columns)
     assert adjusted_rand_score(truth, again.apply(columns).cluster) == 1
     with pytest.raises(RunError, match="only 40 different segments"):
@@ -129,5 +134,49 @@ def test_a_split_that_cannot_be_made_says_why(cluster: int, parts: int, message:
 
 def test_segments_that_are_all_alike_cannot_be_split() -> None:
     columns = table(np.array([[0.0]] * 5 + [[9.0]] * 3))
-    with pytest.raises(RunError, match="only 1 different segments"):
+    with pytest.raises(RunError, match="only 1 different segment"):
         split(fit(columns, 2), 1, 2, columns)
+
+
+def given_split(
+    model: ClusterModel, cluster: int, columns: Columns, given: dict[int, int]
+) -> tuple[ClusterModel, NDArray[np.int64]]:
+    """Split a cluster in two where a person gave some rows clusters."""
+    rows = np.full(len(columns), NONE)
+    rows[list(given)] = list(given.values())
+    members = Members([columns], [np.ones(len(columns), int)], [rows])
+    parted, (after,) = fit_split(model, cluster, 2, members, seed=0)
+    return parted, after
+
+
+def test_rows_that_a_person_put_into_a_cluster_go_to_the_nearest_part() -> None:
+    columns, _ = blobs()
+    model = fit(columns, 5).merged([1, 2])
+    found = model.apply(columns).cluster
+    three, four = (int(np.flatnonzero(found == cluster)[0]) for cluster in (3, 4))
+    parted, given = given_split(model, 1, columns, {three: 1, four: 5})
+    assert given[four] == 5
+    parts = [1, int(parted.legend.ids[-1])]
+    centers = [
+        parted.projection.project(columns)[(parted.apply(columns).cluster == part)].mean(axis=0)
+        for part in parts
+    ]
+    row = parted.projection.project(columns)[three]
+    distances = [np.linalg.norm(row - center) for center in centers]
+    assert given[three] == parts[int(np.argmin(distances))]
+    assert (given[np.setdiff1d(np.arange(len(columns)), [three, four])] == NONE).all()
+    # A cluster that its last row was taken from has none to split.
+    with pytest.raises(RunError, match="cluster 3 has only 1 segment"):
+        given_split(model, 3, columns, dict.fromkeys(np.flatnonzero(found == 3)[1:].tolist(), 1))
+
+
+def test_a_cluster_without_a_centre_is_split_among_its_rows_alone() -> None:
+    columns, truth = blobs()
+    model = fit(columns, 5)
+    own = replace(model, legend=model.legend.added(6, "mine"))
+    rows = [*np.flatnonzero(truth == 0)[:5], *np.flatnonzero(truth == 3)[:4]]
+    parted, given = given_split(own, 6, columns, dict.fromkeys(rows, 6))
+    assert given[rows].tolist() == [6] * 5 + [7] * 4
+    np.testing.assert_array_equal(parted.apply(columns).cluster, model.apply(columns).cluster)
+    assert parted.tree.ids.tolist() == [1, 2, 3, 4, 5]
+    assert parted.legend.names == {6: "mine"}

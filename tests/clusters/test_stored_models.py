@@ -2,6 +2,7 @@
 
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -160,3 +161,31 @@ def test_a_damaged_byte_is_an_error_or_does_no_harm(position: int, flipped: int)
 def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
     with pytest.raises(RunError, match=r"my\.npz: not a cluster model"):
         ClusterModel.from_bytes(WHOLE[:length], "my.npz")
+
+
+def test_clusters_without_a_centre_are_stored_where_earlier_versions_do_not_look() -> None:
+    columns, _ = blobs()
+    model = fit(columns, 3).named({2: "wood"})
+    legend = model.legend.added(7, "roof", (1, 2, 3)).added(9, "")
+    extended = replace(model, legend=legend)
+    again = ClusterModel.from_bytes(extended.to_bytes(), "here")
+    assert again.legend == legend
+    assert again.stamp == extended.stamp != model.stamp
+    assert [again.centre_digest(i) for i in (7, 9)] == [None, None]
+    assert again.centre_digest(2) == model.centre_digest(2)
+    np.testing.assert_array_equal(again.apply(columns).cluster, model.apply(columns).cluster)
+    with (
+        np.load(BytesIO(extended.to_bytes())) as found,
+        np.load(BytesIO(model.to_bytes())) as plain,
+    ):
+        assert all((found[name] == plain[name]).all() for name in plain.files)
+    # A centre that leads to no cluster of the legend is still damage, and so is a cluster twice.
+    with pytest.raises(RunError, match="are not those of the legend"):
+        ClusterModel.from_bytes(stored(legend__ids=np.array([1, 3])), "here")
+    both = {
+        "without_centre__ids": np.array([2]),
+        "without_centre__names": np.array([""]),
+        "without_centre__colors": np.zeros((1, 3), np.uint8),
+    }
+    with pytest.raises(RunError, match="have centres and have none"):
+        ClusterModel.from_bytes(stored(**both), "here")

@@ -72,7 +72,10 @@ def scene(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("squared")
 def test_a_group_of_one_s_own_is_labelled_and_fitted(scene: Path, tmp_path: Path) -> None:
-    settings = LabelSettings(features="squared+spectral", clusters=3, tile_size=96)
+    # Of each segment alone, as the raster shows it.
+    settings = LabelSettings(
+        features="squared+spectral", clusters=3, tile_size=96, merge=False, neighbours=0.0
+    )
     masks = QuarterTiles()
     assert settings.feature_names == ("spectral", "squared")
     out, fitted = tmp_path / "out", tmp_path / "fitted.npz"

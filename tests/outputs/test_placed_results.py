@@ -23,7 +23,7 @@ from rasterio.crs import CRS
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
-from alps_geo.review.gallery import _crop, _Pick
+from alps_geo.review.crops import Pick, draw_crop
 from alps_geo.scene import open_scene
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
@@ -201,7 +201,7 @@ def test_crops_have_north_up(tmp_path: Path) -> None:
             tmp_path / f"{name}.tif", driver="GTiff", crs=UTM, transform=transform, turn=turn
         )
         scene = open_scene(str(path))
-        crops.append(np.asarray(_crop(scene, _Pick(name, 1, 1.0), geometry).image))
+        crops.append(np.asarray(draw_crop(scene, Pick(name, 1, 1.0), geometry).image))
     # The outline is drawn with a pen of two pixels, which has no middle.
     assert (crops[0] == crops[1]).all(axis=-1).mean() > 0.9
     assert (crops[0] == crops[1][::-1]).all(axis=-1).mean() < 0.5

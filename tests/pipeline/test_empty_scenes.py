@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
@@ -219,3 +220,20 @@ def test_a_table_without_rows_takes_no_columns_from_the_others() -> None:
         assert (compared.column_names, compared.kinds) == (names, ("uint8: red",))
         assert model.to_bytes() == fitted(full).to_bytes()
         assert len(model.apply(empty).cluster) == 0
+
+
+def test_classes_of_a_run_with_an_empty_scene(scenes: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given = (scenes["good"], scenes["other"])
+    assert alps_geo("label", *given, "--out", out, *QUICK).exit_code == 0
+    found = gpd.read_file(out / "good" / "segments.gpkg", layer="segments")
+    two = found.iloc[[0, -1]].copy()
+    two["class"] = ["a", "b"]
+    two[["class", "geometry"]].to_file(tmp_path / "samples.gpkg")
+    outcome = alps_geo("classify", out, "--samples", tmp_path / "samples.gpkg", "--suggest", "2")
+    assert outcome.exit_code == 0, outcome.stderr
+    with rasterio.open(out / "other" / "classes.tif") as raster:
+        assert not raster.read(1).any()
+    assert len(gpd.read_file(out / "other" / "segments.gpkg", layer="classes")) == 0
+    model = alps_geo("classify", out, "--model", out / "classes.npz", "--quiet")
+    assert model.exit_code == 0, model.stderr

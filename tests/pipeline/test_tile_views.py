@@ -51,7 +51,7 @@ def raster(path: Path) -> NDArray[Any]:
 
 
 def arguments(scene: Path, out: Path) -> tuple[object, ...]:
-    quick = ("--points-per-side", "2", "--clusters", "3", "--quiet")
+    quick = ("--points", "grid:2", "--clusters", "3", "--quiet")
     return (scene, "--out", out, "--tile-size", "128,96", *quick)
 
 

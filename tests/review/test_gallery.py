@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from shapely.affinity import affine_transform
 
-from alps_geo.review.gallery import crop_window
+from alps_geo.review.crops import crop_window
 from alps_geo.runs.run import read_model
 from alps_geo.scene import open_scene
 

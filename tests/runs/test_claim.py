@@ -162,8 +162,8 @@ def test_tiles_of_an_earlier_version_make_way_and_are_told_of_once(tmp_path: Pat
     earlier.write_bytes(b"fragments")
     told = []
     for _ in range(2):
-        with claimed(folder, PLAN, overwrite=False) as had_earlier_tiles:
-            told.append(had_earlier_tiles)
+        with claimed(folder, PLAN, overwrite=False) as cleared:
+            told.append(cleared.earlier_tiles)
     assert told == [True, False]
     assert not earlier.parent.exists()
 
@@ -172,8 +172,8 @@ def test_tiles_of_other_settings_are_not_of_an_earlier_version(tmp_path: Path) -
     folder = RunFolder(tmp_path)
     begin(folder, PLAN)
     stored(folder)
-    with claimed(folder, OTHER, overwrite=True) as had_earlier_tiles:
-        assert not had_earlier_tiles
+    with claimed(folder, OTHER, overwrite=True) as cleared:
+        assert not cleared.earlier_tiles
 
 
 def test_what_killed_processes_left_is_swept_up(tmp_path: Path) -> None:

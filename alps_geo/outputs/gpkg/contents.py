@@ -7,7 +7,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from alps_geo.outputs.gpkg.lock import connected, database_errors
-from alps_geo.outputs.gpkg.update import LAYER, WRITTEN, read_style
+from alps_geo.outputs.gpkg.update import (
+    CLASS_COLUMNS,
+    CLASS_LAYER,
+    LAYER,
+    WRITTEN,
+    read_style,
+)
 from alps_geo.outputs.gpkg.write import STYLE
 
 if TYPE_CHECKING:
@@ -33,6 +39,8 @@ class Contents:
         Tables, views, indexes, triggers and styles that alps-geo has not made, and a description.
     style : str or None
         SHA-256 of the style by cluster; None if it was removed, and in notes of earlier versions.
+    classes : str or None
+        SHA-256 of the columns of classes, and of their layer; None without classes.
     """
 
     columns: tuple[str, ...]
@@ -41,6 +49,7 @@ class Contents:
     clusters: str
     extras: tuple[str, ...]
     style: str | None = None
+    classes: str | None = None
 
 
 def read_contents(path: Path) -> Contents:
@@ -55,6 +64,8 @@ def read_contents(path: Path) -> Contents:
     """
     with connected(path) as database, database_errors(path):
         columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({LAYER})")]
+        classes = [name for name in columns if name in CLASS_COLUMNS]
+        columns = [name for name in columns if name not in classes]
         rows = [name for name in columns if name not in WRITTEN]
         clusters = [name for name in columns if name in WRITTEN]
         count = database.execute(f"SELECT count(*) FROM {LAYER}").fetchone()[0] if columns else 0
@@ -66,6 +77,7 @@ def read_contents(path: Path) -> Contents:
             _digest(database, clusters),
             tuple(_extras(database)),
             None if style is None else style_digest(*style),
+            _class_digest(database, classes),
         )
 
 
@@ -74,11 +86,19 @@ def style_digest(qml: str, sld: str) -> str:
     return sha256(repr((qml, sld)).encode()).hexdigest()
 
 
-def _digest(database: sqlite3.Connection, columns: list[str]) -> str:
+def _class_digest(database: sqlite3.Connection, columns: list[str]) -> str | None:
+    """Return the digest of the columns of classes and of their layer; None if there are none."""
+    layer = [name for _, name, *_ in database.execute(f"PRAGMA table_info({CLASS_LAYER})")]
+    if not columns and not layer:
+        return None
+    return _digest(database, columns) + _digest(database, layer, CLASS_LAYER)
+
+
+def _digest(database: sqlite3.Connection, columns: list[str], layer: str = LAYER) -> str:
     digest = sha256(repr(columns).encode())
     if columns:
         quoted = ", ".join('"{}"'.format(name.replace('"', '""')) for name in columns)
-        for row in database.execute(f"SELECT {quoted} FROM {LAYER} ORDER BY rowid"):
+        for row in database.execute(f"SELECT {quoted} FROM {layer} ORDER BY rowid"):
             digest.update(repr([value for value in row if not isinstance(value, bytes)]).encode())
             for value in row:
                 if isinstance(value, bytes):
@@ -101,7 +121,7 @@ _THEIRS = {
 
 
 def _extras(database: sqlite3.Connection) -> list[str]:
-    ours = (LAYER, "layer_styles")
+    ours = (LAYER, CLASS_LAYER, "layer_styles")
     parts = database.execute("SELECT type, name FROM sqlite_master ORDER BY type, name").fetchall()
     found = [
         f"{kind} {name}"
@@ -109,8 +129,11 @@ def _extras(database: sqlite3.Connection) -> list[str]:
         if not name.startswith(_THEIRS.get(kind, ())) and name not in ours
     ]
     if ("table", "layer_styles") in parts:
-        styles = 'SELECT "styleName" FROM layer_styles WHERE "styleName" IS NOT ? ORDER BY id'
-        found += [f"style {name}" for (name,) in database.execute(styles, [STYLE])]
+        styles = (
+            'SELECT "styleName" FROM layer_styles '
+            "WHERE ifnull(\"styleName\", '') NOT IN (?, ?) ORDER BY id"
+        )
+        found += [f"style {name}" for (name,) in database.execute(styles, [STYLE, CLASS_LAYER])]
     if ("table", "gpkg_contents") in parts:
         texts = "SELECT description FROM gpkg_contents WHERE table_name = ? AND description <> ''"
         found += [f"description {text!r}" for (text,) in database.execute(texts, [LAYER])]

@@ -93,7 +93,7 @@ def _simplified(batches: Iterable[_Measured], source: SceneSource) -> Iterator[_
     }
     found.clear()
     if len(whole.segment_id):
-        tolerance = source.simplify_by / _unit_length(scene)
+        tolerance = source.simplify_by / unit_length(scene)
         whole = simplify(whole, tolerance, scene.height, scene.width, scene.transform)
     for start in range(0, max(len(whole.segment_id), 1), _BATCH):
         rows = slice(start, start + _BATCH)
@@ -102,7 +102,7 @@ def _simplified(batches: Iterable[_Measured], source: SceneSource) -> Iterator[_
         yield _Measured(part, drawn | {name: values[rows] for name, values in exact.items()})
 
 
-def _unit_length(scene: Scene) -> float:
+def unit_length(scene: Scene | DatasetReader) -> float:
     """Return metres, or pixels without a CRS, per unit of the coordinates at the scene's centre."""
     return float(np.sqrt(pixel_area(scene) / abs(scene.transform.determinant)))
 

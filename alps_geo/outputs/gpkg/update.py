@@ -20,7 +20,7 @@ from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,17 +31,28 @@ WRITTEN = ("cluster", "cluster_name", "confidence")
 LAYER = "segments"
 """Layer of the segments."""
 
-# Confidences that differ by less are the same number, computed on another machine.
-_TOLERANCE = 1e-4
+CLASS_LAYER = "classes"
+"""Layer of the dissolved classes, and name of the styles by class."""
+
+CLASS_COLUMNS = {"class": "TEXT", "class_confidence": "REAL", "class_margin": "REAL"}
+"""Attributes of segments that depend on the classes, with their types in SQLite."""
+
+SPACES = "' ' || char(9, 10, 11, 12, 13, 160)"
+"""Characters around a name that are no part of it, in SQL."""
+
+TOLERANCE = 1e-4
+"""Confidences that differ by less are the same number, computed on another machine."""
 
 _EDITED = f"""
     own.row = feature.rowid AND given.id = own.id AND (
         feature.cluster IS NOT given.cluster AND feature.cluster IS NOT given.old_cluster
-        OR ifnull(feature.cluster_name, '') NOT IN (given.name, given.old_name)
+        OR trim(ifnull(feature.cluster_name, ''), {SPACES}) NOT IN (given.name, given.old_name)
+        AND NOT (given.adopted AND trim(ifnull(feature.cluster_name, ''), {SPACES})
+            IN ('', given.name, CAST(given.cluster AS TEXT), CAST(given.old_cluster AS TEXT)))
         OR feature.confidence IS NOT given.confidence
         AND feature.confidence IS NOT given.old_confidence
-        AND ifnull(abs(feature.confidence - given.confidence), 9) > {_TOLERANCE}
-        AND ifnull(abs(feature.confidence - given.old_confidence), 9) > {_TOLERANCE}
+        AND ifnull(abs(feature.confidence - given.confidence), 9) > {TOLERANCE}
+        AND ifnull(abs(feature.confidence - given.old_confidence), 9) > {TOLERANCE}
     )
 """
 
@@ -130,7 +141,13 @@ class LockedSegments:
         check_columns(self.path, self.database, LAYER, needed)
 
     def compare(
-        self, before: Given, after: Given, ids: NDArray[np.int64], *, spare: bool = False
+        self,
+        before: Given,
+        after: Given,
+        ids: NDArray[np.int64],
+        *,
+        adopted: Collection[int] = (),
+        spare: bool = False,
     ) -> Edits:
         """Find edited features of some segments, and prepare their update.
 
@@ -141,6 +158,9 @@ class LockedSegments:
             was cut short may have reached it or not.
         ids : ndarray of int64
             Ids of the segments.
+        adopted : collection of int
+            Segments that get the cluster that a person gave them. A feature of theirs whose name
+            was emptied, or left at the number of a cluster, is not edited.
         spare : bool
             True leaves edited features alone, and doesn't count them, where the only change is a
             number in place of the name that their cluster lacks.
@@ -150,12 +170,15 @@ class LockedSegments:
             execute(
                 "CREATE TEMP TABLE given (id INTEGER PRIMARY KEY, cluster INTEGER, name TEXT, "
                 "confidence REAL, old_cluster INTEGER, old_name TEXT, old_confidence REAL, "
-                "stands_in INTEGER)"
+                "stands_in INTEGER, adopted INTEGER)"
             )
             rows = zip(ids.tolist(), after.rows(ids), before.rows(ids), strict=True)
             self.database.executemany(
-                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                ((segment, *new, *old, _stands_in(new, old)) for segment, new, old in rows),
+                "INSERT INTO given VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (segment, *new, *old, _stands_in(new, old), segment in adopted)
+                    for segment, new, old in rows
+                ),
             )
             execute("CREATE TEMP TABLE own (row INTEGER PRIMARY KEY, id INTEGER NOT NULL)")
             if not len(ids):
@@ -171,7 +194,8 @@ class LockedSegments:
             count = execute(f"SELECT count(*) {edited}").fetchone()[0]
             first = execute(
                 "SELECT given.id, feature.cluster, feature.cluster_name, feature.confidence, "
-                "given.old_cluster, given.old_name, given.old_confidence "
+                "given.old_cluster, given.old_name, given.old_confidence, "
+                "given.cluster, given.name, given.confidence "
                 f"{edited} ORDER BY given.id LIMIT 1"
             ).fetchone()
         return Edits(count, _sentence(first) if first else "")
@@ -203,7 +227,7 @@ class LockedSegments:
             # Written again, the file would have other bytes: SQLite counts changes in it.
             stale = f"SELECT EXISTS (SELECT * FROM {LAYER}, own, given WHERE {_STALE})"
             if self.count_own() and execute(stale).fetchone()[0]:
-                with _without_triggers(self.database):
+                with without_triggers(self.database):
                     execute(
                         f"UPDATE {LAYER} SET cluster = given.cluster, cluster_name = given.name, "
                         f"confidence = given.confidence FROM own, given WHERE {_STALE}"
@@ -276,11 +300,12 @@ def _stands_in(new: tuple[int, str, float], old: tuple[int, str, float]) -> bool
 
 def _sentence(row: Sequence[object]) -> str:
     """Return a sentence on the attribute in which a feature differs from its run."""
-    segment, found, given = row[0], row[1:4], row[4:7]
-    for name, one, other in zip(WRITTEN, found, given, strict=True):
-        same = (one or "") == other if name == "cluster_name" else one == other
-        if not same:
-            return f"{name} of segment {segment} is {_shown(one)}, and the run gave {_shown(other)}"
+    segment, found, old, new = row[0], row[1:4], row[4:7], row[7:10]
+    for name, one, *given in zip(WRITTEN, found, old, new, strict=True):
+        if (str(one or "").strip() if name == "cluster_name" else one) not in given:
+            return (
+                f"{name} of segment {segment} is {_shown(one)}, and the run gave {_shown(given[0])}"
+            )
     raise ValueError(f"segment {segment} is not edited")
 
 
@@ -291,7 +316,7 @@ def _shown(value: object) -> str:
 
 
 @contextmanager
-def _without_triggers(database: sqlite3.Connection) -> Iterator[None]:
+def without_triggers(database: sqlite3.Connection) -> Iterator[None]:
     """Remove the layer's triggers for a change that leaves geometries alone.
 
     The triggers of the spatial index call functions that GDAL has and SQLite lacks.

@@ -12,6 +12,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
+from alps_geo.outputs.gpkg.lock import settle
 from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
 from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
@@ -32,9 +33,12 @@ STYLE = "clusters"
 ERRORS = (DataLayerError, DataSourceError, gdal_error("pyogrio"), sqlite3.Error)
 """Errors of the libraries that read and write GeoPackages."""
 
-# Every date in the file: the same polygons give the same bytes, whenever they are written.
-_DATE = "2000-01-01T00:00:00.000Z"
-_GEOMETRY = "geom"
+DATE = "2000-01-01T00:00:00.000Z"
+"""Every date in the file: the same polygons give the same bytes, whenever they are written."""
+
+GEOMETRY = "geom"
+"""Column of the geometries."""
+
 # GeoPackage's own number for a plane that is tied to no place.
 _UNDEFINED_CARTESIAN = -1
 
@@ -86,9 +90,31 @@ def write_segments_gpkg(
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
 
+def write_layer(path: Path, frame: gpd.GeoDataFrame, layer: str) -> None:
+    """Write polygons as the only layer of a GeoPackage, whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write. One that is there is replaced at the end.
+    frame : geopandas.GeoDataFrame
+        Polygons and multipolygons, which become multipolygons, with their CRS or without.
+    layer : str
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written whole, or another program holds the one that is there.
+    """
+    if path.is_file():
+        settle(path)
+    with replacing(path) as part, _ogr_options(), run_errors(path, *ERRORS):
+        _append(part, frame, layer)
+
+
 def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
     exists = path.exists()
-    options = {} if exists else {"GEOMETRY_NAME": _GEOMETRY}
+    options = {} if exists else {"GEOMETRY_NAME": GEOMETRY}
     if batch.crs is None and not exists:
         options["SRID"] = str(_UNDEFINED_CARTESIAN)
     if needs_wkt2(batch.crs):
@@ -112,7 +138,7 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
 @contextmanager
 def _ogr_options() -> Iterator[None]:
     """Fix the dates, and sync at the end only: a file that is cut short is removed."""
-    wanted = {"OGR_CURRENT_DATE": _DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"}
+    wanted = {"OGR_CURRENT_DATE": DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"}
     before = {name: pyogrio.get_gdal_config_option(name) for name in wanted}
     pyogrio.set_gdal_config_options(wanted)
     try:
@@ -163,7 +189,7 @@ def _add_style(
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
         "VALUES ('layer_styles', 'attributes', 'layer_styles', ?, 0)",
-        [_DATE],
+        [DATE],
     )
     database.execute(
         "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
@@ -171,12 +197,12 @@ def _add_style(
         "update_time) VALUES ('', '', ?, ?, ?, ?, ?, 1, ?, '', ?)",
         [
             layer,
-            _GEOMETRY,
+            GEOMETRY,
             STYLE,
             polygons_qml(FIELD, palette, names),
             polygons_sld(FIELD, palette, names),
             "One colour for each cluster",
-            _DATE,
+            DATE,
         ],
     )
     database.commit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from alps_geo_cli.clusters.adopt import adopt
 from alps_geo_cli.clusters.gallery import gallery
 from alps_geo_cli.clusters.merge import merge
 from alps_geo_cli.clusters.name import name
@@ -14,9 +15,9 @@ from alps_geo_cli.groups import spread
 
 clusters = typer.Typer(
     name="clusters",
-    help="Understand the clusters of a finished run, and name, merge, split and recolour them: "
-    "in seconds, without SAM.",
+    help="Understand the clusters of a finished run, name, merge, split and recolour them, "
+    "and adopt edits made in QGIS: in seconds, without SAM.",
     no_args_is_help=True,
 )
-for command in (name, merge, split, recolor, suggest, gallery):
+for command in (name, merge, split, recolor, adopt, suggest, gallery):
     clusters.command()(spread(command))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo.outputs.names import GALLERY
+from alps_geo.outputs.names import GALLERY, REPORT
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from alps_geo.runs.record import RunRecord
     from alps_geo_cli.console import Printing
@@ -34,7 +34,12 @@ DiscardEdits = Annotated[
 ]
 
 
-def change_clusters(run: Path, work: Callable[[], RunRecord], printing: Printing) -> None:
+def change_clusters(
+    run: Path,
+    work: Callable[[], RunRecord],
+    printing: Printing,
+    notes: Callable[[RunRecord], Iterable[str]] = lambda _: (),
+) -> None:
     """Change the clusters of a run, and print its new table.
 
     Parameters
@@ -45,20 +50,24 @@ def change_clusters(run: Path, work: Callable[[], RunRecord], printing: Printing
         Makes the change and returns the record of the run.
     printing : Printing
         Options of what is printed.
+    notes : callable
+        Gives lines to print below the table.
     """
     with printing.errors("the same command finishes the change"):
-        page = run / GALLERY
-        is_outdated = page.exists()
+        pages = {GALLERY: ["clusters", "gallery"], REPORT: ["report"]}
+        outdated = {run / page: again for page, again in pages.items() if (run / page).exists()}
         record = work()
 
     def print_table() -> None:
         from alps_geo_cli.summary import print_summary
 
         print_summary(record, run)
-        if is_outdated:
-            again = shlex.join(["alps-geo", "clusters", "gallery", str(run)])
+        for note in notes(record):
+            typer.echo(note)
+        for page, again in outdated.items():
+            command = shlex.join(["alps-geo", *again, str(run)])
             typer.echo(
-                f"{page} showed the clusters as they were, and is gone; {again} makes it again"
+                f"{page} showed the clusters as they were, and is gone; {command} makes it again"
             )
 
     printing.show(record.to_json(), print_table)

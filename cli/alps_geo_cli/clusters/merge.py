@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def merge(
     *,
     run: Run,
-    ids: Annotated[list[int], typer.Argument(metavar="ID...", help="Two clusters or more.")],
+    ids: Annotated[
+        list[int] | None, typer.Argument(metavar="[ID]...", help="Two clusters or more.")
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -25,17 +27,27 @@ def merge(
             show_default="the name of the first of them that has one",
         ),
     ] = None,
+    same_name: Annotated[
+        bool,
+        typer.Option(
+            "--same-name", help="Merge all clusters that have equal names, each name apart."
+        ),
+    ] = False,
     discard_edits: DiscardEdits = False,
     printing: Printing,
 ) -> None:
     """Make one cluster of several: the one of the lowest id, with its colour.
 
-    All other clusters keep their ids.
+    All other clusters keep their ids. With --same-name no IDs are given.
     """
+    if same_name == bool(ids) or (same_name and name is not None):
+        raise typer.BadParameter("give either IDs or --same-name, a --name with IDs alone")
 
     def work() -> RunRecord:
-        from alps_geo.review.relabel import merge_clusters
+        from alps_geo.review.relabel import merge_clusters, merge_same_names
 
-        return merge_clusters(run, ids, name, discard_edits=discard_edits)
+        if same_name:
+            return merge_same_names(run, discard_edits=discard_edits)
+        return merge_clusters(run, ids or [], name, discard_edits=discard_edits)
 
     change_clusters(run, work, printing)

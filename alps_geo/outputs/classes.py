@@ -1,0 +1,180 @@
+"""Results of a scene whose segments have classes: a raster, its style, a preview, and regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from affine import Affine
+
+from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
+from alps_geo.outputs.gpkg.classes import Dissolved
+from alps_geo.outputs.gpkg.segments import AREA, unit_length
+from alps_geo.outputs.ground import ground_measures
+from alps_geo.outputs.names import CLASSES, CLASSES_PREVIEW, SEGMENTS
+from alps_geo.outputs.output import check_present
+from alps_geo.outputs.polygons import Polygons, polygonize, simplify
+from alps_geo.outputs.preview import PICTURE, read_picture, write_preview
+from alps_geo.outputs.styles import write_raster_style
+from alps_geo.scene.placed import map_transform, north_up
+from alps_geo.scene.raster import opened, read_window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+    from rasterio.windows import Window
+
+    from alps_geo.clusters.legend import Legend
+
+
+@dataclass(frozen=True)
+class ClassedScene:
+    """A scene whose segments have classes.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Folder of the scene's results.
+    segments_folder : pathlib.Path
+        Folder of its segments.
+    title : str
+        Name of the scene on pictures.
+    legend : Legend
+        All classes of the run, with those that this scene lacks.
+    ids : ndarray of int64, shape (n,)
+        Class of each segment, by segment id.
+    crs : str or None
+        CRS of the scene.
+    transform : tuple of float or None
+        First six coefficients of its transform; None if the raster of segments has it.
+    """
+
+    folder: Path
+    segments_folder: Path
+    title: str
+    legend: Legend
+    ids: NDArray[np.int64]
+    crs: str | None
+    transform: tuple[float, ...] | None
+
+    @property
+    def area_unit(self) -> str:
+        """Unit of areas: m2, or px for a scene without a CRS."""
+        return "px" if self.crs is None else "m2"
+
+    def check(self) -> None:
+        """Check that the files are there that the results are made of.
+
+        Raises
+        ------
+        RunError
+            If one is absent.
+        """
+        check_present(self.folder / SEGMENTS)
+        check_present(self.segments_folder / PICTURE)
+
+    def write(self) -> None:
+        """Write the raster, its style and the preview, each whole or not at all.
+
+        Raises
+        ------
+        RunError
+            If a file cannot be read or written.
+        """
+        path, legend = self.folder / CLASSES, self.legend
+        dtype = np.uint8 if legend.ids[-1] <= 255 else np.uint16
+        of_segment = self._of_segment().astype(dtype)
+        band = IdBand(dtype, "class", legend.palette, legend.names)
+        with opened(str(self.folder / SEGMENTS)) as ids:
+            blocks = ((window, of_segment[block]) for window, block in _blocks(ids, self.folder))
+            write_cog(path, blocks, GeoBox.of_raster(ids), band)
+        write_raster_style(path, legend.palette, legend.names)
+        self._write_preview(path)
+
+    def dissolved(self, simplify_by: float = 0.0) -> tuple[Dissolved, NDArray[np.float64]]:
+        """Join the segments of each class.
+
+        Parameters
+        ----------
+        simplify_by : float
+            Detail of the borders to leave out, as of the segments: see
+            `alps_geo.outputs.output.SceneSource`.
+
+        Returns
+        -------
+        dissolved : Dissolved
+            The regions of the classes that the scene has.
+        area : ndarray of float64, shape (k,)
+            Area of the pixels of each class of the legend.
+        """
+        with opened(str(self.folder / SEGMENTS)) as raster:
+            transform = Affine(*self.transform) if self.transform else map_transform(raster)
+            exact = self._regions(raster, transform)
+            measured = ground_measures(exact.geometry, self.crs, transform)
+            area = np.zeros(len(self.legend))
+            area[np.searchsorted(self.legend.ids, exact.segment_id)] = measured.area
+            found = exact
+            if simplify_by and len(exact.segment_id):
+                tolerance = simplify_by / unit_length(raster)
+                found = simplify(exact, tolerance, raster.height, raster.width, transform)
+                measured = ground_measures(found.geometry, self.crs, transform)
+        listed = tuple(found.segment_id.tolist())
+        counts = np.bincount(self.ids, minlength=int(self.legend.ids[-1]) + 1)
+        is_ground = self.area_unit == "m2"
+        names = (AREA, "perimeter_m") if is_ground else ("area_px", "perimeter_px")
+        dissolved = Dissolved(
+            tuple(self.legend.names[i] for i in listed),
+            listed,
+            found.geometry,
+            dict(zip(names, (measured.area, measured.perimeter), strict=True)),
+            tuple(counts[list(listed)].tolist()),
+        )
+        return dissolved, area
+
+    def _of_segment(self) -> NDArray[np.int64]:
+        """Return the class of each segment id, 0 at 0."""
+        return np.concatenate([[0], self.ids])
+
+    def _regions(self, raster: DatasetReader, transform: Affine) -> Polygons:
+        """Trace the classes in the raster of segments; all are held at once."""
+        of_segment, read = self._of_segment(), row_reader(raster)
+        if not len(self.ids):
+            return Polygons(np.empty(0, np.int64), np.empty(0, object))
+        parts = list(
+            polygonize(
+                lambda start, stop: of_segment[read(start, stop)],
+                raster.height,
+                raster.width,
+                transform,
+            )
+        )
+        found = np.concatenate([part.segment_id for part in parts])
+        order = np.argsort(found)
+        geometry = np.concatenate([part.geometry for part in parts])
+        return Polygons(found[order], geometry[order])
+
+    def _write_preview(self, raster_path: Path) -> None:
+        image, valid = read_picture(self.segments_folder / PICTURE)
+        with opened(str(raster_path)) as raster:
+            labels = raster.read(1, out_shape=valid.shape)
+            order = north_up(raster.transform)
+        write_preview(
+            self.folder / CLASSES_PREVIEW,
+            image[order],
+            labels[order],
+            valid[order],
+            self.legend,
+            title=self.title,
+            captions=("scene", "classes", "class"),
+        )
+
+
+def _blocks(
+    raster: DatasetReader, folder: Path
+) -> Iterator[tuple[Window, NDArray[np.unsignedinteger]]]:
+    for _, window in raster.block_windows(1):
+        yield window, read_window(raster, str(folder / SEGMENTS), (1,), window)[0]
