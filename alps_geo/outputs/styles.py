@@ -156,10 +156,21 @@ def write_raster_style(
         If the file cannot be written.
     """
     root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    root.append(raster_pipe(palette, names))
+    path = raster.with_suffix(".qml")
+    with replacing(path) as part, run_errors(path):
+        part.write_text(_DOCTYPE + _text(root), encoding="utf-8")
+
+
+def raster_pipe(
+    palette: Mapping[int, Color], names: Mapping[int, str] | None, opacity: float = 1.0
+) -> ET.Element:
+    """Style a raster of ids by its values, as QGIS stores it in styles and projects."""
+    pipe = ET.Element("pipe")
     renderer = ET.SubElement(
-        ET.SubElement(root, "pipe"),
+        pipe,
         "rasterrenderer",
-        {"type": "paletted", "band": "1", "alphaBand": "-1", "opacity": "1"},
+        {"type": "paletted", "band": "1", "alphaBand": "-1", "opacity": f"{opacity:g}"},
     )
     entries = ET.SubElement(renderer, "colorPalette")
     for cluster, color in sorted(palette.items()):
@@ -171,9 +182,7 @@ def write_raster_style(
             alpha="255",
             label=cluster_label(cluster, names),
         )
-    path = raster.with_suffix(".qml")
-    with replacing(path) as part, run_errors(path):
-        part.write_text(_DOCTYPE + _text(root), encoding="utf-8")
+    return pipe
 
 
 def _text(root: ET.Element) -> str:

@@ -26,6 +26,7 @@ SCENE = {
     "transform": Perhaps([float]),
     "bands": [str],
     "rgb": [int],
+    "stretch": Perhaps([float]),
     "notes": [str],
     "segments": int,
     "valid_pixels": Perhaps(int),
@@ -95,6 +96,10 @@ class SceneRecord:
         Images of a split; None for a raster.
     further : mapping of str to object
         Keys of a later version.
+    stretch : tuple of float or None
+        Lowest and highest shown value of each of the `rgb` bands, one after the other, with scale
+        and offset tags applied; empty where values are shown as they are, None in records of
+        earlier versions.
     """
 
     name: str
@@ -114,6 +119,7 @@ class SceneRecord:
     labelled_pixels: int | None = None
     images: int | None = None
     further: Mapping[str, object] = field(default_factory=dict)
+    stretch: tuple[float, ...] | None = None
 
     @classmethod
     def from_json(cls, found: object) -> SceneRecord:
