@@ -17,7 +17,7 @@ from alps_geo.files import write_bytes
 from alps_geo.outputs.names import CLASSES, LABELS, POLYGONS, PROJECT, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.pages import render
-from alps_geo.outputs.segment_styles import outlines
+from alps_geo.outputs.segment_styles import describing, outlines
 from alps_geo.outputs.styles import raster_pipe
 from alps_geo.scene.placed import map_transform
 from alps_geo.scene.raster import is_local, opened
@@ -87,12 +87,18 @@ def project_xml(run: LabelledRun) -> str:
     ]
     return render(
         "project.qgs",
-        title=f"alps-geo: {run.home.absolute().name}",
+        title=_title(run),
         crs=_named(crs),
         units="degrees" if crs is not None and crs.is_geographic else "meters",
         view=_view([place for _, place in placed], crs),
         groups=groups,
     )
+
+
+def _title(run: LabelledRun) -> str:
+    """Name the project after its scenes: the folder may get another name."""
+    first, more = run.scenes[0].title, len(run.scenes) - 1
+    return f"{first} and {more} more" if more else first
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ def _layers(
         f"{scene.name} segments",
         f"{folder}/{POLYGONS}|layername=segments",
         crs,
-        _text(outlines()),
+        "".join(map(_text, (outlines(), *describing(by_class=run.classes is not None)))),
         kind="vector",
         provider="ogr",
     )

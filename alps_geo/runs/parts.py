@@ -26,9 +26,9 @@ SCENE = {
     "transform": Perhaps([float]),
     "bands": [str],
     "rgb": [int],
-    "stretch": Perhaps([float]),
     "notes": [str],
     "segments": int,
+    "stretch": Perhaps([float]),
     "valid_pixels": Perhaps(int),
     "labelled_pixels": Perhaps(int),
     "images": Perhaps(int),
@@ -90,16 +90,16 @@ class SceneRecord:
         Notes on the scene for users.
     segments : int
         Its segments.
+    stretch : tuple of float or None
+        Lowest and highest shown value of each of the `rgb` bands, one after the other, with scale
+        and offset tags applied; empty where values are shown as they are, None in records of
+        earlier versions.
     valid_pixels, labelled_pixels : int or None
         Pixels with data, and pixels with a label; None in a fit, which labels none.
     images : int or None
         Images of a split; None for a raster.
     further : mapping of str to object
         Keys of a later version.
-    stretch : tuple of float or None
-        Lowest and highest shown value of each of the `rgb` bands, one after the other, with scale
-        and offset tags applied; empty where values are shown as they are, None in records of
-        earlier versions.
     """
 
     name: str
@@ -115,11 +115,11 @@ class SceneRecord:
     rgb: tuple[int, ...]
     notes: tuple[str, ...]
     segments: int
+    stretch: tuple[float, ...] | None = None
     valid_pixels: int | None = None
     labelled_pixels: int | None = None
     images: int | None = None
     further: Mapping[str, object] = field(default_factory=dict)
-    stretch: tuple[float, ...] | None = None
 
     @classmethod
     def from_json(cls, found: object) -> SceneRecord:

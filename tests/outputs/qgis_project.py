@@ -7,10 +7,14 @@ import sys
 
 from qgis.core import (
     QgsApplication,
+    QgsExpression,
+    QgsExpressionContext,
+    QgsExpressionContextUtils,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsProject,
     QgsRectangle,
+    QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor
@@ -30,6 +34,23 @@ def drawn(project, layers, extent):
     job.waitForFinished()
     image = job.renderedImage()
     return {image.pixel(x, y) for x in range(0, SIDE, 7) for y in range(0, SIDE, 7)}
+
+
+def described(layer):
+    """Return texts and symbols of the features of a layer, in the style that QGIS gives it."""
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    found = {}
+    for feature in layer.getFeatures():
+        context.setFeature(feature)
+        display = QgsExpression(layer.displayExpression()).evaluate(context)
+        tip = QgsExpression.replaceExpressionText(layer.mapTipTemplate(), context)
+        found[str(feature["segment_id"])] = [display, tip]
+    return {
+        "features": found,
+        "alias": layer.attributeAlias(layer.fields().indexOf("cluster_name")),
+        "legend": [item.label() for item in layer.renderer().legendSymbolItems()],
+        "colors": len(drawn(QgsProject.instance(), [layer], layer.extent())),
+    }
 
 
 application = QgsApplication([], False)
@@ -54,6 +75,7 @@ print(
             "read": is_read,
             "crs": project.crs().authid(),
             "layers": layers,
+            "styled": [described(QgsVectorLayer(source, "styled")) for source in sys.argv[2:]],
             "all": len(drawn(project, [node.layer() for node in nodes if node.isVisible()], view)),
         }
     )

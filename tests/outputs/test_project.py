@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 from class_samples import points
-from edited_runs import SCENES, contents, done, finished_crops
+from edited_runs import SCENES, contents, done, edit, finished_crops, polygons, query
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
 
@@ -228,12 +228,12 @@ def has_qgis() -> bool:
         return False
 
 
-def in_qgis(path: Path) -> dict[str, Any]:
+def in_qgis(path: Path, *sources: str) -> dict[str, Any]:
     if not has_qgis():
         pytest.skip(f"{PYTHON_OF_QGIS} has no qgis.core: install python3-qgis")
     program = Path(__file__).with_name("qgis_project.py")
     found = subprocess.run(
-        [PYTHON_OF_QGIS, program, path],
+        [PYTHON_OF_QGIS, program, path, *sources],
         env={"PATH": os.environ["PATH"], "QT_QPA_PLATFORM": "offscreen", "HOME": str(path.parent)},
         capture_output=True,
         text=True,
@@ -257,6 +257,29 @@ def test_qgis_opens_the_moved_project_and_draws_all_layers(folder: Path) -> None
         assert each["colors"] > 2
     assert found["layers"]["first labels"]["opacity"] == 0.5
     assert found["all"] > max(each["colors"] for each in found["layers"].values()) / 2
+
+
+def test_qgis_describes_every_segment_and_draws_those_without_a_category(folder: Path) -> None:
+    run = folder / "out"
+    done(alps_geo("clusters", "name", run, "2=road & <tar>", "--quiet"))
+    path = polygons(run)
+    edit(path, "UPDATE segments SET cluster = 99, cluster_name = NULL WHERE segment_id = 1")
+    edit(path, "UPDATE segments SET cluster = NULL, confidence = NULL WHERE segment_id = 2")
+    clusters = dict(query(path, "SELECT segment_id, cluster FROM segments"))
+    (found,) = in_qgis(run / PROJECT, f"{path}|layername=segments")["styled"]
+    assert found["alias"] == "Name"
+    assert found["legend"] == ["1", "road & <tar> (2)", "3", "4", "all other values"]
+    shown = {int(segment): texts for segment, texts in found["features"].items()}
+    assert shown[1][0] == "cluster 99"
+    assert shown[2][0] == "no cluster"
+    assert "confidence" not in shown[2][1]
+    assert len(shown) == len(clusters)
+    for segment, (display, tip) in shown.items():
+        if segment > 2:
+            number = clusters[segment]
+            assert display == ("road & <tar> (2)" if number == 2 else f"cluster {number}")
+            assert tip.startswith(f"<b>{display.replace('<', '&lt;')}</b><br>confidence 0")
+            assert "m²" in tip
 
 
 def test_qgis_opens_a_project_without_a_crs(tmp_path: Path) -> None:
