@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +16,7 @@ from alps_geo.clusters.threads import one_thread
 from alps_geo.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -22,6 +24,16 @@ TREES = 300
 """Trees of a forest."""
 
 _ITERATIONS = 2000
+
+
+@contextmanager
+def many_classes() -> Iterator[None]:
+    """Accept as many classes as half of the samples, of which scikit-learn warns each time."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "The number of unique classes is greater than 50%", UserWarning
+        )
+        yield
 
 
 class Estimator(Protocol):
@@ -78,7 +90,7 @@ class Method:
             Index of the class of each.
         """
         estimator = _MAKERS[self.classifier](self)
-        with one_thread():
+        with one_thread(), many_classes():
             return Fitted(estimator.fit(rows, classes))
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from alps_geo.classes.classifier import many_classes
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -74,7 +76,9 @@ def cross_validate(
         return None
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=method.seed)
     found = []
-    for train, test in splitter.split(rows, classes, blocks):
+    with many_classes():
+        parts = list(splitter.split(rows, classes, blocks))
+    for train, test in parts:
         if not len(test) or len(np.unique(classes[train])) < 2:
             continue
         fitted = method.fitted(rows[train], classes[train])

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from alps_geo.clusters.colors import unused_colors
 from alps_geo.clusters.legend import Legend
+from alps_geo.clusters.named_colors import usual_color
+from alps_geo.clusters.natural_colors import near_colors
+from alps_geo.clusters.sight import is_apart
 from alps_geo.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
     from alps_geo.clusters.colors import Color
 
@@ -29,7 +37,8 @@ def class_legend(
     names : iterable of str
         Names of the classes, in any order.
     colors : mapping of str to Color, optional
-        Colours of some of them; others have default colours.
+        Colours of some of them; others have the usual colours of their names, such as blue for
+        water, or else colours that can be told apart from all of these.
     known : Legend, optional
         Classes of before, which keep their ids and colours; ids of others follow theirs.
 
@@ -55,11 +64,31 @@ def class_legend(
     found = dict(sorted({**earlier, **own}.items()))
     if max(found, default=0) > MOST_CLASSES:
         raise SettingsError(f"{len(found)} classes, expected {MOST_CLASSES} at most")
-    palette = Legend.default(len(found)).palette.values()
-    colored = dict(zip(found, palette, strict=True))
-    colored |= {i: (colors or {}).get(name, colored[i]) for i, name in found.items()}
-    colored |= {} if known is None else known.palette
-    return Legend(dict(sorted(colored.items())), found)
+    given = {i: colors[name] for i, name in found.items() if name in colors} if colors else {}
+    given |= {} if known is None else known.palette
+    return Legend(dict(sorted(_palette(found, given).items())), found)
+
+
+def _palette(names: Mapping[int, str], given: Mapping[int, Color]) -> dict[int, Color]:
+    """Give classes the usual colours of their names, and others ones that differ from all."""
+    colored = dict(given)
+    fresh = {i: usual_color(name) for i, name in names.items() if i not in given}
+    for i, color in fresh.items():
+        if color is not None and is_apart(color, _array(colored.values())):
+            colored[i] = color
+    without = [i for i in fresh if i not in colored]
+    taken = _array(colored.values())
+    plain = iter(unused_colors(taken, len(without)).tolist())
+    wishes = [fresh[i] or next(plain) for i in without]
+    chosen = near_colors(_array(wishes), taken).tolist()
+    colored |= {
+        i: (red, green, blue) for i, (red, green, blue) in zip(without, chosen, strict=True)
+    }
+    return colored
+
+
+def _array(colors: Iterable[Color]) -> NDArray[np.uint8]:
+    return np.array(list(colors), np.uint8).reshape(-1, 3)
 
 
 def _is_id(name: str) -> bool:

@@ -166,14 +166,10 @@ class ClassModel:
 
     def to_bytes(self) -> bytes:
         """Serialise as an .npz of plain arrays."""
-        projection, legend, samples = self.projection, self.legend, self.samples
+        legend, samples = self.legend, self.samples
         arrays: dict[str, Any] = {
             "class_format_version": np.array(FORMAT_VERSION),
-            "projection.column_names": np.array(projection.column_names),
-            "projection.kinds": np.array(projection.kinds),
-            "projection.mean": projection.mean,
-            "projection.scale": projection.scale,
-            "projection.matrix": projection.matrix,
+            **self.projection.to_arrays(),
             "method.classifier": np.array(self.method.classifier),
             "method.seed": np.array(self.method.seed),
             "method.balanced": np.array(int(self.method.balanced)),
@@ -208,7 +204,7 @@ class ClassModel:
             if version != FORMAT_VERSION:
                 raise ValueError(f"format {version}, expected {FORMAT_VERSION}")
             return cls(
-                _projection(arrays),
+                Projection.of_arrays(arrays),
                 Method(
                     str(arrays["method.classifier"]),
                     int(arrays["method.seed"]),
@@ -282,13 +278,3 @@ def sample_columns(
         parts.append(columns.select(projection.column_names)[inside].astype(np.float32))
         begin += len(columns)
     return SampleColumns(np.concatenate(parts), (table.kind,) * len(rows), classes[order])
-
-
-def _projection(arrays: dict[str, NDArray[Any]]) -> Projection:
-    return Projection(
-        column_names=texts(arrays["projection.column_names"]),
-        kinds=texts(arrays["projection.kinds"]),
-        mean=numbers(arrays["projection.mean"], np.float64),
-        scale=numbers(arrays["projection.scale"], np.float64),
-        matrix=numbers(arrays["projection.matrix"], np.float64),
-    )

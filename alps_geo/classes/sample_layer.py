@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyogrio
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import geopandas as gpd
+    import pandas as pd
     from numpy.typing import NDArray
     from rasterio.crs import CRS
 
@@ -149,7 +150,8 @@ def read_layer(path: str, field: str | None = None, layer: str | None = None) ->
     Raises
     ------
     SceneError
-        If the file, the layer or the column is absent, or if no feature has a class.
+        If the file, the layer or the column is absent, if no feature has a class, or if the classes
+        are numbers that are not whole.
     """
     layer = pick_layer(path, layer)
     info = pyogrio.read_info(path, layer=layer)
@@ -159,11 +161,14 @@ def read_layer(path: str, field: str | None = None, layer: str | None = None) ->
     of_run = layer == SEGMENTS and SEGMENT_ID in fields
     drawn_only = {"where": f"{SEGMENT_ID} IS NULL"} if of_run else {}
     found = read_features(path, layer=layer, columns=[column], **drawn_only)
+    _check_classes(path, column, found[column])
     names = np.array([_text(value) for value in found[column]], object)
     geometry = found.geometry
     drawn = ~(geometry.isna() | geometry.is_empty).to_numpy()
     kept = (names != "") & drawn
     if not kept.any():
+        if not len(found):
+            raise SceneError(f"{path}: has no features; expected some with a class in {column}")
         count = f"{len(found)} feature{'s' * (len(found) != 1)}"
         raise SceneError(
             f"{path}: none of its {count} has both a geometry and a class in column {column}; "
@@ -205,6 +210,18 @@ def place(layer: SampleLayer, grid: SegmentGrid, area: NDArray[np.integer]) -> P
         on_segments[index] = bool(found)
         rows += [(segment, layer.names[index], weight) for segment, weight in found.items()]
     return Placed(Votes.of(rows), on_segments, inside)
+
+
+def _check_classes(path: str, column: str, values: pd.Series[Any]) -> None:
+    """Check that classes that are numbers are whole."""
+    if values.dtype.kind != "f":
+        return
+    wrong = values[values.notna() & (values != np.floor(values))]
+    if len(wrong):
+        raise SceneError(
+            f"{path}: column {column} holds the class {wrong.iloc[0]}, expected whole numbers or "
+            "texts: give a column of classes, not of measurements, as --field"
+        )
 
 
 def _text(value: object) -> str:

@@ -108,9 +108,10 @@ def check_both_placed(path: str, crs: object | None, other: str, other_crs: obje
     if (crs is None) == (other_crs is None):
         return
     lacking, has, known = (path, other, other_crs) if crs is None else (other, path, crs)
+    tool = "ogr2ogr -a_srs" if is_vector(lacking) else "rio edit-info --crs"
     raise SceneError(
         f"{lacking}: has no CRS, while {has} has {str(known).split('[', maxsplit=1)[0]}; "
-        "expected both or neither: assign the CRS first, such as with `rio edit-info --crs`"
+        f"expected both or neither: assign the CRS first, such as with `{tool}`"
     )
 
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.clusters.colors import default_colors, unused_colors
+from alps_geo.clusters.named_colors import usual_color
+from alps_geo.clusters.natural_colors import PLAINLY_APART, near_colors
+from alps_geo.clusters.sight import alike_colors
 from alps_geo.errors import RunError
 
 if TYPE_CHECKING:
@@ -174,7 +177,8 @@ class Legend:
         name : str
             Its name; empty for none.
         color : Color, optional
-            Its colour, another if a cluster has that already; by default a new one.
+            Its colour, another if a cluster has that already; by default a new one, near to the
+            usual colour of the name if it has one.
 
         Raises
         ------
@@ -182,16 +186,32 @@ class Legend:
             If the name is not one line of text.
         """
         if color is None or color in self.palette.values():
-            (color,) = _colors(unused_colors(self.colors, 1))
+            (color,) = self._new_colors([usual_color(name)])
         palette = dict(sorted({**self.palette, cluster: color}.items()))
         return replace(self, palette=palette).named({cluster: name})
 
-    def extended(self, count: int) -> Legend:
-        """Add clusters without names, whose ids follow the highest and whose colours are new."""
+    def extended(self, count: int, like: int | None = None) -> Legend:
+        """Add clusters without names, whose ids follow the highest.
+
+        Parameters
+        ----------
+        count : int
+            Their number.
+        like : int, optional
+            Id of a cluster to whose colour the new ones are to be near.
+        """
         highest = max(self.palette, default=0)
         ids = range(highest + 1, highest + count + 1)
-        colors = _colors(unused_colors(self.colors, count))
+        colors = self._new_colors([None if like is None else self.palette[like]] * count)
         return replace(self, palette={**self.palette, **dict(zip(ids, colors, strict=True))})
+
+    def _new_colors(self, wishes: Sequence[Color | None]) -> list[Color]:
+        """Choose a colour for each wish: as far apart as all others are, or one that is unused."""
+        unused = unused_colors(self.colors, len(wishes))
+        if len(self) > PLAINLY_APART or alike_colors(self.palette, self.names):
+            return _colors(unused)
+        wanted = [wish or each for wish, each in zip(wishes, _colors(unused), strict=True)]
+        return _colors(near_colors(np.array(wanted, np.uint8).reshape(-1, 3), self.colors))
 
 
 def _colors(colors: NDArray[np.uint8]) -> list[Color]:

@@ -18,7 +18,6 @@ from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.tree import Assigned, CentreTree
 from alps_geo.errors import RunError
 from alps_geo.features.columns import batches
-from alps_geo.features.registry import current_names
 from alps_geo.files import ARRAYS_DAMAGE
 
 if TYPE_CHECKING:
@@ -171,17 +170,13 @@ class ClusterModel:
 
         Clusters without a centre have arrays of their own, which earlier versions pass over.
         """
-        projection, tree = self.projection, self.tree
+        tree = self.tree
         legend = self.legend.kept(tree.ids.tolist())
         without = self.legend.kept(self.legend.palette.keys() - legend.palette.keys())
         arrays: dict[str, Any] = {
             "format_version": np.array(FORMAT_VERSION),
             "features": np.array(self.features),
-            "projection.column_names": np.array(projection.column_names),
-            "projection.kinds": np.array(projection.kinds),
-            "projection.mean": projection.mean,
-            "projection.scale": projection.scale,
-            "projection.matrix": projection.matrix,
+            **self.projection.to_arrays(),
             "tree.centers": tree.centers,
             "tree.parents": tree.parents,
             "tree.clusters": tree.clusters,
@@ -216,13 +211,7 @@ class ClusterModel:
             )
             return cls(
                 features=texts(arrays["features"]),
-                projection=Projection(
-                    column_names=current_names(texts(arrays["projection.column_names"])),
-                    kinds=texts(arrays["projection.kinds"]),
-                    mean=numbers(arrays["projection.mean"], np.float64),
-                    scale=numbers(arrays["projection.scale"], np.float64),
-                    matrix=numbers(arrays["projection.matrix"], np.float64),
-                ),
+                projection=Projection.of_arrays(arrays),
                 tree=tree,
                 legend=_read_legend(arrays, tree),
                 fitted_with=str(arrays["fitted_with"]),

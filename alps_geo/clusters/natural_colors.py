@@ -58,7 +58,38 @@ def natural_colors(
     """
     if not len(looks):
         return _NONE
-    targets = _targets(np.nan_to_num(looks[:MOST_NATURAL], nan=127.5))
+    natural = _nearest(_targets(np.nan_to_num(looks[:MOST_NATURAL], nan=127.5)), taken)
+    used = np.concatenate([natural, taken])
+    return np.concatenate([natural, unused_colors(used, len(looks) - len(natural))])
+
+
+def near_colors(wishes: NDArray[np.uint8], taken: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Choose colours near to wishes that can be told apart from each other and those taken.
+
+    They differ as those of `natural_colors`, or less if those taken leave no such room. Of more
+    than `MOST_NATURAL` colours together they are any that are not taken.
+
+    Parameters
+    ----------
+    wishes : ndarray of uint8, shape (k, 3)
+        The colours to come near to, the most important first.
+    taken : ndarray of uint8, shape (m, 3)
+        Colours of others.
+
+    Returns
+    -------
+    ndarray of uint8, shape (k, 3)
+        The colours.
+    """
+    if not len(wishes):
+        return _NONE
+    if len(wishes) + len(taken) > MOST_NATURAL:
+        return unused_colors(taken, len(wishes))
+    return _nearest(seen(wishes)[0], taken)
+
+
+def _nearest(targets: NDArray[np.float64], taken: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Choose the colours nearest to targets in CIELAB, shape (k, 3), that are apart from all."""
     colors, views = _candidates()
     distances = np.stack([_misses(views, target) for target in targets])
     gaps = cache(partial(_gaps, views))
@@ -67,22 +98,25 @@ def natural_colors(
         free = np.minimum(free, differences(views, each[:, None]).min(axis=0))
     apart = PLAIN * min(1.0, (PLAINLY_APART / (len(targets) + len(taken))) ** _CROWDING)
     while (chosen := _pick(misses := _where(free >= apart, distances), gaps, apart)) is None:
+        packed = _packed(free >= apart, gaps, apart)
+        if len(packed) >= len(targets):
+            chosen = _exchanged(misses, packed)
+            break
         apart *= _STEP
     for _ in range(_ROUNDS if len(targets) <= _MOST_MOVED else 0):
         moved = _moved(misses, gaps, _exchanged(misses, chosen), apart)
         if np.array_equal(moved, chosen):
             break
         chosen = moved
-    natural = colors[chosen]
-    used = np.concatenate([natural, taken])
-    return np.concatenate([natural, unused_colors(used, len(looks) - len(natural))])
+    found: NDArray[np.uint8] = colors[chosen]
+    return found
 
 
 def _targets(looks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the colours to come near to, in CIELAB: clear, of all lightnesses, and vivid."""
     # Haze adds the same light, mostly blue, to everything; it shows in the darkest cluster.
     haze = looks.min(axis=0) - looks.min()
-    lab: NDArray[np.float64] = rgb2lab(((looks - haze) / (255 - haze))[None])[0]
+    lab: NDArray[np.float64] = rgb2lab(((looks - haze) / np.maximum(255 - haze, 1))[None])[0]
     dark, light = float(lab[:, 0].min()), float(lab[:, 0].max())
     lowest, highest = _LIGHTNESS
     contrast = min(_MOST_CONTRAST, (highest - lowest) / max(light - dark, 1e-6))
@@ -146,8 +180,20 @@ def _pick(misses: NDArray[np.float64], gaps: Gaps, apart: float) -> NDArray[np.i
     return np.array(chosen)
 
 
+def _packed(allowed: NDArray[np.bool_], gaps: Gaps, apart: float) -> NDArray[np.int64]:
+    """Choose candidates that are apart, whatever the targets: the first that is, again and again.
+
+    In the order of the lattice they lie closer together than where targets begin.
+    """
+    left, chosen = allowed.copy(), []
+    while left.any():
+        chosen.append(int(left.argmax()))
+        left &= gaps(chosen[-1]) >= apart
+    return np.array(chosen, dtype=np.int64)
+
+
 def _exchanged(misses: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the chosen colours to targets so that all together come nearest."""
+    """Give chosen colours, one or more for each target, so that all together come nearest."""
     given: NDArray[np.int64] = chosen[linear_sum_assignment(misses[:, chosen] ** 2)[1]]
     return given
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alps_geo.clusters.arrays import numbers, texts
 from alps_geo.clusters.threads import one_thread
 from alps_geo.features.kinds import check_known
+from alps_geo.features.registry import current_names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from alps_geo.features.columns import Columns
@@ -56,6 +60,35 @@ class Projection:
             raise ValueError(
                 f"the projection has shape {self.matrix.shape}, expected {columns} rows"
             )
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Projection:
+        """Build a projection from the arrays of `to_arrays`, among those of a stored model.
+
+        Raises
+        ------
+        KeyError
+            If one is absent.
+        ValueError
+            If one is of another type, or shapes disagree.
+        """
+        return cls(
+            column_names=current_names(texts(arrays["projection.column_names"])),
+            kinds=texts(arrays["projection.kinds"]),
+            mean=numbers(arrays["projection.mean"], np.float64),
+            scale=numbers(arrays["projection.scale"], np.float64),
+            matrix=numbers(arrays["projection.matrix"], np.float64),
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return plain arrays, by their names in a stored model."""
+        return {
+            "projection.column_names": np.array(self.column_names),
+            "projection.kinds": np.array(self.kinds),
+            "projection.mean": self.mean,
+            "projection.scale": self.scale,
+            "projection.matrix": self.matrix,
+        }
 
     def standardize(self, columns: Columns) -> NDArray[np.float64]:
         """Standardise columns by the level and spread of their kind of scene.

@@ -9,11 +9,11 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     from numpy.typing import NDArray
 
-    from alps_geo.clusters.legend import Legend
+    from alps_geo.clusters.colors import Color
 
 SIGHTS = {
     "normal sight": np.eye(3),
@@ -72,6 +72,12 @@ def pair_differences(colors: NDArray[np.uint8]) -> NDArray[np.float64]:
     return differences(views[:, :, None], views[:, None, :])
 
 
+def is_apart(color: Color, others: NDArray[np.uint8]) -> bool:
+    """Return True if a colour differs by `PLAIN` from others, shape (n, 3), for every sight."""
+    one = seen(np.array([color], np.uint8))
+    return bool((differences(one, seen(others)) >= PLAIN).all())
+
+
 MOST_COMPARED = 512
 """Clusters up to which all pairs of colours are compared."""
 
@@ -95,7 +101,9 @@ class Alike:
     difference: float
 
 
-def alike_colors(legend: Legend, changed: Container[int]) -> list[Alike]:
+def alike_colors(
+    palette: Mapping[int, Color], names: Mapping[int, str], changed: Container[int] | None = None
+) -> list[Alike]:
     """List clusters whose colours differ by less than `PLAIN`, the most alike first.
 
     Clusters of one name count as one class. Legends of more than `MOST_COMPARED` clusters, which
@@ -103,20 +111,23 @@ def alike_colors(legend: Legend, changed: Container[int]) -> list[Alike]:
 
     Parameters
     ----------
-    legend : Legend
-        Colours and names of all clusters.
-    changed : container of int
-        Clusters of which each pair has one at least.
+    palette : mapping of int to Color
+        Colours of all clusters.
+    names : mapping of int to str
+        Names of clusters that have one.
+    changed : container of int, optional
+        Clusters of which each pair has one at least; by default all.
     """
-    if not 2 <= len(legend) <= MOST_COMPARED:
+    if not 2 <= len(palette) <= MOST_COMPARED:
         return []
-    ids, sights = legend.ids.tolist(), list(SIGHTS)
-    views = seen(legend.colors)
+    ids, sights = list(palette), list(SIGHTS)
+    views = seen(np.array(list(palette.values()), np.uint8))
     found = []
     for i, one in enumerate(ids[:-1]):
         apart = differences(views[:, i : i + 1], views[:, i + 1 :])
         for other, each in zip(ids[i + 1 :], apart.T, strict=True):
-            same = one in legend.names and legend.names[one] == legend.names.get(other)
-            if each.min() < PLAIN and not same and (one in changed or other in changed):
+            same = one in names and names[one] == names.get(other)
+            counts = changed is None or one in changed or other in changed
+            if each.min() < PLAIN and not same and counts:
                 found.append(Alike((one, other), sights[int(each.argmin())], float(each.min())))
     return sorted(found, key=lambda each: each.difference)

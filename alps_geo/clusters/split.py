@@ -65,7 +65,8 @@ def fit_split(
     """Split a cluster by k-means over its segments alone.
 
     The part of the largest area keeps id, name and colour; the others follow the highest id, by
-    area, without names. A segment that a person gave the cluster goes to the nearest part.
+    area, without names and with colours near to its own. A segment that a person gave the cluster
+    goes to the nearest part.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def fit_split(
             "ask for fewer parts"
         )
     centers = _fit_parts(model, cluster, parts, members, seed)
-    legend = model.legend.extended(parts - 1)
+    legend = model.legend.extended(parts - 1, like=cluster)
     ids = [cluster, *legend.ids[len(model) :].tolist()]
     split, moved = _split(replace(model, legend=legend), cluster, centers, ids, members)
     covered = moved.covered_area(split)[np.searchsorted(legend.ids, ids)]
@@ -124,9 +125,9 @@ def _fit_parts(
     rows = picked_rows(model.projection, members.tables, picked)
     different = len(np.unique(rows, axis=0))
     if different < parts:
-        count = f"{len(found)} segments"
+        count = f"{len(found)} segment{'s' * (len(found) != 1)}"
         if different < len(found):
-            count = f"{different} different segments"
+            count = f"{different} different segment{'s' * (different != 1)}"
         raise RunError(
             f"cluster {cluster} has only {count}, and so it cannot be split into {parts}; "
             "ask for fewer parts"

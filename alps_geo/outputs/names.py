@@ -12,6 +12,9 @@ OVERVIEW = "overview"
 GALLERY, SUGGESTION = "gallery.html", "suggest.png"
 """Views of the clusters that commands make on demand: true as long as the clusters are."""
 
+REPORT = "report.html"
+"""The page of a run, which a command makes on demand: true as long as the run is as it was."""
+
 SAMPLE = "sample.gpkg"
 """Points by which the accuracy of a map is assessed."""
 

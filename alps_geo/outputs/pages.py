@@ -27,6 +27,15 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(values)
 
 
+def data_uri(data: bytes, media_type: str) -> str:
+    """Return a file as an address that holds it.
+
+    >>> data_uri(b"abc", "image/png")
+    'data:image/png;base64,YWJj'
+    """
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -37,7 +46,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters["data_uri"] = _jpeg_uri
     environment.filters["plain"] = _plain
     return environment
 
@@ -47,8 +56,8 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
 
 
-def _data_uri(image: Image.Image, quality: int) -> str:
+def _jpeg_uri(image: Image.Image, quality: int) -> str:
     """Return a picture as a JPEG inside an address."""
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(buffer.getvalue(), "image/jpeg")

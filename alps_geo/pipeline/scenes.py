@@ -123,7 +123,7 @@ def label_scenes(
             inputs=_inputs(run),
             check=check,
         ) as cleared:
-            _open_claimed(run, folder, clock, cleared)
+            _open_claimed(run, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             overrides = _kept_overrides(run, folder, tables, flags)
             model = given or _fit(run, tables, failed)
@@ -188,7 +188,7 @@ def fit_scenes(
         with claimed(
             folder, plan, overwrite=flags.overwrite, force=flags.force, check=check
         ) as cleared:
-            _open_claimed(run, folder, clock, cleared)
+            _open_claimed(run, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = _fit(run, tables, failed)
             clock.lap("cluster")
@@ -249,16 +249,12 @@ def _open_run(
     return _Run(jobs, settings, models, weights, tally)
 
 
-def _open_claimed(run: _Run, folder: RunFolder, clock: Clock, cleared: Cleared) -> None:
+def _open_claimed(run: _Run, clock: Clock, cleared: Cleared) -> None:
     """Note outdated tiles and lost classes, and end the clock's lap of opening."""
     if cleared.earlier_tiles:
         run.tally.tell("open", note="tiles stored by an earlier version are worked on again")
     if cleared.classes:
-        note = (
-            "the classes of the segments of before are gone; alps-geo classify "
-            f"{folder.path} --model {folder.class_model_path} classifies the new ones"
-        )
-        run.tally.tell("open", note=note)
+        run.tally.tell("open", note=cleared.classes)
     clock.lap("open")
 
 

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from alps_geo.clusters.fit import Recipe, fit_clusters
-from alps_geo.clusters.natural_colors import natural_colors
+from alps_geo.clusters.natural_colors import PLAINLY_APART, natural_colors
 from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_backbone, make_generator
 from alps_geo.review.looks import segment_looks
@@ -113,4 +113,11 @@ def fit_model(
     if settings.colors == "distinct":
         return model
     colors = natural_colors(segment_looks(model, tables, displays))
-    return replace(model, legend=model.legend.with_colors(colors))
+    legend = model.legend.with_colors(colors)
+    if clusters > PLAINLY_APART:
+        note = (
+            f"{clusters} clusters, more than the {PLAINLY_APART} whose colours can all be told "
+            "apart: some are alike"
+        )
+        tally.tell("cluster", note=note)
+    return replace(model, legend=legend)

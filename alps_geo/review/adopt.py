@@ -111,11 +111,16 @@ def forget_overrides(path: Path, *, discard_edits: bool = False) -> Adoption:
 
     def alter(run: FinishedRun) -> Altered | None:
         done.clear()
-        if not run.overrides.scenes:
+        scenes = run.overrides.scenes.values()
+        if not scenes:
             return None
-        done.append(f"{_counted(len(run.overrides), 'segment')} back in the cluster of the model")
-        if any(scene.classes for scene in run.overrides.scenes.values()):
-            done.append("classes are as before until alps-geo classify gives them again")
+        if clusters := sum(len(scene.clusters) for scene in scenes):
+            done.append(f"{_counted(clusters, 'segment')} back in the cluster of the model")
+        if classes := sum(len(scene.classes) for scene in scenes):
+            done.append(
+                f"{_counted(classes, 'class', 'classes')} of segments let go: they are as before "
+                "until alps-geo classify gives classes again"
+            )
         model = _without_empty(run, run.model.legend, NO_OVERRIDES)
         return Altered(RunClusters(model, NO_OVERRIDES))
 
@@ -165,6 +170,12 @@ def _left(run: FinishedRun, found: FoundEdits) -> Iterator[str]:
             f"{path}: {count(found.drawn, 'feature')} of no segment, such as those you drew: left "
             f"as samples, for alps-geo classify {run.folder.path} --samples {path} "
             f"--layer segments --field {field}"
+        )
+    if unknown := found.unknown:
+        more = f" ({len(unknown)} features have such an id)" if len(unknown) > 1 else ""
+        yield (
+            f"{path}: segment_id {unknown[0]!r} is no segment of this run{more}: edits of "
+            "such features are not adopted"
         )
     if found.copied:
         yield (

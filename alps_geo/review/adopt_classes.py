@@ -102,7 +102,7 @@ def adopt_classes(path: Path, *, discard_edits: bool) -> tuple[str, ...]:
 
 def _name(path: Path, segment: int, value: object) -> str:
     """Return the name of a class; raise RunError if it is none."""
-    name = str(value).strip() if value is not None else ""
+    name = "" if value is None or isinstance(value, bytes) else str(value).strip()
     if not name or not name.isprintable():
         shown = "NULL" if value is None else repr(value)
         raise RunError(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.files import run_errors
 from alps_geo.outputs.labelled_images import LabelledImages
-from alps_geo.outputs.names import GALLERY
+from alps_geo.outputs.names import GALLERY, REPORT
 from alps_geo.outputs.output import LabelledScene
 from alps_geo.outputs.results import (
     check_rewritable,
@@ -173,8 +173,9 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
     record = replace(record, changes=(*change.earlier, change.command))
     write_record(folder.record_path, record)
     with run_errors(folder.change_path):
-        # It shows the clusters of before.
-        (folder.path / GALLERY).unlink(missing_ok=True)
+        # They show the clusters of before.
+        for page in (GALLERY, REPORT):
+            (folder.path / page).unlink(missing_ok=True)
         if (plan := read_plan(folder)) is not None:
             sweep(folder, plan)
         end_change(folder)

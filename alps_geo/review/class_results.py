@@ -27,9 +27,9 @@ from alps_geo.outputs.gpkg.classes import (
 )
 from alps_geo.outputs.gpkg.contents import read_contents
 from alps_geo.outputs.gpkg.update import locked_segments
-from alps_geo.outputs.names import CLASS_MODEL, POLYGONS
+from alps_geo.outputs.names import CLASS_MODEL, POLYGONS, REPORT
 from alps_geo.outputs.results import write_run_files
-from alps_geo.review.edits import FILES_OF_ONE, KEEP, cache_size
+from alps_geo.review.edits import FILES_OF_ONE, KEEP, NOT_ADOPTED, cache_size
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.class_journal import (
     begin_class_change,
@@ -200,7 +200,7 @@ def _change_polygons(
             if count:
                 edits[paths[name]] = count, first
         if not discard_edits:
-            _refuse(folder.path, edits)
+            _refuse(folder.path, edits, found.command)
         areas = []
         for name, file in locked.items():
             scene = scenes[name]
@@ -226,16 +226,17 @@ def _simplify_by(record: RunRecord) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _refuse(run: Path, edits: Mapping[Path, tuple[int, str]]) -> None:
+def _refuse(run: Path, edits: Mapping[Path, tuple[int, str]], command: str) -> None:
     """Raise RunError if classes that a person edited would be overwritten."""
     if not edits:
         return
     path, (_, first) = next(iter(edits.items()))
     count = sum(number for number, _ in edits.values())
     them = "it" if count == 1 else f"{count} classes that were edited by hand, the first of them"
+    remedy = NOT_ADOPTED if command == "clusters adopt" else KEEP
     raise RunError(
-        f"{path}: {first}: alps-geo classify would overwrite {them}; "
-        + KEEP.format(run=run, it="it" if count == 1 else "them")
+        f"{path}: {first}: alps-geo {command} would overwrite {them}; "
+        + remedy.format(run=run, it="it" if count == 1 else "them")
     )
 
 
@@ -279,6 +280,8 @@ def _carry_out(
     write_run_files(labelled_run(folder, folder.path, record, read_clusters(folder).model))
     write_record(folder.record_path, record)
     with run_errors(folder.class_change_path):
+        # It shows the classes of before.
+        (folder.path / REPORT).unlink(missing_ok=True)
         end_class_change(folder)
     return record
 

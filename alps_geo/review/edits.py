@@ -51,6 +51,12 @@ KEEP = (
 )
 """Remedy of an error for users whose edits would be overwritten."""
 
+NOT_ADOPTED = (
+    "adopt cannot make {it} part of the run: undo {it} in QGIS, or overwrite {it} with "
+    "alps-geo clusters adopt {run} --discard-edits"
+)
+"""Remedy of an error for users whose edits would be overwritten by an adoption."""
+
 
 @dataclass(frozen=True)
 class PolygonChange:
@@ -264,9 +270,10 @@ def _refuse(folder: RunFolder, found: dict[Path, Edits], command: str) -> None:
     count = sum(edits.count for _, edits in edited)
     them = "it" if count == 1 else f"{count} features that were edited by hand, the first of them"
     where = f" (in {len(edited)} scenes)" if len(edited) > 1 else ""
+    remedy = NOT_ADOPTED if command == "adopt" else KEEP
     raise RunError(
         f"{path}: {edits.first}: alps-geo clusters {command} would overwrite {them}{where}; "
-        + KEEP.format(run=folder.path, it="it" if count == 1 else "them")
+        + remedy.format(run=folder.path, it="it" if count == 1 else "them")
     )
 
 

@@ -11,7 +11,8 @@ from alps_geo.errors import RunError
 from alps_geo.outputs.gallery_page import ClusterCrops, write_gallery_page
 from alps_geo.outputs.names import LABELS, OVERVIEW
 from alps_geo.outputs.preview import PICTURE, read_picture
-from alps_geo.review.crops import Pick, draw_crops
+from alps_geo.review.crops import draw_crops
+from alps_geo.review.picks import pick_segments
 from alps_geo.review.scenes import open_labelled
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
@@ -19,12 +20,9 @@ from alps_geo.scene.placed import north_up
 from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from alps_geo.clusters.tree import Assigned
     from alps_geo.runs.run import FinishedRun
 
 TYPICAL, DOUBTFUL = 6, 4
@@ -43,9 +41,7 @@ def make_gallery(
 ) -> None:
     """Show the clusters of a finished run on one HTML page that needs nothing else.
 
-    Typical of a cluster are segments near its centre, doubtful those of the least confidence. Both
-    are taken from all scenes in turn, and from the larger half of the cluster's segments in each
-    scene, which show more.
+    It shows segments of each cluster that `alps_geo.review.picks.pick_segments` chooses.
 
     Parameters
     ----------
@@ -70,9 +66,7 @@ def make_gallery(
             f"pictures in {path / OVERVIEW}, or label with --vis"
         )
     scenes = {record.name: open_labelled(run, record) for record in run.record.scenes}
-    assigned = {name: run.clusters.assign(name, table) for name, table in run.tables.items()}
-    areas = {name: _by_id(table.rows, table.area) for name, table in run.tables.items()}
-    chosen = {i: _choose(i, assigned, areas) for i in run.model.legend.palette}
+    chosen = pick_segments(run, scenes, typical=TYPICAL, doubtful=DOUBTFUL)
     picks = [pick for both in chosen.values() for some in both for pick in some]
     crops = draw_crops(run, scenes, picks, listen)
     maps = _Maps(run)
@@ -92,40 +86,6 @@ def make_gallery(
     ]
     names = [scene.name for scene in scenes.values()]
     write_gallery_page(page, str(path), run.model.stamp, names, clusters)
-
-
-def _by_id(rows: NDArray[np.uint32], values: NDArray[np.int64]) -> NDArray[np.int64]:
-    return values[np.argsort(rows)]
-
-
-def _choose(
-    cluster: int, assigned: Mapping[str, Assigned], areas: Mapping[str, NDArray[np.int64]]
-) -> tuple[list[Pick], list[Pick]]:
-    """Choose typical and doubtful segments of a cluster; no segment is both."""
-    typical, doubtful = [], []
-    for name, found in assigned.items():
-        inside = np.flatnonzero(found.cluster == cluster)
-        if len(inside) > TYPICAL + DOUBTFUL:
-            # As many as are shown, at least.
-            size = areas[name][inside]
-            least = min(np.median(size), np.sort(size)[-(TYPICAL + DOUBTFUL)])
-            inside = inside[size >= least]
-        near = inside[np.argsort(found.distance[inside], kind="stable")]
-        unsure = inside[np.argsort(found.confidence[inside], kind="stable")]
-        typical.append([_pick(name, found, index) for index in near[:TYPICAL]])
-        doubtful.append([_pick(name, found, index) for index in unsure[:DOUBTFUL]])
-    shown = _in_turn(typical)[:TYPICAL]
-    return shown, [pick for pick in _in_turn(doubtful) if pick not in shown][:DOUBTFUL]
-
-
-def _pick(name: str, found: Assigned, index: int) -> Pick:
-    return Pick(name, int(index) + 1, float(found.confidence[index]))
-
-
-def _in_turn(lists: Iterable[list[Pick]]) -> list[Pick]:
-    """Take the first of each list, then the second of each, and so on."""
-    ranked = [(rank, pick) for picks in lists for rank, pick in enumerate(picks)]
-    return [pick for _, pick in sorted(ranked, key=lambda entry: entry[0])]
 
 
 class _Maps:

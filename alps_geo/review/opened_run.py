@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS, SEGMENTS
+from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS, REPORT, SEGMENTS
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
 
@@ -235,6 +235,29 @@ class Run:
         rows = [each.to_json() for each in self.record.classes or ()]
         table = pd.DataFrame(rows, columns=names).set_index("id")
         return table.rename(columns={"area": f"area_{self.record.area_unit}"})
+
+    def report(self, page: str | PathLike[str] | None = None) -> Path:
+        """Write one HTML page that shows the run and needs nothing else, and return its path.
+
+        Parameters
+        ----------
+        page : path, optional
+            File to write; by default ``report.html`` in the run folder.
+
+        Raises
+        ------
+        RunError
+            A file of the run cannot be read, or the page cannot be written.
+
+        Examples
+        --------
+        >>> run.report()  # doctest: +SKIP
+        """
+        from alps_geo.review.report import make_report
+
+        path = self.folder / REPORT if page is None else Path(page)
+        make_report(self.folder, path)
+        return path
 
     def plot(self, scene: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw the labels of a scene in their clusters' colours, with a legend.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from alps_geo.evaluate.rasters import open_ids
 from alps_geo.evaluate.truth import open_truth
 from alps_geo.evaluate.truth_file import TruthFile
 from alps_geo.outputs.names import SEGMENTS
+from alps_geo.scene.raster import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from alps_geo.evaluate.rasters import IdRaster
     from alps_geo.runs.run import FinishedRun
     from alps_geo.segments.table import SegmentTable
+
+_VECTOR_ENDINGS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".kml", ".gml", ".parquet")
 
 TYPICAL = 20
 """Segments of each named cluster that are samples, at most."""
@@ -85,6 +89,7 @@ def gather_samples(run: FinishedRun, files: SampleFiles) -> Gathered:
     seen: dict[str, list[NDArray[np.int64]]] = {name: [] for name in run.tables}
     notes: list[str] = []
     for path in files.paths:
+        _check_file(path)
         if is_vector(path):
             _place_features(run, path, files, votes, seen, notes)
         else:
@@ -94,6 +99,19 @@ def gather_samples(run: FinishedRun, files: SampleFiles) -> Gathered:
         {name: _distinct(parts) for name, parts in seen.items()},
         tuple(notes),
     )
+
+
+def _check_file(path: str) -> None:
+    """Check that a file of samples is there, and not a vector file that cannot be opened."""
+    if not is_local(path):
+        return
+    if not Path(path).exists():
+        raise SceneError(f"{path} does not exist: check the path of the samples")
+    if Path(path).suffix.lower() in _VECTOR_ENDINGS and not is_vector(path):
+        raise SceneError(
+            f"{path} cannot be opened as a vector file: expected points, lines or polygons; check "
+            "it in a GIS, or save it again"
+        )
 
 
 def named_samples(run: FinishedRun) -> dict[str, Sampled]:
@@ -111,6 +129,11 @@ def named_samples(run: FinishedRun) -> dict[str, Sampled]:
         raise SettingsError(
             f"no cluster of {run.folder.path} has a name, so there are no samples; give some with "
             "alps-geo clusters name, or samples of your own with --samples"
+        )
+    if len(set(names.values())) == 1:
+        raise SettingsError(
+            f"the clusters of {run.folder.path} have one name alone, {next(iter(names.values()))}; "
+            "expected two at least: name another cluster with alps-geo clusters name"
         )
     assigned = {
         name: override(run.model.apply(table), table.rows, run.overrides.of(name))
@@ -169,7 +192,12 @@ def _place_features(
         if count:
             notes.append(f"{path}: {count} of {len(layer)} samples lie {where}, and are left out")
     if left := len(layer.unlabelled):
-        notes.append(f"{path}: {left} features have no class, and are left out")
+        features = (
+            "1 feature has no class, and is"
+            if left == 1
+            else f"{left} features have no class, and are"
+        )
+        notes.append(f"{path}: {features} left out")
 
 
 def _place_raster(
@@ -198,9 +226,11 @@ def _place_raster(
         rows = [(segment, str(number), count) for (segment, number), count in kept.items()]
         votes[name].append(Votes.of(rows))
     if total == small:
-        found_there = "no class" if not total else f"classes on less than {LEAST_SHARE:.0%}"
+        found_there = "no class on any segment of"
+        if total:
+            found_there = f"classes on less than {LEAST_SHARE:.0%} of each segment of"
         raise SceneError(
-            f"{path}: has {found_there} of each segment of {run.folder.path}; expected a raster "
+            f"{path}: has {found_there} {run.folder.path}; expected a raster "
             "of classes of the same place, nodata where there is none: draw single pixels as points"
         )
     if small:
@@ -236,7 +266,6 @@ def disputes_note(sampled: Mapping[str, Sampled], most: int = 3) -> Sequence[str
     untaken = sum(each.taken is None for _, each in found)
     shown = "; ".join(f"{scene}, {each}" for scene, each in found[:most])
     more = f"; and {len(found) - most} more" if len(found) > most else ""
-    return [
-        f"{len(found)} segments hold samples of several classes: most pixels decide, "
-        f"{untaken} are left out as undecided ({shown}{more})"
-    ]
+    count = "1 segment holds" if len(found) == 1 else f"{len(found)} segments hold"
+    left = f"{untaken} {'is' if untaken == 1 else 'are'} left out as undecided"
+    return [f"{count} samples of several classes: most pixels decide, {left} ({shown}{more})"]

@@ -111,8 +111,12 @@ def find_similar(path: Path, wanted: Wanted, count: int, layer: Path) -> tuple[S
         If there is no finished run, or it is one over images; or if a file cannot be read or
         written.
     SettingsError
-        If there is no such scene or segment.
+        If there is no such scene or segment, or the layer's name does not end in .gpkg.
     """
+    if layer.suffix.lower() != ".gpkg":
+        raise SettingsError(
+            f"{layer}: the layer is a GeoPackage; expected a name that ends in .gpkg"
+        )
     run = read_finished(RunFolder(path))
     if run.record.folder is not None:
         raise RunError(f"{path} holds masks of images, expected a run over scenes")

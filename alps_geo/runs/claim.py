@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.outputs.names import GALLERY, SIMILAR, SUGGESTED_PAGE, SUGGESTION
+from alps_geo.outputs.names import GALLERY, REPORT, SIMILAR, SUGGESTED_PAGE, SUGGESTION
 from alps_geo.runs.class_journal import class_files, end_class_change
 from alps_geo.runs.journal import end_change
 from alps_geo.runs.lock import held
+from alps_geo.runs.overrides import NO_OVERRIDES, read_overrides
 from alps_geo.runs.reading import (
     check_folder,
     done_and_failed,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.runs.folder import RunFolder
+    from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.plan import Plan
 
 
@@ -44,13 +46,19 @@ class Cleared:
     ----------
     earlier_tiles : bool
         True if tiles went that an earlier version of the program had stored.
-    classes : bool
-        True if classes of segments went; the model of them stays.
+    classes : str
+        Sentence on the classes of segments that went, and how to get them again: their model
+        stays. Empty if there were none.
     """
 
     earlier_tiles: bool
-    classes: bool
+    classes: str
 
+
+_DISCARD = (
+    "; either needs --discard-edits too if it makes other segments, and then lets go of clusters "
+    "and classes that single segments were given by hand"
+)
 
 _EARLIER_TILE = re.compile(r"\d+_\d+\.npz")
 """Name of a tile's file before its outlines and its embeddings lay in two."""
@@ -160,7 +168,7 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
         stays = {folder.model_path.name} & set(plan.files)
         remove_results(folder, [name for name in named if name not in stays])
     if old is not None or finished:
-        for name in (GALLERY, SUGGESTION, SUGGESTED_PAGE, SIMILAR):
+        for name in (GALLERY, REPORT, SUGGESTION, SUGGESTED_PAGE, SIMILAR):
             (folder.path / name).unlink(missing_ok=True)
     used = set() if force else _used_folders(folder, old, plan)
     earlier = False
@@ -172,7 +180,17 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
         for failure in sorted((folder.tiles_path / name).glob("*.json")):
             failure.unlink()
     sweep(folder, plan)
-    return Cleared(earlier, bool(classes))
+    return Cleared(earlier, _classes_gone(folder) if classes else "")
+
+
+def _classes_gone(folder: RunFolder) -> str:
+    """Say that classes of segments went, and how to get them again."""
+    by_hand = any(scene.classes for scene in _overrides(folder).scenes.values())
+    return (
+        "the classes of the segments of before are gone; alps-geo classify "
+        f"{folder.path} --model {folder.class_model_path} classifies the new ones"
+        + (", and classes given by hand come back with it if segments are the same" * by_hand)
+    )
 
 
 def _used_folders(folder: RunFolder, old: Plan | None, plan: Plan) -> set[str]:
@@ -202,7 +220,16 @@ def _lost_changes(folder: RunFolder, plan: Plan) -> str:
     return (
         f"; {lost}: alps-geo {again} with --clusters-from {folder.model_path} --overwrite keeps "
         f"them, {other} {'it' if plan.images else '--overwrite'} lets them go"
+        + (_DISCARD if _overrides(folder).scenes else "")
     )
+
+
+def _overrides(folder: RunFolder) -> RunOverrides:
+    """Read what a person gave single segments; none if it is damaged, which others tell of."""
+    try:
+        return read_overrides(folder)
+    except RunError:
+        return NO_OVERRIDES
 
 
 def _changes(folder: RunFolder) -> tuple[str, ...]:

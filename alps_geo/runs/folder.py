@@ -7,6 +7,7 @@
     DIR/overrides.json                        clusters that a person gave segments; see
                                               `alps_geo.runs.overrides`
     DIR/gallery.html, suggest.png             pictures of the clusters, where they were asked for
+    DIR/report.html                           the page of the run, where it was asked for
     DIR/classes.npz                           the model of classes, where segments were classified
     DIR/suggested.gpkg, suggested.html        segments to label next, and a page that shows them
     DIR/similar.gpkg                          segments most like one, where they were asked for

@@ -8,6 +8,7 @@ from unicodedata import normalize
 from alps_geo.outputs.names import (
     CLASS_MODEL,
     GALLERY,
+    REPORT,
     SAMPLE,
     SIMILAR,
     SUGGESTED,
@@ -20,7 +21,7 @@ from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_VIEWS = (GALLERY, SUGGESTION, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
+_VIEWS = (GALLERY, SUGGESTION, REPORT, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
 _RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 

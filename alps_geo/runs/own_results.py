@@ -9,6 +9,7 @@ from alps_geo.outputs.names import (
     GALLERY,
     LABELS,
     POLYGONS,
+    REPORT,
     SEGMENTS,
     SUGGESTION,
 )
@@ -25,7 +26,7 @@ _TOGETHER = (LABELS, SEGMENTS, POLYGONS, "labels.qml")
 
 def is_own_result(file: Path) -> bool:
     """Return True if the record of a run lists a file, or it lies next to the others of a scene."""
-    if file.name in (GALLERY, SUGGESTION, *run_files()):
+    if file.name in (GALLERY, REPORT, SUGGESTION, *run_files()):
         return bool(listed_results(file.parent / RECORD))
     if file.name not in (*scene_files(), *CLASS_FILES):
         return False

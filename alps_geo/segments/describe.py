@@ -138,8 +138,8 @@ def _compared(
     segments: Stitched,
     is_filled: NDArray[np.bool_],
     rules: NeighbourRules,
-) -> tuple[NDArray[np.int64], sparse.csr_array]:
-    """Find the group of each segment, and the shares of all segments in each group.
+) -> tuple[NDArray[np.int64], list[sparse.csr_array]]:
+    """Find the group of each segment, and factors of the shares of all segments in each group.
 
     Neighbours have their share first: it takes chance from the columns, so that merging finds more
     that is alike.
@@ -150,14 +150,19 @@ def _compared(
         step = neighbour_shares(rows, size, segments.borders, rules.share)
         spread = [step] * _STEPS
     for step in spread:
-        rows = (step @ rows).astype(np.float32)
+        rows = _shared(step, rows)
     group = np.arange(len(rows))
     if rules.strength is not None:
         group = merge_alike(rows, size, segments.borders, is_filled, rules.strength)
-    shares = _mean_shares(group, segments.area)
-    for step in spread:
-        shares = shares @ step
-    return group, sparse.csr_array(shares)
+    return group, [_mean_shares(group, segments.area), *spread]
+
+
+def _shared(step: sparse.csr_array, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Share rows (n, P) out by the shares of a step (n, n), a column at a time."""
+    shared = np.empty_like(rows)
+    for column in range(rows.shape[1]):
+        shared[:, column] = step @ rows[:, column]
+    return shared
 
 
 def _mean_shares(group: NDArray[np.int64], area: NDArray[np.int64]) -> sparse.csr_array:

@@ -147,7 +147,10 @@ def write_tables(
 
 
 def mix_tables(
-    table: SegmentTable, shares: csr_array, segments: Segments, attributes: Attributes
+    table: SegmentTable,
+    shares: Sequence[csr_array],
+    segments: Segments,
+    attributes: Attributes,
 ) -> None:
     """Replace the segments of a table by others, whose columns are mixed from theirs.
 
@@ -157,8 +160,9 @@ def mix_tables(
     ----------
     table : SegmentTable
         The n segments of before.
-    shares : csr_array, shape (m, n)
-        Row i holds the shares of the segments of before in the one of id i + 1.
+    shares : sequence of csr_array, shapes (m, n), (n, n), ...
+        Row i of their product holds the shares of the segments of before in the one of id i + 1. It
+        is made some rows at a time, for it is much larger than they are.
     segments, attributes : Segments, Attributes
         The m segments.
 
@@ -174,7 +178,10 @@ def mix_tables(
         with part.with_name(_COLUMNS).open("wb") as file:
             _write_header(file, (len(segments), len(names)))
             for start in range(0, len(segments), BATCH_ROWS):
-                values = _mixed(table, position, shares[start : start + BATCH_ROWS])
+                mix = shares[0][start : start + BATCH_ROWS]
+                for step in shares[1:]:
+                    mix = mix @ step
+                values = _mixed(table, position, mix)
                 file.write(values.astype(np.float32).tobytes())
         ids = np.arange(1, len(segments) + 1, dtype=np.uint32)
         _write_segments(part, table.read(0, 0), ids, segments, attributes)

@@ -18,6 +18,7 @@ from alps_geo_cli.fit import fit
 from alps_geo_cli.groups import spread
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
+from alps_geo_cli.report import report
 from alps_geo_cli.similar import similar
 from alps_geo_cli.status import status
 
@@ -54,6 +55,7 @@ app.command()(spread(apply))
 app.command()(status)
 app.command()(spread(classify))
 app.command()(spread(similar))
+app.command()(report)
 app.command()(spread(export))
 app.command()(spread(models))
 app.add_typer(clusters)

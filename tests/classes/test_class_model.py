@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from color_differences import differences
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,9 @@ from alps_geo.classes.legend import class_legend
 from alps_geo.classes.model import ClassModel, SampleColumns, sample_columns, table_rows
 from alps_geo.classes.names import CLASSIFIERS
 from alps_geo.classes.next_samples import Candidates, choose_next, uncertainty_of
+from alps_geo.clusters.named_colors import usual_color
 from alps_geo.clusters.projection import Projection
+from alps_geo.clusters.sight import PLAIN, SIGHTS
 from alps_geo.errors import RunError, SettingsError
 from alps_geo.features.columns import Columns
 from alps_geo.segments.borders import Borders
@@ -107,6 +110,23 @@ def test_known_classes_keep_ids_and_colours() -> None:
     assert len(set(more.palette.values())) == 3
 
 
+def test_classes_have_the_usual_colours_of_their_names() -> None:
+    usual = {name: usual_color(name) for name in ("building", "forest", "water", "road")}
+    legend = class_legend([*usual, "river", "thing", "other"], {"road": (250, 250, 20)})
+    color = {name: legend.palette[i] for i, name in legend.names.items()}
+    assert color["building"] == usual["building"]
+    assert color["forest"] == usual["forest"]
+    assert usual["water"] in (color["water"], color["river"])
+    assert color["road"] == (250, 250, 20), "the colour of a named cluster"
+    assert min(float(differences(legend.colors, sight).min()) for sight in SIGHTS) >= PLAIN - 0.02
+
+
+@pytest.mark.parametrize("count", [1, 24, 300])
+def test_any_number_of_classes_has_colours_of_their_own(count: int) -> None:
+    legend = class_legend(["water", *(f"class {i}" for i in range(count))])
+    assert len(set(legend.palette.values())) == count + 1
+
+
 def test_a_name_of_two_lines_is_refused() -> None:
     with pytest.raises(SettingsError, match="not one line"):
         class_legend(["a", "b\nc"])
@@ -168,6 +188,16 @@ def test_too_few_samples_have_no_accuracy() -> None:
     assert cross_validate(Method(), rows, classes, np.arange(3)) is None
     rows, classes = blobs(40)
     assert cross_validate(Method(), rows, classes, np.zeros(40, int)) is None
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_as_many_classes_as_samples_give_no_warning(classifier: str) -> None:
+    rows, classes = RNG.normal(size=(30, 4)), np.arange(30)
+    Method(classifier).fitted(rows, classes).probability(rows, 30)
+    assert cross_validate(Method(classifier), rows, classes, np.arange(30)) is None
+    # Two samples of each class: half of them are left out, so that each has one.
+    few = np.arange(30) // 2
+    cross_validate(Method("logistic"), rows[:24], few[:24], np.arange(24))
 
 
 def test_the_next_samples_are_uncertain_large_and_apart() -> None:

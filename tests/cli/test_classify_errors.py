@@ -79,6 +79,7 @@ def bad_files(run: Path, folder: Path) -> dict[str, tuple[Path, int, tuple[str, 
     two = ["a", "b"]
     text = folder / "notes.txt"
     text.write_text("no layer")
+    (folder / "broken.gpkg").write_text("no layer")
     return {
         "outside": (
             write(folder / "far.gpkg", two, far, found.crs),
@@ -93,7 +94,7 @@ def bad_files(run: Path, folder: Path) -> dict[str, tuple[Path, int, tuple[str, 
         "no CRS": (
             write(folder / "none.gpkg", two, inside, None),
             1,
-            ("has no CRS", "expected both or neither"),
+            ("has no CRS", "expected both or neither", "ogr2ogr -a_srs"),
         ),
         "unknown CRS": (
             write(folder / "local.gpkg", two, inside, LOCAL),
@@ -105,6 +106,13 @@ def bad_files(run: Path, folder: Path) -> dict[str, tuple[Path, int, tuple[str, 
             1,
             ("none of its 2 features has both a geometry and a class",),
         ),
+        "measurements": (
+            write(folder / "float.gpkg", [0.25, 0.5], inside, found.crs),
+            1,
+            ("column class holds the class 0.25", "not of measurements"),
+        ),
+        "broken": (folder / "broken.gpkg", 1, ("cannot be opened as a vector file",)),
+        "missing": (folder / "none.shp", 1, ("check the path of the samples",)),
         "no file": (text, 1, (str(text),)),
         "raster elsewhere": (
             DATA / "sentinel2_uint16_4band.tif",
@@ -118,6 +126,9 @@ def bad_files(run: Path, folder: Path) -> dict[str, tuple[Path, int, tuple[str, 
     "kind",
     [
         "outside",
+        "measurements",
+        "broken",
+        "missing",
         "one class",
         "no CRS",
         "unknown CRS",
@@ -252,7 +263,7 @@ def test_disagreeing_samples_are_told_and_most_pixels_decide(run: Path, tmp_path
     outcome = alps_geo("classify", run, "--samples", file, "--json")
     (note,) = json.loads(outcome.stdout)["notes"]
     assert "2 segments hold samples of several classes" in note
-    assert "1 are left out as undecided" in note
+    assert "1 is left out as undecided" in note
     now = segments(run)
     assert now.loc[large[0], "class"] == "a"
     assert now.loc[large[0], "class_confidence"] == 1
@@ -287,6 +298,9 @@ def test_nothing_similar_is_found_to_nothing(untouched: Path) -> None:
         assert outcome.stderr.count("\n") == 1
         assert part in outcome.stderr
     assert alps_geo("similar", untouched).exit_code == 2
+    outcome = alps_geo("similar", untouched, "--to", "1,1", "--out", untouched / "sim.shp")
+    assert (outcome.exit_code, outcome.stderr.count("\n")) == (2, 1)
+    assert "ends in .gpkg" in outcome.stderr
     assert alps_geo("similar", untouched, "--to", "here").exit_code == 2
 
 

@@ -218,17 +218,20 @@ def raise_killed(*_: object, **__: object) -> None:
 
 
 def test_pictures_of_clusters_do_not_outlive_them(run: Path) -> None:
-    for page in ("gallery.html", "suggest.png"):
+    pages = ("gallery.html", "report.html", "suggest.png")
+    for page in pages:
         (run / page).write_text("drawn before")
     outcome = alps_geo("clusters", "name", run, "2=water")
-    assert f"{run / 'gallery.html'} showed the clusters as they were, and is gone" in outcome.stdout
+    for page in pages[:2]:
+        assert f"{run / page} showed the clusters as they were, and is gone" in outcome.stdout
+    assert f"alps-geo report {run} makes it again" in outcome.stdout
     # Names do not bear on how many clusters there should be.
-    assert [(run / page).exists() for page in ("gallery.html", "suggest.png")] == [False, True]
-    (run / "gallery.html").write_text("drawn before")
+    assert [(run / page).exists() for page in pages] == [False, False, True]
+    for page in pages[:2]:
+        (run / page).write_text("drawn before")
     replaced = alps_geo(*LABEL, "--clusters", "4", "--out", run, "--overwrite", "--quiet")
     assert replaced.exit_code == 0
-    assert not (run / "gallery.html").exists()
-    assert not (run / "suggest.png").exists()
+    assert not any((run / page).exists() for page in pages)
 
 
 def test_another_run_in_the_folder_leaves_nothing_of_the_names(run: Path) -> None:

@@ -338,6 +338,13 @@ def test_fewer_segments_than_the_default_number_of_clusters_is_said(tmp_path: Pa
     assert "note: fewer segments than 24, so one cluster for each: " in outcome.stderr
 
 
+def test_more_clusters_than_eyes_tell_apart_are_said(tmp_path: Path) -> None:
+    options = ("--points", "none", "--clusters", 40)
+    outcome = alps_geo("label", *paths("landsat5_int16_1band"), "--out", tmp_path, *options)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stderr.count("40 clusters, more than the 32 whose colours can all be told") == 1
+
+
 def test_simplified_polygons_leave_no_gap_and_rasters_are_the_same(
     run: Path, tmp_path: Path
 ) -> None:

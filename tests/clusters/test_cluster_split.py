@@ -134,7 +134,7 @@ def test_a_split_that_cannot_be_made_says_why(cluster: int, parts: int, message:
 
 def test_segments_that_are_all_alike_cannot_be_split() -> None:
     columns = table(np.array([[0.0]] * 5 + [[9.0]] * 3))
-    with pytest.raises(RunError, match="only 1 different segments"):
+    with pytest.raises(RunError, match="only 1 different segment"):
         split(fit(columns, 2), 1, 2, columns)
 
 
@@ -166,7 +166,7 @@ def test_rows_that_a_person_put_into_a_cluster_go_to_the_nearest_part() -> None:
     assert given[three] == parts[int(np.argmin(distances))]
     assert (given[np.setdiff1d(np.arange(len(columns)), [three, four])] == NONE).all()
     # A cluster that its last row was taken from has none to split.
-    with pytest.raises(RunError, match="cluster 3 has only 1 segments"):
+    with pytest.raises(RunError, match="cluster 3 has only 1 segment"):
         given_split(model, 3, columns, dict.fromkeys(np.flatnonzero(found == 3)[1:].tolist(), 1))
 
 

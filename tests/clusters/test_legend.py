@@ -3,11 +3,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from color_differences import differences, lab_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alps_geo.clusters.colors import default_colors
 from alps_geo.clusters.legend import Legend
+from alps_geo.clusters.natural_colors import natural_colors
+from alps_geo.clusters.sight import PLAIN, SIGHTS
 from alps_geo.errors import RunError
 
 NAMES = st.dictionaries(st.integers(1, 9), st.sampled_from(["water", "path", "Wiese ä", ""]))
@@ -73,6 +76,20 @@ def test_further_clusters_follow_the_highest_id_with_colours_of_their_own(
     assert extended.ids.tolist() == list(range(1, count + more + 1))
     assert extended.palette.items() >= legend.palette.items()
     assert len(set(extended.palette.values())) == count + more
+
+
+def test_new_clusters_can_be_told_apart_where_the_others_can() -> None:
+    looks = np.random.default_rng(3).uniform(40, 200, (24, 3))
+    legend = Legend.default(24).with_colors(natural_colors(looks))
+    parts = legend.extended(2, like=5)
+    grown = parts.added(30, "water").added(31, "")
+    assert grown.palette.items() >= legend.palette.items()
+    assert min(float(differences(grown.colors, sight).min()) for sight in SIGHTS) >= PLAIN - 0.02
+    parent, *new = lab_of(parts.colors, "normal sight")[[4, 24, 25]]
+    far = np.linalg.norm(lab_of(Legend.default(40).colors, "normal sight") - parent, axis=1)
+    assert all(np.linalg.norm(each - parent) < np.median(far) for each in new)
+    red, _, blue = grown.palette[30]
+    assert blue > red
 
 
 def test_a_legend_is_made_again_of_its_arrays() -> None:

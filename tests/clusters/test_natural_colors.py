@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000
 
-from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.named_colors import USUAL, usual_color
 from alps_geo.clusters.natural_colors import MOST_NATURAL, PLAINLY_APART, natural_colors
 from alps_geo.clusters.sight import PLAIN, SIGHTS, alike_colors, seen
@@ -41,6 +40,12 @@ def test_every_eye_tells_24_clusters_apart(looks: list[tuple[int, ...]], crowdin
     """However alike they look: as drawn, and drawn together to a few greys."""
     values = np.array(looks) / crowding + 100 * (crowding > 1)
     assert min(least(natural_colors(values)).values()) >= PLAIN - 0.02
+
+
+def test_a_band_that_is_full_everywhere_leaves_colours_apart() -> None:
+    looks = np.tile([0.0, 0.0, 255.0], (24, 1))
+    looks[:, 0] = np.arange(24)
+    assert min(least(natural_colors(looks)).values()) >= PLAIN - 0.02
 
 
 def test_colours_are_those_of_things() -> None:
@@ -113,10 +118,9 @@ def test_other_names_have_no_usual_colour() -> None:
 
 def test_alike_colours_are_found() -> None:
     palette = {1: (200, 60, 50), 2: (110, 110, 50), 5: (40, 90, 200), 7: (42, 90, 200)}
-    legend = Legend(palette, {})
-    found = alike_colors(legend, palette)
+    found = alike_colors(palette, {})
     assert found[0].clusters == (5, 7)
     assert found[0].difference < 2
-    assert {each.clusters for each in alike_colors(legend, {1})} <= {(1, 2)}
+    assert {each.clusters for each in alike_colors(palette, {}, {1})} <= {(1, 2)}
     # Two clusters of one class may have one colour.
-    assert not alike_colors(legend.named({5: "water", 7: "water"}), {5, 7})
+    assert not alike_colors(palette, {5: "water", 7: "water"}, {5, 7})

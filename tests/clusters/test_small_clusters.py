@@ -39,6 +39,8 @@ def test_few_segments_of_their_own_kind_keep_a_cluster() -> None:
 
     assert purity(1) < 0.2
     assert purity(10) > 0.9
+    # So many that they are no more than samples of the crowd.
+    assert purity(40) < 0.2
 
 
 def test_well_separated_groups_are_found_and_numbered_by_area() -> None:

@@ -35,7 +35,7 @@ def test_values_are_escaped_once(tmp_path: Path) -> None:
     assert unescape(value) == NAME
     (title,) = re.findall("<title>(.*)</title>", text)
     assert unescape(title) == "1 clusters of <scene>"
-    (command,) = re.findall('<code id="command">(.*)</code>', text)
+    (command,) = re.findall('<code id="command"[^>]*>(.*)</code>', text)
     assert unescape(command).startswith("alps-geo clusters name 'a run' --seen 1a2b '3=<b>")
 
 
@@ -45,6 +45,13 @@ def test_figures_are_shown_and_what_is_missing_is_said(tmp_path: Path) -> None:
     assert len(re.findall('src="data:image/jpeg;base64,[A-Za-z0-9+/=]+"', text)) == 2
     assert 'alt="&lt;scene&gt;, segment 5, confidence 0.25"' in text
     assert '<div class="crops"><p>none</p></div>' in text
+
+
+def test_inputs_and_the_command_have_names_of_their_own(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert 'aria-label="Name of cluster 3"' in text
+    assert "Cluster 3</h2>" in text
+    assert 'role="status"' in text
 
 
 def test_a_variable_that_is_not_given_is_an_error() -> None:

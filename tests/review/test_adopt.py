@@ -246,6 +246,9 @@ def test_labelling_of_other_segments_stops_before_anything_is_lost(
     adopt(run)
     before = contents(run)
     crops = scenes(finished)
+    plain = ("label", *crops, "--out", run, *QUICK, "--min-area", "50")
+    remedy = "--overwrite lets them go; either needs --discard-edits too if it makes other segments"
+    refused(alps_geo(*plain), remedy)
     label = ("label", *crops, "--out", run, "--overwrite", *QUICK)
     fit = ("fit", *crops, "--out", tmp_path / "model.npz", "--work", run, *QUICK, "--overwrite")
     for command, reason in (

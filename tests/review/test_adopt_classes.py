@@ -71,6 +71,7 @@ def test_an_edited_class_is_in_every_result_and_outlives_what_comes_after(
     run: Path, classified: Path, finished: Path
 ) -> None:
     before = classes(run)
+    same = query(polygons(classified), ROW, 5)[0][0] == "road"
     edit(polygons(run), "UPDATE segments SET cluster = 9 WHERE segment_id = 7")
     said = adopt(run)
     assert "1 segment has the cluster that you gave; cluster 9 is new" in said
@@ -94,11 +95,16 @@ def test_an_edited_class_is_in_every_result_and_outlives_what_comes_after(
         assert_consistent(run)
         assert_classes_agree(run)
     label = ("label", *scenes(finished), "--out", run, *QUICK, "--clusters", "3", "--overwrite")
-    done(alps_geo(*label))
+    again = alps_geo(*(word for word in label if word != "--quiet"))
+    assert again.exit_code == 0, again.stderr
+    assert "classes given by hand come back with it if segments are the same" in again.stderr
     done(alps_geo("classify", run, "--samples", samples, "--quiet"))
     assert query(polygons(run), ROW, 6) == [("pool", 1.0, 1.0)]
     assert_classes_agree(run)
-    done(alps_geo("clusters", "adopt", run, "--forget", "--quiet"))
+    forget = alps_geo("clusters", "adopt", run, "--forget")
+    done(forget)
+    said = "1 segment back in the cluster of the model; {} of segments let go"
+    assert said.format("1 class" if same else "2 classes") in forget.stdout
     done(alps_geo("classify", run, "--samples", samples, "--quiet"))
     assert "pool" not in legend(run).values()
 
@@ -109,6 +115,21 @@ def test_classify_names_both_remedies_for_edits_in_its_way(run: Path, classified
     outcome = alps_geo("classify", run, "--samples", samples)
     refused(outcome, f"alps-geo clusters adopt {run} makes edits", "--discard-edits")
     assert contents(run) == before
+
+
+def test_spaces_around_a_class_are_no_part_of_it(run: Path, classified: Path) -> None:
+    path = polygons(run)
+    edit(path, "UPDATE segments SET class = char(160) || class || ' ' WHERE segment_id = 8")
+    edit(path, "UPDATE segments SET class = '  pool' || char(9) WHERE segment_id = 6")
+    assert "class pool is new" in adopt(run)
+    assert query(path, ROW, 6) == [("pool", 1.0, 1.0)]
+    given = json.loads((run / "overrides.json").read_text())["scenes"]["first"]["classes"]
+    assert "8" not in given
+    # A space alone is no edit, neither to be adopted nor in the way.
+    edit(path, "UPDATE segments SET class = class || ' ' WHERE segment_id = 9")
+    assert "no edit of cluster" in adopt_drawn(run)
+    done(alps_geo("classify", run, "--samples", classified.parent / "points.gpkg", "--quiet"))
+    assert_classes_agree(run)
 
 
 @pytest.mark.parametrize("value", ["NULL", "''", "'a\tb'"])
@@ -142,6 +163,19 @@ def test_an_adoption_of_classes_that_was_killed_is_finished(
     assert query(polygons(run), ROW, 6) == [("pool", 1.0, 1.0)]
     given = json.loads((run / "overrides.json").read_text())["scenes"]["first"]["classes"]
     assert given["6"] == "pool"
+
+
+def test_features_of_one_segment_with_two_classes_change_nothing(run: Path) -> None:
+    path = polygons(run)
+    edit(
+        path,
+        "INSERT INTO segments (segment_id, cluster, cluster_name, class) "
+        "SELECT segment_id, cluster, cluster_name, 'lawn' FROM segments WHERE segment_id = 6",
+    )
+    before = contents(run)
+    told = "2 features have segment_id 6, and differ in class"
+    refused(alps_geo("clusters", "adopt", run), told)
+    assert contents(run) == before
 
 
 def test_features_that_were_drawn_are_samples_and_those_of_the_run_are_not(run: Path) -> None:

@@ -87,7 +87,8 @@ def test_commands_that_would_overwrite_edits_name_both_remedies(run: Path) -> No
         ),
         (
             ["UPDATE segments SET confidence = 0.5 WHERE segment_id = 5"],
-            "confidence of segment 5 is 0.5, and the run gave",
+            "alps-geo clusters adopt would overwrite it; adopt cannot make it part of the run: "
+            "undo it in QGIS, or overwrite it with alps-geo clusters adopt {run} --discard-edits",
         ),
         (["UPDATE layer_styles SET styleQML = '<qgis/>'"], "the style clusters was edited"),
         (
@@ -103,8 +104,16 @@ def test_what_cannot_be_adopted_is_one_line_and_changes_nothing(
 ) -> None:
     edit(polygons(run, "second"), *statements)
     before = contents(run)
-    refused(alps_geo("clusters", "adopt", run), "second/segments.gpkg", told)
+    refused(alps_geo("clusters", "adopt", run), "second/segments.gpkg", told.format(run=run))
     assert contents(run) == before
+
+
+def test_spaces_around_the_name_of_a_cluster_are_no_edit(run: Path) -> None:
+    adopted(run)
+    edit(polygons(run), "UPDATE segments SET cluster_name = ' roof' WHERE segment_id = 7")
+    assert "no edit of cluster" in adopted(run)
+    done(alps_geo("clusters", "name", run, "10=shed", "--quiet"))
+    assert_consistent(run)
 
 
 def test_an_edited_confidence_goes_if_it_may(run: Path) -> None:
@@ -146,13 +155,13 @@ def test_a_file_that_is_open_in_qgis_is_changed_in_place(run: Path) -> None:
         (
             [
                 "INSERT INTO segments (cluster_name) VALUES ('lawn'), ('lawn')",
-                "INSERT INTO segments (segment_id, cluster) VALUES (0, 1), (9999, 1)",
+                "INSERT INTO segments (cluster) VALUES (1), (1)",
             ],
             "4 features of no segment, such as those you drew: left as samples, for alps-geo "
             "classify {run} --samples {path} --layer segments --field cluster_name",
         ),
         (
-            ["INSERT INTO segments (segment_id, cluster, cluster_name) VALUES (5, 3, 'mine')"],
+            ["INSERT INTO segments (segment_id, cluster, cluster_name) VALUES (3, 9, 'mine')"],
             "1 copy of segments, or parts that you cut off: left in the file",
         ),
         (["DELETE FROM segments WHERE segment_id IN (1, 2)"], "2 features deleted: left out"),
@@ -171,6 +180,45 @@ def test_other_work_is_told_and_stays_as_it_is(run: Path, statements: list[str],
     assert said.count("segments.gpkg") == 1 + told.count("{path}")
     assert (query(path, drawn), query(path, shapes)) == before
     assert query(path, "SELECT cluster FROM segments WHERE segment_id = 5 LIMIT 1") == [(9,)]
+
+
+SWAPPED = "UPDATE segments SET segment_id = {}, cluster = 1 + (cluster = 1) WHERE segment_id = {}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "segment"),
+    [
+        # Before the feature of that segment, and after it.
+        (SWAPPED.format(4, 3), 4),
+        (SWAPPED.format(3, 4), 3),
+        ("INSERT INTO segments (segment_id, cluster, cluster_name) VALUES (5, 3, 'mine')", 5),
+    ],
+)
+def test_features_of_one_segment_that_contradict_each_other_change_nothing(
+    run: Path, statement: str, segment: int
+) -> None:
+    edit(polygons(run), statement)
+    before = contents(run)
+    told = f"first/segments.gpkg: 2 features have segment_id {segment}, and differ in cluster"
+    refused(alps_geo("clusters", "adopt", run), told)
+    assert contents(run) == before
+
+
+def test_copies_with_the_same_edits_are_adopted_once_and_again(run: Path) -> None:
+    path, shown = polygons(run), "segment_id, cluster, cluster_name"
+    edit(path, f"INSERT INTO segments ({shown}) SELECT {shown} FROM segments WHERE segment_id = 5")
+    assert "1 copy of segments" in adopted(run)
+    assert "no edit of cluster" in adopted(run)
+    assert_consistent(run)
+
+
+def test_a_segment_id_that_the_run_lacks_is_named(run: Path) -> None:
+    path = polygons(run)
+    edit(path, "UPDATE segments SET segment_id = 99999, cluster = 3 WHERE segment_id = 3")
+    edit(path, "INSERT INTO segments (segment_id, cluster) VALUES (0, 1)")
+    said = adopted(run)
+    assert f"{path}: segment_id 99999 is no segment of this run (2 features have such" in said
+    assert "2 features of no segment" in said
 
 
 def test_a_run_over_images_has_no_polygons_to_edit(image_run: Path) -> None:

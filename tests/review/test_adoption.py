@@ -26,7 +26,7 @@ def found(*edits: tuple[int, Any, str], path: str = "a.gpkg") -> FoundEdits:
         before = segment // 10
         staying[before] -= cluster != before
         made.append(Edit(segment, before, cluster, name))
-    return FoundEdits(Path(path), tuple(made), staying, 0, 0, 0, 0)
+    return FoundEdits(Path(path), tuple(made), staying, 0, 0, 0, (), 0)
 
 
 def resolved(*edits: tuple[int, Any, str]) -> Resolved:

@@ -113,9 +113,13 @@ def test_usual_names_get_usual_colours(run: Path) -> None:
     np.testing.assert_array_equal(after[others], before[others])
     assert categories(run, SCENE)[3] == "open water"
     assert "clusters 3 and 9" not in outcome.stdout
+    assert "no usual colour" not in outcome.stdout, "a colour was given"
+    outcome = alps_geo("clusters", "recolor", run, "--by-name")
+    assert "note: no usual colour is known for Xylophones: give colours" in outcome.stdout
+    done(alps_geo("clusters", "recolor", run, "7=#123456"))
     outcome = alps_geo("clusters", "recolor", run, "--by-name", "--colors", "natural")
     done(outcome)
-    assert "note" not in outcome.stdout
+    assert "are alike" not in outcome.stdout
     assert palette(run)[2].tolist() == palette(run)[8].tolist() == [30, 90, 160]
     done(alps_geo("clusters", "name", run, "3=", "9=", "--quiet"))
     refused(alps_geo("clusters", "recolor", run, "--by-name"), "the names are Xylophones")

@@ -17,6 +17,7 @@ from alps_geo.outputs.gpkg.update import (
     CLASS_COLUMNS,
     CLASS_LAYER,
     LAYER,
+    SPACES,
     LockedSegments,
     without_triggers,
 )
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 # Little endian, with an envelope of x and y: the header of a geometry in a GeoPackage.
 _HEADER, _FLAGS = struct.Struct("<2sBBi4d"), 0b00000011
+
+# Spaces around the name of a class are no part of it.
+_TRIMMED = f"trim(feature.class, {SPACES})"
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def edited_classes(
         edited = (
             f"FROM {LAYER} feature, own_class own, given_class given "
             "WHERE own.row = feature.rowid AND given.id = own.id "
-            "AND feature.class IS NOT given.old AND feature.class IS NOT given.name "
+            f"AND ({_TRIMMED} IS NULL OR {_TRIMMED} NOT IN (ifnull(given.old, ''), given.name)) "
             "AND ifnull(feature.class, '') <> ifnull(given.old, '')"
         )
         count = execute(f"SELECT count(*) {edited}").fetchone()[0]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from alps_geo.errors import RunError
 from alps_geo.outputs.gpkg.lock import check_columns, connected, database_errors
 from alps_geo.outputs.gpkg.update import LAYER, TOLERANCE, WRITTEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import sqlite3
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.outputs.gpkg.update import Given
 
 _KNOWN = "typeof(segment_id) = 'integer' AND segment_id BETWEEN 1 AND ?"
+
+_UNKNOWN = f"""
+    SELECT segment_id FROM {LAYER} WHERE segment_id IS NOT NULL AND NOT ({_KNOWN}) ORDER BY rowid
+"""
 
 # The first feature of an id is the run's; a copy comes after it.
 _OWN = f"""
@@ -60,6 +67,8 @@ class FoundEdits:
         For each cluster, the number of features that the person has left in it.
     drawn, copied, deleted : int
         Features that are of no segment, second features of a segment, and segments without one.
+    unknown : tuple of object
+        Values of ``segment_id`` that are of no segment and not empty, in the order of the file.
     sure : int
         Features whose confidence alone was edited.
     """
@@ -70,6 +79,7 @@ class FoundEdits:
     drawn: int
     copied: int
     deleted: int
+    unknown: tuple[object, ...]
     sure: int
 
 
@@ -88,7 +98,8 @@ def find_edits(path: Path, given: Given, names: Mapping[int, str]) -> FoundEdits
     Raises
     ------
     RunError
-        If the file cannot be read, or lacks a column.
+        If the file cannot be read, or lacks a column, or if features of one segment contradict
+        each other.
     """
     count = len(given.cluster)
     clusters, confidences = given.cluster.tolist(), given.confidence.tolist()
@@ -98,8 +109,9 @@ def find_edits(path: Path, given: Given, names: Mapping[int, str]) -> FoundEdits
         check_columns(path, database, LAYER, ["segment_id", *WRITTEN] if count else [])
         (total,) = database.execute(f"SELECT count(*) FROM {LAYER}").fetchone()
         if not count:
-            return FoundEdits(path, (), {}, total, 0, 0, 0)
+            return FoundEdits(path, (), {}, total, 0, 0, (), 0)
         (known,) = database.execute(f"SELECT count(*) FROM {LAYER} WHERE {_KNOWN}", [count])
+        unknown = tuple(i for (i,) in database.execute(_UNKNOWN, [count]))
         for segment, cluster, shown, confidence, _ in database.execute(_OWN, [count]):
             own += 1
             before = clusters[segment - 1]
@@ -109,8 +121,15 @@ def find_edits(path: Path, given: Given, names: Mapping[int, str]) -> FoundEdits
                 edits.append(Edit(segment, before, cluster, name))
             else:
                 sure += _differs(confidence, confidences[segment - 1])
+        decided = None if own < count else {edit.segment for edit in edits}
+        for segment, several in _several(database, WRITTEN[:2], count, decided).items():
+            meant = [
+                (cluster, _meant(shown, clusters[segment - 1], cluster, names))
+                for cluster, shown in several
+            ]
+            _check_same(path, segment, meant, "cluster or cluster_name")
     drawn, copied, deleted = total - known[0], known[0] - own, count - own
-    return FoundEdits(path, tuple(edits), staying, drawn, copied, deleted, sure)
+    return FoundEdits(path, tuple(edits), staying, drawn, copied, deleted, unknown, sure)
 
 
 def _meant(shown: object, before: int, cluster: object, names: Mapping[int, str]) -> str:
@@ -118,6 +137,39 @@ def _meant(shown: object, before: int, cluster: object, names: Mapping[int, str]
     text = "" if shown is None else str(shown).strip()
     stands_in = text in (str(before), str(cluster))
     return "" if stands_in and text not in names.values() else text
+
+
+def _several(
+    database: sqlite3.Connection,
+    columns: Sequence[str],
+    count: int,
+    decided: Collection[int] | None,
+) -> dict[int, list[tuple[Any, ...]]]:
+    """Read columns of segments with several features, of some segments or all, by segment id."""
+    chosen = f"SELECT segment_id FROM {LAYER} WHERE {_KNOWN} GROUP BY 1 HAVING count(*) > 1"
+    query = (
+        f"SELECT segment_id, {', '.join(columns)} FROM {LAYER} "
+        f"WHERE segment_id IN ({chosen}) ORDER BY rowid"
+    )
+    found: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for segment, *values in database.execute(query, [count]):
+        if decided is None or segment in decided:
+            found[segment].append(tuple(values))
+    return found
+
+
+def _check_same(path: Path, segment: int, values: Sequence[object], columns: str) -> None:
+    """Check that the features of a segment say the same, so that it is plain what to adopt.
+
+    A copy that is left behind by later changes is no contradiction, and so this is asked of edited
+    segments alone, or where a segment has no feature: another may have got its id by mistake.
+    """
+    if len(set(values)) > 1:
+        raise RunError(
+            f"{path}: {len(values)} features have segment_id {segment}, and differ in {columns}; "
+            "expected one feature for each segment: give the others back their own segment_id, "
+            "empty it, or delete them"
+        )
 
 
 def _differs(found: object, given: float) -> bool:
@@ -142,15 +194,27 @@ def find_class_edits(path: Path, names: Sequence[str]) -> dict[int, object]:
     Raises
     ------
     RunError
-        If the file cannot be read, or lacks the column.
+        If the file cannot be read, or lacks the column, or if features of one segment contradict
+        each other.
     """
     if not names:
         return {}
     with connected(path) as database, database_errors(path):
         check_columns(path, database, LAYER, ["segment_id", "class"])
         query = f"SELECT segment_id, class, min(rowid) FROM {LAYER} WHERE {_KNOWN} GROUP BY 1"
-        return {
+        own = {segment: found for segment, found, _ in database.execute(query, [len(names)])}
+        edits = {
             segment: found
-            for segment, found, _ in database.execute(query, [len(names)])
-            if found != names[segment - 1]
+            for segment, found in own.items()
+            if _stripped(found) != names[segment - 1]
         }
+        decided = None if len(own) < len(names) else edits
+        for segment, several in _several(database, ["class"], len(names), decided).items():
+            # A copy from before the classification has no class.
+            given = [_stripped(found) for (found,) in several if found is not None]
+            _check_same(path, segment, given, "class")
+    return edits
+
+
+def _stripped(found: object) -> object:
+    return found.strip() if isinstance(found, str) else found

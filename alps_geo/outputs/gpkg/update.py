@@ -37,14 +37,17 @@ CLASS_LAYER = "classes"
 CLASS_COLUMNS = {"class": "TEXT", "class_confidence": "REAL", "class_margin": "REAL"}
 """Attributes of segments that depend on the classes, with their types in SQLite."""
 
+SPACES = "' ' || char(9, 10, 11, 12, 13, 160)"
+"""Characters around a name that are no part of it, in SQL."""
+
 TOLERANCE = 1e-4
 """Confidences that differ by less are the same number, computed on another machine."""
 
 _EDITED = f"""
     own.row = feature.rowid AND given.id = own.id AND (
         feature.cluster IS NOT given.cluster AND feature.cluster IS NOT given.old_cluster
-        OR ifnull(feature.cluster_name, '') NOT IN (given.name, given.old_name)
-        AND NOT (given.adopted AND trim(ifnull(feature.cluster_name, ''))
+        OR trim(ifnull(feature.cluster_name, ''), {SPACES}) NOT IN (given.name, given.old_name)
+        AND NOT (given.adopted AND trim(ifnull(feature.cluster_name, ''), {SPACES})
             IN ('', given.name, CAST(given.cluster AS TEXT), CAST(given.old_cluster AS TEXT)))
         OR feature.confidence IS NOT given.confidence
         AND feature.confidence IS NOT given.old_confidence
@@ -299,7 +302,7 @@ def _sentence(row: Sequence[object]) -> str:
     """Return a sentence on the attribute in which a feature differs from its run."""
     segment, found, old, new = row[0], row[1:4], row[4:7], row[7:10]
     for name, one, *given in zip(WRITTEN, found, old, new, strict=True):
-        if (one or "" if name == "cluster_name" else one) not in given:
+        if (str(one or "").strip() if name == "cluster_name" else one) not in given:
             return (
                 f"{name} of segment {segment} is {_shown(one)}, and the run gave {_shown(given[0])}"
             )

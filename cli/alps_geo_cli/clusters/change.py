@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo.outputs.names import GALLERY
+from alps_geo.outputs.names import GALLERY, REPORT
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def change_clusters(
         Gives lines to print below the table.
     """
     with printing.errors("the same command finishes the change"):
-        page = run / GALLERY
-        is_outdated = page.exists()
+        pages = {GALLERY: ["clusters", "gallery"], REPORT: ["report"]}
+        outdated = {run / page: again for page, again in pages.items() if (run / page).exists()}
         record = work()
 
     def print_table() -> None:
@@ -64,10 +64,10 @@ def change_clusters(
         print_summary(record, run)
         for note in notes(record):
             typer.echo(note)
-        if is_outdated:
-            again = shlex.join(["alps-geo", "clusters", "gallery", str(run)])
+        for page, again in outdated.items():
+            command = shlex.join(["alps-geo", *again, str(run)])
             typer.echo(
-                f"{page} showed the clusters as they were, and is gone; {again} makes it again"
+                f"{page} showed the clusters as they were, and is gone; {command} makes it again"
             )
 
     printing.show(record.to_json(), print_table)

@@ -10,7 +10,7 @@ from alps_geo_cli.clusters.change import Run, change_clusters, read_pairs
 from alps_geo_cli.console import Printing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from alps_geo.runs.record import RunRecord
 
@@ -60,7 +60,29 @@ def recolor(
         return recolor_clusters(run, given, scheme, by_name=by_name)
 
     changed = None if scheme is not None or by_name else set(given)
-    change_clusters(run, work, printing, lambda record: _alike(record, changed))
+
+    def notes(record: RunRecord) -> Iterator[str]:
+        if by_name:
+            yield from _unknown_names(record, given)
+        yield from _alike(record, changed)
+
+    change_clusters(run, work, printing, notes)
+
+
+def _unknown_names(record: RunRecord, given: Container[int]) -> Iterator[str]:
+    """Give a line for the names that have no usual colour, of clusters without a given one."""
+    from alps_geo.clusters.named_colors import usual_color
+    from alps_geo.review.schemes import legend_of
+
+    names = legend_of(record).names
+    unknown = {
+        name: None for i, name in names.items() if i not in given and usual_color(name) is None
+    }
+    if unknown:
+        yield (
+            f"note: no usual colour is known for {', '.join(unknown)}: "
+            "give colours of these by number"
+        )
 
 
 def _alike(record: RunRecord, changed: set[int] | None) -> Iterator[str]:
@@ -69,13 +91,13 @@ def _alike(record: RunRecord, changed: set[int] | None) -> Iterator[str]:
     from alps_geo.review.schemes import legend_of
 
     legend = legend_of(record)
-    found = alike_colors(legend, legend.palette if changed is None else changed)
+    found = alike_colors(legend.palette, legend.names, changed)
     for each in found[:_MOST_LISTED]:
         one, other = each.clusters
         yield (
             f"note: the colours of clusters {one} and {other} are alike: they differ by "
-            f"{each.difference:.1f} with {each.sight}, and by {PLAIN:g} (CIEDE2000) they can be "
-            "told apart"
+            f"{each.difference:.1f} in CIEDE2000 with {each.sight}, and colours are told apart "
+            f"from {PLAIN:g} on"
         )
     if len(found) > _MOST_LISTED:
         yield f"note: pairs of colours that are alike, in all: {len(found)}"
