@@ -145,7 +145,7 @@ def test_a_full_disk_leaves_results_of_no_scene(tmp_path: Path) -> None:
     assert sizes[0] < sizes[1] - 8192
     for folder in ("small", "large"):
         shutil.rmtree(out / folder)
-    for name in ("run.json", "clusters.npz"):
+    for name in ("run.json", "clusters.npz", "alps.qgz"):
         (out / name).unlink()
     limited = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(sizes[1] - 4096), *map(str, command), "--quiet"],
