@@ -13,7 +13,7 @@ from alps_geo.errors import ModelError, SettingsError
 from alps_geo.sam.checkpoints import check_state
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
-from alps_geo.sam.memory import images_at_once, in_halves, memory_errors
+from alps_geo.sam.memory import NO_ROOM, images_at_once, in_halves, memory_errors
 from alps_geo.sam.network import DecoderNetwork
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
@@ -109,7 +109,7 @@ class SamModel:
         return embeddings.float()
 
 
-@memory_errors()
+@memory_errors(NO_ROOM)
 def load_model(
     name: str = "mobile_sam",
     checkpoint: str | Path | None = None,
