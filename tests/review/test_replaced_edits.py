@@ -59,6 +59,8 @@ def label(crops: list[Path], run: Path, *more: object) -> Any:
 
 STYLE = "INSERT INTO layer_styles (f_table_name, styleName) VALUES ('segments', 'mine')"
 
+OUTLINES = "layer_styles SET styleQML = '<qgis/>' WHERE styleName = 'outlines'"
+
 WORK = [
     ("UPDATE segments SET cluster = 4 WHERE cluster = 2", "features edited (cluster of segment "),
     ("UPDATE segments SET cluster_name = 'mine' WHERE segment_id = 2", "1 feature edited ("),
@@ -78,6 +80,9 @@ WORK = [
     (STYLE, "style mine added"),
     ("UPDATE layer_styles SET styleQML = '<qgis/>'", "style clusters edited"),
     ("DELETE FROM layer_styles", "style clusters removed"),
+    (f"UPDATE {OUTLINES}", "style outlines edited"),
+    ("DELETE FROM layer_styles WHERE styleName = 'source'", "style source removed"),
+    ("UPDATE layer_styles SET useAsDefault = (styleName = 'outlines')", "default style outlines"),
     ("ALTER TABLE segments RENAME TO mine", "table mine added"),
 ]
 
