@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.colors import Color
 
-# QGIS stores a colour of its own for each segment up to this number, and draws those between two
-# of them in a mixture: a style has a fixed size, and a legend that is no list.
-_MOST_COLORS = 1024
+# Segments have a colour each up to this number; of more, those between two with one have a mixture
+# of them. Ids of neighbours differ by dozens, so that they are still apart, and QGIS reads the file
+# in less than a second.
+_MOST_COLORS = 20_000
 
 # Each hue is this part of the circle after the one before it: no two of a few are alike.
 _GOLDEN = (5**0.5 - 1) / 2
@@ -56,7 +57,7 @@ def write_segments_style(raster: Path, count: int) -> None:
     """Write the style that QGIS applies when it opens a raster of segments.
 
     Without it, segments are greys by their ids, in which neighbours are alike. With it, segments
-    of successive ids have colours far apart.
+    of successive ids have colours far apart, and the legend is a bar, not a list.
 
     Parameters
     ----------
@@ -97,8 +98,8 @@ def write_segments_style(raster: Path, count: int) -> None:
     )
     ids = np.unique(np.linspace(1, last, min(last, _MOST_COLORS)).round().astype(np.int64))
     for number, segment in enumerate(ids.tolist()):
-        entry = {"value": str(segment), "label": str(segment), "color": hex_color(_color(number))}
-        ET.SubElement(shader, "item", entry, alpha="255")
+        entry = {"value": str(segment), "color": hex_color(_color(number)), "alpha": "255"}
+        ET.SubElement(shader, "item", entry)
     _write(raster, pipe)
 
 

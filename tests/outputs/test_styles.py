@@ -119,7 +119,7 @@ def test_segments_of_a_raster_are_apart_and_its_legend_is_no_list(
     assert seen["rasters"]["labels.tif"]["legend"] == 5
 
 
-@pytest.mark.parametrize(("count", "listed"), [(0, 1), (1, 1), (40, 40), (200_000, 1024)])
+@pytest.mark.parametrize(("count", "listed"), [(0, 1), (1, 1), (40, 40), (200_000, 20_000)])
 def test_the_style_of_a_raster_stays_small(tmp_path: Path, count: int, listed: int) -> None:
     write_segments_style(tmp_path / "segments.tif", count)
     items = [each.attrib for each in ET.parse(tmp_path / "segments.qml").iter("item")]
@@ -127,7 +127,7 @@ def test_the_style_of_a_raster_stays_small(tmp_path: Path, count: int, listed: i
     assert len(values) == listed
     assert (values[0], values[-1]) == (1, max(count, 1))
     assert all(one["color"] != two["color"] for one, two in pairwise(items))
-    assert (tmp_path / "segments.qml").stat().st_size < 100_000
+    assert (tmp_path / "segments.qml").stat().st_size < 1_500_000
 
 
 def test_a_style_has_an_entry_for_every_value(run: Path) -> None:
