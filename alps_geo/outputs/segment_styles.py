@@ -24,7 +24,7 @@ _DARK = 300
 
 # Millimetres on the screen or on paper, next to metres on the ground: a border grows with the map,
 # between two widths, so that it neither covers small segments nor is lost at 1:500.
-_THINNEST, _WIDEST, _ON_GROUND = 0.15, 0.4, 0.2
+_THINNEST, _WIDEST, _ON_GROUND = 0.05, 0.26, 0.2
 
 _LINE, _BEHIND = "255,255,255,255", "0,0,0,140"
 
@@ -226,5 +226,5 @@ def _border(color: str, times: float = 1.0) -> dict[str, str]:
         "outline_style": "solid",
         "outline_width": f"{_ON_GROUND * times:g}",
         "outline_width_unit": "RenderMetersInMapUnits",
-        "outline_width_map_unit_scale": f"3x:0,0,{limits}",
+        "border_width_map_unit_scale": f"3x:0,0,{limits}",
     }
