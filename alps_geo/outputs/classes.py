@@ -12,11 +12,11 @@ from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
 from alps_geo.outputs.gpkg.classes import Dissolved
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
 from alps_geo.outputs.ground import ground_measures
+from alps_geo.outputs.id_styles import write_labels_style
 from alps_geo.outputs.names import CLASSES, CLASSES_PREVIEW, SEGMENTS
 from alps_geo.outputs.output import check_present
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 from alps_geo.outputs.preview import PICTURE, read_picture, write_preview
-from alps_geo.outputs.styles import write_raster_style
 from alps_geo.scene.placed import map_transform, north_up
 from alps_geo.scene.raster import opened, read_window
 
@@ -92,7 +92,7 @@ class ClassedScene:
         with opened(str(self.folder / SEGMENTS)) as ids:
             blocks = ((window, of_segment[block]) for window, block in _blocks(ids, self.folder))
             write_cog(path, blocks, GeoBox.of_raster(ids), band)
-        write_raster_style(path, legend.palette, legend.names)
+        write_labels_style(path, legend.palette, legend.names)
         self._write_preview(path)
 
     def dissolved(self, simplify_by: float = 0.0) -> tuple[Dissolved, NDArray[np.float64]]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.outputs.cog import GeoBox, IdBand, write_category_names, write_cog
+from alps_geo.outputs.id_styles import write_labels_style, write_segments_style
 from alps_geo.outputs.names import LABELS, SEGMENTS
 from alps_geo.outputs.output import Output, check_present
-from alps_geo.outputs.styles import cluster_labels, write_raster_style
+from alps_geo.outputs.styles import cluster_labels
 from alps_geo.scene.raster import opened, read_window
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ class SegmentsRaster(Output):
         """Write the blocks of the source."""
         box = GeoBox.of_scene(source.scene)
         write_cog(labelled.folder / SEGMENTS, source.blocks, box, IdBand(np.uint32, "segment id"))
+
+
+class SegmentsStyle(Output):
+    """``segments.qml``: the style of ``segments.tif`` in QGIS."""
+
+    files = ("segments.qml",)
+
+    def write(self, labelled: LabelledScene, source: SceneSource) -> None:  # noqa: ARG002
+        """Write the style."""
+        write_segments_style(labelled.folder / SEGMENTS, len(labelled.segments))
 
 
 class LabelsRaster(Output):
@@ -92,7 +103,7 @@ class LabelsStyle(Output):
     def rewrite_legend(self, labelled: LabelledScene) -> None:
         """Write the style again."""
         model = labelled.model
-        write_raster_style(labelled.folder / LABELS, model.legend.palette, model.legend.names)
+        write_labels_style(labelled.folder / LABELS, model.legend.palette, model.legend.names)
 
 
 def _blocks(

@@ -12,7 +12,12 @@ from alps_geo.outputs.cluster_model import ModelFile
 from alps_geo.outputs.gpkg.read import read_attribute
 from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
 from alps_geo.outputs.ground import pixel_area
-from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
+from alps_geo.outputs.id_rasters import (
+    LabelsRaster,
+    LabelsStyle,
+    SegmentsRaster,
+    SegmentsStyle,
+)
 from alps_geo.outputs.image_masks import InstanceMasks
 from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
 from alps_geo.outputs.labelled_images import LabelledImages
@@ -35,6 +40,7 @@ OUTPUTS: list[Output] = [
     LabelsRaster(),
     LabelsStyle(),
     SegmentsRaster(),
+    SegmentsStyle(),
     SegmentPolygons(),
     Preview(),
     Project(),

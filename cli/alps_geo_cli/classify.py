@@ -107,7 +107,8 @@ def classify(
     discard_edits: Annotated[
         bool,
         typer.Option(
-            "--discard-edits", help="Overwrite classes that were edited by hand, as in QGIS."
+            "--discard-edits",
+            help="Overwrite classes and their styles that were edited by hand, as in QGIS.",
         ),
     ] = False,
     printing: Printing,

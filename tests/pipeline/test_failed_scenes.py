@@ -25,7 +25,7 @@ from alps_geo.settings import LabelSettings
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 QUICK = ("--points", "grid:2", "--clusters", "2", "--features", "sam")
-FILES = {"labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png"}
+FILES = {"labels.tif", "labels.qml", "segments.tif", "segments.qml", "segments.gpkg", "preview.png"}
 
 
 def write(path: Path, *, size: int = 80, bands: int = 3, **changes: Any) -> Path:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alps_geo.outputs.gpkg.layer_styles import read_style, update_style
 from alps_geo.outputs.gpkg.lock import check_columns, database_errors, exclusive
-from alps_geo.outputs.gpkg.write import FIELD, STYLE
-from alps_geo.outputs.styles import polygons_qml, polygons_sld
+from alps_geo.outputs.styles import CLUSTER_STYLE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from alps_geo.outputs.segment_styles import Style
 
 WRITTEN = ("cluster", "cluster_name", "confidence")
 """Attributes that depend on the clusters."""
@@ -207,15 +209,15 @@ class LockedSegments:
     def style(self) -> tuple[str, str] | None:
         """Return QML and SLD of the style by cluster; None if a person removed it."""
         with database_errors(self.path):
-            return read_style(self.database)
+            return read_style(self.database, LAYER, CLUSTER_STYLE)
 
-    def update(self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str]) -> None:
+    def update(self, style: Style) -> None:
         """Give the segments that were compared their clusters, and the layer its style.
 
         Parameters
         ----------
-        palette, names
-            Colours and names of clusters, see `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
+        style : Style
+            The style by cluster, which a person may have removed.
 
         Raises
         ------
@@ -232,9 +234,7 @@ class LockedSegments:
                         f"UPDATE {LAYER} SET cluster = given.cluster, cluster_name = given.name, "
                         f"confidence = given.confidence FROM own, given WHERE {_STALE}"
                     )
-            self._set_style(
-                polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names)
-            )
+            update_style(self.database, LAYER, style)
 
     def commit(self) -> None:
         """Commit the changes, and unlock the file.
@@ -246,28 +246,6 @@ class LockedSegments:
         """
         with database_errors(self.path):
             self.database.execute("COMMIT")
-
-    def _set_style(self, qml: str, sld: str) -> None:
-        """Update our style where it still is: a person may have removed it."""
-        if self.database.execute("PRAGMA table_info(layer_styles)").fetchall():
-            self.database.execute(
-                'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2 '
-                'WHERE f_table_name = ?3 AND "styleName" = ?4 '
-                'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
-                [qml, sld, LAYER, STYLE],
-            )
-
-
-def read_style(database: sqlite3.Connection) -> tuple[str, str] | None:
-    """Read QML and SLD of the style by cluster; None if a person removed it."""
-    if not database.execute("PRAGMA table_info(layer_styles)").fetchall():
-        return None
-    query = (
-        'SELECT "styleQML", "styleSLD" FROM layer_styles '
-        'WHERE f_table_name = ? AND "styleName" = ? ORDER BY id'
-    )
-    found: tuple[str, str] | None = database.execute(query, [LAYER, STYLE]).fetchone()
-    return found
 
 
 @contextmanager

@@ -12,23 +12,18 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
+from alps_geo.outputs.fixed_styles import fixed_styles
+from alps_geo.outputs.gpkg.layer_styles import create_styles, insert_style
 from alps_geo.outputs.gpkg.lock import settle
 from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
-from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import geopandas as gpd
 
-    from alps_geo.clusters.colors import Color
-
-FIELD = "cluster"
-"""Attribute that the style shows."""
-
-STYLE = "clusters"
-"""Name of the style in `layer_styles`."""
+    from alps_geo.outputs.segment_styles import Style
 
 ERRORS = (DataLayerError, DataSourceError, gdal_error("pyogrio"), sqlite3.Error)
 """Errors of the libraries that read and write GeoPackages."""
@@ -49,14 +44,13 @@ def write_segments_gpkg(
     *,
     crs: object | None,
     layer: str = "segments",
-    palette: Mapping[int, Color],
-    names: Mapping[int, str] | None = None,
+    style: Style,
 ) -> None:
-    """Write segments as a GeoPackage layer with a spatial index and a default style.
+    """Write segments as a GeoPackage layer with a spatial index, a default style and further ones.
 
-    Memory holds one batch at a time. The style is stored as QGIS stores it, in the table
-    `layer_styles`, where GeoServer finds its SLD too. Dates in the file are 2000-01-01, so that the
-    same segments give the same bytes.
+    Memory holds one batch at a time. Styles are stored as QGIS stores them, in the table
+    `layer_styles`, where GeoServer finds their SLD too. Dates in the file are 2000-01-01, so that
+    the same segments give the same bytes.
 
     Parameters
     ----------
@@ -64,13 +58,12 @@ def write_segments_gpkg(
         File to write. One that is there is replaced at the end.
     batches : iterable of geopandas.GeoDataFrame
         At least one, which may be empty. Polygons and multipolygons, which become multipolygons,
-        with the same columns in every batch; `cluster` among them, which the style shows.
+        with the same columns in every batch; those that the styles show are among them.
     crs : anything that geopandas takes, or None
         None becomes GeoPackage's undefined Cartesian system.
     layer : str
-    palette : mapping of cluster to (red, green, blue)
-        0 to 255 each.
-    names : mapping of cluster to str, optional
+    style : Style
+        The default style.
 
     Raises
     ------
@@ -85,7 +78,7 @@ def write_segments_gpkg(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_style(database, layer, palette, names)
+            _add_styles(database, layer, style)
         if stored != count:
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
@@ -147,62 +140,10 @@ def _ogr_options() -> Iterator[None]:
         pyogrio.set_gdal_config_options(before)
 
 
-# As QGIS makes it when it saves a style. SQLite stores the text as it is, indented as here.
-_STYLE_TABLE = """
-        CREATE TABLE layer_styles (
-            "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-            "f_table_catalog" TEXT(256),
-            "f_table_schema" TEXT(256),
-            "f_table_name" TEXT(256),
-            "f_geometry_column" TEXT(256),
-            "styleName" TEXT(30),
-            "styleQML" TEXT,
-            "styleSLD" TEXT,
-            "useAsDefault" BOOLEAN,
-            "description" TEXT,
-            "owner" TEXT(30),
-            "ui" TEXT(30),
-            "update_time" DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
-        );
-        CREATE TRIGGER "trigger_insert_feature_count_layer_styles"
-        AFTER INSERT ON "layer_styles" BEGIN
-            UPDATE gpkg_ogr_contents SET feature_count = feature_count + 1
-            WHERE lower(table_name) = lower('layer_styles');
-        END;
-        CREATE TRIGGER "trigger_delete_feature_count_layer_styles"
-        AFTER DELETE ON "layer_styles" BEGIN
-            UPDATE gpkg_ogr_contents SET feature_count = feature_count - 1
-            WHERE lower(table_name) = lower('layer_styles');
-        END;
-"""
-
-
-def _add_style(
-    database: sqlite3.Connection,
-    layer: str,
-    palette: Mapping[int, Color],
-    names: Mapping[int, str] | None,
-) -> None:
-    """Add QGIS's table of styles, with one default style in it."""
-    database.executescript(_STYLE_TABLE)
-    database.execute("INSERT INTO gpkg_ogr_contents VALUES ('layer_styles', 0)")
-    database.execute(
-        "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
-        "VALUES ('layer_styles', 'attributes', 'layer_styles', ?, 0)",
-        [DATE],
-    )
-    database.execute(
-        "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
-        "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner, "
-        "update_time) VALUES ('', '', ?, ?, ?, ?, ?, 1, ?, '', ?)",
-        [
-            layer,
-            GEOMETRY,
-            STYLE,
-            polygons_qml(FIELD, palette, names),
-            polygons_sld(FIELD, palette, names),
-            "One colour for each cluster",
-            DATE,
-        ],
-    )
+def _add_styles(database: sqlite3.Connection, layer: str, style: Style) -> None:
+    """Add a default style, and those that are the same in every run."""
+    create_styles(database, DATE)
+    insert_style(database, (layer, GEOMETRY), style, DATE, is_default=1)
+    for fixed in fixed_styles():
+        insert_style(database, (layer, GEOMETRY), fixed, DATE, is_default=0)
     database.commit()
