@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
-    from .installation import Command, Installation, Option
+    from .installation import Command, Installation, Option, Value
     from .program import Finished, Progress
 
     Given = Mapping[str, object]
@@ -155,7 +155,7 @@ class ProgramAlgorithm(QgsProcessingAlgorithm):
             *self.own_arguments(folder, given, context, feedback),
         ]
         self._run(command, folder, feedback)
-        found = results_of(folder, self.maps) if self.maps else []
+        found = self.results(folder, values)
         self._results = found if self.parameterAsBool(given, LOAD, context) else []
         return {"OUTPUT": folder, **self.layer_outputs(found)}
 
@@ -167,6 +167,10 @@ class ProgramAlgorithm(QgsProcessingAlgorithm):
         """Show the results in the project."""
         show(self._results, context)
         return {}
+
+    def results(self, folder: str, values: Mapping[str, Value]) -> list[Result]:
+        """List the results that belong into a project, for the values of the options."""
+        return results_of(folder, self.maps) if self.maps else []
 
     def layer_outputs(self, results: Sequence[Result]) -> dict[str, object]:
         """Return further outputs: none, unless the algorithm defines them."""

@@ -21,6 +21,7 @@ from qgis.core import (
 
 from .algorithm import ProgramAlgorithm
 from .command_line import names_of_clusters
+from .results import suggested_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
 
     from .algorithm import Given
+    from .installation import Value
     from .results import Result
 
 INPUT, FURTHER, OUTPUT, RUN = "INPUT", "FURTHER", "OUTPUT", "RUN"
@@ -204,6 +206,11 @@ class Classify(_OnRun):
         if field := self.parameterAsString(given, "FIELD", context):
             typed.append(f"--field={field}")
         return [*typed, "--", folder]
+
+    def results(self, folder: str, values: Mapping[str, Value]) -> list[Result]:
+        """List the maps of classes, and the segments to label next if they were asked for."""
+        suggested = suggested_of(folder) if values["suggest"] else []
+        return [*super().results(folder, values), *suggested]
 
 
 class Export(_OnRun):

@@ -32,7 +32,7 @@ def typed_options(options: Iterable[Option], values: Mapping[str, Value]) -> lis
     typed: list[str] = []
     for option in options:
         value = values.get(option.name)
-        if value in (None, "", []) or value == option.default:
+        if value in (None, "", []) or _text(value) == _text(option.default):
             continue
         if option.kind in ("flag", "switch"):
             typed.append(option.typed if value else f"--no-{option.typed[2:]}")

@@ -11,6 +11,7 @@ from qgis.core import (
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingUtils,
 )
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QThread
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class _Style(QgsProcessingLayerPostProcessorInterface):
         style(layer)
 
 
-# QGIS keeps no reference to it.
-_STYLE = _Style()
+# A context deletes those of its layers, and nothing else holds them until then.
+_STYLES: list[_Style] = []
 
 
 def style(layer: QgsMapLayer) -> None:
@@ -80,5 +81,6 @@ def _add(result: Result, project: QgsProject, context: QgsProcessingContext) -> 
     )
     # Else the settings of Processing may name layers after their files.
     details.forceName = True
-    details.setPostProcessor(_STYLE)
+    _STYLES[:] = [each for each in _STYLES if not sip.isdeleted(each)] + [_Style()]
+    details.setPostProcessor(_STYLES[-1])
     context.addLayerToLoadOnCompletion(result.source, details)

@@ -59,9 +59,17 @@ def results_of(run: str, maps: str) -> list[Result]:
     """
     folder = Path(run).absolute()
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if not record.get(maps):
+        return []
     return [
         Result(str(path), layer, f"{scene['name']}: {title}")
         for scene in record["scenes"]
         for file, layer, title in _MAPS[maps]
         if (path := folder / scene["name"] / file).is_file()
     ]
+
+
+def suggested_of(run: str) -> list[Result]:
+    """List the layer of segments to label next; empty if there is none."""
+    path = Path(run).absolute() / "suggested.gpkg"
+    return [Result(str(path), "suggested", "segments to label next")] if path.is_file() else []
