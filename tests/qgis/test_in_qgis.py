@@ -13,6 +13,7 @@ from typing import Any
 import geopandas as gpd
 import pytest
 import rasterio
+from affine import Affine
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
 
@@ -100,7 +101,8 @@ def crop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scene") / "crop.tif"
     with rasterio.open(DATA / "naip_md_1m.tif") as scene:
         window = Window(300, 200, 160, 120)
-        placed = {"transform": scene.window_transform(window), "height": 120, "width": 160}
+        here = scene.transform @ Affine.translation(window.col_off, window.row_off)
+        placed = {"transform": here, "height": 120, "width": 160}
         with rasterio.open(path, "w", **scene.profile | placed) as part:
             part.write(scene.read(window=window))
     return path
