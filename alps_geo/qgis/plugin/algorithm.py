@@ -132,7 +132,7 @@ class ProgramAlgorithm(QgsProcessingAlgorithm):
             is_needed = option.name in self.needed
             parameter = parameter_of(option, self._label(option), is_needed=is_needed)
             if not is_needed and option.name not in self.main:
-                advanced = QgsProcessingParameterDefinition.Flag.FlagAdvanced
+                advanced = QgsProcessingParameterDefinition.FlagAdvanced
                 parameter.setFlags(parameter.flags() | advanced)
             self.addParameter(parameter)
         if self.maps:

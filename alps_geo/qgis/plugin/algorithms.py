@@ -53,7 +53,7 @@ class _OnRasters(ProgramAlgorithm):
 
     def own_parameters(self) -> Sequence[QgsProcessingParameterDefinition]:
         """Return the rasters and the folder."""
-        rasters = QgsProcessing.SourceType.TypeRaster
+        rasters = QgsProcessing.TypeRaster
         return (
             QgsProcessingParameterRasterLayer(INPUT, "Raster"),
             QgsProcessingParameterMultipleLayers(
@@ -117,7 +117,7 @@ class _OnRun(ProgramAlgorithm):
 
     def run_parameter(self) -> QgsProcessingParameterFile:
         """Return the parameter of the run folder."""
-        folder = QgsProcessingParameterFile.Behavior.Folder
+        folder = QgsProcessingParameterFile.Folder
         return QgsProcessingParameterFile(RUN, "Folder of the results of a run", folder)
 
     def folder(self, given: Given, context: QgsProcessingContext) -> str:

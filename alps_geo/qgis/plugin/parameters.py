@@ -45,7 +45,9 @@ def parameter_of(
     is_needed : bool
         True if there is no run without a value.
     """
-    parameter = _bare(option, label, is_optional=not is_needed)
+    # A text may be emptied; all else that has a default always has a value.
+    has_value = option.kind != "text" and option.default is not None
+    parameter = _bare(option, label, is_optional=not is_needed and not has_value)
     shown = option.shown or ("" if option.default is None else str(option.default))
     default = f"\n\nDefault: {shown}" if shown and option.kind != "flag" else ""
     parameter.setHelp(f"{option.help}{default}")
@@ -70,11 +72,10 @@ def _bare(option: Option, label: str, *, is_optional: bool) -> QgsProcessingPara
 
 
 def _number(option: Option, label: str, *, is_optional: bool) -> QgsProcessingParameterNumber:
-    kinds = QgsProcessingParameterNumber.Type
-    kind = kinds.Integer if option.kind == "integer" else kinds.Double
-    parameter = QgsProcessingParameterNumber(
-        key_of(option), label, kind, option.default, is_optional
-    )
+    # Names of enumerations without their scope are known to QGIS 3.22 and to all later ones.
+    number = QgsProcessingParameterNumber
+    kind = number.Integer if option.kind == "integer" else number.Double
+    parameter = number(key_of(option), label, kind, option.default, is_optional)
     if option.low is not None:
         parameter.setMinimum(option.low)
     if option.high is not None:
@@ -85,11 +86,11 @@ def _number(option: Option, label: str, *, is_optional: bool) -> QgsProcessingPa
 def _file(option: Option, label: str, *, is_optional: bool) -> QgsProcessingParameterDefinition:
     key = key_of(option)
     if option.several:
-        files = QgsProcessing.SourceType.TypeFile
+        files = QgsProcessing.TypeFile
         return QgsProcessingParameterMultipleLayers(key, label, files, None, is_optional)
-    behaviors = QgsProcessingParameterFile.Behavior
-    behavior = behaviors.Folder if option.kind == "folder" else behaviors.File
-    return QgsProcessingParameterFile(key, label, behavior, optional=is_optional)
+    file = QgsProcessingParameterFile
+    behavior = file.Folder if option.kind == "folder" else file.File
+    return file(key, label, behavior, optional=is_optional)
 
 
 def value_of(

@@ -37,7 +37,7 @@ class AlpsGeoProvider(QgsProcessingProvider):
                 f"the note of the program cannot be read ({error}); "
                 "`alps-geo qgis install` writes it again",
                 "alps-geo",
-                Qgis.MessageLevel.Critical,
+                Qgis.Critical,
             )
             return
         for algorithm in ALGORITHMS:
