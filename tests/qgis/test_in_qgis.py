@@ -154,8 +154,8 @@ def test_errors_of_the_program_are_errors_of_qgis(qgis: Qgis, crop: Path, tmp_pa
     assert "alps-geo: error" not in error
 
 
-def test_label_in_the_dialog_adds_styled_layers(qgis: Qgis, crop: Path) -> None:
-    shown = qgis.dialog("label", INPUT=str(crop), OUTPUT="TEMPORARY_OUTPUT", **QUICK)
+def test_label_in_the_dialog_adds_styled_layers(qgis: Qgis, crop: Path, tmp_path: Path) -> None:
+    shown = qgis.dialog("label", INPUT=str(crop), OUTPUT=str(tmp_path / "one"), **QUICK)
     assert shown["ok"], shown["errors"]
     labels, segments = sorted(shown["layers"], key=lambda layer: str(layer["name"]))
     assert (labels["name"], segments["name"]) == ("crop: labels", "crop: segments")
@@ -167,20 +167,20 @@ def test_label_in_the_dialog_adds_styled_layers(qgis: Qgis, crop: Path) -> None:
     assert {"tiles crop", "write crop"} <= set(shown["texts"])
     assert any(text.startswith("warning: crop: band 4") for text in shown["texts"])
     assert 95.0 in shown["numbers"]
-    without = qgis.dialog(
-        *("apply",),
-        INPUT=str(crop),
-        CLUSTERS_FROM=str(Path(shown["results"]["OUTPUT"]) / "clusters.npz"),
-        OUTPUT="TEMPORARY_OUTPUT",
-        LOAD=False,
-    )
-    assert without["ok"], without["errors"]
-    assert without["layers"] == []
+
+
+def test_apply_gives_the_same_labels_and_adds_no_layers_unless_asked(
+    qgis: Qgis, crop: Path, labelled: Path, tmp_path: Path
+) -> None:
+    model, out = str(labelled / "clusters.npz"), str(tmp_path / "out")
+    shown = qgis.dialog("apply", INPUT=str(crop), CLUSTERS_FROM=model, OUTPUT=out, LOAD=False)
+    assert shown["ok"], shown["errors"]
+    assert shown["layers"] == []
     with (
-        rasterio.open(shown["results"]["LABELS"]) as one,
-        rasterio.open(without["results"]["LABELS"]) as other,
+        rasterio.open(shown["results"]["LABELS"]) as applied,
+        rasterio.open(labelled / "crop" / "labels.tif") as before,
     ):
-        assert (one.read(1) == other.read(1)).all()
+        assert (applied.read(1) == before.read(1)).all()
 
 
 def test_a_cancelled_label_says_that_it_can_go_on(qgis: Qgis, crop: Path, tmp_path: Path) -> None:
