@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 PROCESS = shutil.which("qgis_process.bin") or "qgis_process"
 PYTHON = "/usr/bin/python3"
 DIALOG = Path(__file__).parent / "dialog.py"
-QUICK = {"POINTS": "none", "CLUSTERS": 4}
+QUICK: dict[str, Any] = {"POINTS": "none", "CLUSTERS": 4}
 
 
 class Qgis:
@@ -184,7 +184,12 @@ def test_apply_gives_the_same_labels_and_adds_no_layers_unless_asked(
 
 
 def test_a_cancelled_label_says_that_it_can_go_on(qgis: Qgis, crop: Path, tmp_path: Path) -> None:
-    given = {"INPUT": str(crop), "OUTPUT": str(tmp_path / "out"), **QUICK, "TILE_SIZE": "64"}
+    given: dict[str, Any] = {
+        "INPUT": str(crop),
+        "OUTPUT": str(tmp_path / "out"),
+        **QUICK,
+        "TILE_SIZE": "64",
+    }
     shown = qgis.dialog("label", cancel_at="tiles crop", **given)
     assert not shown["ok"]
     (error,) = shown["errors"]
