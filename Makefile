@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SCENE_DEMO := tests/data/naip_md_1m.tif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs label batch bench bench-gpu bench-quality bench-seams clean
+.PHONY: help demo test test-qgis lint format docs label batch bench bench-gpu bench-quality bench-seams clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,6 +25,13 @@ demo: $(INSTALLED)  ## Label a real NAIP scene; the results lie in demo/
 # A process for each core, one thread each: torch on more threads than cores is many times slower.
 test: $(INSTALLED)  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# Debian's QGIS brings a Python of its own; nothing of it is in the environment.
+test-qgis: $(INSTALLED)  ## Test the plugin in the real QGIS, without a screen; installs Debian's if it is absent
+	@command -v qgis_process > /dev/null && /usr/bin/python3 -c "import qgis" || { \
+		sudo=$$(test "$$(id -u)" = 0 || echo sudo); $$sudo apt-get update && \
+		$$sudo apt-get install --yes --no-install-recommends qgis python3-qgis; }
+	OMP_NUM_THREADS=1 ALPS_GEO_QGIS=1 $(BIN)/python -m pytest tests/qgis
 
 lint: $(INSTALLED)  ## Check style and types
 	$(BIN)/ruff check .

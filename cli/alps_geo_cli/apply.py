@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
 from alps_geo_cli.run import run_label
 
@@ -17,7 +17,7 @@ def apply(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
-    printing: Printing,
+    printing: WorkPrinting,
 ) -> None:
     """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
 

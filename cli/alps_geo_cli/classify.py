@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.classes.names import CLASS_FIELD, CLASSIFIERS
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def classify(
             help="Overwrite classes and their styles that were edited by hand, as in QGIS.",
         ),
     ] = False,
-    printing: Printing,
+    printing: WorkPrinting,
 ) -> None:
     """Give all segments of a finished run the classes of a few samples: in seconds, without SAM.
 
@@ -123,7 +123,7 @@ def classify(
         from alps_geo.review.class_model import ClassifyRequest
         from alps_geo.review.classify import classify_segments
         from alps_geo.review.sample_files import SampleFiles
-        from alps_geo_cli.progress import counting
+        from alps_geo_cli.progress import counting_for
 
         request = ClassifyRequest(
             files=SampleFiles(tuple(samples or ()), field, layer),
@@ -136,7 +136,7 @@ def classify(
             suggest=suggest,
             discard_edits=discard_edits,
         )
-        with counting("scenes", quiet=printing.silent) as listen:
+        with counting_for(printing, "scenes") as listen:
             found = classify_segments(run, request, listen)
     printing.show(found.to_json(), lambda: _print(found))
 

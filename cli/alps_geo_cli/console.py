@@ -7,7 +7,7 @@ import signal
 import threading
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -49,6 +49,20 @@ class Printing:
             typer.echo(json.dumps(record, indent=2))
         elif not self.quiet:
             print_table()
+
+
+@dataclass(frozen=True)
+class WorkPrinting(Printing):
+    """Options of the output of a command that takes its time, and shows how far it is."""
+
+    progress: Annotated[
+        Literal["bar", "json"],
+        typer.Option(
+            "--progress",
+            help="Show progress on standard error: as a bar in a terminal, or for another program "
+            "as lines of JSON with stage, scene, done, total and note.",
+        ),
+    ] = "bar"
 
 
 FAILED = 1

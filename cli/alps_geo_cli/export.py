@@ -13,7 +13,7 @@ from alps_geo.fields import settings_of
 from alps_geo.outputs.names import TRAINING_FORMATS
 from alps_geo.outputs.training_set.settings import ExportSettings
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.options import Chosen, option_of
 from alps_geo_cli.paths import typed_path
 
@@ -54,7 +54,7 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a training set that is there.")
     ] = False,
-    printing: Printing,
+    printing: WorkPrinting,
 ) -> None:
     """Export a finished run as a training set: chips of its scenes, with their labels.
 
@@ -64,10 +64,10 @@ def export(
     """
     with printing.errors("nothing was written"):
         from alps_geo.review.export import export_run
-        from alps_geo_cli.progress import RunProgress
+        from alps_geo_cli.progress import run_progress
 
         settings = ExportSettings(**chosen.values)
-        with RunProgress(quiet=printing.quiet) as progress:
+        with run_progress(printing) as progress:
             made = export_run(run, to, out, settings, overwrite=overwrite, listen=progress.show)
     printing.show(made.to_json(), lambda: _print_set(made, out))
 

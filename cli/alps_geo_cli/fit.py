@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.runs.folder import fit_folder
 from alps_geo.settings import OUTPUT
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import Chosen, FlagOptions, Scenes, SettingsGroup
 from alps_geo_cli.paths import typed_path
@@ -50,7 +50,7 @@ def fit(
     ] = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=False)],
-    printing: Printing,
+    printing: WorkPrinting,
 ) -> None:
     """Fit one cluster model to rasters, for `alps-geo apply` to label any scene by.
 

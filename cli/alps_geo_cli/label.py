@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
 from alps_geo_cli.run import run_label
 
@@ -15,7 +15,7 @@ def label(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
-    printing: Printing,
+    printing: WorkPrinting,
 ) -> None:
     """Label rasters: masks by Segment Anything, clusters by their features.
 

@@ -18,6 +18,7 @@ from alps_geo_cli.fit import fit
 from alps_geo_cli.groups import spread
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
+from alps_geo_cli.qgis import qgis
 from alps_geo_cli.report import report
 from alps_geo_cli.similar import similar
 from alps_geo_cli.status import status
@@ -62,6 +63,7 @@ app.add_typer(clusters)
 app.add_typer(dataset)
 app.add_typer(evaluate)
 app.add_typer(assess)
+app.add_typer(qgis)
 
 
 def run() -> None:

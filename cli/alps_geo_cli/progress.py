@@ -1,10 +1,12 @@
-"""A progress bar over the tiles of a run, on standard error."""
+"""Progress of a run on standard error: a bar for people, or lines of JSON for another program."""
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
+    from alps_geo_cli.console import WorkPrinting
 
 ETA_PERIOD = 3600.0
 """Seconds of past speed that the ETA goes by: long, since a tile takes seconds to minutes."""
@@ -35,6 +38,53 @@ def counting(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
     with Progress(console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def counting_for(printing: WorkPrinting, title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show work as a command was asked to; yield a function as that of `counting`."""
+    if printing.progress == "bar":
+        with counting(title, quiet=printing.silent) as show:
+            yield show
+        return
+    progress = JsonProgress(quiet=printing.quiet)
+    yield lambda done, total: progress.show(Event(title, tiles=total, computed=done))
+
+
+def run_progress(printing: WorkPrinting) -> RunProgress | JsonProgress:
+    """Return the progress that a command was asked to show."""
+    if printing.progress == "json":
+        return JsonProgress(quiet=printing.quiet)
+    return RunProgress(quiet=printing.quiet)
+
+
+class JsonProgress:
+    """Writes each event of a run as a line of JSON."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def __enter__(self) -> JsonProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        """Write a note on the run as a whole."""
+        self.show(Event("open", note=text))
+
+    def show(self, event: Event) -> None:
+        """Write one event; of all tiles, those that take time are counted, as in the bar."""
+        if not self._quiet:
+            line = {
+                "stage": event.stage,
+                "scene": event.scene,
+                "done": event.computed,
+                "total": event.tiles - event.skipped,
+                "note": event.note,
+            }
+            typer.echo(json.dumps(line), err=True)
 
 
 class RunProgress:
