@@ -136,7 +136,13 @@ def label_scenes(
                 scenes = {job.name: job.scene for job in run.jobs}
                 origin = origin_of(settings, run.weights)
                 record = run_record(
-                    origin, scenes, clusters.model, results, [*failed, *unwritten], clock.laps
+                    origin,
+                    scenes,
+                    clusters.model,
+                    results,
+                    [*failed, *unwritten],
+                    clock.laps,
+                    settings.preview_format,
                 )
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)
@@ -343,6 +349,7 @@ def _write(
             job.scene.name,
             clusters.model,
             overrides=clusters.overrides.of(name),
+            preview_formats=run.settings.preview_format,
         )
         blocks = painted_blocks(StoredPainting(stored), job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
@@ -392,5 +399,7 @@ def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
             for job in run.jobs
         ),
-        files=() if fit else tuple(result_files([job.name for job in run.jobs])),
+        files=()
+        if fit
+        else tuple(result_files([job.name for job in run.jobs], run.settings.preview_format)),
     )

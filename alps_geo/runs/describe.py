@@ -83,6 +83,7 @@ def run_record(
     results: Mapping[str, SceneResults],
     failed: Sequence[Failure],
     seconds: Mapping[str, float],
+    previews: Sequence[str],
 ) -> RunRecord:
     """Put together the record of a run.
 
@@ -100,6 +101,8 @@ def run_record(
         Tiles that could not be labelled, and scenes whose results could not be written.
     seconds : mapping of str to float
         Time that each stage took.
+    previews : sequence of str
+        Formats of the previews.
     """
     unit, share, clusters = _measures(model, list(results.values()))
     return RunRecord(
@@ -111,7 +114,7 @@ def run_record(
         clusters=clusters,
         failed=tuple(failed),
         seconds=dict(seconds),
-        files=tuple(result_files(list(results))),
+        files=tuple(result_files(list(results), previews)),
     )
 
 
