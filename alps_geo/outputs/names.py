@@ -1,6 +1,6 @@
 """Names of files in a run folder, for modules that need no more of the outputs."""
 
-from alps_geo.settings.formats import PREVIEW_FORMATS
+from alps_geo.fields.formats import PREVIEW_FORMATS
 
 MODEL = "clusters.npz"
 """The cluster model."""
@@ -25,7 +25,7 @@ CLASSES, CLASSES_STYLE = "classes.tif", "classes.qml"
 
 
 def preview_file(form: str) -> str:
-    """Name the preview of a scene in a format of `alps_geo.settings.formats.PREVIEW_FORMATS`."""
+    """Name the preview of a scene in a format of `alps_geo.fields.formats.PREVIEW_FORMATS`."""
     return f"preview.{form}"
 
 

@@ -42,7 +42,7 @@ class LabelledScene:
     overrides : mapping of int to int
         Clusters that a person gave segments of this scene, by segment id.
     preview_formats : tuple of str
-        Formats of its preview, of `alps_geo.settings.formats.PREVIEW_FORMATS`.
+        Formats of its preview, of `alps_geo.fields.formats.PREVIEW_FORMATS`.
     """
 
     folder: Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import uharfbuzz as hb
@@ -52,21 +51,21 @@ def to_pdf(drawing: Drawing) -> bytes:
     return file.to_bytes(catalogue, info)
 
 
-@dataclass(eq=False)
 class _Font:
     """A typeface on a page, with the glyphs that are used of it and their letters."""
 
-    typeface: Typeface
-    letters: dict[int, str] = field(default_factory=dict)
+    def __init__(self, typeface: Typeface) -> None:
+        self.typeface = typeface
+        self.letters: dict[int, str] = {}
 
 
-@dataclass(eq=False)
 class _Page:
     """Commands of a page, and the panels and fonts that they name."""
 
-    commands: list[str] = field(default_factory=list)
-    panels: list[Panel] = field(default_factory=list)
-    fonts: list[_Font] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.panels: list[Panel] = []
+        self.fonts: list[_Font] = []
 
     def add(self, mark: Mark) -> None:
         """Add the commands that draw a mark."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.files import write_bytes
 from alps_geo.outputs.names import LABELS, SEGMENTS, preview_file
 from alps_geo.outputs.output import Output, check_present
@@ -11,7 +12,6 @@ from alps_geo.outputs.pdf import to_pdf
 from alps_geo.outputs.preview_sheet import Captions, preview_sheet
 from alps_geo.outputs.preview_source import PICTURE, read_map, store_pictures
 from alps_geo.outputs.svg import to_svg
-from alps_geo.settings.formats import PREVIEW_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.outputs.cluster_model import ModelFile
 from alps_geo.outputs.gpkg.read import read_attribute
 from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
@@ -19,7 +20,6 @@ from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.names import POLYGONS, SEGMENTS, preview_file
 from alps_geo.outputs.preview import Preview
 from alps_geo.scene.raster import opened
-from alps_geo.settings.formats import PREVIEW_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -136,13 +136,7 @@ def label_scenes(
                 scenes = {job.name: job.scene for job in run.jobs}
                 origin = origin_of(settings, run.weights)
                 record = run_record(
-                    origin,
-                    scenes,
-                    clusters.model,
-                    results,
-                    [*failed, *unwritten],
-                    clock.laps,
-                    settings.preview_format,
+                    origin, scenes, clusters.model, results, [*failed, *unwritten], clock.laps
                 )
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.files import replacing, run_errors
 from alps_geo.outputs.names import CLASS_FILES, CLASS_MODEL, class_preview_file
 from alps_geo.runs.overrides import RunOverrides
 from alps_geo.runs.stored_json import DamagedError, Perhaps, known_fields, read_json
-from alps_geo.settings.formats import PREVIEW_FORMATS
 
 CHANGE = {"command": str, "overrides": Perhaps({})}
 """Shape of a `ClassChange` as JSON; see `alps_geo.runs.stored_json`."""

@@ -83,7 +83,6 @@ def run_record(
     results: Mapping[str, SceneResults],
     failed: Sequence[Failure],
     seconds: Mapping[str, float],
-    previews: Sequence[str],
 ) -> RunRecord:
     """Put together the record of a run.
 
@@ -101,8 +100,6 @@ def run_record(
         Tiles that could not be labelled, and scenes whose results could not be written.
     seconds : mapping of str to float
         Time that each stage took.
-    previews : sequence of str
-        Formats of the previews.
     """
     unit, share, clusters = _measures(model, list(results.values()))
     return RunRecord(
@@ -114,8 +111,14 @@ def run_record(
         clusters=clusters,
         failed=tuple(failed),
         seconds=dict(seconds),
-        files=tuple(result_files(list(results), previews)),
+        files=tuple(result_files(list(results), _previews(origin))),
     )
+
+
+def _previews(origin: Origin) -> tuple[str, ...]:
+    """Return the formats of previews that a run was given."""
+    chosen = origin.settings["preview_format"]
+    return tuple(chosen) if isinstance(chosen, list) else ()
 
 
 def fit_record(

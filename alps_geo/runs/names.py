@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.outputs.names import (
     CLASS_MODEL,
     GALLERY,
@@ -18,7 +19,6 @@ from alps_geo.outputs.names import (
 )
 from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
-from alps_geo.settings.formats import PREVIEW_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

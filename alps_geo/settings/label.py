@@ -19,19 +19,18 @@ from alps_geo.fields import (
     setting,
     settings_of,
 )
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.masks.generator import GeneratorOptions
 from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.clusters import ClusterSettings
-from alps_geo.settings.formats import PREVIEW_FORMATS
 from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
 from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, FallingSizes, as_sizes, default_overlap
 
-
 _LATER = ("preview_format",)
-"""Settings that fingerprints lack at their defaults: runs of before these could be chosen remain."""
+"""Settings that fingerprints lack at their defaults, so that runs of before they were remain."""
 
 
 @documented
