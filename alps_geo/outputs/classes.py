@@ -13,11 +13,13 @@ from alps_geo.outputs.gpkg.classes import Dissolved
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
 from alps_geo.outputs.ground import ground_measures
 from alps_geo.outputs.id_styles import write_labels_style
-from alps_geo.outputs.names import CLASSES, CLASSES_PREVIEW, SEGMENTS
+from alps_geo.outputs.names import CLASSES, SEGMENTS, class_preview_file
 from alps_geo.outputs.output import check_present
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
-from alps_geo.outputs.preview import PICTURE, read_picture, write_preview
-from alps_geo.scene.placed import map_transform, north_up
+from alps_geo.outputs.preview import write_preview
+from alps_geo.outputs.preview_sheet import Captions
+from alps_geo.outputs.preview_source import PICTURE, read_map
+from alps_geo.scene.placed import map_transform
 from alps_geo.scene.raster import opened, read_window
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class ClassedScene:
         CRS of the scene.
     transform : tuple of float or None
         First six coefficients of its transform; None if the raster of segments has it.
+    preview_formats : tuple of str
+        Formats of its preview.
     """
 
     folder: Path
@@ -60,6 +64,7 @@ class ClassedScene:
     ids: NDArray[np.int64]
     crs: str | None
     transform: tuple[float, ...] | None
+    preview_formats: tuple[str, ...] = ("png",)
 
     @property
     def area_unit(self) -> str:
@@ -158,19 +163,10 @@ class ClassedScene:
         return Polygons(found[order], geometry[order])
 
     def _write_preview(self, raster_path: Path) -> None:
-        image, valid = read_picture(self.segments_folder / PICTURE)
-        with opened(str(raster_path)) as raster:
-            labels = raster.read(1, out_shape=valid.shape)
-            order = north_up(raster.transform)
-        write_preview(
-            self.folder / CLASSES_PREVIEW,
-            image[order],
-            labels[order],
-            valid[order],
-            self.legend,
-            title=self.title,
-            captions=("scene", "classes", "class"),
-        )
+        picture = read_map(self.segments_folder, raster_path, self.folder / SEGMENTS)
+        paths = [self.folder / class_preview_file(each) for each in self.preview_formats]
+        captions = Captions(labels="classes", heading="class")
+        write_preview(paths, picture, self.legend, title=self.title, captions=captions)
 
 
 def _blocks(

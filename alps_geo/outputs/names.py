@@ -1,5 +1,7 @@
 """Names of files in a run folder, for modules that need no more of the outputs."""
 
+from alps_geo.fields.formats import PREVIEW_FORMATS
+
 MODEL = "clusters.npz"
 """The cluster model."""
 
@@ -21,11 +23,22 @@ SAMPLE = "sample.gpkg"
 LABELS, SEGMENTS, POLYGONS = "labels.tif", "segments.tif", "segments.gpkg"
 """Results of a scene that other outputs are made of: cluster ids, segment ids, polygons."""
 
-CLASSES, CLASSES_STYLE, CLASSES_PREVIEW = "classes.tif", "classes.qml", "classes.png"
+CLASSES, CLASSES_STYLE = "classes.tif", "classes.qml"
 """Results of a scene whose segments have classes."""
 
-CLASS_FILES = (CLASSES, CLASSES_STYLE, CLASSES_PREVIEW)
-"""All files of classes in the folder of a scene."""
+
+def preview_file(form: str) -> str:
+    """Name the preview of a scene in a format of `alps_geo.fields.formats.PREVIEW_FORMATS`."""
+    return f"preview.{form}"
+
+
+def class_preview_file(form: str) -> str:
+    """Name the preview of the classes of a scene in one of these formats."""
+    return f"classes.{form}"
+
+
+CLASS_FILES = (CLASSES, CLASSES_STYLE, *map(class_preview_file, PREVIEW_FORMATS))
+"""All files of classes in the folder of a scene, in all formats of previews."""
 
 CLASS_MODEL = "classes.npz"
 """The model of classes."""

@@ -42,6 +42,8 @@ class LabelledScene:
         All clusters of the run, with those that this scene lacks.
     overrides : mapping of int to int
         Clusters that a person gave segments of this scene, by segment id.
+    preview_formats : tuple of str
+        Formats of its preview, of `alps_geo.fields.formats.PREVIEW_FORMATS`.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class LabelledScene:
     title: str
     model: ClusterModel
     overrides: Mapping[int, int] = field(default_factory=dict, kw_only=True)
+    preview_formats: tuple[str, ...] = field(default=("png",), kw_only=True)
 
     @property
     def segments(self) -> Segments:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.outputs.cluster_model import ModelFile
 from alps_geo.outputs.gpkg.read import read_attribute
 from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
@@ -21,13 +22,13 @@ from alps_geo.outputs.id_rasters import (
 from alps_geo.outputs.image_masks import InstanceMasks
 from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
 from alps_geo.outputs.labelled_images import LabelledImages
-from alps_geo.outputs.names import POLYGONS, SEGMENTS
+from alps_geo.outputs.names import POLYGONS, SEGMENTS, preview_file
 from alps_geo.outputs.preview import Preview
 from alps_geo.outputs.project import Project
 from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -76,9 +77,10 @@ class SceneResults:
     unlabelled_area_m2: float | None
 
 
-def scene_files() -> tuple[str, ...]:
-    """List the names of the results in the folder of a scene."""
-    return tuple(name for output in OUTPUTS for name in output.files)
+def scene_files(previews: Sequence[str] = PREVIEW_FORMATS) -> tuple[str, ...]:
+    """List the names of the results in the folder of a scene with these formats of previews."""
+    others = {preview_file(each) for each in PREVIEW_FORMATS} - set(map(preview_file, previews))
+    return tuple(name for output in OUTPUTS for name in output.files if name not in others)
 
 
 def run_files(*, images: bool = False) -> tuple[str, ...]:

@@ -343,6 +343,7 @@ def _write(
             job.scene.name,
             clusters.model,
             overrides=clusters.overrides.of(name),
+            preview_formats=run.settings.preview_format,
         )
         blocks = painted_blocks(StoredPainting(stored), job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
@@ -392,5 +393,7 @@ def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
             for job in run.jobs
         ),
-        files=() if fit else tuple(result_files([job.name for job in run.jobs])),
+        files=()
+        if fit
+        else tuple(result_files([job.name for job in run.jobs], run.settings.preview_format)),
     )

@@ -34,6 +34,7 @@ from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.journal import Change, begin_change, end_change
 from alps_geo.runs.labelled import labelled_run
 from alps_geo.runs.lock import held
+from alps_geo.runs.names import preview_formats
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.reading import read_change, read_plan, read_record
 from alps_geo.runs.record import write_record
@@ -195,5 +196,10 @@ def _labelled_scenes(
         title = scene_name(scene.path)
         overrides = clusters.overrides.of(scene.name)
         yield LabelledScene(
-            folder.scene_folder(scene.name), stored, title, model, overrides=overrides
+            folder.scene_folder(scene.name),
+            stored,
+            title,
+            model,
+            overrides=overrides,
+            preview_formats=preview_formats(record.files, scene.name),
         )

@@ -52,6 +52,7 @@ from alps_geo.runs.classes import (
     stored_classes,
 )
 from alps_geo.runs.labelled import labelled_run
+from alps_geo.runs.names import preview_formats
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.parts import ClassRecord
 from alps_geo.runs.reading import read_record
@@ -162,7 +163,10 @@ def _classed_scenes(
     folder: RunFolder, record: RunRecord, found: Classification
 ) -> dict[str, ClassedScene]:
     return {
-        scene.name: _classed(folder, scene, found.scenes[scene.name], found.model.legend)
+        scene.name: replace(
+            _classed(folder, scene, found.scenes[scene.name], found.model.legend),
+            preview_formats=preview_formats(record.files, scene.name),
+        )
         for scene in record.scenes
     }
 
@@ -296,7 +300,12 @@ def _carry_out(
     write_bytes(folder.class_model_path, found.model.to_bytes())
     if found.overrides is not None:
         write_overrides(folder, found.overrides)
-    files = dict.fromkeys([*record.files, *class_files(scenes), CLASS_MODEL])
+    written = [
+        file
+        for name, scene in scenes.items()
+        for file in class_files([name], scene.preview_formats)
+    ]
+    files = dict.fromkeys([*record.files, *written, CLASS_MODEL])
     record = replace(
         record,
         classes=_class_records(record, found, np.sum(areas, axis=0)),

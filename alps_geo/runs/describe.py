@@ -111,8 +111,14 @@ def run_record(
         clusters=clusters,
         failed=tuple(failed),
         seconds=dict(seconds),
-        files=tuple(result_files(list(results))),
+        files=tuple(result_files(list(results), _previews(origin))),
     )
+
+
+def _previews(origin: Origin) -> tuple[str, ...]:
+    """Return the formats of previews that a run was given."""
+    chosen = origin.settings["preview_format"]
+    return tuple(chosen) if isinstance(chosen, list) else ()
 
 
 def fit_record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.outputs.names import (
     CLASS_MODEL,
     GALLERY,
@@ -14,21 +15,28 @@ from alps_geo.outputs.names import (
     SUGGESTED,
     SUGGESTED_PAGE,
     SUGGESTION,
+    preview_file,
 )
 from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 _VIEWS = (GALLERY, SUGGESTION, REPORT, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
 _RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 
-def result_files(names: Sequence[str]) -> list[str]:
+def result_files(names: Sequence[str], previews: Sequence[str]) -> list[str]:
     """List the results of a run over scenes of these folder names, relative to the run folder."""
-    return [*run_files(), *(f"{name}/{file}" for name in names for file in scene_files())]
+    files = scene_files(previews)
+    return [*run_files(), *(f"{name}/{file}" for name in names for file in files)]
+
+
+def preview_formats(files: Container[str], scene: str) -> tuple[str, ...]:
+    """Return the formats of the preview of a scene, of the results that a record lists."""
+    return tuple(x for x in PREVIEW_FORMATS if f"{scene}/{preview_file(x)}" in files)
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

@@ -12,12 +12,14 @@ from alps_geo.fields import (
     FilePath,
     Percentiles,
     Rule,
+    SomeOf,
     Stage,
     check_fields,
     documented,
     setting,
     settings_of,
 )
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.masks.generator import GeneratorOptions
 from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
@@ -26,6 +28,9 @@ from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
 from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, FallingSizes, as_sizes, default_overlap
+
+_LATER = ("preview_format",)
+"""Settings that fingerprints lack at their defaults, so that runs of before they were remain."""
 
 
 @documented
@@ -206,6 +211,16 @@ class LabelSettings(ClusterSettings):
         metavar="METRES",
         shown="0",
     )
+    preview_format: tuple[str, ...] = setting(
+        ("png",),
+        SomeOf(PREVIEW_FORMATS),
+        "Formats of the preview of each scene; pdf and svg have text and lines that stay sharp at "
+        "any size.\n\nAll are laid out for a width of 25 cm.",
+        OUTPUT,
+        decides="outputs",
+        metavar="FORMAT,...",
+        shown="png",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -287,6 +302,7 @@ class LabelSettings(ClusterSettings):
             stored: value
             for name, known in settings_of(LabelSettings).items()
             if known.decides in stages and (files or not isinstance(known.within, FilePath))
+            if name not in _LATER or getattr(self, name) != getattr(LabelSettings, name)
             for stored, value in [known.within.stored(name, getattr(self, name))]
         }
 

@@ -8,6 +8,7 @@ import typer
 
 from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
+from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import run_label
 
 
@@ -17,6 +18,7 @@ def apply(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
+    report: WithReport = False,
     printing: WorkPrinting,
 ) -> None:
     """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
@@ -26,4 +28,4 @@ def apply(
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
-    run_label(scenes, out, flags, chosen, printing)
+    run_label(scenes, out, flags, chosen, printing, report=report)

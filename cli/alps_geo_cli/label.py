@@ -6,6 +6,7 @@ from typing import Annotated
 
 from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
+from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import run_label
 
 
@@ -15,12 +16,13 @@ def label(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
+    report: WithReport = False,
     printing: WorkPrinting,
 ) -> None:
     """Label rasters: masks by Segment Anything, clusters by their features.
 
-    Writes labels.tif, segments.tif, segments.gpkg and preview.png per scene into a folder of its
+    Writes labels.tif, segments.tif, segments.gpkg and a preview per scene into a folder of its
     name, and clusters.npz and run.json next to them. A run that was stopped goes on where it
     stopped when the same command is given again; `alps-geo status` says how far it is.
     """
-    run_label(scenes, out, flags, chosen, printing)
+    run_label(scenes, out, flags, chosen, printing, report=report)

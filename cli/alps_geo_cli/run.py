@@ -82,8 +82,13 @@ def run_label(
     flags: FlagOptions,
     chosen: Chosen,
     printing: WorkPrinting,
+    *,
+    report: bool,
 ) -> None:
-    """Label scenes and print the table of clusters: the work of `label` and of `apply`."""
+    """Label scenes and print the table of clusters: the work of `label` and of `apply`.
+
+    With `report`, the page that shows the run is written at the end.
+    """
     paths, folder = required(scenes, out, "folder for the results")
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> RunRecord:
@@ -105,6 +110,14 @@ def run_label(
         print_summary(record, folder)
 
     printing.show(record.to_json(), print_table)
+    if report:
+        from alps_geo.outputs.names import REPORT
+        from alps_geo_cli.report import write_report
+
+        with printing.errors("the run has finished; alps-geo report makes the page"):
+            write_report(folder, folder / REPORT, quiet=printing.quiet)
+        if not printing.silent:
+            typer.echo(folder / REPORT)
     from alps_geo_cli.failures import end_with_failures
 
     end_with_failures(record.failed, "so the map has gaps")
