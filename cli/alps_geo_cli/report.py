@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.outputs.names import REPORT
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Debug, Quiet, reported_errors
+from alps_geo_cli.console import Debug, Quiet, print_note, reported_errors
 from alps_geo_cli.paths import typed_path
 
 
@@ -36,6 +36,11 @@ def report(
     and typical segments; classes; time, settings, notes and failures; and quality and accuracy,
     where `evaluate quality` and `assess report` have left their files in RUN. Of scenes that have
     moved it shows the labels.
+
+    Examples
+    --------
+    alps-geo report results
+    alps-geo report results --out page.html
     """
     with reported_errors(debug=debug):
         from alps_geo.review.report import make_report
@@ -46,5 +51,5 @@ def report(
             problems = make_report(run, page, listen)
     if not quiet:
         for problem in problems:
-            typer.echo(f"note: {problem}", err=True)
+            print_note(problem)
         typer.echo(page)
