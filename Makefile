@@ -40,7 +40,7 @@ docs: $(INSTALLED)  ## Write the pages that are made from the code: options, and
 	$(BIN)/python docs/make_map.py
 
 site: $(INSTALLED)  ## Build the documentation into build/site; warnings are errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open build/site/index.html."
 
 label: $(INSTALLED)  ## Label one scene: make label SCENE=file.tif OUT=folder
