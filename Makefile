@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SCENE_DEMO := tests/data/naip_md_1m.tif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-qgis lint format docs label batch bench bench-gpu bench-quality bench-seams clean
+.PHONY: help demo test test-qgis lint format docs site label batch bench bench-gpu bench-quality bench-seams clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -14,7 +14,7 @@ help:  ## List the targets
 # Made anew when the dependencies change, so that every target can be run first on a fresh clone.
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[dev,docs]'
 	@touch $@
 
 demo: $(INSTALLED)  ## Label a real NAIP scene; the results lie in demo/
@@ -45,6 +45,10 @@ format: $(INSTALLED)  ## Format the code
 docs: $(INSTALLED)  ## Write the pages that are made from the code: options, and the map of the modules
 	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_map.py
+
+site: $(INSTALLED)  ## Build the documentation into build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open build/site/index.html."
 
 label: $(INSTALLED)  ## Label one scene: make label SCENE=file.tif OUT=folder
 	@test -n "$(SCENE)" && test -n "$(OUT)" || { echo "usage: make label SCENE=file.tif OUT=folder" >&2; exit 2; }

@@ -183,6 +183,12 @@ def choose_device(device: str) -> str:
     return device
 
 
+def describe_device() -> str:
+    """Name the device of ``auto``, with the name of a GPU: ``cuda (NVIDIA H100 80GB HBM3)``."""
+    device = choose_device("auto")
+    return f"{device} ({torch.cuda.get_device_name()})" if device == "cuda" else device
+
+
 def quick_dtypes(device: str) -> tuple[str, ...]:
     """List the `PRECISIONS` in which a device that is there computes rather than emulates.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alps_geo_cli.console import WorkPrinting
+from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
 from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import run_label
@@ -19,12 +19,17 @@ def apply(
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
     report: WithReport = False,
-    printing: WorkPrinting,
+    printing: RunPrinting,
 ) -> None:
     """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
 
     Writes what `alps-geo label` writes. Scenes need the bands of those that the model was fitted
     to, in any order, in the same units: the same data type, or scale and offset tags in both.
+
+    Examples
+    --------
+    alps-geo apply other.tif --clusters-from model.npz --out other
+    alps-geo apply other.tif --clusters-from results/clusters.npz --out other
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")

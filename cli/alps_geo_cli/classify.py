@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.classes.names import CLASS_FIELD, CLASSIFIERS
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import WorkPrinting
+from alps_geo_cli.console import WorkPrinting, print_note
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
@@ -118,6 +118,14 @@ def classify(
     Segments are compared as the clusters compare them, and probabilities are averaged over
     neighbours. The map is classes.tif; segments.gpkg gets columns, a style and a layer of the
     dissolved classes; classes.npz can be applied to other runs. Clusters stay as they are.
+
+    Examples
+    --------
+    alps-geo classify results --suggest 20
+    alps-geo classify results --samples results/suggested.gpkg
+    alps-geo classify results --samples points.gpkg --field kind
+    alps-geo classify results --from-names
+    alps-geo classify other --model results/classes.npz
     """
     with printing.errors("the same command finishes it"):
         from alps_geo.review.class_model import ClassifyRequest
@@ -146,7 +154,7 @@ def _print(found: Classified) -> None:
 
     console = Console()
     for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
+        print_note(note)
     if found.is_classified:
         _print_classes(found, console)
     suggested = found.suggested

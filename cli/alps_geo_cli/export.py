@@ -61,6 +61,11 @@ def export(
     Chips are cut from the scenes at full resolution and hold exactly the labels of the map. Next
     to the files of the format lie README.md, a card with counts, settings and sources, and
     chips.png, some chips with their masks over them. The set appears when it is whole.
+
+    Examples
+    --------
+    alps-geo export results --to mmseg --out set
+    alps-geo export results --to coco --out set --by class --split 0.8,0.1,0.1
     """
     with printing.errors("nothing was written"):
         from alps_geo.review.export import export_run

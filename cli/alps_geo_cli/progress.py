@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -51,11 +52,11 @@ def counting_for(printing: WorkPrinting, title: str) -> Iterator[Callable[[int, 
     yield lambda done, total: progress.show(Event(title, tiles=total, computed=done))
 
 
-def run_progress(printing: WorkPrinting) -> RunProgress | JsonProgress:
-    """Return the progress that a command was asked to show."""
+def run_progress(printing: WorkPrinting, *, verbose: bool = False) -> RunProgress | JsonProgress:
+    """Return the progress that a command was asked to show, with a log of tiles if verbose."""
     if printing.progress == "json":
         return JsonProgress(quiet=printing.quiet)
-    return RunProgress(quiet=printing.quiet)
+    return RunProgress(quiet=printing.quiet, verbose=verbose)
 
 
 class JsonProgress:
@@ -92,10 +93,19 @@ class RunProgress:
 
     Tiles that an earlier run has done, and tiles without data, take no time worth counting. They
     leave the total instead of being counted as done, so that they do not flatter the ETA.
+
+    Parameters
+    ----------
+    quiet : bool
+        True to show nothing.
+    verbose : bool
+        True to log a line for each stage and tile as well.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, verbose: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet)
+        self._verbose = verbose
+        self._logged = ""
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -135,10 +145,23 @@ class RunProgress:
             self._console.print(
                 f"[yellow]note[/]{about}: {event.note}", highlight=False, soft_wrap=True
             )
+        elif self._verbose:
+            self._log(event)
         self._progress.update(
             self._tiles,
             description=f"{event.stage} {event.scene}".strip(),
             completed=event.computed,
             total=event.tiles - event.skipped,
             visible=True,
+        )
+
+    def _log(self, event: Event) -> None:
+        """Log a tile, or a stage and a scene when the run comes to them."""
+        stage = f"{event.stage} {event.scene}".strip()
+        if event.tile is None and stage == self._logged:
+            return
+        self._logged = stage
+        text = stage if event.tile is None else f"{event.scene}, {event.tile}"
+        self._console.print(
+            f"{datetime.now():%H:%M:%S} {text}", highlight=False, markup=False, soft_wrap=True
         )

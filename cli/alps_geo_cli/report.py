@@ -10,7 +10,7 @@ import typer
 from alps_geo.outputs.names import REPORT
 from alps_geo.settings import OUTPUT
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Debug, Quiet, reported_errors
+from alps_geo_cli.console import Debug, Quiet, print_note, reported_errors
 from alps_geo_cli.paths import typed_path
 
 WithReport = Annotated[
@@ -47,6 +47,11 @@ def report(
     and typical segments; classes; time, settings, notes and failures; and quality and accuracy,
     where `evaluate quality` and `assess report` have left their files in RUN. Of scenes that have
     moved it shows the labels.
+
+    Examples
+    --------
+    alps-geo report results
+    alps-geo report results --out page.html
     """
     page = out or run / REPORT
     with reported_errors(debug=debug):
@@ -64,4 +69,4 @@ def write_report(run: Path, page: Path, *, quiet: bool) -> None:
         problems = make_report(run, page, listen)
     if not quiet:
         for problem in problems:
-            typer.echo(f"note: {problem}", err=True)
+            print_note(problem)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
     from alps_geo.runs.record import RunRecord
     from alps_geo.settings import LabelSettings
-    from alps_geo_cli.console import WorkPrinting
+    from alps_geo_cli.console import RunPrinting
     from alps_geo_cli.options import Chosen, FlagOptions
 
     Listener: TypeAlias = Callable[[Event], None]
@@ -48,7 +48,7 @@ def run_scenes(
     scenes: list[str],
     chosen: Chosen,
     flags: FlagOptions,
-    printing: WorkPrinting,
+    printing: RunPrinting,
 ) -> R:
     """Do work on scenes under a progress bar and return its result.
 
@@ -62,14 +62,14 @@ def run_scenes(
         Values of the options of settings.
     flags : FlagOptions
         Options for earlier results and failures.
-    printing : WorkPrinting
+    printing : RunPrinting
         Options of what is printed.
     """
     with printing.errors(flags.on_stop):
         # Imported here, because these bring the geospatial stack, which --help does not need.
         from alps_geo_cli.progress import run_progress
 
-        with run_progress(printing) as progress:
+        with run_progress(printing, verbose=printing.verbose) as progress:
             settings = chosen.settings(progress.note)
             from alps_geo.datasets import find_scenes
 
@@ -81,7 +81,7 @@ def run_label(
     out: Path | None,
     flags: FlagOptions,
     chosen: Chosen,
-    printing: WorkPrinting,
+    printing: RunPrinting,
     *,
     report: bool,
 ) -> None:
