@@ -13,6 +13,11 @@ def install(*, chosen: ProfileOptions) -> None:
 
     It is copied into the user's profile of QGIS 3.22 or newer, and replaces an earlier one. Give
     the command again after an upgrade, or after this environment has moved.
+
+    Examples
+    --------
+    alps-geo qgis install
+    alps-geo qgis install --profile work
     """
     with reported_errors(debug=chosen.debug):
         from alps_geo.qgis.install import NAME, install_plugin

@@ -9,7 +9,12 @@ from alps_geo_cli.qgis.profile import ProfileOptions
 
 
 def uninstall(*, chosen: ProfileOptions) -> None:
-    """Remove the plugin from the user's profile of QGIS; runs and their results stay."""
+    """Remove the plugin from the user's profile of QGIS; runs and their results stay.
+
+    Examples
+    --------
+    alps-geo qgis uninstall
+    """
     with reported_errors(debug=chosen.debug):
         from alps_geo.qgis.install import uninstall_plugin
 
