@@ -35,6 +35,9 @@ LOG, CURVES, CARD = "log.csv", "curves.png", "README.md"
 EVENTS = "tensorboard"
 """Folder of the event files of TensorBoard, where it is installed."""
 
+PLAN = "training.json"
+"""File of all that decides the weights, which marks the folder of a training."""
+
 
 def read_model(folder: Path) -> TrainedModel:
     """Read the description of a trained model.
@@ -102,7 +105,7 @@ def write_model(
 ) -> TrainedModel:
     """Write a trained model, whole or not at all, in the place of all that the folder holds.
 
-    Event files of TensorBoard that are in the folder are kept.
+    Of these, the plan of the training and event files of TensorBoard are kept.
 
     Parameters
     ----------
@@ -126,9 +129,11 @@ def write_model(
         If the folder cannot be written.
     """
     with replacing_folder(Path(folder)) as part:
-        if (folder / EVENTS).is_dir():
-            with run_errors(part / EVENTS):
+        with run_errors(part / PLAN):
+            if (folder / EVENTS).is_dir():
                 shutil.copytree(folder / EVENTS, part / EVENTS)
+            if (folder / PLAN).is_file():
+                shutil.copyfile(folder / PLAN, part / PLAN)
         digest = write_tensors(part / WEIGHTS, weights)
         known = replace(model, weights_sha256=digest)
         write_log(part / LOG, history)

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 
     from alps_geo.training.model import NetworkSpec, TrainedModel
 
-ARCHITECTURES = (
-    "unet",
-    "unetplusplus",
-    "manet",
-    "linknet",
-    "fpn",
-    "pspnet",
-    "deeplabv3",
-    "deeplabv3plus",
-    "pan",
-    "upernet",
-    "segformer",
-)
-"""Architectures that take images of any size."""
-
 _INSTALL = 'pip install "alps-geo[train]"'
 
 

@@ -10,6 +10,7 @@ import segmentation_models_pytorch as smp
 from segmentation_models_pytorch.encoders import get_encoder_names
 
 from alps_geo.errors import ModelError, one_line
+from alps_geo.training.model import IGNORED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,3 +61,10 @@ def make_network(spec: NetworkSpec, weights: str | None) -> nn.Module:
             "give another --arch or --encoder"
         ) from error
     return network
+
+
+def make_loss(name: str) -> nn.Module:
+    """Make the loss ``dice`` or ``focal``, without pixels that have no class."""
+    kinds = {"dice": smp.losses.DiceLoss, "focal": smp.losses.FocalLoss}
+    loss: nn.Module = kinds[name]("multiclass", ignore_index=IGNORED)
+    return loss

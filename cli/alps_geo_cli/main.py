@@ -21,6 +21,7 @@ from alps_geo_cli.models import models
 from alps_geo_cli.report import report
 from alps_geo_cli.similar import similar
 from alps_geo_cli.status import status
+from alps_geo_cli.train import train
 
 app = typer.Typer(
     name="alps-geo",
@@ -62,6 +63,7 @@ app.add_typer(clusters)
 app.add_typer(dataset)
 app.add_typer(evaluate)
 app.add_typer(assess)
+app.add_typer(train)
 
 
 def run() -> None:

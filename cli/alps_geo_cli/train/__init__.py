@@ -1,0 +1,17 @@
+"""``alps-geo train``: segmentation networks, trained on pseudo-labels and on real ones."""
+
+from __future__ import annotations
+
+import typer
+
+from alps_geo_cli.groups import spread
+from alps_geo_cli.train.finetune import finetune
+from alps_geo_cli.train.pretrain import pretrain
+
+train = typer.Typer(
+    name="train",
+    help="Train segmentation networks on pseudo-labels, and on a few real labels.",
+    no_args_is_help=True,
+)
+for command in (pretrain, finetune):
+    train.command()(spread(command))
