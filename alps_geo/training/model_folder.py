@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from alps_geo.errors import ModelError
-from alps_geo.files import replacing, replacing_folder, run_errors, write_bytes
+from alps_geo.files import replacing_folder, run_errors, write_bytes
 from alps_geo.outputs.pages import render
 from alps_geo.runs.stored_json import DamagedError, read_json
 from alps_geo.training.history import write_learning_curves, write_log
@@ -154,10 +154,10 @@ def write_tensors(
         If the file cannot be written.
     """
     dense = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with replacing(path) as part, run_errors(path, SafetensorError):
-        save_file(dense, part, metadata=dict(metadata or {}))
-        with part.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    # The library's own files may be read by nobody else.
+    data = save(dense, metadata=dict(metadata or {}))
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:

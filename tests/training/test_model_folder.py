@@ -86,10 +86,10 @@ def test_a_model_without_room_leaves_the_one_before(
 ) -> None:
     model, _ = written(tmp_path / "model")
 
-    def full(*_: object, **__: object) -> None:
+    def full(self: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("alps_geo.training.model_folder.save_file", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(DiskError, match="No space left"):
         written(tmp_path / "model")
     assert read_model(tmp_path / "model") == model

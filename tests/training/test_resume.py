@@ -1,0 +1,152 @@
+"""A training that was killed goes on as if it had not been, wherever it was."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from training_chips import make_chips, train_small
+
+from alps_geo.errors import ModelError, RunError
+from alps_geo.training import loop
+from alps_geo.training.checkpoint import CHECKPOINT
+from alps_geo.training.model_folder import read_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPTIONS = (
+    *("--arch", "linknet", "--encoder", "tu-test_resnet", "--weights", "random"),
+    *("--epochs", "3", "--batch-size", "3", "--device", "cpu", "--checkpoint-minutes", "0"),
+)
+
+
+def command(chips: Path, out: Path) -> list[str]:
+    program = "from alps_geo_cli.main import run; run()"
+    given = ("train", "pretrain", str(chips), "--out", str(out), "--resume", *OPTIONS)
+    return [sys.executable, "-c", program, *given]
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_weights(tmp_path: Path) -> None:
+    chips, draw = make_chips(tmp_path / "chips"), random.Random(7)
+    begun = time.monotonic()
+    subprocess.run(command(chips, tmp_path / "whole"), check=True, capture_output=True)
+    took = time.monotonic() - begun
+    killed = 0
+    for _ in range(4):
+        process = subprocess.Popen(
+            command(chips, tmp_path / "model"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        # Half of a training is its start, in which nothing can be lost.
+        time.sleep(took * draw.uniform(0.3, 0.95))
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed
+    subprocess.run(command(chips, tmp_path / "model"), check=True, capture_output=True)
+    one, other = ((tmp_path / name / "weights.safetensors") for name in ("whole", "model"))
+    assert one.read_bytes() == other.read_bytes()
+    first, second = read_model(tmp_path / "whole"), read_model(tmp_path / "model")
+    assert first.figures.mean_iou == second.figures.mean_iou
+    assert first.data == second.data
+
+
+class _StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("write", range(5))
+def test_stopped_around_each_write_it_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    """Stops between the files of best weights, checkpoint and log, where they could disagree."""
+    chips = make_chips(tmp_path / "chips")
+    train_small(chips, tmp_path / "whole", checkpoint_minutes=1000.0)
+    names, calls = ("save_best", "save_checkpoint", "write_log"), []
+    for name in names:
+        monkeypatch.setattr(loop, name, _stopping(getattr(loop, name), calls, write))
+    with pytest.raises(_StoppedError):
+        train_small(chips, tmp_path / "model", checkpoint_minutes=1000.0)
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="holds a training that was stopped; --resume goes on"):
+        train_small(chips, tmp_path / "model", checkpoint_minutes=1000.0)
+    train_small(chips, tmp_path / "model", checkpoint_minutes=0.0, resume=True)
+    one, other = ((tmp_path / name / "weights.safetensors") for name in ("whole", "model"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def _stopping(function: object, calls: list[int], after: int) -> object:
+    def stop(*given: object) -> None:
+        function(*given)  # type: ignore[operator]
+        calls.append(1)
+        if len(calls) == after + 1:
+            raise _StoppedError
+
+    return stop
+
+
+def test_stopped_while_the_model_takes_its_place_it_is_put_back(tmp_path: Path) -> None:
+    chips = make_chips(tmp_path / "chips", train=3)
+    model = train_small(chips, tmp_path / "model", epochs=1)
+    (tmp_path / "model").rename(tmp_path / ".model.replaced")
+    assert train_small(chips, tmp_path / "model", epochs=1, resume=True) == model
+
+
+def test_a_damaged_checkpoint_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips = make_chips(tmp_path / "chips", train=3)
+    monkeypatch.setattr(loop, "write_log", _stopping(lambda *_: None, [], 0))
+    with pytest.raises(_StoppedError):
+        train_small(chips, tmp_path / "model")
+    path = tmp_path / "model" / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="is absent or damaged .*begin again with --overwrite"):
+        train_small(chips, tmp_path / "model", resume=True)
+
+
+def test_chips_that_changed_are_another_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips = make_chips(tmp_path / "chips", train=3)
+    monkeypatch.setattr(loop, "write_log", _stopping(lambda *_: None, [], 0))
+    with pytest.raises(_StoppedError):
+        train_small(chips, tmp_path / "model")
+    make_chips(chips, train=4)
+    with pytest.raises(RunError, match="holds a training with other chips, masks or classes"):
+        train_small(chips, tmp_path / "model", resume=True)
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    chips = make_chips(tmp_path / "chips", train=3)
+    with (
+        FileLock(tmp_path / ".model.lock"),
+        pytest.raises(RunError, match="another process is training"),
+    ):
+        train_small(chips, tmp_path / "model")
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    chips = make_chips(tmp_path / "chips", train=4)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    script = tmp_path / "run.py"
+    script.write_text("from alps_geo_cli.main import run\nrun()\n")
+    given = command(chips, tmp_path / "model")[3:]
+    given[given.index("--batch-size") + 1] = "4"
+    found = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", str(script), *given, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    model = read_model(tmp_path / "model")
+    assert model.figures.device == "2 x cpu"
+    assert model.figures.epochs == 3
+    assert found.stdout.count('"kind": "alps-geo trained model"') == 1
