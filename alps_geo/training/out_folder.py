@@ -104,13 +104,13 @@ def claimed(
         folder.mkdir(parents=True, exist_ok=True)
     # Next to the folder, which the finished model replaces as a whole.
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        with run_errors(folder / PLAN):
+    with run_errors(folder / PLAN):
+        try:
             lock.acquire(blocking=False)
-    except Timeout as error:
-        raise RunError(
-            f"another process is training in {folder}; wait until it ends, or stop it"
-        ) from error
+        except Timeout as error:
+            raise RunError(
+                f"another process is training in {folder}; wait until it ends, or stop it"
+            ) from error
     try:
         if flags.overwrite:
             _clear(folder)
