@@ -26,14 +26,14 @@ draw, killed = random.Random(7), 0
 for _ in range(kills):
     child = os.fork()
     if child == 0:
-        train_small(chips, out, epochs=12, resume=True)
+        train_small(chips, out, epochs=20, patience=0, resume=True)
         os._exit(0)
-    moment, process = draw.uniform(0.1, 0.9), psutil.Process(child)
+    moment, process = draw.uniform(0.1, 0.7), psutil.Process(child)
     while process.status() != psutil.STATUS_ZOMBIE and sum(process.cpu_times()[:2]) < moment:
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
     killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-train_small(chips, out, epochs=12, resume=True)
+train_small(chips, out, epochs=20, patience=0, resume=True)
 print(killed)
 """
 """Program that kills a training as often as its last argument says, after random CPU time."""
@@ -41,15 +41,15 @@ print(killed)
 
 def test_killed_at_random_moments_it_ends_with_the_same_weights(tmp_path: Path) -> None:
     chips = make_chips(tmp_path / "chips")
-    train_small(chips, tmp_path / "whole", epochs=12)
+    train_small(chips, tmp_path / "whole", epochs=20, patience=0)
     found = subprocess.run(
-        [sys.executable, "-c", KILLING, str(chips), str(tmp_path / "model"), "5"],
+        [sys.executable, "-c", KILLING, str(chips), str(tmp_path / "model"), "10"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert int(found.stdout) >= 3
+    assert int(found.stdout) >= 5  # a fast machine ends before the last
     one, other = ((tmp_path / name / "weights.safetensors") for name in ("whole", "model"))
     assert one.read_bytes() == other.read_bytes()
     first, second = read_model(tmp_path / "whole"), read_model(tmp_path / "model")

@@ -71,7 +71,7 @@ def test_training_learns_what_the_masks_say(tmp_path: Path) -> None:
     model = train_small(
         chips,
         tmp_path / "model",
-        epochs=30,
+        epochs=20,
         batch_size=4,
         patience=0,
         color=0.0,
