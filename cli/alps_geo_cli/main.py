@@ -23,6 +23,7 @@ from alps_geo_cli.qgis import qgis
 from alps_geo_cli.report import report
 from alps_geo_cli.similar import similar
 from alps_geo_cli.status import status
+from alps_geo_cli.train import train
 
 app = App(
     name="alps-geo",
@@ -78,6 +79,7 @@ app.add_typer(dataset)
 app.add_typer(evaluate)
 app.add_typer(assess)
 app.add_typer(qgis)
+app.add_typer(train)
 
 
 def run() -> None:
