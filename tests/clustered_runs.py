@@ -105,18 +105,20 @@ def assert_consistent(run: Path) -> None:
         with rasterio.open(run / name / "labels.tif") as raster:
             colors = raster.colormap(1)
         assert {i: colors[i][:3] for i in known} == model.legend.palette
+        entries = {i: model.legend.names.get(i, "") for i in known}
+        entries = {i: f"{each} ({i})" if each else str(i) for i, each in entries.items()}
         style = ET.parse(run / name / "labels.qml").getroot()
         assert {
             int(entry.attrib["value"]): entry.attrib["label"]
             for entry in style.iter("paletteEntry")
-        } == {i: model.legend.names.get(i, str(i)) for i in known}
+        } == entries
         (qml, sld), *others = table(
             run / name / "segments.gpkg", "SELECT styleQML, styleSLD FROM layer_styles"
         )
         assert others == []
         listed = [entry.attrib["label"] for entry in ET.fromstring(qml).iter("category")]
-        assert listed == [model.legend.names.get(i, str(i)) for i in known]
-        assert all(f">{escape(text)}<" in sld for text in listed)
+        assert listed == [*entries.values(), "all other values"]
+        assert all(f">{escape(text)}<" in sld for text in entries.values())
         assert categories(run, name) == shown
     assert {i: each["segments"] for i, each in known.items()} == counted
 

@@ -63,6 +63,7 @@ SCENE = SceneRecord(
     rgb=(1, 1, 1),
     notes=(),
     segments=3,
+    stretch=(0.0, 255.0, 0.0, 255.0, 0.0, 255.0),
 )
 ORIGIN = Origin(
     versions={"alps-geo": "0.1.0"},

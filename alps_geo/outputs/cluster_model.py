@@ -9,9 +9,7 @@ from alps_geo.outputs.names import MODEL
 from alps_geo.outputs.output import Output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.outputs.output import LabelledRun
 
 
 class ModelFile(Output):
@@ -19,6 +17,6 @@ class ModelFile(Output):
 
     run_files = (MODEL,)
 
-    def write_run(self, folder: Path, model: ClusterModel) -> None:
+    def write_run(self, run: LabelledRun) -> None:
         """Write the model."""
-        write_bytes(folder / MODEL, model.to_bytes())
+        write_bytes(run.folder / MODEL, run.model.to_bytes())

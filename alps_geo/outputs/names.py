@@ -3,6 +3,9 @@
 MODEL = "clusters.npz"
 """The cluster model."""
 
+PROJECT = "alps.qgz"
+"""The project of QGIS."""
+
 OVERVIEW = "overview"
 """Folder of pictures of the splits of a folder of images."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
+    from alps_geo.clusters.legend import Legend
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.clusters.tree import Assigned
     from alps_geo.scene import Scene
@@ -96,6 +97,60 @@ class SceneSource:
     simplify_by: float = 0.0
 
 
+@dataclass(frozen=True)
+class ShownScene:
+    """A scene as GIS programs show it.
+
+    Attributes
+    ----------
+    name : str
+        Name of its folder in the run folder.
+    title : str
+        Name of the scene on pictures.
+    path : str
+        File, URL or GDAL dataset name.
+    rgb : tuple of int
+        Bands to show as red, green and blue, counted from 1.
+    stretch : tuple of float or None
+        Lowest and highest shown value of each of them, one after the other, in the units of the
+        scene; empty to show stored values, None where a record of an earlier version is silent.
+    """
+
+    name: str
+    title: str
+    path: str
+    rgb: tuple[int, ...]
+    stretch: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class LabelledRun:
+    """A run whose scenes, or images, have all their other results.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Folder to write to.
+    home : pathlib.Path
+        The run folder, in which the files are in the end.
+    files : tuple of str
+        Results of the run. Of those in the run folder, these are written alone.
+    model : ClusterModel
+        The clusters.
+    scenes : tuple of ShownScene
+        The scenes; none for a folder of images.
+    classes : Legend or None
+        The classes, if the segments have any.
+    """
+
+    folder: Path
+    home: Path
+    files: tuple[str, ...]
+    model: ClusterModel
+    scenes: tuple[ShownScene, ...] = ()
+    classes: Legend | None = None
+
+
 class Output(Protocol):
     """A format of results.
 
@@ -109,6 +164,8 @@ class Output(Protocol):
         Names of its files in the folder of each scene.
     run_files : tuple of str
         Names of its files in the run folder, which no scene can have.
+    is_map : bool
+        True if the files in the run folder show places: a run over images has none of them.
     needs : tuple of str
         Files of other outputs that it is made of: it is written after them.
 
@@ -123,6 +180,7 @@ class Output(Protocol):
 
     files: ClassVar[tuple[str, ...]] = ()
     run_files: ClassVar[tuple[str, ...]] = ()
+    is_map: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
 
     def check(self, labelled: LabelledScene) -> None:
@@ -165,7 +223,7 @@ class Output(Protocol):
         """
         return
 
-    def write_run(self, folder: Path, model: ClusterModel) -> None:
+    def write_run(self, run: LabelledRun) -> None:
         """Write the files in the run folder, after those of all scenes, at first and again.
 
         Raises

@@ -1,4 +1,4 @@
-"""Pages from the templates next to this module: HTML that needs nothing else, and Markdown."""
+"""Text from the templates next to this module: HTML pages, Markdown, and projects of QGIS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **values: object) -> str:
-    """Fill in a template; values are escaped for HTML, in a template of that.
+    """Fill in a template; values are escaped in templates of HTML and XML.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def data_uri(data: bytes, media_type: str) -> str:
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("alps_geo.outputs"),
-        autoescape=select_autoescape(["html"]),
+        autoescape=select_autoescape(["html", "qgs"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

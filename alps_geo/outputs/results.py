@@ -18,18 +18,17 @@ from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.outputs.preview import Preview
+from alps_geo.outputs.project import Project
 from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.labelled_images import ImageOutput
     from alps_geo.outputs.mask_files import PlannedImages
-    from alps_geo.outputs.output import LabelledScene, Output, SceneSource
+    from alps_geo.outputs.output import LabelledRun, LabelledScene, Output, SceneSource
 
 OUTPUTS: list[Output] = [
     ModelFile(),
@@ -38,6 +37,7 @@ OUTPUTS: list[Output] = [
     SegmentsRaster(),
     SegmentPolygons(),
     Preview(),
+    Project(),
 ]
 """The formats that a run writes, in the order in which its record lists their files."""
 
@@ -75,9 +75,10 @@ def scene_files() -> tuple[str, ...]:
     return tuple(name for output in OUTPUTS for name in output.files)
 
 
-def run_files() -> tuple[str, ...]:
-    """List the names of the results in the run folder itself."""
-    return tuple(name for output in OUTPUTS for name in output.run_files)
+def run_files(*, images: bool = False) -> tuple[str, ...]:
+    """List the names of the results in the run folder itself, of a run over scenes or images."""
+    listed = [output for output in OUTPUTS if not (images and output.is_map)]
+    return tuple(name for output in listed for name in output.run_files)
 
 
 def image_files(planned: PlannedImages) -> Iterator[str]:
@@ -173,8 +174,10 @@ def check_rewritable(labelled: LabelledScene) -> None:
         output.check(labelled)
 
 
-def write_run_files(folder: Path, model: ClusterModel) -> None:
+def write_run_files(run: LabelledRun) -> None:
     """Write the results in the run folder itself, after those of its scenes.
+
+    A run of an earlier version gets no file that it lacked.
 
     Raises
     ------
@@ -182,7 +185,8 @@ def write_run_files(folder: Path, model: ClusterModel) -> None:
         If a file cannot be written.
     """
     for output in _in_order():
-        output.write_run(folder, model)
+        if set(output.run_files) <= set(run.files):
+            output.write_run(run)
 
 
 def _in_order() -> list[Output]:

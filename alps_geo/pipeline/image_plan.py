@@ -147,7 +147,8 @@ def plan_images(
     """
     layout, settings = request.layout, request.settings
     images = find_images(
-        Folder(request.root, layout.img_dir, layout.splits, layout.image_suffix), run_files()
+        Folder(request.root, layout.img_dir, layout.splits, layout.image_suffix),
+        run_files(images=True),
     )
     _check_fit_on(request, images)
     models = make_models(settings, generator)
@@ -268,7 +269,7 @@ def _plan(
             for job in jobs
         ),
         files=(
-            *run_files(),
+            *run_files(images=True),
             *(
                 name
                 for job in jobs

@@ -18,6 +18,7 @@ from alps_geo.errors import RunError, SettingsError
 from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.labelled_images import LabelledImages
+from alps_geo.outputs.output import LabelledRun
 from alps_geo.outputs.results import SceneResults, write_image_results, write_run_files
 from alps_geo.pipeline.image_plan import FolderRequest, PlannedRun, check_folders, plan_images
 from alps_geo.pipeline.stages import Clock, fit_model
@@ -135,7 +136,7 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
         clock.lap("cluster")
         with replaced(folder, run.plan, check) as target:
             results = _write(run, folder, target, splits, model)
-            write_run_files(target.path, model)
+            write_run_files(LabelledRun(target.path, folder.path, run.plan.files, model))
             clock.lap("write")
             record = split_run_record(
                 origin_of(request.settings, run.weights),

@@ -30,6 +30,7 @@ from alps_geo.runs.failures import write_each
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.identity import fingerprint, run_identity
+from alps_geo.runs.labelled import labelled_run
 from alps_geo.runs.names import folder_names, result_files
 from alps_geo.runs.overrides import replace_overrides
 from alps_geo.runs.plan import Plan, PlannedScene
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
     from alps_geo.runs.claim import Cleared
-    from alps_geo.runs.failures import FailedScene, FailedTile
+    from alps_geo.runs.failures import FailedScene, FailedTile, Failure
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
@@ -130,14 +131,13 @@ def label_scenes(
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 results, unwritten = _write(run, folder, target, clusters, strict=flags.strict)
-                write_run_files(target.path, clusters.model)
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
                 origin = origin_of(settings, run.weights)
-                record = run_record(
-                    origin, scenes, clusters.model, results, [*failed, *unwritten], clock.laps
-                )
+                lost: list[Failure] = [*failed, *unwritten]
+                record = run_record(origin, scenes, clusters.model, results, lost, clock.laps)
+                write_run_files(labelled_run(target, folder.path, record, clusters.model))
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)
             sweep(folder, plan)

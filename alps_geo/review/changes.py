@@ -32,6 +32,7 @@ from alps_geo.review.edits import PolygonChange, changing_polygons
 from alps_geo.runs.describe import with_clusters, with_legend
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.journal import Change, begin_change, end_change
+from alps_geo.runs.labelled import labelled_run
 from alps_geo.runs.lock import held
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.reading import read_change, read_plan, read_record
@@ -167,7 +168,7 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
         for scene in scenes:
             rewrite_legends(scene)
         record = with_legend(record, model)
-    write_run_files(folder.path, model)
+    write_run_files(labelled_run(folder, folder.path, record, model))
     write_overrides(folder, clusters.overrides)
     record = replace(record, changes=(*change.earlier, change.command))
     write_record(folder.record_path, record)

@@ -28,6 +28,7 @@ from alps_geo.outputs.gpkg.classes import (
 from alps_geo.outputs.gpkg.contents import read_contents
 from alps_geo.outputs.gpkg.update import locked_segments
 from alps_geo.outputs.names import CLASS_MODEL, POLYGONS, REPORT
+from alps_geo.outputs.results import write_run_files
 from alps_geo.review.edits import FILES_OF_ONE, KEEP, NOT_ADOPTED, cache_size
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.class_journal import (
@@ -43,10 +44,12 @@ from alps_geo.runs.classes import (
     store_classes,
     stored_classes,
 )
+from alps_geo.runs.labelled import labelled_run
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.parts import ClassRecord
 from alps_geo.runs.reading import read_record
 from alps_geo.runs.record import write_record
+from alps_geo.runs.run import read_clusters
 from alps_geo.scene.kind import scene_name
 from alps_geo.segments.table import read_segments
 
@@ -274,6 +277,7 @@ def _carry_out(
         classes=_class_records(record, found, np.sum(areas, axis=0)),
         files=tuple(files),
     )
+    write_run_files(labelled_run(folder, folder.path, record, read_clusters(folder).model))
     write_record(folder.record_path, record)
     with run_errors(folder.class_change_path):
         # It shows the classes of before.

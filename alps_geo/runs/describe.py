@@ -255,6 +255,7 @@ def _scene_record(name: str, scene: Scene, segments: int) -> SceneRecord:
         rgb=tuple(scene.rgb),
         notes=tuple(scene.notes),
         segments=segments,
+        stretch=scene.shown_limits,
     )
 
 

@@ -28,6 +28,7 @@ SCENE = {
     "rgb": [int],
     "notes": [str],
     "segments": int,
+    "stretch": Perhaps([float]),
     "valid_pixels": Perhaps(int),
     "labelled_pixels": Perhaps(int),
     "images": Perhaps(int),
@@ -89,6 +90,10 @@ class SceneRecord:
         Notes on the scene for users.
     segments : int
         Its segments.
+    stretch : tuple of float or None
+        Lowest and highest shown value of each of the `rgb` bands, one after the other, with scale
+        and offset tags applied; empty where values are shown as they are, None in records of
+        earlier versions.
     valid_pixels, labelled_pixels : int or None
         Pixels with data, and pixels with a label; None in a fit, which labels none.
     images : int or None
@@ -110,6 +115,7 @@ class SceneRecord:
     rgb: tuple[int, ...]
     notes: tuple[str, ...]
     segments: int
+    stretch: tuple[float, ...] | None = None
     valid_pixels: int | None = None
     labelled_pixels: int | None = None
     images: int | None = None

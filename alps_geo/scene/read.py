@@ -150,6 +150,18 @@ class Scene:
         """Positions of the three bands that SAM sees among the data bands, from 0."""
         return rgb_positions(self.data_bands, self.rgb, self.palette)
 
+    @property
+    def shown_limits(self) -> tuple[float, ...]:
+        """Limits of the stretch in the scene's own units: low and high of each band of `rgb`.
+
+        Empty if stored values, or the colours of a palette, are shown as they are.
+        """
+        if self.stretch is None or self.palette is not None:
+            return ()
+        tags = (self.scaling[i] for i in self.rgb_positions)
+        limits = zip(tags, self.stretch, strict=True)
+        return tuple(value * scale + offset for (scale, offset), pair in limits for value in pair)
+
     def displayed(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Return the colours that SAM sees for values of the data bands.
 

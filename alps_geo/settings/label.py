@@ -182,7 +182,7 @@ class LabelSettings(ClusterSettings):
         Between(4, 64),
         "Side of the superpixels of a fill, 4 to 64 pixels. Smaller ones draw finer outlines and "
         "leave more segments.\n\n"
-        "A mask of SAM that four of them cover is never too large and uneven. Superpixels of fewer "
+        "With larger ones, larger masks of SAM stay whole that are uneven. Superpixels of fewer "
         "pixels than `--min-area` join a neighbour.",
         MASKS,
         decides="tiles",

@@ -57,13 +57,14 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arm
 
 
-# The note and that of the polygons; labels, style and preview of two scenes; model and record.
-MOVES = 2 + 3 * 2 + 2
+# The note and that of the polygons; labels, style and preview of two scenes; model, project and
+# record.
+MOVES = 2 + 3 * 2 + 3
 
 MERGE = ("merge", 2, 5)
 
 
-@pytest.mark.parametrize("moves", [0, 1, 3, 5, 7, 8])
+@pytest.mark.parametrize("moves", [0, 1, 3, 5, 7, 9])
 def test_a_killed_change_is_finished_once_by_the_same_command(
     finished: Path, run: Path, tmp_path: Path, kill_after: Callable[[int], None], moves: int
 ) -> None:

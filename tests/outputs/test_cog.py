@@ -343,7 +343,7 @@ def test_the_style_lists_clusters_with_names_and_colours(tmp_path: Path) -> None
     assert [
         (entry.get("value"), entry.get("color"), entry.get("label"))
         for entry in renderer.iter("paletteEntry")
-    ] == [("1", "#c81e28", "1"), ("2", "#0adc5a", "fields & <woods>"), ("3", "#010203", "3")]
+    ] == [("1", "#c81e28", "1"), ("2", "#0adc5a", "fields & <woods> (2)"), ("3", "#010203", "3")]
 
 
 def test_blocks_are_kept_in_memory_while_a_raster_is_written(tmp_path: Path) -> None:

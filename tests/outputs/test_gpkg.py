@@ -159,8 +159,9 @@ def test_qgis_gets_one_category_for_each_cluster(tmp_path: Path) -> None:
         for each in renderer.iter("category")
     ] == [
         ("1", "1", "200,30,40,255"),
-        ("2", NAMES[2], "10,220,90,255"),
+        ("2", f"{NAMES[2]} (2)", "10,220,90,255"),
         ("3", "3", "1,2,3,255"),
+        ("", "all other values", "128,128,128,255"),
     ]
 
 
@@ -176,7 +177,8 @@ def test_other_programs_get_the_same_colours(tmp_path: Path) -> None:
         )
         for rule in sld.iter(f"{SE}Rule")
     ]
-    assert rules == [("1", "1", "#c81e28"), (NAMES[2], "2", "#0adc5a"), ("3", "3", "#010203")]
+    named = (f"{NAMES[2]} (2)", "2", "#0adc5a")
+    assert rules == [("1", "1", "#c81e28"), named, ("3", "3", "#010203")]
 
 
 def test_without_a_crs_the_plane_is_undefined(tmp_path: Path) -> None:

@@ -21,8 +21,7 @@ from alps_geo.runs.own_results import is_own_result
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alps_geo.clusters.model import ClusterModel
-    from alps_geo.outputs.output import LabelledScene, SceneSource
+    from alps_geo.outputs.output import LabelledRun, LabelledScene, SceneSource
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
@@ -50,8 +49,8 @@ class ClusterList(Output):
     def rewrite_legend(self, labelled: LabelledScene) -> None:
         self._list(labelled, "legend")
 
-    def write_run(self, folder: Path, model: ClusterModel) -> None:
-        (folder / NUMBER).write_text(f"{len(model)} clusters")
+    def write_run(self, run: LabelledRun) -> None:
+        (run.folder / NUMBER).write_text(f"{len(run.model)} clusters")
 
     def _list(self, labelled: LabelledScene, how: str) -> None:
         names = [labelled.model.legend.names.get(i, "-") for i in labelled.model.legend.palette]

@@ -232,12 +232,12 @@ def results(run: Path) -> dict[str, bytes]:
     return {name: data for name, data in contents(run).items() if name != ".tiles/polygons.json"}
 
 
-# The note and that of the polygons; labels, style and preview of two scenes; model, overrides and
-# record.
-MOVES = 2 + 3 * 2 + 3
+# The note and that of the polygons; labels, style and preview of two scenes; model, project,
+# overrides and record.
+MOVES = 2 + 3 * 2 + 4
 
 
-@pytest.mark.parametrize("moves", [0, 1, 4, 8, 9, 10])
+@pytest.mark.parametrize("moves", [0, 1, 4, 8, 9, 11])
 def test_an_adoption_that_was_killed_is_finished_by_the_next_command(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:

@@ -28,10 +28,10 @@ KEYS = {
     "seconds files",
     "fit": "versions settings model scenes segments clusters fitted failed seconds files",
     "scene": "name path size_bytes mtime files_sha256 height width crs transform bands rgb notes "
-    "segments valid_pixels labelled_pixels",
+    "segments stretch valid_pixels labelled_pixels",
     "cluster": "cluster name color segments area share",
 }
-"""Keys of run.json in their order, as all versions have written them."""
+"""Keys of run.json in their order."""
 
 FULL = replace(
     RECORD,
