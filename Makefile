@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SCENE_DEMO := tests/data/naip_md_1m.tif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-qgis lint format docs site label batch bench bench-gpu bench-quality bench-seams clean
+.PHONY: help demo test test-qgis lint format docs site label batch bench bench-gpu bench-quality bench-seams bench-pretrain clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench-quality: $(INSTALLED)  ## Compare labels with k-means on pixels, on real g
 
 bench-seams: $(INSTALLED)  ## Measure how visible tile borders are, and what moving the grid changes
 	$(BIN)/python benchmarks/bench_seams.py
+
+bench-pretrain: $(INSTALLED)  ## Measure what pre-training on pseudo-labels is worth
+	$(BIN)/python benchmarks/bench_pretrain.py --jobs 2
 
 clean:  ## Remove the environment, the demo's results and all caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
