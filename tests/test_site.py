@@ -30,7 +30,7 @@ OTHERS = {
     # Of pip, git, pytest, make_map.py and the programs in benchmarks/.
     *("--target", "--index-url", "--editable", "--check", "--array", "--cpus-per-task"),
     # Other programs' own, and all options of one kind.
-    *("--help", "--install-completion", "--show-completion"),
+    *("--help", "--install-completion", "--show-completion", "--noversioncheck"),
 }
 
 

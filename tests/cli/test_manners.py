@@ -112,7 +112,7 @@ def test_a_wrong_example_is_noticed() -> None:
 def test_paragraphs_of_help_fill_the_lines() -> None:
     lines = [line.strip() for line in help_of("alps-geo label").splitlines()]
     # The docstring breaks after "its"; a terminal of 80 columns has room for more.
-    assert "a folder of its name, and clusters.npz and run.json next to them. A run that" in lines
+    assert "folder of its name, and clusters.npz and run.json next to them. A run that was" in lines
 
 
 def test_help_lists_the_exit_codes() -> None:

@@ -95,7 +95,7 @@ def finetune(
     Examples
     --------
     alps-geo train finetune chips --from pretrained --out tuned
-    alps-geo train finetune chips --from pretrained --labels fields.gpkg --field crop --out tuned
+    alps-geo train finetune chips --from pretrained --labels fields.gpkg --out tuned
     alps-geo train finetune chips --from pretrained --fraction 0.05 --freeze --out tuned
     """
     with printing.errors(ON_STOP):

@@ -37,7 +37,7 @@ def pretrain(
     Examples
     --------
     alps-geo train pretrain chips --out pretrained
-    alps-geo train pretrain chips --arch unet --encoder resnet18 --epochs 100 --out pretrained
+    alps-geo train pretrain chips --encoder resnet18 --epochs 100 --out model
     alps-geo train pretrain chips --out pretrained --resume
     """
     with printing.errors(ON_STOP):
