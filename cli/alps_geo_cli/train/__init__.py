@@ -14,7 +14,7 @@ train = App(
     Examples
     --------
     alps-geo train pretrain chips --out pretrained
-    alps-geo train finetune chips --from pretrained --labels fields.gpkg --out tuned
+    alps-geo train finetune chips --from model --labels a.gpkg --out tuned
     """,
     no_args_is_help=True,
 )

@@ -95,8 +95,8 @@ def finetune(
     Examples
     --------
     alps-geo train finetune chips --from pretrained --out tuned
-    alps-geo train finetune chips --from pretrained --labels fields.gpkg --out tuned
-    alps-geo train finetune chips --from pretrained --fraction 0.05 --freeze --out tuned
+    alps-geo train finetune chips --from model --labels a.gpkg --out tuned
+    alps-geo train finetune chips --from model --fraction 0.05 --out tuned
     """
     with printing.errors(ON_STOP):
         from alps_geo.clusters.names import read_names
