@@ -105,7 +105,7 @@ def test_the_command_on_the_page_gives_the_names_that_stand_there(run: Path) -> 
     page = Page((run / "gallery.html").read_text(encoding="utf-8"))
     assert {cluster: name for cluster, name in page.names.items() if name} == names
     for cluster in names:
-        clusters("name", run, f"{cluster}=")
+        clusters("name", run, f"{cluster}=", "--quiet")
     program, *arguments = shlex.split(page.command)
     assert program == "alps-geo"
     assert alps_geo(*arguments).exit_code == 0
