@@ -28,7 +28,8 @@ USUAL: Mapping[str, Color] = {
     **dict.fromkeys(("path", "track", "trail"), (240, 190, 170)),
     **dict.fromkeys(("railway", "rail"), (60, 30, 70)),
     **dict.fromkeys(
-        ("pavement", "parking", "concrete", "impervious", "sealed", "sidewalk"), (170, 170, 180)
+        ("pavement", "paved", "parking", "concrete", "impervious", "sealed", "sidewalk"),
+        (170, 170, 180),
     ),
     **dict.fromkeys(("building", "house", "roof", "urban", "settlement"), (180, 10, 30)),
     **dict.fromkeys(("car", "vehicle", "truck"), (230, 100, 200)),

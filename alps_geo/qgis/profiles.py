@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 """Profile of a user who has made no other."""
 
-_ELSEWHERE = "give its folder by --path (in QGIS: Settings > User Profiles > Open Active Profile)"
+_ELSEWHERE = (
+    "give its folder by --path (in QGIS: Settings > User Profiles > Open Active Profile Folder)"
+)
 
 
 def profile_folders(

@@ -85,6 +85,9 @@ def _style(layer: str, qml: str) -> dict[str, object]:
         "useAsDefault": True,
         "description": "Points to be checked",
         "owner": "",
+        # QGIS passes over a table of styles that lacks one of its columns.
+        "ui": "",
+        "update_time": "2000-01-01T00:00:00.000Z",
     }
 
 
