@@ -24,6 +24,12 @@ CLASSES, CLASSES_STYLE, CLASSES_PREVIEW = "classes.tif", "classes.qml", "classes
 CLASS_FILES = (CLASSES, CLASSES_STYLE, CLASSES_PREVIEW)
 """All files of classes in the folder of a scene."""
 
+PROBABILITY, REGIONS = "probability.tif", "regions.gpkg"
+"""Results of a scene whose pixels have classes: probabilities, and regions of one class each."""
+
+PREDICTED_FILES = (CLASSES, CLASSES_STYLE, PROBABILITY, REGIONS, CLASSES_PREVIEW)
+"""All files of a prediction in the folder of a scene."""
+
 CLASS_MODEL = "classes.npz"
 """The model of classes."""
 

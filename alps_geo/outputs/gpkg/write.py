@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import warnings
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyogrio
@@ -39,6 +40,31 @@ DATE = "2000-01-01T00:00:00.000Z"
 GEOMETRY = "geom"
 """Column of the geometries."""
 
+
+@dataclass(frozen=True)
+class LayerStyle:
+    """The default style of a layer.
+
+    Attributes
+    ----------
+    field : str
+        Attribute that it shows.
+    name, description : str
+        Its name and its description.
+    by_name : bool
+        True if the attribute holds names, not numbers.
+    """
+
+    field: str
+    name: str
+    description: str
+    by_name: bool = False
+
+
+BY_CLUSTER = LayerStyle(FIELD, STYLE, "One colour for each cluster")
+BY_CLASS = LayerStyle("class", "classes", "One colour for each class", by_name=True)
+"""Styles by cluster and by class."""
+
 # GeoPackage's own number for a plane that is tied to no place.
 _UNDEFINED_CARTESIAN = -1
 
@@ -51,12 +77,13 @@ def write_segments_gpkg(
     layer: str = "segments",
     palette: Mapping[int, Color],
     names: Mapping[int, str] | None = None,
+    style: LayerStyle = BY_CLUSTER,
 ) -> None:
-    """Write segments as a GeoPackage layer with a spatial index and a default style.
+    """Write polygons as a GeoPackage layer with a spatial index and a default style.
 
     Memory holds one batch at a time. The style is stored as QGIS stores it, in the table
     `layer_styles`, where GeoServer finds its SLD too. Dates in the file are 2000-01-01, so that the
-    same segments give the same bytes.
+    same polygons give the same bytes.
 
     Parameters
     ----------
@@ -64,13 +91,15 @@ def write_segments_gpkg(
         File to write. One that is there is replaced at the end.
     batches : iterable of geopandas.GeoDataFrame
         At least one, which may be empty. Polygons and multipolygons, which become multipolygons,
-        with the same columns in every batch; `cluster` among them, which the style shows.
+        with the same columns in every batch; the field of the style among them.
     crs : anything that geopandas takes, or None
         None becomes GeoPackage's undefined Cartesian system.
     layer : str
     palette : mapping of cluster to (red, green, blue)
         0 to 255 each.
     names : mapping of cluster to str, optional
+    style : LayerStyle
+        The default style.
 
     Raises
     ------
@@ -85,7 +114,7 @@ def write_segments_gpkg(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_style(database, layer, palette, names)
+            _add_style(database, layer, style, palette, names)
         if stored != count:
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
@@ -180,6 +209,7 @@ _STYLE_TABLE = """
 def _add_style(
     database: sqlite3.Connection,
     layer: str,
+    style: LayerStyle,
     palette: Mapping[int, Color],
     names: Mapping[int, str] | None,
 ) -> None:
@@ -198,10 +228,10 @@ def _add_style(
         [
             layer,
             GEOMETRY,
-            STYLE,
-            polygons_qml(FIELD, palette, names),
-            polygons_sld(FIELD, palette, names),
-            "One colour for each cluster",
+            style.name,
+            polygons_qml(style.field, palette, names, by_name=style.by_name),
+            polygons_sld(style.field, palette, names, by_name=style.by_name),
+            style.description,
             DATE,
         ],
     )

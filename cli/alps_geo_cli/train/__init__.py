@@ -5,13 +5,15 @@ from __future__ import annotations
 import typer
 
 from alps_geo_cli.groups import spread
+from alps_geo_cli.train.export import export
 from alps_geo_cli.train.finetune import finetune
+from alps_geo_cli.train.predict import predict
 from alps_geo_cli.train.pretrain import pretrain
 
 train = typer.Typer(
     name="train",
-    help="Train segmentation networks on pseudo-labels, and on a few real labels.",
+    help="Train segmentation networks on pseudo-labels and few real labels, and map with them.",
     no_args_is_help=True,
 )
-for command in (pretrain, finetune):
+for command in (pretrain, finetune, predict, export):
     train.command()(spread(command))
