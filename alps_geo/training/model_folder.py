@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,12 @@ EVENTS = "tensorboard"
 
 PLAN = "training.json"
 """File of all that decides the weights, which marks the folder of a training."""
+
+OF_TRAINING = ("checkpoint.safetensors", "best-*.safetensors", "labels", "labels-*", ".*.partial")
+"""Patterns of the names of all that a training takes with it when it ends."""
+
+OF_MODEL = (WEIGHTS, DESCRIPTION, LOG, CURVES, CARD)
+"""Names of the files of a finished model."""
 
 
 def read_model(folder: Path) -> TrainedModel:
@@ -105,7 +112,7 @@ def write_model(
 ) -> TrainedModel:
     """Write a trained model, whole or not at all, in the place of all that the folder holds.
 
-    Of these, the plan of the training and event files of TensorBoard are kept.
+    Of these, files of the training go; all others are kept, such as notes of a user.
 
     Parameters
     ----------
@@ -129,11 +136,7 @@ def write_model(
         If the folder cannot be written.
     """
     with replacing_folder(Path(folder)) as part:
-        with run_errors(part / PLAN):
-            if (folder / EVENTS).is_dir():
-                shutil.copytree(folder / EVENTS, part / EVENTS)
-            if (folder / PLAN).is_file():
-                shutil.copyfile(folder / PLAN, part / PLAN)
+        _keep(Path(folder), part)
         digest = write_tensors(part / WEIGHTS, weights)
         known = replace(model, weights_sha256=digest)
         write_log(part / LOG, history)
@@ -141,6 +144,20 @@ def write_model(
         write_bytes(part / CARD, render("trained_model.md", **_card(known)).encode())
         write_json(part / DESCRIPTION, known.to_json())
     return known
+
+
+def _keep(folder: Path, part: Path) -> None:
+    """Copy all that is neither of a training nor of a model."""
+    if not folder.is_dir():
+        return
+    with run_errors(part / PLAN):
+        for path in folder.iterdir():
+            if any(fnmatch(path.name, pattern) for pattern in (*OF_TRAINING, *OF_MODEL)):
+                continue
+            if path.is_dir():
+                shutil.copytree(path, part / path.name)
+            else:
+                shutil.copy2(path, part / path.name)
 
 
 def write_tensors(

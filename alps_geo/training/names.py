@@ -9,7 +9,6 @@ ARCHITECTURES = (
     "pspnet",
     "deeplabv3",
     "deeplabv3plus",
-    "pan",
     "upernet",
     "segformer",
 )

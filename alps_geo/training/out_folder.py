@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,16 @@ from filelock import FileLock, Timeout
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors
 from alps_geo.runs.stored_json import DamagedError, check_shape, read_json
-from alps_geo.training.model_folder import DESCRIPTION, PLAN, read_model, write_json
+from alps_geo.training.checkpoint import CHECKPOINT
+from alps_geo.training.model_folder import (
+    DESCRIPTION,
+    EVENTS,
+    OF_MODEL,
+    OF_TRAINING,
+    PLAN,
+    read_model,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,7 +80,8 @@ def finished_model(
                 f"{folder} is there and holds no training of alps-geo; choose another --out"
             )
         return None
-    if flags.overwrite:
+    has_begun = is_done or (folder / CHECKPOINT).exists()
+    if flags.overwrite or not has_begun:
         return None
     if found is None or (is_done and not flags.resume):
         raise RunError(
@@ -104,13 +115,13 @@ def claimed(
         folder.mkdir(parents=True, exist_ok=True)
     # Next to the folder, which the finished model replaces as a whole.
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        with run_errors(folder / PLAN):
+    with run_errors(folder / PLAN):
+        try:
             lock.acquire(blocking=False)
-    except Timeout as error:
-        raise RunError(
-            f"another process is training in {folder}; wait until it ends, or stop it"
-        ) from error
+        except Timeout as error:
+            raise RunError(
+                f"another process is training in {folder}; wait until it ends, or stop it"
+            ) from error
     try:
         if flags.overwrite:
             _clear(folder)
@@ -124,8 +135,11 @@ def claimed(
 
 
 def _clear(folder: Path) -> None:
+    """Remove a training and its model, and nothing else."""
     with run_errors(folder / PLAN):
         for path in folder.iterdir():
+            if not any(fnmatch(path.name, each) for each in (*OF_TRAINING, *OF_MODEL, EVENTS)):
+                continue
             if path.is_dir():
                 shutil.rmtree(path)
             else:

@@ -214,7 +214,10 @@ def _task(request: Request, survey: Survey, beginning: Beginning) -> Task:
         stride,
         workers,
     )
-    loss = PixelLoss(settings, class_weights(survey.counts, settings.class_weights))
+    # A share of the labels knows no more of the classes than its own chips show.
+    rows = [index for index, chip in enumerate(folder.of(TRAIN)) if chip in {*chips}]
+    counts = survey.chip_counts[rows].sum(axis=0)
+    loss = PixelLoss(settings, class_weights(counts, settings.class_weights))
     network = beginning.network.to(device)
     return Task(
         network, loss.to(device), train_set, val, settings, request.frozen, processes, request.out

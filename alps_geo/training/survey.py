@@ -35,19 +35,27 @@ class Survey:
         The bands, with the statistics of their valid values.
     dtype : str
         Data type of the values.
-    counts : ndarray of int64, shape (k,)
-        Pixels of each class.
-    labelled : tuple of int
-        Labelled pixels of each chip.
+    chip_counts : ndarray of int64, shape (n, k)
+        Pixels of each class in each chip.
     side : int
         Longest side of a chip, in pixels.
     """
 
     bands: tuple[BandStatistics, ...]
     dtype: str
-    counts: NDArray[np.int64]
-    labelled: tuple[int, ...]
+    chip_counts: NDArray[np.int64]
     side: int
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Pixels of each class, shape (k,)."""
+        total: NDArray[np.int64] = self.chip_counts.sum(axis=0)
+        return total
+
+    @property
+    def labelled(self) -> tuple[int, ...]:
+        """Labelled pixels of each chip."""
+        return tuple(self.chip_counts.sum(axis=1).tolist())
 
 
 class _Sums:
@@ -97,24 +105,21 @@ def survey_chips(
         If a file cannot be read, a mask holds a value that is no class, or bands differ.
     """
     positions = ClassPositions(folder)
-    counts = np.zeros(len(folder.classes), np.int64)
-    first, sums, labelled, side = None, _Sums(0), [], 0
+    counts = np.zeros((len(chips), len(folder.classes)), np.int64)
+    first, sums, side = None, _Sums(0), 0
     for index, chip in enumerate(chips):
         pixels, labels = read_chip(chip, positions)
         if first is None:
             first, sums = pixels, _Sums(len(pixels.names))
         _check_alike(chip, pixels, chips[0], first)
         sums.add(pixels)
-        found = np.bincount(labels[labels != IGNORED], minlength=len(counts))
-        counts += found
-        labelled.append(int(found.sum()))
+        has_class = labels != IGNORED
+        counts[index] = np.bincount(labels[has_class], minlength=len(folder.classes))
         side = max(side, *pixels.shape)
         listen(Event("look", chip.split, len(chips), index + 1))
     if first is None:
         raise SceneError(f"{folder.root} holds no chips to look at")
-    return Survey(
-        sums.statistics(first.names), first.bands.dtype.name, counts, tuple(labelled), side
-    )
+    return Survey(sums.statistics(first.names), first.bands.dtype.name, counts, side)
 
 
 def _check_alike(chip: ChipFile, pixels: ChipPixels, first: ChipFile, others: ChipPixels) -> None:

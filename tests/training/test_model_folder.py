@@ -16,11 +16,13 @@ from alps_geo.training.model import (
     BandStatistics,
     Figures,
     ModelClass,
+    NetworkSpec,
     Parent,
     TrainedModel,
     TrainingData,
 )
 from alps_geo.training.model_folder import read_model, write_model
+from alps_geo.training.names import ARCHITECTURES
 from alps_geo.training.networks import build_network, load_network, stride_of
 
 if TYPE_CHECKING:
@@ -159,3 +161,13 @@ def test_without_the_network_an_encoder_begins_at_random_and_says_so(
     assert "no ImageNet weights for resnet18" in found.note
     with pytest.raises(ModelError, match="no route to the host"):
         build_network(MODEL.network, "imagenet")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_takes_images_of_multiples_of_its_stride(architecture: str) -> None:
+    spec = NetworkSpec(architecture, "resnet18", bands=2, classes=3)
+    network = build_network(spec).network.eval()
+    height, width = 2 * stride_of(network), 3 * stride_of(network)
+    with torch.inference_mode():
+        found = network(torch.zeros(1, 2, height, width))
+    assert found.shape == (1, 3, height, width)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +18,6 @@ from alps_geo.training.model_folder import read_model, read_weights
 from alps_geo.training.networks import load_network
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from alps_geo.events import Event
 
 
@@ -70,7 +71,7 @@ def test_training_learns_what_the_masks_say(tmp_path: Path) -> None:
     model = train_small(
         chips,
         tmp_path / "model",
-        epochs=30,
+        epochs=20,
         batch_size=4,
         patience=0,
         color=0.0,
@@ -131,7 +132,10 @@ def test_the_folder_of_another_training_is_not_touched(tmp_path: Path) -> None:
         train_small(chips, out, epochs=1, arch="fpn", resume=True)
     assert train_small(chips, out, epochs=1, resume=True) == read_model(out)
     assert (out / "weights.safetensors").read_bytes() == before
+    (out / "notes.txt").write_text("mine")
     train_small(chips, out, epochs=1, seed=1, overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not [*out.glob("best*"), *out.glob("checkpoint*")]
     assert (out / "weights.safetensors").read_bytes() != before
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.docx").touch()
@@ -209,17 +213,17 @@ def test_memory_that_does_not_suffice_halves_the_batch(
 def test_a_full_disk_keeps_the_checkpoint_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alps_geo.training import loop
+    from alps_geo.training.checkpoint import save_checkpoint
 
-    chips, save, calls = make_chips(tmp_path / "chips"), loop.save_checkpoint, []
+    chips, calls = make_chips(tmp_path / "chips"), list[object]()
 
     def full(*given: object) -> None:
         calls.append(given)
         if len(calls) == 3:
             monkeypatch.setattr("pathlib.Path.write_bytes", _no_room)
-        save(*given)  # type: ignore[arg-type]
+        save_checkpoint(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "save_checkpoint", full)
+    monkeypatch.setattr("alps_geo.training.loop.save_checkpoint", full)
     with pytest.raises(RunError, match="No space left on device"):
         train_small(chips, tmp_path / "model")
     monkeypatch.undo()
@@ -232,3 +236,31 @@ def test_a_full_disk_keeps_the_checkpoint_before(
 
 def _no_room(self: Path, data: bytes) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_events_are_written_where_tensorboard_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, float, int]] = []
+
+    class SummaryWriter:
+        def __init__(self, folder: str, purge_step: int) -> None:
+            self.file = Path(folder) / "events.out"
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+
+        def add_scalar(self, name: str, value: float, epoch: int) -> None:
+            written.append((name, value, epoch))
+
+        def flush(self) -> None:
+            self.file.write_text("events")
+
+        def close(self) -> None:
+            pass
+
+    module = SimpleNamespace(SummaryWriter=SummaryWriter)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    model = train_small(make_chips(tmp_path / "chips", train=3), tmp_path / "model")
+    found = {epoch: value for name, value, epoch in written if name == "mean_iou"}
+    assert found[model.figures.best_epoch] == model.figures.mean_iou
+    assert {*found} == {1, 2}
+    assert (tmp_path / "model" / "tensorboard" / "events.out").read_text() == "events"
