@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rasterio
 import torch
@@ -63,7 +63,7 @@ def write_random_model(
     with torch.no_grad():
         # Classes differ by pixels alone, not by a bias; and networks that are trained are sure.
         image = torch.randn(1, len(bands), 64, 64)
-        head = list(network.children())[-1][0]
+        head: Any = network.get_submodule("segmentation_head.0")
         head.bias -= network(image).mean(dim=(0, 2, 3))
         head.weight *= 4 / network(image).std()
         head.bias -= network(image).mean(dim=(0, 2, 3))

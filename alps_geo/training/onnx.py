@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import warnings
 from dataclasses import asdict
-from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import onnx
@@ -40,23 +40,21 @@ def to_onnx(network: nn.Module, bands: int, side: int, *, any_size: bool) -> byt
     RuntimeError
         If it cannot be traced.
     """
-    image, file = torch.zeros(1, bands, side, side), BytesIO()
     free = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
-    # The exporter of torch.export takes ten times as long, and onnxscript; torch 2.4 has no choice.
-    known = inspect.signature(torch.onnx.export).parameters
-    traced = {"dynamo": False} if "dynamo" in known else {}
-    with warnings.catch_warnings(), torch.inference_mode():
+    with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
+        path = Path(folder) / "network.onnx"
         torch.onnx.export(
             network,
-            (image,),
-            file,
+            (torch.zeros(1, bands, side, side),),
+            str(path),
             input_names=[INPUT],
             output_names=[OUTPUT],
             dynamic_axes={INPUT: free, OUTPUT: free},
-            **traced,
+            # The exporter by torch.export takes ten times as long, and needs onnxscript.
+            dynamo=False,
         )
-    return file.getvalue()
+        return path.read_bytes()
 
 
 def with_metadata(data: bytes, model: TrainedModel) -> bytes:

@@ -230,7 +230,7 @@ def test_a_model_of_pictures_sees_the_stretched_scene(tmp_path: Path) -> None:
     predict(crop, tmp_path / "model", tmp_path / "out")
     predict(crop, tmp_path / "model", tmp_path / "dark", stretch=(0, 100))
     maps = [read(tmp_path / each / "crop" / "classes.tif") for each in ("out", "dark")]
-    assert not np.array_equal(*maps)
+    assert not np.array_equal(maps[0], maps[1])
 
 
 def test_ids_are_the_values_of_masks_that_begin_at_one(tmp_path: Path) -> None:

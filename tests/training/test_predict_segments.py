@@ -142,4 +142,4 @@ def test_bad_input_is_one_line(predicted: Path, tmp_path: Path) -> None:
     assert "holds no finished run" in outcome.stderr
     outcome = alps_geo(*arguments(predicted, predicted / "run"), predicted / "scene.tif")
     assert outcome.exit_code == 2
-    assert "give no SCENE" in outcome.stderr
+    assert "the scenes are those of --segments RUN" in outcome.stderr
