@@ -66,7 +66,8 @@ HEAD = """# Options
 Settings of `alps-geo label`, `fit`, `apply`, `dataset label` and `train predict`, made by
 `make docs` from their fields: `label.py`, `clusters.py` and `folder.py` in `alps_geo/settings/`,
 and `alps_geo/training/predict_settings.py`. An option such as `--tile-size` is `tile_size` in a
-`--config` file, in `run.json` and in Python's `LabelSettings`. A setting decides one stage of a run first, and with it all stages that follow:
+`--config` file, in `run.json` and in Python's `LabelSettings`. A setting decides one stage of a run
+first, and with it all stages that follow:
 
 | decides | a change of the setting changes |
 |---|---|
