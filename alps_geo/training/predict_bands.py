@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from alps_geo.training.model import TrainedModel
     from alps_geo.training.predict_settings import PredictSettings
 
+    NetworkInput = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
 
 @dataclass(frozen=True)
 class InputBands:
@@ -60,14 +62,10 @@ class InputBands:
         bands, valid = read_stored_tile(self.scene.in_order(self.names), window)
         return ChipPixels(bands, valid, model.band_names)
 
-    def network_input(self, window: Window, model: TrainedModel) -> _Input:
+    def network_input(self, window: Window, model: TrainedModel) -> NetworkInput:
         """Read a window, scaled by the statistics of a model; errors are those of `read`."""
         pixels = self.read(window, model)
         return pixels.normalised(model.bands), pixels.valid
-
-
-if TYPE_CHECKING:
-    _Input = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 def open_input(path: str, model: TrainedModel, settings: PredictSettings) -> InputBands:

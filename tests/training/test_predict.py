@@ -18,6 +18,7 @@ from training_chips import make_chips, train_small
 from alps_geo.evaluate import evaluate_seams
 from alps_geo.grid import TileGrid
 from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.own_results import is_own_result
 from alps_geo.runs.reading import read_prediction
 from alps_geo.runs.status import run_status
 from alps_geo.training.model_folder import read_model
@@ -240,3 +241,9 @@ def test_ids_are_the_values_of_masks_that_begin_at_one(tmp_path: Path) -> None:
     record = predict(crop, tmp_path / "model", tmp_path / "out")
     assert [each.id for each in record.classes] == [7, 107, 207]
     assert set(np.unique(read(tmp_path / "out" / "crop" / "classes.tif"))) <= {0, 7, 107, 207}
+
+
+def test_maps_of_predictions_are_not_taken_for_scenes(folder: Path) -> None:
+    for name in ("classes.tif", "probability.tif"):
+        assert is_own_result(folder / "out" / "crop" / name)
+    assert not is_own_result(folder / "crop.tif")
