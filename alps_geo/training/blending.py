@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rasterio.windows import Window, intersect, intersection
 
+from alps_geo.errors import SceneError
+from alps_geo.tiles.contract import TaskError
 from alps_geo.windows import within
 
 if TYPE_CHECKING:
@@ -74,7 +76,10 @@ class StoredProbabilities:
         if found is None and not job.store.has_failed(tile):
             task = (self._stage.jobs.index(job), tile.row, tile.col)
             worker = self._worker
-            found, _ = worker.compute(task, worker.read(task))
+            try:
+                found, _ = worker.compute(task, worker.read(task))
+            except TaskError as error:
+                raise SceneError(str(error)) from error
             worker.save(task, found)
         return found
 
