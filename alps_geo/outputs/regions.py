@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     RowReader = Callable[[int, int], NDArray[np.integer]]
 
-STRIP = 512
-"""Rows that are numbered at once."""
+STRIP = 128
+"""Rows that are numbered and traced at once: of a noisy map they hold very many regions."""
 
 
 @dataclass(frozen=True)
