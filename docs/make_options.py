@@ -15,6 +15,7 @@ from typer.main import get_command
 from alps_geo.fields import Setting, settings_of
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.folder import FolderSettings
+from alps_geo.training.predict_settings import PredictSettings
 from alps_geo_cli.main import app
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ TABLE = re.compile(
     r"(?<=<!-- options: made by make docs -->\n).*?(?=<!-- end of options -->)", re.S
 )
 COMMANDS = ("label", "fit", "apply", "dataset label")
+PREDICT = ("train predict",)
 LABEL_OPTIONS = (
     "clusters",
     "tile_size",
@@ -61,10 +63,11 @@ DECIDES = {
 }
 HEAD = """# Options
 
-Settings of `alps-geo label`, `fit`, `apply` and `dataset label`, made by `make docs` from their
-fields in `alps_geo/settings/`: `label.py`, `clusters.py` and `folder.py`. An option such as
-`--tile-size` is `tile_size` in a `--config` file, in `run.json` and in Python's `LabelSettings`. A
-setting decides one stage of a run first, and with it all stages that follow:
+Settings of `alps-geo label`, `fit`, `apply`, `dataset label` and `train predict`, made by
+`make docs` from their fields: `label.py`, `clusters.py` and `folder.py` in `alps_geo/settings/`,
+and `alps_geo/training/predict_settings.py`. An option such as `--tile-size` is `tile_size` in a
+`--config` file, in `run.json` and in Python's `LabelSettings`. A setting decides one stage of a run
+first, and with it all stages that follow:
 
 | decides | a change of the setting changes |
 |---|---|
@@ -82,6 +85,11 @@ def options_page() -> str:
         lines += _table(panel, rows)
     lines += _table(
         "Folders of images", [_row(FolderSettings, name, each) for name, each in of_folder.items()]
+    )
+    predictions = settings_of(PredictSettings)
+    lines += _table(
+        "Predictions of trained networks",
+        [_row(PredictSettings, name, each, PREDICT) for name, each in predictions.items()],
     )
     return HEAD + "\n".join(lines) + "\n"
 
@@ -103,8 +111,8 @@ def label_page() -> str:
     return TABLE.sub(lambda _: "\n".join(rows) + "\n", LABEL.read_text(encoding="utf-8"))
 
 
-def _row(owner: type, name: str, known: Setting) -> str:
-    commands = ", ".join(command for command in COMMANDS if name in _texts(command))
+def _row(owner: type, name: str, known: Setting, of: tuple[str, ...] = COMMANDS) -> str:
+    commands = ", ".join(command for command in of if name in _texts(command))
     value, typed = getattr(owner, name), name.replace("_", "-")
     default = known.shown or _plain(value)
     option, allowed = f"`--{typed}{f' {known.metavar}' if known.metavar else ''}`", None

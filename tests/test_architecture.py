@@ -303,6 +303,8 @@ OPTIONAL = {
     "matplotlib": {"matplotlib.py"},
     "IPython": {"ipython.py"},
     "dask": {"dask.py"},
+    "onnx": {"onnx.py"},
+    "onnxruntime": {"onnxruntime.py"},
     "pystac": {"pystac.py"},
     "segmentation_models_pytorch": {"segmentation_models_pytorch.py"},
     "tensorboard": {"tensorboard.py"},

@@ -93,6 +93,8 @@ class IdBand:
     category_names : mapping of id to str
         Names of ids. GDAL reads them from a sidecar file alone, so they go next to the raster in
         ``<name>.aux.xml``; without them a sidecar of an earlier raster is removed.
+    is_quantity : bool
+        True if the values are amounts and no ids: overviews take their mean.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class IdBand:
     description: str
     colormap: Mapping[int, Color] | None = None
     category_names: Mapping[int, str] = field(default_factory=dict)
+    is_quantity: bool = False
 
     def __post_init__(self) -> None:
         dtype = np.dtype(self.dtype)
@@ -252,12 +255,19 @@ def _convert(raw: Path, cog: Path, box: GeoBox, band: IdBand) -> None:
         blocksize=_BLOCK,
         bigtiff="if_safer",
         num_threads="all_cpus",
-        overview_resampling="nearest" if np.dtype(band.dtype).itemsize > 2 else "mode",
+        overview_resampling=_resampling(band),
         # An overview of one column is one column again, which validators take for an error.
         overviews="none" if box.width == 1 else "auto",
     )
     raw.unlink()
     _sidecar(raw).unlink(missing_ok=True)
+
+
+def _resampling(band: IdBand) -> str:
+    """Return the name of GDAL's method by which overviews are made."""
+    if band.is_quantity:
+        return "average"
+    return "nearest" if np.dtype(band.dtype).itemsize > 2 else "mode"
 
 
 def _sum(path: Path) -> int:

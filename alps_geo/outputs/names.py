@@ -40,6 +40,15 @@ def class_preview_file(form: str) -> str:
 CLASS_FILES = (CLASSES, CLASSES_STYLE, *map(class_preview_file, PREVIEW_FORMATS))
 """All files of classes in the folder of a scene, in all formats of previews."""
 
+PROBABILITY, REGIONS = "probability.tif", "regions.gpkg"
+"""Results of a scene whose pixels have classes: probabilities, and regions of one class each."""
+
+PREDICTED_PREVIEW = class_preview_file("png")
+"""Picture of a scene whose pixels have classes."""
+
+PREDICTED_FILES = (CLASSES, CLASSES_STYLE, PROBABILITY, REGIONS, PREDICTED_PREVIEW)
+"""All files of a prediction in the folder of a scene."""
+
 CLASS_MODEL = "classes.npz"
 """The model of classes."""
 

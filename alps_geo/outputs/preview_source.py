@@ -108,6 +108,31 @@ def read_map(folder: Path, labels: Path, segments: Path) -> MapPicture:
     )
 
 
+def picture_of(image: Pixels, valid: NDArray[np.bool_], classes: Path) -> MapPicture:
+    """Put together a scene and a raster of classes, whose own borders are shown, north up.
+
+    Parameters
+    ----------
+    image : array (H, W, 3), uint8
+        The scene, or an overview of it.
+    valid : array (H, W), bool
+        True where it has data.
+    classes : pathlib.Path
+        The raster.
+
+    Raises
+    ------
+    RunError
+        If it is absent or damaged.
+    """
+    with opened(str(classes)) as raster:
+        ids = raster.read(1, out_shape=valid.shape)
+        order = north_up(raster.transform)
+        transform, crs = _placed(raster, order, valid.shape)
+    shown = image[order], ids[order], valid[order], ids[order]
+    return MapPicture(*shown, crs=crs, transform=transform)
+
+
 def write_picture(
     path: Path,
     image: Pixels,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 from alps_geo.outputs.segment_styles import (
     Style,
     categories,
+    document,
     qml,
     shade,
 )
@@ -81,6 +84,23 @@ def class_style(legend: Legend, layer: str) -> Style:
         qml(categories(_CLASS_FIELD, "string", rows), by_class=True),
         sld(CLASS_STYLE, _rules(_CLASS_FIELD, rows), layer),
     )
+
+
+def region_style(legend: Legend, layer: str) -> Style:
+    """Style regions by class as `class_style`; they have other attributes than segments.
+
+    Parameters
+    ----------
+    legend : Legend
+        The classes.
+    layer : str
+        Name of the layer.
+    """
+    by_class = class_style(legend, layer)
+    rows = [(legend.names[i],) * 2 + (color,) for i, color in sorted(legend.palette.items())]
+    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    root.append(categories(_CLASS_FIELD, "string", rows))
+    return replace(by_class, qml=document(root))
 
 
 def _rules(field: str, rows: Iterable[tuple[str, str, Color]]) -> Iterator[Rule]:

@@ -20,7 +20,7 @@ from alps_geo.runs.overrides import NO_OVERRIDES, read_overrides
 from alps_geo.runs.reading import (
     check_folder,
     done_and_failed,
-    is_fitted,
+    has_no_clusters,
     plan_damage,
     planned_results,
     read_plan,
@@ -180,7 +180,8 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
         for failure in sorted((folder.tiles_path / name).glob("*.json")):
             failure.unlink()
     sweep(folder, plan)
-    return Cleared(earlier, _classes_gone(folder) if classes else "")
+    known = classes and folder.class_model_path.exists()
+    return Cleared(earlier, _classes_gone(folder) if known else "")
 
 
 def _classes_gone(folder: RunFolder) -> str:
@@ -234,7 +235,7 @@ def _overrides(folder: RunFolder) -> RunOverrides:
 
 def _changes(folder: RunFolder) -> tuple[str, ...]:
     """List the changes of the clusters by hand that the record here tells of."""
-    if is_fitted(folder) or not folder.record_path.exists():
+    if has_no_clusters(folder) or not folder.record_path.exists():
         return ()
     return read_record(folder).changes or ()
 

@@ -19,6 +19,7 @@
     DIR/.tiles/<scene>.<key>/                 the tiles:
         0003_0007.outlines.npz                the outlines of tile row 3, column 7, which is done
         0003_0007.embeddings.npz              its embeddings
+        0003_0007.probabilities.npz           the probabilities of its classes, in a prediction
         0003_0007.json                        why that tile failed
     DIR/.tiles/<scene>.segments/              the segments: see `alps_geo.segments.table`, and
                                               `alps_geo.segments.painting` while a run is at work
@@ -54,6 +55,9 @@ OVERRIDES = "overrides.json"
 
 OUTLINES, EMBEDDINGS = "outlines.npz", "embeddings.npz"
 """Endings of the names of a tile's files, after its row and column; outlines are written last."""
+
+PROBABILITIES = "probabilities.npz"
+"""Ending of the name of a tile's file in a prediction."""
 
 _KEY_DIGITS = 16
 

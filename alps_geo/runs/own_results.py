@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alps_geo.outputs.names import (
-    CLASS_FILES,
     GALLERY,
     LABELS,
     POLYGONS,
+    PREDICTED_FILES,
     REPORT,
     SEGMENTS,
     SUGGESTION,
@@ -28,7 +28,7 @@ def is_own_result(file: Path) -> bool:
     """Return True if the record of a run lists a file, or it lies next to the others of a scene."""
     if file.name in (GALLERY, REPORT, SUGGESTION, *run_files()):
         return bool(listed_results(file.parent / RECORD))
-    if file.name not in (*scene_files(), *CLASS_FILES):
+    if file.name not in (*scene_files(), *PREDICTED_FILES):
         return False
     folder = file.parent
     if all((folder / name).exists() for name in _TOGETHER):

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from alps_geo.errors import RunError
 from alps_geo.runs.class_journal import read_class_change
 from alps_geo.runs.failures import Failure, failure_from_json
-from alps_geo.runs.folder import OUTLINES
+from alps_geo.runs.folder import OUTLINES, PROBABILITIES
 from alps_geo.runs.journal import Change
 from alps_geo.runs.plan import Plan
+from alps_geo.runs.prediction import PredictionRecord
 from alps_geo.runs.record import FitRecord, RunRecord, listed_results
 from alps_geo.runs.stored_json import DamagedError, read_json
 from alps_geo.segments.names import IMAGE
@@ -57,13 +58,19 @@ def read_record(folder: RunFolder) -> RunRecord:
     Raises
     ------
     RunError
-        If there is none, if it is damaged, or if it is that of a fit.
+        If there is none, if it is damaged, or if it is that of a fit or a prediction.
     """
     if (fit := _fit_record(folder)) is not None:
         raise RunError(
             f"{folder.path} is where alps-geo fit worked, and holds tiles but no labels (its "
             f"clusters are in {fit.fitted}); alps-geo label with --out {folder.path} labels the "
             f"same scenes, alps-geo apply with --clusters-from {fit.fitted} any scenes"
+        )
+    if read_prediction(folder) is not None:
+        raise RunError(
+            f"{folder.path} holds maps that alps-geo train predict has made, which have neither "
+            "segments nor clusters; expected the --out of alps-geo label or apply: train predict "
+            "--segments gives the segments of such a run classes"
         )
     try:
         record = read_json(folder.record_path, RunRecord.from_json)
@@ -91,28 +98,53 @@ def finished_record(folder: RunFolder, fingerprint: str) -> RunRecord | None:
         If the folder is a file.
     """
     check_folder(folder)
-    plan = read_plan(folder)
-    if plan is None or plan.fingerprint != fingerprint or folder.change_path.exists():
+    if not _is_whole(folder, fingerprint) or folder.change_path.exists():
         return None
     try:
         record = read_json(folder.record_path, RunRecord.from_json)
     except DamagedError:
         return None
-    if record is None or record.failed:
-        return None
-    return record if all((folder.path / name).exists() for name in plan.files) else None
+    return None if record is None or record.failed else record
+
+
+def finished_prediction(folder: RunFolder, fingerprint: str) -> PredictionRecord | None:
+    """Read the record of the prediction with a fingerprint, if all of it is done; else None.
+
+    Raises
+    ------
+    RunError
+        If the folder is a file.
+    """
+    check_folder(folder)
+    record = read_prediction(folder) if _is_whole(folder, fingerprint) else None
+    return None if record is None or record.failed else record
+
+
+def _is_whole(folder: RunFolder, fingerprint: str) -> bool:
+    """Return True if the run with a fingerprint is that of a folder, and all its results exist."""
+    plan = read_plan(folder)
+    if plan is None or plan.fingerprint != fingerprint:
+        return False
+    return all((folder.path / name).exists() for name in plan.files)
+
+
+def read_prediction(folder: RunFolder) -> PredictionRecord | None:
+    """Read the record of the prediction in a folder; None if another run, or none, is there."""
+    with suppress(DamagedError):
+        return read_json(folder.record_path, PredictionRecord.from_json)
+    return None
 
 
 def record_damage(folder: RunFolder) -> str | None:
     """Describe the damage of the record in a folder, if it has any."""
-    if is_fitted(folder):
+    if has_no_clusters(folder):
         return None
     return _damage(folder.record_path, RunRecord.from_json)
 
 
-def is_fitted(folder: RunFolder) -> bool:
-    """Return True if a fit has finished in a folder."""
-    return _fit_record(folder) is not None
+def has_no_clusters(folder: RunFolder) -> bool:
+    """Return True if a fit or a prediction has finished in a folder."""
+    return _fit_record(folder) is not None or read_prediction(folder) is not None
 
 
 def _fit_record(folder: RunFolder) -> FitRecord | None:
@@ -203,7 +235,7 @@ def done_and_failed(folder: RunFolder, scene: PlannedScene) -> tuple[int, list[F
         with suppress(DamagedError):
             if (tile := read_json(tiles / name, failure_from_json)) is not None:
                 failed.append(tile)
-    endings = (f".{OUTLINES}", f".{IMAGE}")
+    endings = (f".{OUTLINES}", f".{IMAGE}", f".{PROBABILITIES}")
     done = {
         name.removesuffix(ending) for ending in endings for name in names if name.endswith(ending)
     }

@@ -14,6 +14,7 @@ from alps_geo.runs.reading import (
     has_finished,
     plan_damage,
     read_plan,
+    read_prediction,
     read_record,
 )
 
@@ -122,7 +123,7 @@ def run_status(path: Path) -> RunStatus:
     state = "running" if running else "finished" if has_finished(folder) else "stopped"
     # The scenes of a fit have no results that could fail.
     has_results = state == "finished" and not plan.is_fit
-    failed = read_record(folder).failed if has_results else ()
+    failed = (read_prediction(folder) or read_record(folder)).failed if has_results else ()
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
     return RunStatus(state, scenes, unwritten, plan.images)

@@ -218,13 +218,32 @@ def read_tile(scene: Scene, window: Window) -> TilePixels:
     ValueError
         If the window reaches outside the scene.
     """
+    return _finish(scene, *_read_window(scene, window))
+
+
+def read_stored_tile(scene: Scene, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Read a window at full resolution, before scale tags.
+
+    Parameters and errors are those of `read_tile`.
+
+    Returns
+    -------
+    bands : ndarray of float32, shape (B, H, W)
+        Stored values of the data bands; 0 where invalid.
+    valid : ndarray of bool, shape (H, W)
+    """
+    stored, centres = _read_window(scene, window)
+    return as_stored(stored, scene.validity, centres)
+
+
+def _read_window(scene: Scene, window: Window) -> tuple[Pixels, PixelCentres]:
     top, left = window.row_off, window.col_off
     bottom, right = top + window.height, left + window.width
     if top < 0 or left < 0 or bottom > scene.height or right > scene.width:
         raise ValueError(f"{window} reaches outside a scene of {scene.shape} pixels")
     with opened_scene(scene.path) as dataset:
         stored = read_layers(dataset, scene.path, scene.layers, window)
-    return _finish(scene, stored, PixelCentres.of_window(window, scene.shape))
+    return stored, PixelCentres.of_window(window, scene.shape)
 
 
 def read_overview(scene: Scene, max_size: int) -> TilePixels:

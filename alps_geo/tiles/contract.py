@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.events import Tally
-    from alps_geo.settings import LabelSettings
     from alps_geo.tiles.jobs import Task
 
 Value = TypeVar("Value")
@@ -26,7 +25,7 @@ class Outcome:
     Attributes
     ----------
     computed : bool
-        True if the mask generator ran.
+        True if the model ran.
     reason : str or None
         Reason of the failure; None without one.
     seconds : float or None
@@ -43,6 +42,15 @@ class TaskError(Exception):
     """A task that has failed; the message is the reason."""
 
 
+class Settings(Protocol):
+    """Settings of a stage, as far as executors know them."""
+
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+        ...
+
+
 class Stage(Protocol[Failed]):
     """Tasks, settings and unloaded models of a stage; can be pickled.
 
@@ -50,7 +58,7 @@ class Stage(Protocol[Failed]):
     """
 
     @property
-    def settings(self) -> LabelSettings:
+    def settings(self) -> Settings:
         """The run's settings."""
         ...
 
@@ -158,7 +166,7 @@ def load_with_note(load: Callable[[], Value], model: str, tally: Tally) -> Value
     load : callable
         Loads the models.
     model : str
-        Name of the mask generator's model.
+        Name of the model.
     tally : Tally
         Told before and after.
     """

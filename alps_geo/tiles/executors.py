@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from alps_geo.events import Tally
-    from alps_geo.settings import LabelSettings
-    from alps_geo.tiles.contract import Outcome, Stage
+    from alps_geo.tiles.contract import Outcome, Settings, Stage
     from alps_geo.tiles.jobs import Task
 
 
@@ -50,7 +49,7 @@ class Executor(Protocol):
         ...
 
 
-def choose_executor(settings: LabelSettings) -> Executor:
+def choose_executor(settings: Settings) -> Executor:
     """Choose the executor of a run: this process for one worker, else processes."""
     workers = settings.workers
     return SerialExecutor() if workers == 1 else ProcessExecutor(workers)

@@ -1,8 +1,8 @@
 """Augmentations of nadir images, whose content has no upright direction, with any bands.
 
 Libraries for augmentation change colours of three bands from 0 to 1; here bands are any number of
-normalised values. Every chip draws from a generator of its own, so that what a chip becomes
-depends on nothing but the seed, the epoch and its number, and a training that was stopped goes on
+normalised values. Every chip draws from a generator of its own, so that its
+changes depend on the seed, the epoch and its number alone, and a training that was stopped goes on
 as if it had not been.
 """
 

@@ -101,7 +101,7 @@ def open_chips(root: Path, *, masks: bool = True) -> ChipFolder:
     Parameters
     ----------
     root : pathlib.Path
-        What ``alps-geo export --to mmseg`` or ``--to alps`` wrote, the results of ``alps-geo
+        Folder of ``alps-geo export --to mmseg`` or ``--to alps``, the results of ``alps-geo
         dataset label``, or any folder ``img_dir/{train,val}`` and ``ann_dir/{train,val}`` with a
         ``metainfo.json`` that names the classes.
     masks : bool

@@ -20,6 +20,7 @@ MOST_CLASSES = 255
 
 KIND = "alps-geo trained model"
 _FORMAT = 1
+_RGB = 3
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,11 @@ class TrainedModel:
     def band_names(self) -> tuple[str, ...]:
         """Names of the bands in the order of the channels."""
         return tuple(each.name for each in self.bands)
+
+    @property
+    def is_of_pictures(self) -> bool:
+        """True if it is given pictures of red, green and blue, as SAM sees them."""
+        return self.values == "8bit" and len(self.bands) == _RGB
 
     def to_json(self) -> dict[str, object]:
         """Return the model as a JSON object."""

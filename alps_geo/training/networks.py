@@ -55,12 +55,9 @@ def build_network(spec: NetworkSpec, weights: str = "random") -> InitialNetwork:
         If segmentation_models_pytorch is not installed, the encoder is unknown, or weights that
         have to be there are not.
     """
-    try:
-        from alps_geo.training.segmentation_models_pytorch import make_network
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"training needs {error.name}, which is not installed; {_INSTALL} brings it"
-        ) from error
+    check_installed()
+    from alps_geo.training.segmentation_models_pytorch import make_network
+
     if weights == "random":
         return InitialNetwork(make_network(spec, None), "random")
     try:
@@ -70,6 +67,22 @@ def build_network(spec: NetworkSpec, weights: str = "random") -> InitialNetwork:
         if weights == "imagenet":
             raise ModelError(f"{reason}; go online once, or begin with --weights random") from error
     return InitialNetwork(make_network(spec, None), "random", f"{reason}: random weights")
+
+
+def check_installed() -> None:
+    """Check that segmentation_models_pytorch is installed.
+
+    Raises
+    ------
+    ModelError
+        If it is not.
+    """
+    try:
+        import alps_geo.training.segmentation_models_pytorch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"training needs {error.name}, which is not installed; {_INSTALL} brings it"
+        ) from error
 
 
 def stride_of(network: nn.Module) -> int:

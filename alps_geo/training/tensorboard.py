@@ -20,7 +20,7 @@ class EventLog:
     folder : pathlib.Path or None
         Folder of the event files; None to write none.
     first : int
-        The next epoch; what an earlier process wrote about it and later ones is not shown.
+        The next epoch; events of an earlier process about it and later ones are not shown.
     """
 
     def __init__(self, folder: Path | None, first: int) -> None:

@@ -13,9 +13,8 @@ from alps_geo_cli.console import WorkPrinting, print_note
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from alps_geo.review.classify import Classified
+    from alps_geo.runs.record import RunRecord
 
     Classifier = str
 else:
@@ -156,7 +155,8 @@ def _print(found: Classified) -> None:
     for note in found.notes:
         print_note(note)
     if found.is_classified:
-        _print_classes(found, console)
+        print_classes(found.record)
+        console.print(_accuracy(found), highlight=False)
     suggested = found.suggested
     if suggested is not None:
         console.print(
@@ -169,11 +169,12 @@ def _print(found: Classified) -> None:
         console.print(str(suggested.page or suggested.note), soft_wrap=True, highlight=False)
 
 
-def _print_classes(found: Classified, console: Console) -> None:
+def print_classes(record: RunRecord) -> None:
+    """Print the classes of the segments of a run."""
+    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    record = found.record
     classes = record.classes or ()
     unit = "km²" if record.area_unit == "m2" else "pixels"
     table = Table(title=f"{len(classes)} classes of {record.segments:,} segments")
@@ -189,13 +190,14 @@ def _print_classes(found: Classified, console: Console) -> None:
             area,
             f"{each.share:.1%}",
         )
-    console.print(table)
+    Console().print(table)
+
+
+def _accuracy(found: Classified) -> str:
     accuracy = found.accuracy
     if accuracy is None:
-        text = "Accuracy unknown: too few samples, or all in one part of the scene."
-    else:
-        text = (
-            f"Of samples left out by blocks, {accuracy.mean:.2f} ± {accuracy.spread:.2f} are "
-            f"recognised: mean over classes, {accuracy.folds} folds of {accuracy.blocks} blocks."
-        )
-    console.print(text, highlight=False)
+        return "Accuracy unknown: too few samples, or all in one part of the scene."
+    return (
+        f"Of samples left out by blocks, {accuracy.mean:.2f} ± {accuracy.spread:.2f} are "
+        f"recognised: mean over classes, {accuracy.folds} folds of {accuracy.blocks} blocks."
+    )

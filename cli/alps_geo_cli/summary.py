@@ -28,7 +28,7 @@ def print_clusters(record: RunRecord) -> None:
     """Print the clusters of a finished run."""
     console = Console()
     clusters = record.clusters
-    size, unit = _scale(max(cluster.area for cluster in clusters), record.area_unit)
+    size, unit = area_scale(max(cluster.area for cluster in clusters), record.area_unit)
     table = Table(title=f"{record.segments} segments in {len(clusters)} clusters")
     table.add_column("cluster", justify="right")
     if named := any(cluster.name for cluster in clusters):
@@ -54,7 +54,7 @@ def print_clusters(record: RunRecord) -> None:
         )
 
 
-def _scale(largest: float, unit: str) -> tuple[float, str]:
+def area_scale(largest: float, unit: str) -> tuple[float, str]:
     """Choose a unit for people, the same for all areas of a table: what it holds, and its name."""
     if unit == "px":
         return 1, "px"

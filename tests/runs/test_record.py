@@ -14,7 +14,7 @@ from alps_geo.errors import RunError
 from alps_geo.runs.failures import FailedScene, FailedTile
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.origin import WeightsRecord
-from alps_geo.runs.reading import is_fitted, read_record, record_damage
+from alps_geo.runs.reading import has_no_clusters, read_record, record_damage
 from alps_geo.runs.record import (
     FitRecord,
     RunInputs,
@@ -110,12 +110,12 @@ def test_a_fit_is_no_label_and_a_label_no_fit(tmp_path: Path) -> None:
         FitRecord.from_json(RECORD.to_json())
     folder = RunFolder(tmp_path)
     finish(folder, PLAN, FIT_RECORD)
-    assert is_fitted(folder)
+    assert has_no_clusters(folder)
     assert record_damage(folder) is None
     with pytest.raises(RunError, match=r"alps-geo fit worked.*clusters are in model\.npz"):
         read_record(folder)
     write_record(folder.record_path, RECORD)
-    assert not is_fitted(folder)
+    assert not has_no_clusters(folder)
     assert read_record(folder) == RECORD
 
 

@@ -9,6 +9,7 @@ import geopandas as gpd
 import numpy as np
 
 from alps_geo.outputs.cog import row_reader
+from alps_geo.outputs.fixed_styles import fixed_styles
 from alps_geo.outputs.gpkg.write import write_segments_gpkg
 from alps_geo.outputs.ground import Measures, ground_measures, pixel_area
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
@@ -55,6 +56,7 @@ class SegmentPolygons(Output):
                 (_frame(labelled, source.scene, each) for each in found),
                 crs=source.scene.crs,
                 style=cluster_style(labelled.model.legend),
+                further=fixed_styles(),
             )
 
 

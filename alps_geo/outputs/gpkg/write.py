@@ -12,13 +12,12 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
-from alps_geo.outputs.fixed_styles import fixed_styles
 from alps_geo.outputs.gpkg.layer_styles import create_styles, insert_style
 from alps_geo.outputs.gpkg.lock import settle
 from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import geopandas as gpd
@@ -34,6 +33,7 @@ DATE = "2000-01-01T00:00:00.000Z"
 GEOMETRY = "geom"
 """Column of the geometries."""
 
+
 # GeoPackage's own number for a plane that is tied to no place.
 _UNDEFINED_CARTESIAN = -1
 
@@ -45,12 +45,13 @@ def write_segments_gpkg(
     crs: object | None,
     layer: str = "segments",
     style: Style,
+    further: Sequence[Style] = (),
 ) -> None:
-    """Write segments as a GeoPackage layer with a spatial index, a default style and further ones.
+    """Write polygons as a GeoPackage layer with a spatial index, a default style and further ones.
 
     Memory holds one batch at a time. Styles are stored as QGIS stores them, in the table
     `layer_styles`, where GeoServer finds their SLD too. Dates in the file are 2000-01-01, so that
-    the same segments give the same bytes.
+    the same polygons give the same bytes.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def write_segments_gpkg(
     layer : str
     style : Style
         The default style.
+    further : sequence of Style
+        Styles to choose from.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def write_segments_gpkg(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_styles(database, layer, style)
+            _add_styles(database, layer, style, further)
         if stored != count:
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
@@ -140,10 +143,11 @@ def _ogr_options() -> Iterator[None]:
         pyogrio.set_gdal_config_options(before)
 
 
-def _add_styles(database: sqlite3.Connection, layer: str, style: Style) -> None:
-    """Add a default style, and those that are the same in every run."""
+def _add_styles(
+    database: sqlite3.Connection, layer: str, style: Style, further: Sequence[Style]
+) -> None:
+    """Add a default style, and further ones."""
     create_styles(database, DATE)
-    insert_style(database, (layer, GEOMETRY), style, DATE, is_default=1)
-    for fixed in fixed_styles():
-        insert_style(database, (layer, GEOMETRY), fixed, DATE, is_default=0)
+    for number, each in enumerate((style, *further)):
+        insert_style(database, (layer, GEOMETRY), each, DATE, is_default=int(number == 0))
     database.commit()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from alps_geo_cli.groups import spread
 from alps_geo_cli.help import App
+from alps_geo_cli.train.export import export
 from alps_geo_cli.train.finetune import finetune
+from alps_geo_cli.train.predict import predict
 from alps_geo_cli.train.pretrain import pretrain
 
 train = App(
     name="train",
-    help="""Train segmentation networks on pseudo-labels, and on a few real labels.
+    help="""Train segmentation networks on pseudo-labels and few real labels, and map with them.
 
     Examples
     --------
     alps-geo train pretrain chips --out pretrained
     alps-geo train finetune chips --from model --labels a.gpkg --out tuned
+    alps-geo train predict scene.tif --model tuned --out maps
     """,
     no_args_is_help=True,
 )
-for command in (pretrain, finetune):
+for command in (pretrain, finetune, predict, export):
     train.command()(spread(command))
