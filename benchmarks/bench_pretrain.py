@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 DEFAULT_PAIR = (str(DATA / "naip_md_1m.tif"), str(DATA / "naip_md_1m_landcover.tif"), "15")
-RECIPES = ("default=", "alps=preset=alps")
+RECIPES = ("default=", "alps=preset=alps clusters=10")
 RANDOM = "random weights"
 TEST_SHARE, GAP = 0.35, 32
 CHIP, SQUARE = 256, 16
