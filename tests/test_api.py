@@ -197,6 +197,20 @@ def test_a_run_is_as_it_is_on_disk(run: Run, tmp_path: Path) -> None:
     assert len(legend.get_texts()) == 4
 
 
+def test_clusters_are_named_and_merged(run: Run, tmp_path: Path) -> None:
+    opened = alps_geo.open_run(shutil.copytree(run.folder, tmp_path / "run"))
+    named = opened.name_clusters({2: "water", 3: "wood"})
+    assert [*named["name"]] == ["", "water", "wood"]
+    merged = opened.merge_clusters(2, 3, name="wet wood")
+    assert [*merged.index] == [1, 2]
+    assert merged["segments"][2] == named["segments"][[2, 3]].sum()
+    assert {*opened.segments(cluster=2)["cluster_name"]} == {"wet wood"}
+    before, after = run.labels().values, opened.labels().values
+    assert np.array_equal(after.filled(0), np.minimum(before.filled(0), 2))
+    with pytest.raises(RunError, match="cluster"):
+        opened.name_clusters({3: "gone"})
+
+
 def test_a_scene_without_a_crs_has_none_anywhere(tmp_path: Path) -> None:
     with rasterio.open(SCENE) as file:
         pixels = file.read(window=Window(0, 0, 100, 100))

@@ -24,7 +24,7 @@ from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import geopandas as gpd
     import pandas as pd
@@ -192,6 +192,42 @@ class Run:
             "cluster"
         )
         return table.rename(columns={"area": f"area_{self.record.area_unit}"})
+
+    def name_clusters(self, names: Mapping[int, str]) -> pd.DataFrame:
+        """Give clusters names in all results, and return the clusters; an empty name removes one.
+
+        Raises
+        ------
+        RunError
+            There is no such cluster, or edits of a person would be overwritten.
+
+        Examples
+        --------
+        >>> run.name_clusters({3: "water", 5: "bare soil"})  # doctest: +SKIP
+        """
+        from alps_geo.review.relabel import name_clusters
+
+        name_clusters(self.folder, names)
+        return self.clusters
+
+    def merge_clusters(self, *clusters: int, name: str | None = None) -> pd.DataFrame:
+        """Make one cluster of several in all results, and return the clusters.
+
+        It takes the lowest id, and the name that is given or that of the largest with one.
+
+        Raises
+        ------
+        RunError
+            As `name_clusters`.
+
+        Examples
+        --------
+        >>> run.merge_clusters(3, 7, name="water")  # doctest: +SKIP
+        """
+        from alps_geo.review.relabel import merge_clusters
+
+        merge_clusters(self.folder, clusters, name)
+        return self.clusters
 
     def classify(
         self,
