@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.clusters.legend import Legend
+    from alps_geo.outputs.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class ClassedScene:
         CRS of the scene.
     transform : tuple of float or None
         First six coefficients of its transform; None if the raster of segments has it.
+    origin : Provenance
+        Program, model, settings and date that the results tell of.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class ClassedScene:
     ids: NDArray[np.int64]
     crs: str | None
     transform: tuple[float, ...] | None
+    origin: Provenance
 
     @property
     def area_unit(self) -> str:
@@ -88,7 +92,8 @@ class ClassedScene:
         path, legend = self.folder / CLASSES, self.legend
         dtype = np.uint8 if legend.ids[-1] <= 255 else np.uint16
         of_segment = self._of_segment().astype(dtype)
-        band = IdBand(dtype, "class", legend.palette, legend.names)
+        tags = self.origin.tags(self.folder.name, "Classes")
+        band = IdBand(dtype, "class", legend.palette, legend.names, tags)
         with opened(str(self.folder / SEGMENTS)) as ids:
             blocks = ((window, of_segment[block]) for window, block in _blocks(ids, self.folder))
             write_cog(path, blocks, GeoBox.of_raster(ids), band)

@@ -93,6 +93,8 @@ class IdBand:
     category_names : mapping of id to str
         Names of ids. GDAL reads them from a sidecar file alone, so they go next to the raster in
         ``<name>.aux.xml``; without them a sidecar of an earlier raster is removed.
+    tags : mapping of str to str
+        Tags of the file: those of TIFF by GDAL's names, and any others.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class IdBand:
     description: str
     colormap: Mapping[int, Color] | None = None
     category_names: Mapping[int, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         dtype = np.dtype(self.dtype)
@@ -223,6 +226,7 @@ def _profile(box: GeoBox, band: IdBand) -> dict[str, Any]:
 
 def _describe(target: rasterio.io.DatasetWriter, box: GeoBox, band: IdBand) -> None:
     target.set_band_description(1, band.description)
+    target.update_tags(**band.tags)
     if box.control is not None:
         target.gcps = box.control.for_rasterio()
     if band.colormap is not None:

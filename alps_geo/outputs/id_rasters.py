@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
-    from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.output import LabelledScene, SceneSource
 
 
@@ -36,7 +35,9 @@ class SegmentsRaster(Output):
     def write(self, labelled: LabelledScene, source: SceneSource) -> None:
         """Write the blocks of the source."""
         box = GeoBox.of_scene(source.scene)
-        write_cog(labelled.folder / SEGMENTS, source.blocks, box, IdBand(np.uint32, "segment id"))
+        tags = labelled.origin.tags(labelled.name, "Ids of segments")
+        band = IdBand(np.uint32, "segment id", tags=tags)
+        write_cog(labelled.folder / SEGMENTS, source.blocks, box, band)
 
 
 class LabelsRaster(Output):
@@ -59,7 +60,7 @@ class LabelsRaster(Output):
                 (window, cluster_of_id[block].astype(dtype))
                 for window, block in _blocks(ids, labelled.folder / SEGMENTS)
             )
-            _write_labels(labelled.folder / LABELS, ids, blocks, dtype, model)
+            _write_labels(labelled, ids, blocks, dtype)
 
     def rewrite_legend(self, labelled: LabelledScene) -> None:
         """Write the raster again where colours changed, else the names next to it."""
@@ -71,7 +72,7 @@ class LabelsRaster(Output):
             colors = raster.colormap(1)
             recolored = any(colors[i][:3] != color for i, color in model.legend.palette.items())
             if recolored:
-                _write_labels(path, raster, _blocks(raster, path), raster.dtypes[0], model)
+                _write_labels(labelled, raster, _blocks(raster, path), raster.dtypes[0])
         if not recolored:
             write_category_names(path, cluster_labels(model))
 
@@ -103,12 +104,13 @@ def _blocks(
 
 
 def _write_labels(
-    path: Path,
+    labelled: LabelledScene,
     like: DatasetReader,
     blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
     dtype: DTypeLike,
-    model: ClusterModel,
 ) -> None:
     """Write labels on the grid of an open raster."""
-    band = IdBand(dtype, "cluster", model.legend.palette, cluster_labels(model))
-    write_cog(path, blocks, GeoBox.of_raster(like), band)
+    model = labelled.model
+    tags = labelled.origin.tags(labelled.name, "Clusters")
+    band = IdBand(dtype, "cluster", model.legend.palette, cluster_labels(model), tags)
+    write_cog(labelled.folder / LABELS, blocks, GeoBox.of_raster(like), band)

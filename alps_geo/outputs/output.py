@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from alps_geo.clusters.overrides import override
 from alps_geo.errors import RunError
+from alps_geo.outputs.provenance import Provenance
 from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class LabelledScene:
         All clusters of the run, with those that this scene lacks.
     overrides : mapping of int to int
         Clusters that a person gave segments of this scene, by segment id.
+    origin : Provenance
+        Program, model, settings and date that the results tell of.
     """
 
     folder: Path
@@ -49,6 +52,12 @@ class LabelledScene:
     title: str
     model: ClusterModel
     overrides: Mapping[int, int] = field(default_factory=dict, kw_only=True)
+    origin: Provenance = field(default=Provenance(), kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """Name of the scene in its run: that of its folder."""
+        return self.folder.name
 
     @property
     def segments(self) -> Segments:

@@ -121,7 +121,9 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
     inputs = [image.path for job in run.stage.jobs for image in job.images]
     overwrite, force = request.flags.overwrite, request.flags.force
     check = partial(check_replaceable, folder, discard_edits=request.flags.discard_edits)
-    with claimed(folder, run.plan, overwrite=overwrite, force=force, inputs=inputs, check=check):
+    with claimed(
+        folder, run.plan, overwrite=overwrite, force=force, inputs=inputs, check=check
+    ) as cleared:
         run.note_unreadable()
         clock.lap("open")
         failed = [
@@ -139,7 +141,7 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
             write_run_files(LabelledRun(target.path, folder.path, run.plan.files, model))
             clock.lap("write")
             record = split_run_record(
-                origin_of(request.settings, run.weights),
+                origin_of(request.settings, run.weights, cleared.plan),
                 request.record,
                 [_record(run, name, splits[name], results[name]) for name in results],
                 model,

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
+    from alps_geo.outputs.provenance import Provenance
     from alps_geo.runs.claim import Cleared
     from alps_geo.runs.failures import FailedScene, FailedTile, Failure
     from alps_geo.runs.overrides import RunOverrides
@@ -130,11 +131,12 @@ def label_scenes(
             clusters = RunClusters(model, overrides).carried_to(model)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
-                results, unwritten = _write(run, folder, target, clusters, strict=flags.strict)
+                origin = origin_of(settings, run.weights, cleared.plan)
+                write = _Writing(run, folder, target, clusters, origin.provenance)
+                results, unwritten = write.all(strict=flags.strict)
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
                 scenes = {job.name: job.scene for job in run.jobs}
-                origin = origin_of(settings, run.weights)
                 lost: list[Failure] = [*failed, *unwritten]
                 record = run_record(origin, scenes, clusters.model, results, lost, clock.laps)
                 write_run_files(labelled_run(target, folder.path, record, clusters.model))
@@ -194,7 +196,7 @@ def fit_scenes(
             clock.lap("cluster")
             scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
-            origin = origin_of(settings, run.weights)
+            origin = origin_of(settings, run.weights, cleared.plan)
             record = fit_record(origin, scenes, segments, model, out, failed, clock.laps)
             with replacing(Path(out)) as part:
                 with run_errors(Path(out)):
@@ -323,33 +325,40 @@ def _inputs(run: _Run) -> list[str]:
     return [job.scene.path for job in run.jobs if is_local(job.scene.path)] + given
 
 
-def _write(
-    run: _Run,
-    folder: RunFolder,
-    target: RunFolder,
-    clusters: RunClusters,
-    *,
-    strict: bool,
-) -> tuple[dict[str, SceneResults], list[FailedScene]]:
-    """Give every segment its cluster, and write the results of each scene into `target`."""
-    jobs = {job.name: job for job in run.jobs}
+@dataclass(frozen=True)
+class _Writing:
+    """Writing of the results of the scenes of a run, whose segments have clusters, to `target`."""
 
-    def write(name: str) -> SceneResults:
-        job = jobs[name]
-        stored = folder.segments_folder(name)
+    run: _Run
+    folder: RunFolder
+    target: RunFolder
+    clusters: RunClusters
+    origin: Provenance
+
+    def all(self, *, strict: bool) -> tuple[dict[str, SceneResults], list[FailedScene]]:
+        """Write the results of all scenes."""
+        jobs = {job.name: job for job in self.run.jobs}
+        scenes = {name: job.scene for name, job in jobs.items()}
+        return write_each(
+            scenes,
+            lambda name: self._one(jobs[name]),
+            self.target.scene_folder,
+            partial(self.run.tally.tell, "write"),
+            strict=strict,
+        )
+
+    def _one(self, job: Job) -> SceneResults:
+        stored = self.folder.segments_folder(job.name)
         labelled = LabelledScene(
-            target.scene_folder(name),
+            self.target.scene_folder(job.name),
             stored,
             job.scene.name,
-            clusters.model,
-            overrides=clusters.overrides.of(name),
+            self.clusters.model,
+            overrides=self.clusters.overrides.of(job.name),
+            origin=self.origin,
         )
         blocks = painted_blocks(StoredPainting(stored), job.grid)
-        return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
-
-    scenes = {job.name: job.scene for job in run.jobs}
-    announce = partial(run.tally.tell, "write")
-    return write_each(scenes, write, target.scene_folder, announce, strict=strict)
+        return write_results(labelled, SceneSource(job.scene, blocks, self.run.settings.simplify))
 
 
 def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:

@@ -21,6 +21,7 @@ from alps_geo.files import run_errors
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.names import GALLERY, REPORT
 from alps_geo.outputs.output import LabelledScene
+from alps_geo.outputs.provenance import current_date
 from alps_geo.outputs.results import (
     check_rewritable,
     rewrite_legends,
@@ -135,14 +136,15 @@ def _begin(
     if altered is None:
         return run.record
     changed = altered.clusters
-    for scene in _labelled_scenes(folder, run.record, changed):
+    date = current_date()
+    for scene in _labelled_scenes(folder, run.record, changed, date):
         check_rewritable(scene)
     moves_segments = changed.moves(run.clusters)
-    change = Change(command, run.record.changes or (), moves_segments, changed.overrides)
+    change = Change(command, run.record.changes or (), moves_segments, changed.overrides, date)
     with changing_polygons(
         folder,
         run.record,
-        PolygonChange(command, run.clusters, changed, altered.adopted),
+        PolygonChange(command, run.clusters, changed, date, altered.adopted),
         discard_edits=discard_edits,
         forget=partial(end_change, folder),
     ):
@@ -152,7 +154,9 @@ def _begin(
 
 def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRecord:
     """Make the change that was stopped, from its note."""
-    change = PolygonChange(stopped.command, read_clusters(folder), read_changed(folder, stopped))
+    stopped = replace(stopped, date=stopped.date or current_date())
+    before, after = read_clusters(folder), read_changed(folder, stopped)
+    change = PolygonChange(stopped.command, before, after, stopped.date)
     with changing_polygons(folder, read_record(folder), change, discard_edits=discard_edits):
         pass
     return _carry_out(folder, stopped)
@@ -161,7 +165,8 @@ def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRe
 def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
     """Make the change that is noted in all results other than the polygons."""
     record, clusters = read_record(folder), read_changed(folder, change)
-    scenes, model = _labelled_scenes(folder, record, clusters), clusters.model
+    scenes = _labelled_scenes(folder, record, clusters, change.date)
+    model = clusters.model
     if change.moves_segments:
         record = with_clusters(record, model, [rewrite_results(scene) for scene in scenes])
     else:
@@ -183,7 +188,7 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
 
 
 def _labelled_scenes(
-    folder: RunFolder, record: RunRecord, clusters: RunClusters
+    folder: RunFolder, record: RunRecord, clusters: RunClusters, date: str
 ) -> Iterator[LabelledScene]:
     """Give the scenes of a run with their stored segments and clusters."""
     model = clusters.model
@@ -192,8 +197,11 @@ def _labelled_scenes(
         if record.folder is not None:
             yield LabelledImages(folder.path, stored, scene.name, model, record.folder.files)
             continue
-        title = scene_name(scene.path)
-        overrides = clusters.overrides.of(scene.name)
         yield LabelledScene(
-            folder.scene_folder(scene.name), stored, title, model, overrides=overrides
+            folder.scene_folder(scene.name),
+            stored,
+            scene_name(scene.path),
+            model,
+            overrides=clusters.overrides.of(scene.name),
+            origin=replace(record.origin.provenance, date=date),
         )

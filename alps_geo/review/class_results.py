@@ -9,7 +9,7 @@ it, the next command on the run makes it from its note.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,10 +28,12 @@ from alps_geo.outputs.gpkg.classes import (
 from alps_geo.outputs.gpkg.contents import read_contents
 from alps_geo.outputs.gpkg.update import locked_segments
 from alps_geo.outputs.names import CLASS_MODEL, POLYGONS, REPORT
+from alps_geo.outputs.provenance import current_date
 from alps_geo.outputs.results import write_run_files
 from alps_geo.review.edits import FILES_OF_ONE, KEEP, NOT_ADOPTED, cache_size
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.class_journal import (
+    ClassChange,
     begin_class_change,
     changed_class_model,
     class_files,
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.clusters.legend import Legend
+    from alps_geo.outputs.provenance import Provenance
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.parts import SceneRecord
@@ -80,12 +82,15 @@ class Classification:
         Classes of the segments of each scene, by the name of its folder.
     overrides : RunOverrides or None
         Clusters and classes that a person gave segments, if the run is to have others.
+    date : str
+        Date of the change, in UTC by ISO 8601.
     """
 
     command: str
     model: ClassModel
     scenes: Mapping[str, SegmentClasses]
     overrides: RunOverrides | None = None
+    date: str = field(default_factory=current_date)
 
 
 def write_classification(
@@ -122,7 +127,8 @@ def write_classification(
     def note() -> None:
         model = found.model.to_bytes()
         scenes = {name: classes.to_bytes() for name, classes in found.scenes.items()}
-        begin_class_change(folder, found.command, model, scenes, found.overrides)
+        change = ClassChange(found.command, found.overrides, found.date)
+        begin_class_change(folder, change, model, scenes)
 
     areas = _change_polygons(folder, record, found, scenes, note, discard_edits=discard_edits)
     return _carry_out(folder, record, found, scenes, areas)
@@ -144,7 +150,8 @@ def finish_classification(folder: RunFolder) -> None:
         changed_class_model(folder), str(folder.class_change_path.with_name(CLASS_MODEL))
     )
     scenes = {scene.name: changed_classes(folder, scene.name) for scene in record.scenes}
-    found = Classification(change.command, model, scenes, change.overrides)
+    date = change.date or current_date()
+    found = Classification(change.command, model, scenes, change.overrides, date)
     classed = _classed_scenes(folder, record, found)
     areas = _change_polygons(folder, record, found, classed, lambda: None, discard_edits=True)
     _carry_out(folder, record, found, classed, areas)
@@ -154,22 +161,25 @@ def _classed_scenes(
     folder: RunFolder, record: RunRecord, found: Classification
 ) -> dict[str, ClassedScene]:
     return {
-        scene.name: _classed(folder, scene, found.scenes[scene.name], found.model.legend)
+        scene.name: _classed(
+            folder, scene, found, replace(record.origin.provenance, date=found.date)
+        )
         for scene in record.scenes
     }
 
 
 def _classed(
-    folder: RunFolder, scene: SceneRecord, classes: SegmentClasses, legend: Legend
+    folder: RunFolder, scene: SceneRecord, found: Classification, origin: Provenance
 ) -> ClassedScene:
     return ClassedScene(
         folder.scene_folder(scene.name),
         folder.segments_folder(scene.name),
         scene_name(scene.path),
-        legend,
-        classes.ids,
+        found.model.legend,
+        found.scenes[scene.name].ids,
         scene.crs,
         scene.transform,
+        origin,
     )
 
 
@@ -206,7 +216,7 @@ def _change_polygons(
             scene = scenes[name]
             dissolved, area = scene.dissolved(simplify_by)
             areas.append(area if record.area_unit == scene.area_unit else _pixels(scene))
-            write_classes(file, found.model.legend, dissolved, scene.area_unit)
+            write_classes(file, found.model.legend, dissolved, scene.area_unit, found.date)
             remove_prepared(file)
         note()
         for number, file in enumerate(locked.values()):

@@ -70,11 +70,14 @@ class PolygonChange:
         The clusters now and after the change.
     adopted : frozenset of str
         Scenes all of whose edits become part of the run.
+    date : str
+        Its date, in UTC by ISO 8601.
     """
 
     command: str
     before: RunClusters
     after: RunClusters
+    date: str
     adopted: frozenset[str] = frozenset()
 
     def prepare(self, segments: LockedSegments, scene: str, table: SegmentTable) -> Edits:
@@ -150,7 +153,7 @@ def changing_polygons(
             _refuse(folder, found, change.command)
             _refuse_styles({scene: noted.get(_key(name)) for name, scene in scenes.items()}, model)
         for scene in scenes.values():
-            scene.update(model.legend.palette, cluster_labels(model))
+            scene.update(model.legend.palette, cluster_labels(model), change.date)
         styles = {_key(name): _digest(scene) for name, scene in scenes.items()}
         yield
         for number, scene in enumerate(scenes.values()):

@@ -13,6 +13,8 @@ import numpy as np
 import rasterio
 
 from alps_geo.clusters.colors import hex_color
+from alps_geo.fields import STAGES
+from alps_geo.runs.identity import fingerprint
 from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.parts import ClusterRecord, SceneRecord
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from alps_geo.outputs.results import SceneResults
     from alps_geo.runs.failures import FailedImage, FailedTile, Failure
     from alps_geo.runs.parts import FolderRecord
-    from alps_geo.runs.plan import PlannedScene
+    from alps_geo.runs.plan import Plan, PlannedScene
     from alps_geo.scene import Scene
     from alps_geo.segments.images import ImageTable
     from alps_geo.settings import LabelSettings
@@ -47,7 +49,7 @@ PACKAGES = (
 """Packages whose versions a record names."""
 
 
-def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
+def origin_of(settings: LabelSettings, weights: Weights, plan: Plan) -> Origin:
     """Describe the programs, settings and weights of a run.
 
     Parameters
@@ -56,6 +58,8 @@ def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
         As they were given; they make ``run.json`` a config for another run.
     weights : Weights
         Digests of the weights.
+    plan : Plan
+        The run, with its date.
     """
     values = {
         name: list(value) if isinstance(value, tuple) else value
@@ -73,7 +77,9 @@ def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
         "gdal": rasterio.__gdal_version__,
         "python": platform.python_version(),
     }
-    return Origin(versions, values, WeightsRecord(weights.model, weights.sam), backbone)
+    model = WeightsRecord(weights.model, weights.sam)
+    identity = {"settings": settings.deciding(*STAGES), "weights": weights.to_dict()}
+    return Origin(versions, values, model, backbone, fingerprint(identity), plan.date)
 
 
 def run_record(

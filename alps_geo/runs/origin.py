@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alps_geo.outputs.provenance import Provenance
 from alps_geo.runs.stored_json import Perhaps, json_object, known_fields
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ ORIGIN = {
     "settings": READING,
     "model": WEIGHTS,
     "backbone": Perhaps(WEIGHTS),
+    "settings_sha256": Perhaps(str),
+    "date": Perhaps(str),
 }
 """Shape of an `Origin` as a part of the JSON of a record."""
 
@@ -89,12 +92,19 @@ class Origin:
         The SAM model.
     backbone : WeightsRecord or None
         The timm backbone, if one described the segments.
+    settings_sha256 : str or None
+        Digest of all settings and weights that decide results; None in records of earlier
+        versions. Runs over other scenes have the same if they are alike.
+    date : str or None
+        Beginning of the run, in UTC by ISO 8601; None in records of earlier versions.
     """
 
     versions: Mapping[str, str]
     settings: Mapping[str, object]
     model: WeightsRecord
     backbone: WeightsRecord | None
+    settings_sha256: str | None = None
+    date: str | None = None
 
     @classmethod
     def from_json(cls, found: object) -> Origin:
@@ -106,6 +116,19 @@ class Origin:
             known["settings"],
             WeightsRecord.from_json(known["model"]),
             None if backbone is None else WeightsRecord.from_json(backbone),
+            known["settings_sha256"],
+            known["date"],
+        )
+
+    @property
+    def provenance(self) -> Provenance:
+        """The origin as results tell of it."""
+        version = self.versions.get("alps-geo")
+        return Provenance(
+            f"alps-geo {version}" if version else "alps-geo",
+            self.model.name,
+            self.settings_sha256 or "",
+            self.date or "",
         )
 
     @property
@@ -128,4 +151,9 @@ class Origin:
             "settings": dict(self.settings),
             "model": self.model.to_json(),
             **backbone,
+            **{
+                k: v
+                for k, v in (("settings_sha256", self.settings_sha256), ("date", self.date))
+                if v
+            },
         }

@@ -13,15 +13,17 @@ import shapely
 
 from alps_geo.errors import RunError
 from alps_geo.outputs.gpkg.lock import database_errors
+from alps_geo.outputs.gpkg.metadata import timestamp
 from alps_geo.outputs.gpkg.update import (
     CLASS_COLUMNS,
     CLASS_LAYER,
     LAYER,
     SPACES,
     LockedSegments,
+    set_changed,
     without_triggers,
 )
-from alps_geo.outputs.gpkg.write import DATE, GEOMETRY
+from alps_geo.outputs.gpkg.write import GEOMETRY
 from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ def edited_classes(
 
 
 def write_classes(
-    locked: LockedSegments, legend: Legend, dissolved: Dissolved, area_unit: str
+    locked: LockedSegments, legend: Legend, dissolved: Dissolved, area_unit: str, date: str
 ) -> None:
     """Write the classes that `edited_classes` has prepared, their style and their regions.
 
@@ -161,6 +163,8 @@ def write_classes(
         Their regions.
     area_unit : str
         Unit of the measures in the file: m2 or px.
+    date : str
+        Date of the change, in UTC by ISO 8601.
 
     Raises
     ------
@@ -177,10 +181,11 @@ def write_classes(
             "class_margin = given.margin FROM own_class own, given_class given "
             f"WHERE {LAYER}.rowid = own.row AND given.id = own.id"
         )
-    _write_layer(locked, dissolved, area_unit)
+    _write_layer(locked, dissolved, area_unit, date)
     with database_errors(locked.path):
+        set_changed(database, LAYER, date)
         for layer, is_default in ((LAYER, 0), (CLASS_LAYER, 1)):
-            _write_style(database, layer, legend, is_default)
+            _write_style(database, layer, legend, is_default, date)
 
 
 def remove_prepared(locked: LockedSegments) -> None:
@@ -198,7 +203,7 @@ def _sentence(segment: int, found: str | None, given: str | None) -> str:
     return f"class of segment {segment} is {found!r}, and the run gave {was}"
 
 
-def _write_layer(locked: LockedSegments, dissolved: Dissolved, area_unit: str) -> None:
+def _write_layer(locked: LockedSegments, dissolved: Dissolved, area_unit: str, date: str) -> None:
     """Write the layer of the regions again."""
     database = locked.database
     with database_errors(locked.path):
@@ -219,7 +224,7 @@ def _write_layer(locked: LockedSegments, dissolved: Dissolved, area_unit: str) -
             f"INSERT INTO {CLASS_LAYER} VALUES (?, ?, ?, ?, ?, ?, ?)",
             ((row, _blob(shape, srs), *rest) for row, (shape, *rest) in enumerate(rows, start=1)),
         )
-        _register(database, dissolved, srs)
+        _register(database, dissolved, srs, date)
 
 
 def _make_layer(locked: LockedSegments, srs: int, area_unit: str) -> None:
@@ -256,7 +261,7 @@ def _make_layer(locked: LockedSegments, srs: int, area_unit: str) -> None:
     )
 
 
-def _register(database: sqlite3.Connection, dissolved: Dissolved, srs: int) -> None:
+def _register(database: sqlite3.Connection, dissolved: Dissolved, srs: int, date: str) -> None:
     """Enter the layer in the contents of the file, with its bounds."""
     bounds = [None] * 4
     if len(dissolved.geometry):
@@ -265,7 +270,7 @@ def _register(database: sqlite3.Connection, dissolved: Dissolved, srs: int) -> N
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, "
         "min_x, min_y, max_x, max_y, srs_id) VALUES (?1, 'features', ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        [CLASS_LAYER, DATE, *bounds, srs],
+        [CLASS_LAYER, timestamp(date), *bounds, srs],
     )
 
 
@@ -276,7 +281,9 @@ def _blob(geometry: shapely.MultiPolygon, srs: int) -> bytes:
     return header + bytes(shapely.to_wkb(geometry, byte_order=1))
 
 
-def _write_style(database: sqlite3.Connection, layer: str, legend: Legend, is_default: int) -> None:
+def _write_style(
+    database: sqlite3.Connection, layer: str, legend: Legend, is_default: int, date: str
+) -> None:
     """Write a style by class for a layer, unless a person has removed the table of styles."""
     if not _columns(database, "layer_styles"):
         return
@@ -295,11 +302,11 @@ def _write_style(database: sqlite3.Connection, layer: str, legend: Legend, is_de
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
             "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner, "
             "update_time) VALUES ('', '', ?, ?, ?, ?, ?, ?, 'One colour for each class', '', ?)",
-            [layer, GEOMETRY, CLASS_LAYER, *style, is_default, DATE],
+            [layer, GEOMETRY, CLASS_LAYER, *style, is_default, timestamp(date)],
         )
     elif known != style:
         database.execute(
-            'UPDATE layer_styles SET "styleQML" = ?, "styleSLD" = ? '
+            'UPDATE layer_styles SET "styleQML" = ?, "styleSLD" = ?, update_time = ? '
             'WHERE f_table_name = ? AND "styleName" = ?',
-            [*style, *key],
+            [*style, timestamp(date), *key],
         )

@@ -15,6 +15,7 @@ from alps_geo.outputs.gpkg.update import (
     read_style,
 )
 from alps_geo.outputs.gpkg.write import STYLE
+from alps_geo.outputs.provenance import is_own_description
 
 if TYPE_CHECKING:
     import sqlite3
@@ -136,5 +137,6 @@ def _extras(database: sqlite3.Connection) -> list[str]:
         found += [f"style {name}" for (name,) in database.execute(styles, [STYLE, CLASS_LAYER])]
     if ("table", "gpkg_contents") in parts:
         texts = "SELECT description FROM gpkg_contents WHERE table_name = ? AND description <> ''"
-        found += [f"description {text!r}" for (text,) in database.execute(texts, [LAYER])]
+        described = [text for (text,) in database.execute(texts, [LAYER])]
+        found += [f"description {text!r}" for text in described if not is_own_description(text)]
     return found

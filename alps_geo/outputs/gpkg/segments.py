@@ -9,6 +9,7 @@ import geopandas as gpd
 import numpy as np
 
 from alps_geo.outputs.cog import row_reader
+from alps_geo.outputs.gpkg.metadata import About
 from alps_geo.outputs.gpkg.write import write_segments_gpkg
 from alps_geo.outputs.ground import Measures, ground_measures, pixel_area
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
@@ -56,6 +57,7 @@ class SegmentPolygons(Output):
                 crs=source.scene.crs,
                 palette=labelled.model.legend.palette,
                 names=cluster_labels(labelled.model),
+                about=About.of(labelled.origin, labelled.name, "Segments"),
             )
 
 
@@ -126,6 +128,7 @@ def _frame(labelled: LabelledScene, scene: Scene, measured: _Measured) -> gpd.Ge
     return gpd.GeoDataFrame(
         {
             "segment_id": polygons.segment_id,
+            "scene": np.full(len(rows), labelled.name, object),
             "cluster": cluster,
             "cluster_name": np.array([names.get(i, "") for i in cluster.tolist()], object),
             "confidence": labelled.assigned.confidence[rows],

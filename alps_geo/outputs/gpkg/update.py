@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.outputs.gpkg.lock import check_columns, database_errors, exclusive
+from alps_geo.outputs.gpkg.metadata import timestamp
 from alps_geo.outputs.gpkg.write import FIELD, STYLE
 from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
@@ -209,13 +210,17 @@ class LockedSegments:
         with database_errors(self.path):
             return read_style(self.database)
 
-    def update(self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str]) -> None:
+    def update(
+        self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str], date: str
+    ) -> None:
         """Give the segments that were compared their clusters, and the layer its style.
 
         Parameters
         ----------
         palette, names
             Colours and names of clusters, see `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
+        date : str
+            Date of the change, in UTC by ISO 8601.
 
         Raises
         ------
@@ -232,8 +237,9 @@ class LockedSegments:
                         f"UPDATE {LAYER} SET cluster = given.cluster, cluster_name = given.name, "
                         f"confidence = given.confidence FROM own, given WHERE {_STALE}"
                     )
+                set_changed(self.database, LAYER, date)
             self._set_style(
-                polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names)
+                polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names), date
             )
 
     def commit(self) -> None:
@@ -247,15 +253,22 @@ class LockedSegments:
         with database_errors(self.path):
             self.database.execute("COMMIT")
 
-    def _set_style(self, qml: str, sld: str) -> None:
+    def _set_style(self, qml: str, sld: str, date: str) -> None:
         """Update our style where it still is: a person may have removed it."""
         if self.database.execute("PRAGMA table_info(layer_styles)").fetchall():
             self.database.execute(
-                'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2 '
+                'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2, update_time = ?5 '
                 'WHERE f_table_name = ?3 AND "styleName" = ?4 '
                 'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
-                [qml, sld, LAYER, STYLE],
+                [qml, sld, LAYER, STYLE, timestamp(date)],
             )
+
+
+def set_changed(database: sqlite3.Connection, layer: str, date: str) -> None:
+    """Note the date of the last change of a layer, in UTC by ISO 8601."""
+    database.execute(
+        "UPDATE gpkg_contents SET last_change = ? WHERE table_name = ?", [timestamp(date), layer]
+    )
 
 
 def read_style(database: sqlite3.Connection) -> tuple[str, str] | None:

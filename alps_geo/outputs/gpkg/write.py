@@ -13,7 +13,9 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
 from alps_geo.outputs.gpkg.lock import settle
+from alps_geo.outputs.gpkg.metadata import About, describe_layer, timestamp
 from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
+from alps_geo.outputs.provenance import current_date
 from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
@@ -33,9 +35,6 @@ STYLE = "clusters"
 ERRORS = (DataLayerError, DataSourceError, gdal_error("pyogrio"), sqlite3.Error)
 """Errors of the libraries that read and write GeoPackages."""
 
-DATE = "2000-01-01T00:00:00.000Z"
-"""Every date in the file: the same polygons give the same bytes, whenever they are written."""
-
 GEOMETRY = "geom"
 """Column of the geometries."""
 
@@ -51,12 +50,13 @@ def write_segments_gpkg(
     layer: str = "segments",
     palette: Mapping[int, Color],
     names: Mapping[int, str] | None = None,
+    about: About | None = None,
 ) -> None:
     """Write segments as a GeoPackage layer with a spatial index and a default style.
 
     Memory holds one batch at a time. The style is stored as QGIS stores it, in the table
-    `layer_styles`, where GeoServer finds its SLD too. Dates in the file are 2000-01-01, so that the
-    same segments give the same bytes.
+    `layer_styles`, where GeoServer finds its SLD too. All dates in the file are that of `about`, so
+    that the same segments give the same bytes.
 
     Parameters
     ----------
@@ -71,13 +71,16 @@ def write_segments_gpkg(
     palette : mapping of cluster to (red, green, blue)
         0 to 255 each.
     names : mapping of cluster to str, optional
+    about : About, optional
+        Description of the layer, and the date of the file; by default none, and now.
 
     Raises
     ------
     RunError
         If the file cannot be written whole, as on a full disk.
     """
-    with replacing(path) as part, _ogr_options():
+    about = about or About()
+    with replacing(path) as part, _ogr_options(about.date):
         count = 0
         for batch in batches:
             with run_errors(path, *ERRORS):
@@ -85,7 +88,9 @@ def write_segments_gpkg(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_style(database, layer, palette, names)
+            _add_style(database, layer, palette, names, timestamp(about.date))
+            describe_layer(database, layer, about)
+            database.commit()
         if stored != count:
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
@@ -108,7 +113,7 @@ def write_layer(path: Path, frame: gpd.GeoDataFrame, layer: str) -> None:
     """
     if path.is_file():
         settle(path)
-    with replacing(path) as part, _ogr_options(), run_errors(path, *ERRORS):
+    with replacing(path) as part, _ogr_options(current_date()), run_errors(path, *ERRORS):
         _append(part, frame, layer)
 
 
@@ -136,9 +141,9 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
 
 
 @contextmanager
-def _ogr_options() -> Iterator[None]:
+def _ogr_options(date: str) -> Iterator[None]:
     """Fix the dates, and sync at the end only: a file that is cut short is removed."""
-    wanted = {"OGR_CURRENT_DATE": DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"}
+    wanted = {"OGR_CURRENT_DATE": timestamp(date), "OGR_SQLITE_SYNCHRONOUS": "OFF"}
     before = {name: pyogrio.get_gdal_config_option(name) for name in wanted}
     pyogrio.set_gdal_config_options(wanted)
     try:
@@ -182,6 +187,7 @@ def _add_style(
     layer: str,
     palette: Mapping[int, Color],
     names: Mapping[int, str] | None,
+    date: str,
 ) -> None:
     """Add QGIS's table of styles, with one default style in it."""
     database.executescript(_STYLE_TABLE)
@@ -189,7 +195,7 @@ def _add_style(
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
         "VALUES ('layer_styles', 'attributes', 'layer_styles', ?, 0)",
-        [DATE],
+        [date],
     )
     database.execute(
         "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
@@ -202,7 +208,6 @@ def _add_style(
             polygons_qml(FIELD, palette, names),
             polygons_sld(FIELD, palette, names),
             "One colour for each cluster",
-            DATE,
+            date,
         ],
     )
-    database.commit()
