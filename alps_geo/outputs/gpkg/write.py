@@ -14,7 +14,7 @@ from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
 from alps_geo.outputs.gpkg.lock import settle
 from alps_geo.outputs.gpkg.metadata import About, describe_layer, timestamp
-from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
+from alps_geo.outputs.gpkg.wkt2 import VERSION, create_layer, needs_wkt2
 from alps_geo.outputs.provenance import current_date
 from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
@@ -136,6 +136,7 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
             geometry_type="MultiPolygon",
             promote_to_multi=True,
             append=exists,
+            dataset_options={} if exists else VERSION,
             layer_options=options,
         )
 
