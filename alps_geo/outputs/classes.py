@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from affine import Affine
 
+from alps_geo.outputs.attribute_table import Counts
 from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
 from alps_geo.outputs.gpkg.classes import Dissolved
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
 from alps_geo.outputs.ground import ground_measures
+from alps_geo.outputs.measures import ground_areas
 from alps_geo.outputs.names import CLASSES, CLASSES_PREVIEW, SEGMENTS
 from alps_geo.outputs.output import check_present
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
@@ -19,6 +21,7 @@ from alps_geo.outputs.preview import PICTURE, read_picture, write_preview
 from alps_geo.outputs.styles import write_raster_style
 from alps_geo.scene.placed import map_transform, north_up
 from alps_geo.scene.raster import opened, read_window
+from alps_geo.segments.table import read_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +96,7 @@ class ClassedScene:
         dtype = np.uint8 if legend.ids[-1] <= 255 else np.uint16
         of_segment = self._of_segment().astype(dtype)
         tags = self.origin.tags(self.folder.name, "Classes")
-        band = IdBand(dtype, "class", legend.palette, legend.names, tags)
+        band = IdBand(dtype, "class", legend.palette, legend.names, tags, self._counts())
         with opened(str(self.folder / SEGMENTS)) as ids:
             blocks = ((window, of_segment[block]) for window, block in _blocks(ids, self.folder))
             write_cog(path, blocks, GeoBox.of_raster(ids), band)
@@ -139,6 +142,17 @@ class ClassedScene:
             tuple(counts[list(listed)].tolist()),
         )
         return dissolved, area
+
+    def _counts(self) -> Counts:
+        """Count pixels and ground area of each class."""
+        segments, _ = read_segments(self.segments_folder)
+        ids, length = self.legend.ids, int(self.legend.ids[-1]) + 1
+        pixels = np.bincount(self.ids, weights=segments.area, minlength=length)[ids]
+        ground = ground_areas(self.folder, segments.area)
+        if ground is None or not np.isfinite(ground).all():
+            return Counts(ids, pixels.astype(np.int64), None)
+        areas = np.bincount(self.ids, weights=ground, minlength=length)[ids]
+        return Counts(ids, pixels.astype(np.int64), areas.astype(np.float64))
 
     def _of_segment(self) -> NDArray[np.int64]:
         """Return the class of each segment id, 0 at 0."""

@@ -21,6 +21,9 @@ SAMPLE = "sample.gpkg"
 LABELS, SEGMENTS, POLYGONS = "labels.tif", "segments.tif", "segments.gpkg"
 """Results of a scene that other outputs are made of: cluster ids, segment ids, polygons."""
 
+LABELS_TABLE = f"{LABELS}.aux.xml"
+"""Names of the clusters, and their table of attributes, for GDAL."""
+
 CLASSES, CLASSES_STYLE, CLASSES_PREVIEW = "classes.tif", "classes.qml", "classes.png"
 """Results of a scene whose segments have classes."""
 

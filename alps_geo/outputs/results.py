@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from alps_geo.outputs.cluster_model import ModelFile
-from alps_geo.outputs.gpkg.read import read_attribute
-from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
-from alps_geo.outputs.ground import pixel_area
+from alps_geo.outputs.gpkg.segments import SegmentPolygons
 from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
 from alps_geo.outputs.image_masks import InstanceMasks
 from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
 from alps_geo.outputs.labelled_images import LabelledImages
-from alps_geo.outputs.names import POLYGONS, SEGMENTS
+from alps_geo.outputs.measures import SceneResults, count, measure
 from alps_geo.outputs.preview import Preview
 from alps_geo.outputs.project import Project
-from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from alps_geo.outputs.labelled_images import ImageOutput
     from alps_geo.outputs.mask_files import PlannedImages
@@ -43,31 +35,6 @@ OUTPUTS: list[Output] = [
 
 IMAGE_OUTPUTS: list[ImageOutput] = [SplitOverview(), InstanceMasks(), ImagePictures()]
 """The formats that a run over a folder of images writes for each split."""
-
-
-@dataclass(frozen=True)
-class SceneResults:
-    """Counts and areas of the results of one scene.
-
-    Attributes
-    ----------
-    valid_pixels : int
-        Pixels with data.
-    cluster_segments, cluster_pixels : ndarray of int64, shape (k,)
-        Segments and pixels of each cluster, in the order of the model's ids.
-    cluster_area_m2 : ndarray of float64, shape (k,), or None
-        Ground area of each cluster; None for a scene without a CRS, or with pixels that lie
-        nowhere on the ground.
-    unlabelled_area_m2 : float or None
-        Ground area of pixels with data but without a segment, None in the same cases. Estimated as
-        pixel count times the ground area of the scene's central pixel.
-    """
-
-    valid_pixels: int
-    cluster_segments: NDArray[np.int64]
-    cluster_pixels: NDArray[np.int64]
-    cluster_area_m2: NDArray[np.float64] | None
-    unlabelled_area_m2: float | None
 
 
 def scene_files() -> tuple[str, ...]:
@@ -105,7 +72,7 @@ def write_results(labelled: LabelledScene, source: SceneSource) -> SceneResults:
     """
     for output in _in_order():
         output.write(labelled, source)
-    return _measure(labelled)
+    return measure(labelled)
 
 
 def rewrite_results(labelled: LabelledScene) -> SceneResults:
@@ -122,7 +89,7 @@ def rewrite_results(labelled: LabelledScene) -> SceneResults:
         return write_image_results(labelled)
     for output in _in_order():
         output.rewrite(labelled)
-    return _measure(labelled)
+    return measure(labelled)
 
 
 def write_image_results(labelled: LabelledImages) -> SceneResults:
@@ -137,7 +104,7 @@ def write_image_results(labelled: LabelledImages) -> SceneResults:
     """
     for output in IMAGE_OUTPUTS:
         output.write(labelled)
-    return _counted(labelled)
+    return count(labelled)
 
 
 def rewrite_legends(labelled: LabelledScene) -> None:
@@ -194,52 +161,3 @@ def _in_order() -> list[Output]:
     by_file = {name: output for output in OUTPUTS for name in output.files}
     graph = {output: [by_file[name] for name in output.needs] for output in OUTPUTS}
     return list(TopologicalSorter(graph).static_order())
-
-
-def _measure(labelled: LabelledScene) -> SceneResults:
-    """Count segments, pixels and ground area of each cluster."""
-    segments = labelled.segments
-    with opened(str(labelled.folder / SEGMENTS)) as raster:
-        pixel, has_ground = pixel_area(raster), raster.crs is not None
-    ground = _ground_areas(labelled, pixel)
-    rest = segments.valid_pixels - int(segments.area.sum())
-    unlabelled = rest * pixel if rest else 0.0
-    known = has_ground and bool(np.isfinite(ground.sum() + unlabelled))
-
-    return replace(
-        _counted(labelled),
-        cluster_area_m2=_totals(labelled, ground) if known else None,
-        unlabelled_area_m2=unlabelled if known else None,
-    )
-
-
-def _counted(labelled: LabelledScene) -> SceneResults:
-    """Count segments and pixels of each cluster."""
-    segments = labelled.segments
-    return SceneResults(
-        valid_pixels=segments.valid_pixels,
-        cluster_segments=_totals(labelled, None).astype(np.int64),
-        cluster_pixels=_totals(labelled, segments.area).astype(np.int64),
-        cluster_area_m2=None,
-        unlabelled_area_m2=None,
-    )
-
-
-def _totals(labelled: LabelledScene, weights: NDArray[np.number] | None) -> NDArray[np.float64]:
-    """Add up weights of the segments of each cluster, or count them, in the order of the ids."""
-    ids = labelled.model.legend.ids
-    sums = np.bincount(labelled.assigned.cluster, weights=weights, minlength=int(ids[-1]) + 1)
-    return sums[ids].astype(np.float64)
-
-
-def _ground_areas(labelled: LabelledScene, pixel: float) -> NDArray[np.float64]:
-    """Read the ground area of each segment, as it is in the raster, from the polygons."""
-    path = labelled.folder / POLYGONS
-    # As good as can be for segments whose polygons a person has deleted.
-    estimated = (labelled.segments.area * pixel).astype(np.float64)
-    if not len(estimated):
-        return estimated
-    for name in (RASTER + AREA, AREA):
-        if (found := read_attribute(path, name, estimated)) is not None:
-            return found
-    return estimated

@@ -19,7 +19,7 @@ from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.output import LabelledRun
-from alps_geo.outputs.results import SceneResults, write_image_results, write_run_files
+from alps_geo.outputs.results import write_image_results, write_run_files
 from alps_geo.pipeline.image_plan import FolderRequest, PlannedRun, check_folders, plan_images
 from alps_geo.pipeline.stages import Clock, fit_model
 from alps_geo.review.edits import check_replaceable
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
     from alps_geo.features.columns import Columns
     from alps_geo.masks.generator import MaskGenerator
+    from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.failures import FailedImage
     from alps_geo.runs.parts import SceneRecord
     from alps_geo.runs.record import RunRecord

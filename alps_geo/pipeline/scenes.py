@@ -18,7 +18,7 @@ from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.output import LabelledScene, SceneSource
-from alps_geo.outputs.results import SceneResults, write_results, write_run_files
+from alps_geo.outputs.results import write_results, write_run_files
 from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
+    from alps_geo.outputs.measures import SceneResults
     from alps_geo.outputs.provenance import Provenance
     from alps_geo.runs.claim import Cleared
     from alps_geo.runs.failures import FailedScene, FailedTile, Failure

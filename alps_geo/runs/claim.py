@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
-from alps_geo.files import run_errors, write_bytes
+from alps_geo.files import SIDECARS, run_errors, write_bytes
 from alps_geo.outputs.names import GALLERY, REPORT, SIMILAR, SUGGESTED_PAGE, SUGGESTION
 from alps_geo.outputs.provenance import current_date
 from alps_geo.runs.class_journal import class_files, end_class_change
@@ -252,7 +252,9 @@ def _changes(folder: RunFolder) -> tuple[str, ...]:
 
 def _check_strange(folder: RunFolder, plan: Plan, ours: Sequence[str]) -> None:
     """Check that no file of somebody else has the name of a result."""
-    strange = [name for name in plan.files if name not in ours and (folder.path / name).exists()]
+    # Earlier versions listed no files that GDAL reads next to a result.
+    known = {*ours, *(f"{name}{ending}" for name in ours for ending in SIDECARS)}
+    strange = [name for name in plan.files if name not in known and (folder.path / name).exists()]
     if strange:
         more = f" (and so are {len(strange) - 1} more)" if len(strange) > 1 else ""
         raise RunError(

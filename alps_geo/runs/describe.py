@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import Weights
-    from alps_geo.outputs.results import SceneResults
+    from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.failures import FailedImage, FailedTile, Failure
     from alps_geo.runs.parts import FolderRecord
     from alps_geo.runs.plan import Plan, PlannedScene

@@ -43,7 +43,7 @@ def tags(path: Path) -> dict[str, str]:
 
 def changed(path: Path) -> dict[str, str]:
     """Return the date of the last change of each layer."""
-    return dict(table(path, "SELECT table_name, last_change FROM gpkg_contents"))  # type: ignore[arg-type]
+    return dict(table(path, "SELECT table_name, last_change FROM gpkg_contents"))
 
 
 @pytest.mark.parametrize("name", ["labels.tif", "segments.tif"])
