@@ -300,6 +300,7 @@ OPTIONAL = {
     "matplotlib": {"matplotlib.py"},
     "IPython": {"ipython.py"},
     "dask": {"dask.py"},
+    "pyarrow": {"pyarrow.py"},
     "pystac": {"pystac.py"},
     "segmentation_models_pytorch": {"segmentation_models_pytorch.py"},
 }

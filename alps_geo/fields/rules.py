@@ -26,6 +26,10 @@ class Rule:
         """Return name and value in fingerprints, which stay those of earlier versions."""
         return name, value
 
+    def is_silent(self, value: Any) -> bool:  # noqa: ARG002 (for settings of later versions)
+        """Return True for a value that fingerprints leave out, as those of earlier versions do."""
+        return False
+
     def current(self, name: str, value: Any) -> Any:  # noqa: ARG002 (for rules with such names)
         """Return today's form of a value that has one of the field's names."""
         return value

@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from affine import Affine
 
 from alps_geo.outputs.attribute_table import Counts
 from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
 from alps_geo.outputs.gpkg.classes import Dissolved
+from alps_geo.outputs.gpkg.lock import check_free
+from alps_geo.outputs.gpkg.metadata import About
+from alps_geo.outputs.gpkg.patches import PatchLayer, write_patches
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
 from alps_geo.outputs.ground import ground_measures
 from alps_geo.outputs.measures import ground_areas
-from alps_geo.outputs.names import CLASSES, CLASSES_PREVIEW, SEGMENTS
+from alps_geo.outputs.names import CLASSES, CLASSES_PREVIEW, PATCHES, SEGMENTS
 from alps_geo.outputs.output import check_present
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 from alps_geo.outputs.preview import PICTURE, read_picture, write_preview
 from alps_geo.outputs.styles import write_raster_style
-from alps_geo.scene.placed import map_transform, north_up
+from alps_geo.scene.placed import north_up
 from alps_geo.scene.raster import opened, read_window
 from alps_geo.segments.table import read_segments
 
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from affine import Affine
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
     from alps_geo.clusters.legend import Legend
+    from alps_geo.outputs.output import Place
     from alps_geo.outputs.provenance import Provenance
 
 
@@ -51,12 +55,15 @@ class ClassedScene:
         All classes of the run, with those that this scene lacks.
     ids : ndarray of int64, shape (n,)
         Class of each segment, by segment id.
-    crs : str or None
-        CRS of the scene.
-    transform : tuple of float or None
-        First six coefficients of its transform; None if the raster of segments has it.
+    place : Place
+        Place of the scene on the map.
     origin : Provenance
         Program, model, settings and date that the results tell of.
+    results : frozenset of str
+        Names of the results that the scene had before.
+    simplify_by : float
+        Detail of the borders to leave out, as of the segments: see
+        `alps_geo.outputs.output.LabelledScene`.
     """
 
     folder: Path
@@ -64,14 +71,15 @@ class ClassedScene:
     title: str
     legend: Legend
     ids: NDArray[np.int64]
-    crs: str | None
-    transform: tuple[float, ...] | None
+    place: Place
     origin: Provenance
+    results: frozenset[str]
+    simplify_by: float
 
     @property
     def area_unit(self) -> str:
         """Unit of areas: m2, or px for a scene without a CRS."""
-        return "px" if self.crs is None else "m2"
+        return "px" if self.place.crs is None else "m2"
 
     def check(self) -> None:
         """Check that the files are there that the results are made of.
@@ -83,6 +91,8 @@ class ClassedScene:
         """
         check_present(self.folder / SEGMENTS)
         check_present(self.segments_folder / PICTURE)
+        if PATCHES in self.results:
+            check_free(self.folder / PATCHES)
 
     def write(self) -> None:
         """Write the raster, its style and the preview, each whole or not at all.
@@ -102,15 +112,11 @@ class ClassedScene:
             write_cog(path, blocks, GeoBox.of_raster(ids), band)
         write_raster_style(path, legend.palette, legend.names)
         self._write_preview(path)
+        if PATCHES in self.results:
+            write_patches(self.folder, self._patches())
 
-    def dissolved(self, simplify_by: float = 0.0) -> tuple[Dissolved, NDArray[np.float64]]:
+    def dissolved(self) -> tuple[Dissolved, NDArray[np.float64]]:
         """Join the segments of each class.
-
-        Parameters
-        ----------
-        simplify_by : float
-            Detail of the borders to leave out, as of the segments: see
-            `alps_geo.outputs.output.SceneSource`.
 
         Returns
         -------
@@ -120,16 +126,16 @@ class ClassedScene:
             Area of the pixels of each class of the legend.
         """
         with opened(str(self.folder / SEGMENTS)) as raster:
-            transform = Affine(*self.transform) if self.transform else map_transform(raster)
+            transform, crs = self.place.transform_of(raster), self.place.crs
             exact = self._regions(raster, transform)
-            measured = ground_measures(exact.geometry, self.crs, transform)
+            measured = ground_measures(exact.geometry, crs, transform)
             area = np.zeros(len(self.legend))
             area[np.searchsorted(self.legend.ids, exact.segment_id)] = measured.area
             found = exact
-            if simplify_by and len(exact.segment_id):
-                tolerance = simplify_by / unit_length(raster)
+            if self.simplify_by and len(exact.segment_id):
+                tolerance = self.simplify_by / unit_length(raster)
                 found = simplify(exact, tolerance, raster.height, raster.width, transform)
-                measured = ground_measures(found.geometry, self.crs, transform)
+                measured = ground_measures(found.geometry, crs, transform)
         listed = tuple(found.segment_id.tolist())
         counts = np.bincount(self.ids, minlength=int(self.legend.ids[-1]) + 1)
         is_ground = self.area_unit == "m2"
@@ -142,6 +148,12 @@ class ClassedScene:
             tuple(counts[list(listed)].tolist()),
         )
         return dissolved, area
+
+    def _patches(self) -> PatchLayer:
+        about = About.of(self.origin, self.folder.name, "Patches of classes")
+        return PatchLayer(
+            self._of_segment(), self.legend, self.place, self.simplify_by, about, by_class=True
+        )
 
     def _counts(self) -> Counts:
         """Count pixels and ground area of each class."""

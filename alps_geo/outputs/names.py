@@ -3,6 +3,9 @@
 MODEL = "clusters.npz"
 """The cluster model."""
 
+CLUSTER_TABLE = "clusters.csv"
+"""The clusters as a table."""
+
 PROJECT = "alps.qgz"
 """The project of QGIS."""
 
@@ -20,6 +23,9 @@ SAMPLE = "sample.gpkg"
 
 LABELS, SEGMENTS, POLYGONS = "labels.tif", "segments.tif", "segments.gpkg"
 """Results of a scene that other outputs are made of: cluster ids, segment ids, polygons."""
+
+PATCHES = "patches.gpkg"
+"""Connected areas of one cluster or class."""
 
 LABELS_TABLE = f"{LABELS}.aux.xml"
 """Names of the clusters, and their table of attributes, for GDAL."""

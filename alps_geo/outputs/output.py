@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from affine import Affine
+
 from alps_geo.clusters.overrides import override
 from alps_geo.errors import RunError
 from alps_geo.outputs.provenance import Provenance
+from alps_geo.scene.placed import map_transform
 from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
     from alps_geo.clusters.legend import Legend
@@ -25,6 +29,26 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene
     from alps_geo.segments.stitch import Segments
     from alps_geo.segments.table import Attributes, SegmentTable
+
+
+@dataclass(frozen=True)
+class Place:
+    """Place of a scene on the map, as its record has it.
+
+    Attributes
+    ----------
+    crs : str or None
+        CRS of the scene.
+    transform : tuple of float or None
+        First six coefficients of its transform; None if the raster of segments has it.
+    """
+
+    crs: str | None
+    transform: tuple[float, ...] | None
+
+    def transform_of(self, raster: DatasetReader) -> Affine:
+        """Return the transform of the scene, whose segments are in an open raster."""
+        return Affine(*self.transform) if self.transform else map_transform(raster)
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,16 @@ class LabelledScene:
         Clusters that a person gave segments of this scene, by segment id.
     origin : Provenance
         Program, model, settings and date that the results tell of.
+    results : frozenset of str
+        Names of the results of this scene. A run of an earlier version gets no file that it
+        lacked.
+    place : Place
+        Place of the scene on the map.
+    simplify_by : float
+        Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS.
+        Rasters stay as they are.
+    has_classes : bool
+        True if its segments have classes.
     """
 
     folder: Path
@@ -53,6 +87,10 @@ class LabelledScene:
     model: ClusterModel
     overrides: Mapping[int, int] = field(default_factory=dict, kw_only=True)
     origin: Provenance = field(default=Provenance(), kw_only=True)
+    results: frozenset[str] = field(default=frozenset(), kw_only=True)
+    place: Place = field(default=Place(None, None), kw_only=True)
+    simplify_by: float = field(default=0.0, kw_only=True)
+    has_classes: bool = field(default=False, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -96,14 +134,10 @@ class SceneSource:
     blocks : iterable of (window, ids)
         The segment ids of the scene in pieces. They can be read once, by the output of
         ``segments.tif``; the others read that file.
-    simplify_by : float
-        Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS.
-        Rasters stay as they are.
     """
 
     scene: Scene
     blocks: Iterable[tuple[Window, NDArray[np.uint32]]]
-    simplify_by: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +157,8 @@ class ShownScene:
     stretch : tuple of float or None
         Lowest and highest shown value of each of them, one after the other, in the units of the
         scene; empty to show stored values, None where a record of an earlier version is silent.
+    labelled : LabelledScene
+        Its segments and their clusters.
     """
 
     name: str
@@ -130,6 +166,7 @@ class ShownScene:
     path: str
     rgb: tuple[int, ...]
     stretch: tuple[float, ...] | None
+    labelled: LabelledScene
 
 
 @dataclass(frozen=True)
@@ -150,6 +187,8 @@ class LabelledRun:
         The scenes; none for a folder of images.
     classes : Legend or None
         The classes, if the segments have any.
+    moves_segments : bool
+        False if no segment has another cluster than in the files that are there.
     """
 
     folder: Path
@@ -158,6 +197,7 @@ class LabelledRun:
     model: ClusterModel
     scenes: tuple[ShownScene, ...] = ()
     classes: Legend | None = None
+    moves_segments: bool = True
 
 
 class Output(Protocol):
@@ -177,6 +217,10 @@ class Output(Protocol):
         True if the files in the run folder show places: a run over images has none of them.
     needs : tuple of str
         Files of other outputs that it is made of: it is written after them.
+    format : str
+        Name in ``formats`` by which it is chosen; empty for one that is always written.
+    follows_classes : bool
+        True if its files hold classes too: they are written again when these change.
 
     Examples
     --------
@@ -191,6 +235,18 @@ class Output(Protocol):
     run_files: ClassVar[tuple[str, ...]] = ()
     is_map: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    format: ClassVar[str] = ""
+    follows_classes: ClassVar[bool] = False
+
+    def check_installed(self) -> None:
+        """Check that the packages are installed that it is written with.
+
+        Raises
+        ------
+        SettingsError
+            If one is absent.
+        """
+        return
 
     def check(self, labelled: LabelledScene) -> None:
         """Check that the files of a scene can be written again, before anything is changed.

@@ -26,7 +26,7 @@ class Provenance:
     model : str
         Name of the mask generator's model.
     settings_sha256 : str
-        Digest of all settings and weights that decide the results.
+        Digest of all settings and weights that decide segments and clusters.
     date : str
         Beginning of the run, or of the change that wrote the result, in UTC by ISO 8601.
     """

@@ -6,6 +6,8 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from alps_geo.outputs.cluster_model import ModelFile
+from alps_geo.outputs.cluster_table import ClusterTable
+from alps_geo.outputs.gpkg.patches import PatchPolygons
 from alps_geo.outputs.gpkg.segments import SegmentPolygons
 from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
 from alps_geo.outputs.image_masks import InstanceMasks
@@ -14,9 +16,10 @@ from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.measures import SceneResults, count, measure
 from alps_geo.outputs.preview import Preview
 from alps_geo.outputs.project import Project
+from alps_geo.outputs.vector_copies import FlatGeobuf, GeoJson, GeoParquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from alps_geo.outputs.labelled_images import ImageOutput
     from alps_geo.outputs.mask_files import PlannedImages
@@ -28,7 +31,12 @@ OUTPUTS: list[Output] = [
     LabelsStyle(),
     SegmentsRaster(),
     SegmentPolygons(),
+    PatchPolygons(),
+    GeoParquet(),
+    FlatGeobuf(),
+    GeoJson(),
     Preview(),
+    ClusterTable(),
     Project(),
 ]
 """The formats that a run writes, in the order in which its record lists their files."""
@@ -37,14 +45,14 @@ IMAGE_OUTPUTS: list[ImageOutput] = [SplitOverview(), InstanceMasks(), ImagePictu
 """The formats that a run over a folder of images writes for each split."""
 
 
-def scene_files() -> tuple[str, ...]:
-    """List the names of the results in the folder of a scene."""
-    return tuple(name for output in OUTPUTS for name in output.files)
+def scene_files(formats: Collection[str] | None = None) -> tuple[str, ...]:
+    """List the names of the results in the folder of a scene, of some formats or of all."""
+    return tuple(name for output in _chosen(formats) for name in output.files)
 
 
-def run_files(*, images: bool = False) -> tuple[str, ...]:
+def run_files(formats: Collection[str] | None = None, *, images: bool = False) -> tuple[str, ...]:
     """List the names of the results in the run folder itself, of a run over scenes or images."""
-    listed = [output for output in OUTPUTS if not (images and output.is_map)]
+    listed = [output for output in _chosen(formats) if not (images and output.is_map)]
     return tuple(name for output in listed for name in output.run_files)
 
 
@@ -62,15 +70,15 @@ def write_results(labelled: LabelledScene, source: SceneSource) -> SceneResults:
     labelled : LabelledScene
         The segments, their clusters, and the folder to write to, which is made if need be.
     source : SceneSource
-        Pixels of the scene and ids of its segments. If ``simplify_by`` is not 0, all polygons of
-        the scene are held at once.
+        Pixels of the scene and ids of its segments. If the scene's ``simplify_by`` is not 0, all
+        its polygons are held at once.
 
     Raises
     ------
     RunError
         If a file cannot be written; those before it are whole, it and those after it are absent.
     """
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.write(labelled, source)
     return measure(labelled)
 
@@ -87,7 +95,7 @@ def rewrite_results(labelled: LabelledScene) -> SceneResults:
     """
     if isinstance(labelled, LabelledImages):
         return write_image_results(labelled)
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.rewrite(labelled)
     return measure(labelled)
 
@@ -121,7 +129,7 @@ def rewrite_legends(labelled: LabelledScene) -> None:
         for image_output in IMAGE_OUTPUTS:
             image_output.write_legend(labelled)
         return
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.rewrite_legend(labelled)
 
 
@@ -137,7 +145,7 @@ def check_rewritable(labelled: LabelledScene) -> None:
         for image_output in IMAGE_OUTPUTS:
             image_output.check(labelled)
         return
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.check(labelled)
 
 
@@ -154,6 +162,43 @@ def write_run_files(run: LabelledRun) -> None:
     for output in _in_order():
         if set(output.run_files) <= set(run.files):
             output.write_run(run)
+
+
+def follow_classes(labelled: LabelledScene) -> None:
+    """Write the results of a scene again that hold its classes, after these have changed.
+
+    Raises
+    ------
+    RunError
+        If a file is absent, damaged or cannot be written; each of them is whole, old or new.
+    """
+    for output in _of_scene(labelled):
+        if output.follows_classes:
+            output.rewrite(labelled)
+
+
+def check_formats(formats: Collection[str]) -> None:
+    """Check that formats that a user has chosen can be written here.
+
+    Raises
+    ------
+    SettingsError
+        If a package is absent.
+    """
+    for output in _chosen(formats):
+        output.check_installed()
+
+
+def _chosen(formats: Collection[str] | None) -> list[Output]:
+    """List the outputs of some formats, or of all, with those that are always written."""
+    return [
+        each for each in OUTPUTS if not each.format or formats is None or each.format in formats
+    ]
+
+
+def _of_scene(labelled: LabelledScene) -> list[Output]:
+    """Sort the outputs of which a scene has files."""
+    return [output for output in _in_order() if labelled.results.intersection(output.files)]
 
 
 def _in_order() -> list[Output]:

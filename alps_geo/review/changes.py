@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from alps_geo.files import run_errors
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.names import GALLERY, REPORT
-from alps_geo.outputs.output import LabelledScene
 from alps_geo.outputs.provenance import current_date
 from alps_geo.outputs.results import (
     check_rewritable,
@@ -33,19 +32,19 @@ from alps_geo.review.edits import PolygonChange, changing_polygons
 from alps_geo.runs.describe import with_clusters, with_legend
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.journal import Change, begin_change, end_change
-from alps_geo.runs.labelled import labelled_run
+from alps_geo.runs.labelled import labelled_run, labelled_scene
 from alps_geo.runs.lock import held
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.reading import read_change, read_plan, read_record
 from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_changed, read_clusters, read_finished
 from alps_geo.runs.writing import sweep
-from alps_geo.scene.kind import scene_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from alps_geo.outputs.output import LabelledScene
     from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.record import RunRecord
     from alps_geo.runs.run import FinishedRun
@@ -173,7 +172,10 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
         for scene in scenes:
             rewrite_legends(scene)
         record = with_legend(record, model)
-    write_run_files(labelled_run(folder, folder.path, record, model))
+    moves = change.moves_segments
+    write_run_files(
+        labelled_run(folder, folder, record, clusters, change.date, moves_segments=moves)
+    )
     write_overrides(folder, clusters.overrides)
     record = replace(record, changes=(*change.earlier, change.command))
     write_record(folder.record_path, record)
@@ -193,15 +195,8 @@ def _labelled_scenes(
     """Give the scenes of a run with their stored segments and clusters."""
     model = clusters.model
     for scene in record.scenes:
-        stored = folder.segments_folder(scene.name)
         if record.folder is not None:
+            stored = folder.segments_folder(scene.name)
             yield LabelledImages(folder.path, stored, scene.name, model, record.folder.files)
             continue
-        yield LabelledScene(
-            folder.scene_folder(scene.name),
-            stored,
-            scene_name(scene.path),
-            model,
-            overrides=clusters.overrides.of(scene.name),
-            origin=replace(record.origin.provenance, date=date),
-        )
+        yield labelled_scene(folder, folder, record, scene, clusters, date)

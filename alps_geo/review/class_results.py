@@ -28,8 +28,9 @@ from alps_geo.outputs.gpkg.classes import (
 from alps_geo.outputs.gpkg.contents import read_contents
 from alps_geo.outputs.gpkg.update import locked_segments
 from alps_geo.outputs.names import CLASS_MODEL, POLYGONS, REPORT
+from alps_geo.outputs.output import Place
 from alps_geo.outputs.provenance import current_date
-from alps_geo.outputs.results import write_run_files
+from alps_geo.outputs.results import follow_classes, write_run_files
 from alps_geo.review.edits import FILES_OF_ONE, KEEP, NOT_ADOPTED, cache_size
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.class_journal import (
@@ -46,7 +47,8 @@ from alps_geo.runs.classes import (
     store_classes,
     stored_classes,
 )
-from alps_geo.runs.labelled import labelled_run
+from alps_geo.runs.labelled import labelled_run, labelled_scene
+from alps_geo.runs.names import scene_results
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.parts import ClassRecord
 from alps_geo.runs.reading import read_record
@@ -61,7 +63,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.outputs.provenance import Provenance
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.parts import SceneRecord
@@ -160,16 +161,11 @@ def finish_classification(folder: RunFolder) -> None:
 def _classed_scenes(
     folder: RunFolder, record: RunRecord, found: Classification
 ) -> dict[str, ClassedScene]:
-    return {
-        scene.name: _classed(
-            folder, scene, found, replace(record.origin.provenance, date=found.date)
-        )
-        for scene in record.scenes
-    }
+    return {scene.name: _classed(folder, record, scene, found) for scene in record.scenes}
 
 
 def _classed(
-    folder: RunFolder, scene: SceneRecord, found: Classification, origin: Provenance
+    folder: RunFolder, record: RunRecord, scene: SceneRecord, found: Classification
 ) -> ClassedScene:
     return ClassedScene(
         folder.scene_folder(scene.name),
@@ -177,9 +173,10 @@ def _classed(
         scene_name(scene.path),
         found.model.legend,
         found.scenes[scene.name].ids,
-        scene.crs,
-        scene.transform,
-        origin,
+        Place(scene.crs, scene.transform),
+        replace(record.origin.provenance, date=found.date),
+        scene_results(record.files, scene.name),
+        record.origin.simplify_by,
     )
 
 
@@ -195,7 +192,6 @@ def _change_polygons(
     """Write the classes into the polygons of all scenes, or of none; return their areas."""
     paths = {name: folder.scene_folder(name) / POLYGONS for name in scenes}
     allow_open_files(len(paths) * FILES_OF_ONE)
-    simplify_by = _simplify_by(record)
     with ExitStack() as stack:
         locked = {
             name: stack.enter_context(locked_segments(path, cache_size(len(paths))))
@@ -214,7 +210,7 @@ def _change_polygons(
         areas = []
         for name, file in locked.items():
             scene = scenes[name]
-            dissolved, area = scene.dissolved(simplify_by)
+            dissolved, area = scene.dissolved()
             areas.append(area if record.area_unit == scene.area_unit else _pixels(scene))
             write_classes(file, found.model.legend, dissolved, scene.area_unit, found.date)
             remove_prepared(file)
@@ -228,12 +224,6 @@ def _change_polygons(
                 raise
     _note_again(folder, paths)
     return areas
-
-
-def _simplify_by(record: RunRecord) -> float:
-    """Return the detail that borders lack; records of earlier versions have no such setting."""
-    value = record.origin.settings.get("simplify")
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _refuse(run: Path, edits: Mapping[Path, tuple[int, str]], command: str) -> None:
@@ -287,7 +277,12 @@ def _carry_out(
         classes=_class_records(record, found, np.sum(areas, axis=0)),
         files=tuple(files),
     )
-    write_run_files(labelled_run(folder, folder.path, record, read_clusters(folder).model))
+    clusters = read_clusters(folder)
+    for each in record.scenes:
+        follow_classes(labelled_scene(folder, folder, record, each, clusters, found.date))
+    write_run_files(
+        labelled_run(folder, folder, record, clusters, found.date, moves_segments=False)
+    )
     write_record(folder.record_path, record)
     with run_errors(folder.class_change_path):
         # It shows the classes of before.

@@ -15,11 +15,11 @@ import numpy as np
 from alps_geo.errors import RunError
 from alps_geo.files import allow_open_files
 from alps_geo.outputs.gpkg.contents import read_contents, style_digest
-from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, is_database, settle
+from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, check_free, is_database, settle
 from alps_geo.outputs.gpkg.segments import AREA
 from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
 from alps_geo.outputs.gpkg.write import FIELD, STYLE
-from alps_geo.outputs.names import POLYGONS
+from alps_geo.outputs.names import PATCHES, POLYGONS
 from alps_geo.outputs.styles import cluster_labels, polygons_qml, polygons_sld
 from alps_geo.review.kept import check_keepable
 from alps_geo.review.polygon_note import read_note, write_note
@@ -201,7 +201,9 @@ def check_replaceable(
         If another program holds a file, if a person has changed it, or if clusters that a person
         gave segments could not be kept.
     """
+    files = list(files)
     check_keepable(folder, keys or {}, discard_edits=discard_edits)
+    _check_patches(folder, files)
     noted, found, edited = read_note(folder), {}, {}
     for name in sorted({name for name in files if name.endswith(POLYGONS)}):
         path = folder.path / name
@@ -224,6 +226,13 @@ def check_replaceable(
         )
     if found:
         write_note(folder, noted | found)
+
+
+def _check_patches(folder: RunFolder, files: Iterable[str]) -> None:
+    """Check that no other program holds a layer of patches, which is written again."""
+    for name in files:
+        if name.endswith(PATCHES):
+            check_free(folder.path / name)
 
 
 def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:

@@ -13,13 +13,13 @@ import numpy as np
 import rasterio
 
 from alps_geo.clusters.colors import hex_color
-from alps_geo.fields import STAGES
 from alps_geo.runs.identity import fingerprint
 from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.parts import ClusterRecord, SceneRecord
 from alps_geo.runs.record import FitRecord, RunRecord
 from alps_geo.scene.raster import is_local
+from alps_geo.settings.formats import chosen_formats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.fields import Stage
     from alps_geo.masks.generator import Weights
     from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.failures import FailedImage, FailedTile, Failure
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene
     from alps_geo.segments.images import ImageTable
     from alps_geo.settings import LabelSettings
+
+_STAGES: tuple[Stage, ...] = ("scene", "tiles", "segments", "clusters")
+"""Stages that decide segments and clusters, in whatever form they are written."""
 
 PACKAGES = (
     "alps-geo",
@@ -78,7 +82,7 @@ def origin_of(settings: LabelSettings, weights: Weights, plan: Plan) -> Origin:
         "python": platform.python_version(),
     }
     model = WeightsRecord(weights.model, weights.sam)
-    identity = {"settings": settings.deciding(*STAGES), "weights": weights.to_dict()}
+    identity = {"settings": settings.deciding(*_STAGES), "weights": weights.to_dict()}
     return Origin(versions, values, model, backbone, fingerprint(identity), plan.date)
 
 
@@ -117,7 +121,7 @@ def run_record(
         clusters=clusters,
         failed=tuple(failed),
         seconds=dict(seconds),
-        files=tuple(result_files(list(results))),
+        files=tuple(result_files(list(results), chosen_formats(str(origin.settings["formats"])))),
     )
 
 

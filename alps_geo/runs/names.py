@@ -19,16 +19,31 @@ from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 _VIEWS = (GALLERY, SUGGESTION, REPORT, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
 _RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 
-def result_files(names: Sequence[str]) -> list[str]:
-    """List the results of a run over scenes of these folder names, relative to the run folder."""
-    return [*run_files(), *(f"{name}/{file}" for name in names for file in scene_files())]
+def result_files(names: Sequence[str], formats: Collection[str]) -> list[str]:
+    """List the results of a run, relative to the run folder.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the folders of its scenes.
+    formats : collection of str
+        Formats that were chosen for it.
+    """
+    files = scene_files(formats)
+    return [*run_files(formats), *(f"{name}/{file}" for name in names for file in files)]
+
+
+def scene_results(files: Iterable[str], scene: str) -> frozenset[str]:
+    """Return the names of the results of a scene, of those of its run."""
+    prefix = f"{scene}/"
+    return frozenset(name.removeprefix(prefix) for name in files if name.startswith(prefix))
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

@@ -93,8 +93,8 @@ class Origin:
     backbone : WeightsRecord or None
         The timm backbone, if one described the segments.
     settings_sha256 : str or None
-        Digest of all settings and weights that decide results; None in records of earlier
-        versions. Runs over other scenes have the same if they are alike.
+        Digest of all settings and weights that decide segments and clusters; None in records of
+        earlier versions.
     date : str or None
         Beginning of the run, in UTC by ISO 8601; None in records of earlier versions.
     """
@@ -130,6 +130,12 @@ class Origin:
             self.settings_sha256 or "",
             self.date or "",
         )
+
+    @property
+    def simplify_by(self) -> float:
+        """Detail that borders lack; records of earlier versions have no such setting."""
+        value = self.settings.get("simplify")
+        return float(value) if isinstance(value, int | float) else 0.0
 
     @property
     def reading(self) -> SceneReading:

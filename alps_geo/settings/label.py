@@ -22,6 +22,7 @@ from alps_geo.masks.generator import GeneratorOptions
 from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.clusters import ClusterSettings
+from alps_geo.settings.formats import GEOPACKAGE, FormatNames, chosen_formats
 from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
@@ -206,11 +207,26 @@ class LabelSettings(ClusterSettings):
         metavar="METRES",
         shown="0",
     )
+    formats: str = setting(
+        GEOPACKAGE,
+        FormatNames(),
+        "Formats of the polygons: gpkg, which is always written, geoparquet, flatgeobuf and "
+        "geojson, with commas between them.\n\n"
+        "geoparquet needs pyarrow: `pip install 'alps-geo[parquet]'`.",
+        OUTPUT,
+        decides="outputs",
+        metavar="NAME,...",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
         Between(0, self.tile_sizes[0] // 2).check("overlap", self.overlap)
         check_prompts(self.points, self.fill)
+
+    @property
+    def chosen_formats(self) -> tuple[str, ...]:
+        """The formats of the polygons."""
+        return chosen_formats(self.formats)
 
     @property
     def tile_sizes(self) -> tuple[int, ...]:
@@ -287,6 +303,7 @@ class LabelSettings(ClusterSettings):
             stored: value
             for name, known in settings_of(LabelSettings).items()
             if known.decides in stages and (files or not isinstance(known.within, FilePath))
+            if not known.within.is_silent(getattr(self, name))
             for stored, value in [known.within.stored(name, getattr(self, name))]
         }
 

@@ -356,8 +356,7 @@ def test_simplified_polygons_leave_no_gap_and_rasters_are_the_same(
     )
     assert outcome.exit_code == 0, outcome.stderr
     for file in ("labels.tif", "segments.tif"):
-        with rasterio.open(out / name / file) as one, rasterio.open(run / name / file) as two:
-            np.testing.assert_array_equal(one.read(1), two.read(1))
+        assert (out / name / file).read_bytes() == (run / name / file).read_bytes()
     exact = gpd.read_file(run / name / "segments.gpkg", layer="segments").sort_values("segment_id")
     simple = gpd.read_file(out / name / "segments.gpkg", layer="segments").sort_values("segment_id")
     assert simple["segment_id"].tolist() == exact["segment_id"].tolist()

@@ -51,6 +51,8 @@ class About:
         One sentence on it.
     items : mapping of str to str
         Further values by name.
+    scene : str
+        Name of the scene.
     date : str
         Date of the file, in UTC by ISO 8601.
     """
@@ -58,6 +60,7 @@ class About:
     title: str = ""
     text: str = ""
     items: Mapping[str, str] = field(default_factory=dict)
+    scene: str = ""
     date: str = field(default_factory=current_date)
 
     @classmethod
@@ -67,6 +70,7 @@ class About:
             f"{subject} of {scene}",
             origin.describe(scene, subject) if origin.software else "",
             origin.items(scene),
+            scene,
             origin.date or current_date(),
         )
 

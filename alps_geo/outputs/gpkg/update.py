@@ -238,9 +238,8 @@ class LockedSegments:
                         f"confidence = given.confidence FROM own, given WHERE {_STALE}"
                     )
                 set_changed(self.database, LAYER, date)
-            self._set_style(
-                polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names), date
-            )
+            style = polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names)
+            set_style(self.database, LAYER, style, date)
 
     def commit(self) -> None:
         """Commit the changes, and unlock the file.
@@ -253,15 +252,16 @@ class LockedSegments:
         with database_errors(self.path):
             self.database.execute("COMMIT")
 
-    def _set_style(self, qml: str, sld: str, date: str) -> None:
-        """Update our style where it still is: a person may have removed it."""
-        if self.database.execute("PRAGMA table_info(layer_styles)").fetchall():
-            self.database.execute(
-                'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2, update_time = ?5 '
-                'WHERE f_table_name = ?3 AND "styleName" = ?4 '
-                'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
-                [qml, sld, LAYER, STYLE, timestamp(date)],
-            )
+
+def set_style(database: sqlite3.Connection, layer: str, style: tuple[str, str], date: str) -> None:
+    """Update QML and SLD of the style by cluster where it is: a person may have removed it."""
+    if database.execute("PRAGMA table_info(layer_styles)").fetchall():
+        database.execute(
+            'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2, update_time = ?5 '
+            'WHERE f_table_name = ?3 AND "styleName" = ?4 '
+            'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
+            [*style, layer, STYLE, timestamp(date)],
+        )
 
 
 def set_changed(database: sqlite3.Connection, layer: str, date: str) -> None:
@@ -329,15 +329,15 @@ def _shown(value: object) -> str:
 
 
 @contextmanager
-def without_triggers(database: sqlite3.Connection) -> Iterator[None]:
-    """Remove the layer's triggers for a change that leaves geometries alone.
+def without_triggers(database: sqlite3.Connection, layer: str = LAYER) -> Iterator[None]:
+    """Remove the triggers of a layer for a change that leaves geometries alone.
 
     The triggers of the spatial index call functions that GDAL has and SQLite lacks.
     """
     triggers = database.execute(
         "SELECT name, sql FROM sqlite_master "
         "WHERE type = 'trigger' AND tbl_name = ? ORDER BY rowid",
-        [LAYER],
+        [layer],
     ).fetchall()
     for name, _ in triggers:
         database.execute('DROP TRIGGER "{}"'.format(name.replace('"', '""')))

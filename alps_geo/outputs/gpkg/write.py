@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import warnings
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyogrio
@@ -79,7 +80,55 @@ def write_segments_gpkg(
     RunError
         If the file cannot be written whole, as on a full disk.
     """
-    about = about or About()
+    style = LayerStyle(FIELD, palette, names)
+    write_styled_layer(path, batches, layer, style, crs=crs, about=about or About())
+
+
+@dataclass(frozen=True)
+class LayerStyle:
+    """Style of a layer by one of its attributes.
+
+    Attributes
+    ----------
+    field : str
+        The attribute.
+    palette : mapping of int to (red, green, blue)
+        Colours of clusters or classes, 0 to 255 each.
+    names : mapping of int to str, optional
+    by_name : bool
+        True if the attribute holds names, not numbers.
+    """
+
+    field: str
+    palette: Mapping[int, Color]
+    names: Mapping[int, str] | None = None
+    by_name: bool = False
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """QML and SLD of the style."""
+        return (
+            polygons_qml(self.field, self.palette, self.names, by_name=self.by_name),
+            polygons_sld(self.field, self.palette, self.names, by_name=self.by_name),
+        )
+
+
+def write_styled_layer(
+    path: Path,
+    batches: Iterable[gpd.GeoDataFrame],
+    layer: str,
+    style: LayerStyle,
+    *,
+    crs: object | None,
+    about: About,
+) -> None:
+    """Write polygons as `write_segments_gpkg` does, with a style by any of their attributes.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written whole, as on a full disk.
+    """
     with replacing(path) as part, _ogr_options(about.date):
         count = 0
         for batch in batches:
@@ -88,7 +137,7 @@ def write_segments_gpkg(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_style(database, layer, palette, names, timestamp(about.date))
+            _add_style(database, layer, style, timestamp(about.date))
             describe_layer(database, layer, about)
             database.commit()
         if stored != count:
@@ -183,13 +232,7 @@ _STYLE_TABLE = """
 """
 
 
-def _add_style(
-    database: sqlite3.Connection,
-    layer: str,
-    palette: Mapping[int, Color],
-    names: Mapping[int, str] | None,
-    date: str,
-) -> None:
+def _add_style(database: sqlite3.Connection, layer: str, style: LayerStyle, date: str) -> None:
     """Add QGIS's table of styles, with one default style in it."""
     database.executescript(_STYLE_TABLE)
     database.execute("INSERT INTO gpkg_ogr_contents VALUES ('layer_styles', 0)")
@@ -205,10 +248,9 @@ def _add_style(
         [
             layer,
             GEOMETRY,
-            STYLE,
-            polygons_qml(FIELD, palette, names),
-            polygons_sld(FIELD, palette, names),
-            "One colour for each cluster",
+            "classes" if style.by_name else STYLE,
+            *style.texts,
+            f"One colour for each {style.field}",
             date,
         ],
     )
