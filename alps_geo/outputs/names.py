@@ -6,6 +6,9 @@ MODEL = "clusters.npz"
 CLUSTER_TABLE = "clusters.csv"
 """The clusters as a table."""
 
+STAC_COLLECTION, STAC_ITEM = "collection.json", "item.json"
+"""The collection of a run, and the item of a scene."""
+
 PROJECT = "alps.qgz"
 """The project of QGIS."""
 

@@ -16,6 +16,7 @@ from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.measures import SceneResults, count, measure
 from alps_geo.outputs.preview import Preview
 from alps_geo.outputs.project import Project
+from alps_geo.outputs.stac import Stac
 from alps_geo.outputs.vector_copies import FlatGeobuf, GeoJson, GeoParquet
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ OUTPUTS: list[Output] = [
     Preview(),
     ClusterTable(),
     Project(),
+    Stac(),
 ]
 """The formats that a run writes, in the order in which its record lists their files."""
 

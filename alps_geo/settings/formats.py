@@ -10,7 +10,7 @@ from alps_geo.fields import Rule
 GEOPACKAGE = "gpkg"
 """The format that is always written: changes of clusters and classes are made in it."""
 
-FORMATS = (GEOPACKAGE, "geoparquet", "flatgeobuf", "geojson")
+FORMATS = (GEOPACKAGE, "geoparquet", "flatgeobuf", "geojson", "stac")
 """Names of the formats."""
 
 

@@ -211,8 +211,8 @@ class LabelSettings(ClusterSettings):
         GEOPACKAGE,
         FormatNames(),
         "Formats of the polygons: gpkg, which is always written, geoparquet, flatgeobuf and "
-        "geojson, with commas between them.\n\n"
-        "geoparquet needs pyarrow: `pip install 'alps-geo[parquet]'`.",
+        "geojson, with commas between them; stac describes all results for catalogues.\n\n"
+        "geoparquet and stac need `pip install 'alps-geo[parquet,stac]'`.",
         OUTPUT,
         decides="outputs",
         metavar="NAME,...",
