@@ -79,15 +79,13 @@ def test_patches_are_connected_areas_of_one_cluster(finished: Path) -> None:
         assert (patches["perimeter_m"] > 0).all()
 
 
-def test_patches_follow_every_change(run: Path, finished: Path) -> None:
+def test_patches_follow_every_change(run: Path) -> None:
     clusters("name", run, "3=water", "1=water")
     clusters("recolor", run, "3=#123456")
     assert_follows(run)
     clusters("merge", run, "--same-name")
     clusters("split", run, "2", "--into", "2")
     assert_follows(run)
-    fewer = [len(read(each, SCENES[1]).query("cluster == 1")) for each in (run, finished)]
-    assert fewer[0] != fewer[1]
 
 
 def test_a_change_that_was_stopped_is_finished_in_patches(
