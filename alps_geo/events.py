@@ -10,6 +10,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class TileNews:
+    """A tile of a scene, or an image of a folder, that has been worked on or was stored before.
+
+    Attributes
+    ----------
+    title : str
+        Its place in the scene, or its name.
+    seconds : float or None
+        Time that it took; None if it was stored before, or failed without a time.
+    reason : str or None
+        Reason of its failure; None without one.
+    """
+
+    title: str
+    seconds: float | None = None
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        if self.reason is not None:
+            return f"{self.title}: failed: {self.reason}"
+        return f"{self.title}: " + (
+            "stored before" if self.seconds is None else f"{self.seconds:.2f} s"
+        )
+
+
+@dataclass(frozen=True)
 class Event:
     """News of a run for its listener.
 
@@ -24,6 +50,8 @@ class Event:
         they hold no data or were done before.
     note : str
         Something that was assumed and that the user should know; else empty.
+    tile : TileNews or None
+        The tile that is counted; None for all other events.
     """
 
     stage: str
@@ -32,6 +60,7 @@ class Event:
     computed: int = 0
     skipped: int = 0
     note: str = ""
+    tile: TileNews | None = None
 
     @property
     def noted(self) -> str:
@@ -50,10 +79,10 @@ class Tally:
         """Say what is being done, without counting anything."""
         self._listen(replace(self._now, stage=stage, scene=scene, note=note))
 
-    def count(self, scene: str, *, computed: bool) -> None:
+    def count(self, scene: str, tile: TileNews, *, computed: bool) -> None:
         """Count one more tile of `scene` as through SAM, or as needing no pass."""
         now = self._now
         self._now = replace(
             now, computed=now.computed + computed, skipped=now.skipped + (not computed)
         )
-        self.tell("tiles", scene)
+        self._listen(replace(self._now, stage="tiles", scene=scene, tile=tile))

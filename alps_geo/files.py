@@ -153,6 +153,18 @@ def _held_work(path: Path) -> Iterator[Path]:
             hidden.rmdir()
 
 
+def restore_folder(path: Path) -> None:
+    """Put back a folder whose replacement was stopped after it had left its place.
+
+    Raises
+    ------
+    RunError
+        If that fails.
+    """
+    with run_errors(path):
+        _put_back(path.with_name(f".{path.name}{_REPLACED}"), path)
+
+
 def _put_back(before: Path, path: Path) -> None:
     """Put back a folder that was about to be replaced, or remove it if it has been."""
     if before.exists() and not path.exists():

@@ -18,7 +18,6 @@ and the rest is measured again.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -33,10 +32,9 @@ from rasterio.windows import Window
 from reporting import make_parser, write_report
 from rich.console import Console
 from rich.table import Table
+from typed_settings import typed_values
 
 from alps_geo.evaluate import TruthFile, evaluate_objects, evaluate_quality
-from alps_geo.fields import settings_of
-from alps_geo.fields.rules import Readable
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.runs.flags import RunFlags
 from alps_geo.settings import LabelSettings
@@ -128,20 +126,7 @@ def _options() -> argparse.Namespace:
 
 def _settings(text: str) -> LabelSettings:
     """Read settings as they are typed."""
-    values: dict[str, Any] = {"clusters": CLUSTERS}
-    known = settings_of(LabelSettings)
-    for each in text.split():
-        name, _, value = each.partition("=")
-        rule = known[name].within if name in known else None
-        values[name] = rule.read(name, value) if isinstance(rule, Readable) else _typed(value)
-    return settings_from(values, {})
-
-
-def _typed(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+    return settings_from({"clusters": CLUSTERS, **typed_values(LabelSettings, text)}, {})
 
 
 def _warm_up(pair: Pair, settings: LabelSettings) -> None:

@@ -1,4 +1,4 @@
-"""Writer of the pages about options: docs/options.md, and the table in README.md.
+"""Writer of the pages about options: docs/options.md, and the table in docs/label.md.
 
 Run it by `make docs`; with --check it fails if a page is stale, and changes none.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
-OPTIONS, README = ROOT / "docs" / "options.md", ROOT / "README.md"
+OPTIONS, LABEL = ROOT / "docs" / "options.md", ROOT / "docs" / "label.md"
 TABLE = re.compile(
     r"(?<=<!-- options: made by make docs -->\n).*?(?=<!-- end of options -->)", re.S
 )
 COMMANDS = ("label", "fit", "apply", "dataset label")
-README_OPTIONS = (
+LABEL_OPTIONS = (
     "clusters",
     "tile_size",
     "points",
@@ -92,15 +92,15 @@ def _table(title: str, rows: Sequence[str]) -> list[str]:
     return ["", f"## {title}", "", head, "|---|---|---|---|---|---|", *rows]
 
 
-def readme() -> str:
-    """Return README.md with the table of the options that matter most."""
+def label_page() -> str:
+    """Return docs/label.md with the table of the options that matter most."""
     known, texts = settings_of(LabelSettings), _texts("label")
     rows = ["| option | what it does |", "|---|---|"]
-    for name in README_OPTIONS:
+    for name in LABEL_OPTIONS:
         text = known[name].help if name in known else texts[name]
         value = _example(name, known) if name in known else ""
         rows.append(f"| `--{name.replace('_', '-')}{value}` | {_cell(text)} |")
-    return TABLE.sub(lambda _: "\n".join(rows) + "\n", README.read_text(encoding="utf-8"))
+    return TABLE.sub(lambda _: "\n".join(rows) + "\n", LABEL.read_text(encoding="utf-8"))
 
 
 def _row(owner: type, name: str, known: Setting) -> str:
@@ -149,7 +149,7 @@ def main() -> int:
     """Write the pages, or check them; return the exit code."""
     stale = [
         path
-        for path, text in ((OPTIONS, options_page()), (README, readme()))
+        for path, text in ((OPTIONS, options_page()), (LABEL, label_page()))
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     if "--check" in sys.argv:
@@ -157,7 +157,7 @@ def main() -> int:
             print(f"{path} is stale: make docs writes it")
         return int(bool(stale))
     OPTIONS.write_text(options_page(), encoding="utf-8")
-    README.write_text(readme(), encoding="utf-8")
+    LABEL.write_text(label_page(), encoding="utf-8")
     return 0
 
 

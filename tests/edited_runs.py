@@ -31,6 +31,9 @@ QUICK = (
     *("--no-merge", "--neighbours", "0"),
 )
 
+ROWS = (600, 800)
+"""First row of each scene in `naip_md_1m.tif`; both have several segments of each cluster."""
+
 SIDECARS = ("segments.gpkg-wal", "segments.gpkg-shm", "segments.gpkg-journal")
 
 
@@ -44,7 +47,7 @@ def finished_crops(factory: pytest.TempPathFactory) -> Path:
         return folder
     folder.mkdir(exist_ok=True)
     with rasterio.open(DATA / "naip_md_1m.tif") as scene:
-        for name, row in zip(SCENES, (200, 500), strict=True):
+        for name, row in zip(SCENES, ROWS, strict=True):
             window = Window(300, row, 160, 120)
             here = scene.transform @ Affine.translation(window.col_off, window.row_off)
             more = {"height": 120, "width": 160, "transform": here}

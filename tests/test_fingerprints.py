@@ -52,7 +52,8 @@ CHANGED: dict[str, Any] = {
     "compare": "raw",
     "colors": "distinct",
     "simplify": 2.0,
-    "formats": "gpkg,geojson",
+    "formats": ("gpkg", "geojson"),
+    "preview_format": ("png", "pdf"),
 }
 EXPECTED = {
     "scene": {"tiles", "run"},

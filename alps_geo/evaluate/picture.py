@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw
 
 from alps_geo.evaluate.agreement_map import NO_TRUTH, RIGHT, UNLABELLED, WRONG
 from alps_geo.outputs.draw import (
-    PAPER,
     PATCH,
     Entry,
     Legend,
@@ -19,6 +18,7 @@ from alps_geo.outputs.draw import (
     shortened,
     width_of,
 )
+from alps_geo.outputs.drawing import PAPER
 from alps_geo.outputs.letters import pillow_lettering
 
 if TYPE_CHECKING:

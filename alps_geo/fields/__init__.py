@@ -16,6 +16,7 @@ from alps_geo.fields.rules import (
     Readable,
     Rule,
     Shares,
+    SomeOf,
     Words,
 )
 from alps_geo.fields.settings import (
@@ -42,6 +43,7 @@ __all__ = [
     "Rule",
     "Setting",
     "Shares",
+    "SomeOf",
     "Stage",
     "Words",
     "check_fields",

@@ -120,6 +120,54 @@ class Choices(Rule):
 
 
 @dataclass(frozen=True)
+class SomeOf(Rule):
+    """Some of a few words, one at least and each once.
+
+    Attributes
+    ----------
+    words : tuple of str
+        The words.
+    silent : tuple of str
+        Words that fingerprints leave out if no other is there, as those of earlier versions do.
+    """
+
+    words: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+
+    def check(self, name: str, value: tuple[str, ...]) -> None:
+        """Raise SettingsError if a word is none of them or twice there, or there is none."""
+        # From Python, one word may be given by mistake for several: its letters are no words.
+        given = tuple(value)
+        if not given or len(set(given)) < len(given) or not {*given} <= {*self.words}:
+            shown = ",".join(map(str, given))
+            raise SettingsError(f"{name} is {shown!r}, expected {self.describe()}")
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        return f"some of {', '.join(self.words)}, each once, separated by commas"
+
+    def stored(self, name: str, value: tuple[str, ...]) -> tuple[str, list[str]]:
+        """Return the name, and the words in their own order."""
+        return name, [word for word in self.words if word in value]
+
+    def is_silent(self, value: tuple[str, ...]) -> bool:
+        """Return True for the words alone that fingerprints leave out."""
+        return set(value) == set(self.silent)
+
+    def read(self, name: str, text: str) -> tuple[str, ...]:
+        """Read words that are separated by commas, such as png,pdf.
+
+        Raises
+        ------
+        SettingsError
+            If one of them is not allowed.
+        """
+        words = tuple(part.strip().lower() for part in text.split(","))
+        self.check(name, words)
+        return words
+
+
+@dataclass(frozen=True)
 class BandNumbers(Rule):
     """Band numbers, counted from 1.
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from alps_geo.errors import ModelError
 from alps_geo.sam.frame import SIDE
-from alps_geo.sam.memory import memory_errors
+from alps_geo.sam.memory import NO_ROOM, memory_errors
 from alps_geo.sam.model import choose_device
 from alps_geo.sam.weights import file_sha256
 
@@ -64,7 +64,7 @@ class TimmBackbone:
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-    @memory_errors()
+    @memory_errors(NO_ROOM)
     def load(self) -> LoadedTimm:
         """Load the backbone.
 

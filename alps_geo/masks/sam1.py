@@ -10,7 +10,7 @@ import numpy as np
 from alps_geo.masks.tile_masks import TileMasks
 from alps_geo.sam.frame import CHANNELS, Frame
 from alps_geo.sam.generate import generate_masks
-from alps_geo.sam.memory import memory_errors
+from alps_geo.sam.memory import NO_ROOM, memory_errors
 from alps_geo.sam.model import load_model
 from alps_geo.sam.positional import positional_directions, without_directions
 from alps_geo.sam.weights import checkpoint_sha256
@@ -56,7 +56,7 @@ class SamGenerator:
         """Digest of the weights file."""
         return checkpoint_sha256(self.options.model, self.options.checkpoint)
 
-    @memory_errors()
+    @memory_errors(NO_ROOM)
     def load(self) -> LoadedSam:
         """Load the model, and find the directions in which its embedding follows the position."""
         options = self.options

@@ -15,13 +15,14 @@ from alps_geo.outputs.gpkg.metadata import About
 from alps_geo.outputs.gpkg.patches import PatchLayer, write_patches
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
 from alps_geo.outputs.ground import ground_measures
+from alps_geo.outputs.id_styles import write_labels_style
 from alps_geo.outputs.measures import ground_areas
-from alps_geo.outputs.names import CLASSES, CLASSES_PREVIEW, PATCHES, SEGMENTS
+from alps_geo.outputs.names import CLASSES, PATCHES, SEGMENTS, class_preview_file, preview_formats
 from alps_geo.outputs.output import check_present
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
-from alps_geo.outputs.preview import PICTURE, read_picture, write_preview
-from alps_geo.outputs.styles import write_raster_style
-from alps_geo.scene.placed import north_up
+from alps_geo.outputs.preview import write_preview
+from alps_geo.outputs.preview_sheet import Captions
+from alps_geo.outputs.preview_source import PICTURE, read_map
 from alps_geo.scene.raster import opened, read_window
 from alps_geo.segments.table import read_segments
 
@@ -77,6 +78,11 @@ class ClassedScene:
     simplify_by: float
 
     @property
+    def preview_formats(self) -> tuple[str, ...]:
+        """Formats of its preview: those of the preview of its clusters."""
+        return preview_formats(self.results)
+
+    @property
     def area_unit(self) -> str:
         """Unit of areas: m2, or px for a scene without a CRS."""
         return "px" if self.place.crs is None else "m2"
@@ -110,7 +116,7 @@ class ClassedScene:
         with opened(str(self.folder / SEGMENTS)) as ids:
             blocks = ((window, of_segment[block]) for window, block in _blocks(ids, self.folder))
             write_cog(path, blocks, GeoBox.of_raster(ids), band)
-        write_raster_style(path, legend.palette, legend.names)
+        write_labels_style(path, legend.palette, legend.names)
         self._write_preview(path)
         if PATCHES in self.results:
             write_patches(self.folder, self._patches())
@@ -189,19 +195,10 @@ class ClassedScene:
         return Polygons(found[order], geometry[order])
 
     def _write_preview(self, raster_path: Path) -> None:
-        image, valid = read_picture(self.segments_folder / PICTURE)
-        with opened(str(raster_path)) as raster:
-            labels = raster.read(1, out_shape=valid.shape)
-            order = north_up(raster.transform)
-        write_preview(
-            self.folder / CLASSES_PREVIEW,
-            image[order],
-            labels[order],
-            valid[order],
-            self.legend,
-            title=self.title,
-            captions=("scene", "classes", "class"),
-        )
+        picture = read_map(self.segments_folder, raster_path, self.folder / SEGMENTS)
+        paths = [self.folder / class_preview_file(each) for each in self.preview_formats]
+        captions = Captions(labels="classes", heading="class")
+        write_preview(paths, picture, self.legend, title=self.title, captions=captions)
 
 
 def _blocks(

@@ -1,4 +1,4 @@
-"""Drawing: paper, text, legends and panels of all pictures."""
+"""Parts of all pictures: paper, short texts, legends and rows of panels."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from alps_geo.files import replacing, run_errors
+from alps_geo.outputs.drawing import PAPER, Box, Line, Text, paint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from PIL import ImageDraw
 
     from alps_geo.clusters.colors import Color
+    from alps_geo.outputs.drawing import Mark
     from alps_geo.outputs.letters import Lettering
 
-PAPER, INK, FAINT_INK = (255, 255, 255), (38, 42, 48), (120, 126, 134)
+INK, FAINT_INK = (38, 42, 48), (96, 102, 110)
 
 PATCH = 18
 """Side of a patch of colour in a legend, in pixels."""
 
+# In pixels where a patch has the usual size, else in proportion.
 _AFTER_NUMBER, _BEFORE_SHARE, _BETWEEN_COLUMNS = 12, 16, 40
 # Lines of a legend below each other before a second column begins.
 _FEWEST_LINES = 6
@@ -106,6 +109,8 @@ class LegendStyle:
         Around patches, and below headings.
     heading : str
         Above the names of a legend in columns.
+    patch : int
+        Side of a patch of colour, in pixels.
     """
 
     text: Lettering
@@ -115,6 +120,11 @@ class LegendStyle:
     faint_ink: Color = FAINT_INK
     frame: Color | None = None
     heading: str = "cluster"
+    patch: int = PATCH
+
+    def gap(self, pixels: int) -> int:
+        """Scale a distance as the patches are."""
+        return round(pixels * self.patch / PATCH)
 
 
 @dataclass(frozen=True)
@@ -147,51 +157,62 @@ class Legend:
     has_heading: bool
 
     @classmethod
-    def in_columns(cls, entries: Sequence[Entry], style: LegendStyle, width: int) -> Legend:
-        """Make as many columns as fit into a width, each of some lines at least."""
-        text = style.text
-        number_end = PATCH + style.after_patch + width_of((each.number for each in entries), text)
+    def in_columns(
+        cls, entries: Sequence[Entry], style: LegendStyle, width: int, fewest: int = _FEWEST_LINES
+    ) -> Legend:
+        """Make as many columns as fit into a width, each of some lines at least, `fewest`."""
+        text, between = style.text, style.gap(_BETWEEN_COLUMNS)
+        number_end = style.patch + style.after_patch
+        number_end += width_of((each.number for each in entries), text)
         names = [entry.name for entry in entries if entry.name]
-        name_start = number_end + _AFTER_NUMBER
+        name_start = number_end + style.gap(_AFTER_NUMBER)
         name_end = name_start + width_of(names, text) if names else number_end
         shares = width_of([_SHARE, *(entry.share for entry in entries)], text)
-        share_end = max(name_end, width_of([style.heading], text)) + _BEFORE_SHARE + shares
-        most = max(1, (width + _BETWEEN_COLUMNS) // (share_end + _BETWEEN_COLUMNS))
-        lines = max(-(-len(entries) // most), min(len(entries), _FEWEST_LINES))
-        pitch = share_end + _BETWEEN_COLUMNS
-        return cls(entries, style, lines, pitch, number_end, name_start, share_end, True)
+        heading = width_of([style.heading], text)
+        share_end = max(name_end, heading) + style.gap(_BEFORE_SHARE) + shares
+        most = max(1, (width + between) // (share_end + between))
+        lines = max(-(-len(entries) // most), min(len(entries), fewest))
+        return cls(
+            entries, style, lines, share_end + between, number_end, name_start, share_end, True
+        )
 
     @classmethod
     def stacked(cls, entries: Sequence[Entry], style: LegendStyle) -> Legend:
         """Make one column of colours and names alone."""
-        start = PATCH + style.after_patch
+        start = style.patch + style.after_patch
         end = start + width_of((entry.name for entry in entries), style.text)
         return cls(entries, style, len(entries), end, start, start, end, False)
 
     def draw(self, draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
         """Draw the legend; `corner` is that of the first patch, headings lie above it."""
+        paint(draw, self.marks(corner))
+
+    def marks(self, corner: tuple[int, int]) -> Iterator[Mark]:
+        """Yield the marks of the legend, with its first patch at a corner."""
         for index, entry in enumerate(self.entries):
             column, line = divmod(index, self.lines)
             x, y = corner[0] + column * self.pitch, corner[1] + line * self.style.line
             if line == 0 and self.has_heading:
-                self._draw_heading(draw, x, y - self.style.line)
-            self._draw_entry(draw, x, y, entry)
+                yield from self._heading(x, y - self.style.line)
+            yield from self._entry(x, y, entry)
 
-    def _draw_heading(self, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
-        style, middle = self.style, y + PATCH // 2
-        style.text.draw(draw, (x, middle), style.heading, style.faint_ink, "lm")
-        style.text.draw(draw, (x + self.share_end, middle), _SHARE, style.faint_ink, "rm")
-        below = y + PATCH + (style.line - PATCH) // 3
-        draw.line((x, below, x + self.share_end, below), style.frame)
+    def _heading(self, x: int, y: int) -> Iterator[Mark]:
+        style, patch = self.style, self.style.patch
+        text, ink, middle = style.text, style.faint_ink, y + patch // 2
+        yield Text((x, middle), style.heading, text, ink, "lm")
+        yield Text((x + self.share_end, middle), _SHARE, text, ink, "rm")
+        below = y + patch + (style.line - patch) // 3
+        yield Line((x, below), (x + self.share_end, below), style.frame or style.faint_ink)
 
-    def _draw_entry(self, draw: ImageDraw.ImageDraw, x: int, y: int, entry: Entry) -> None:
-        style, middle = self.style, y + PATCH // 2
-        draw.rectangle((x, y, x + PATCH, y + PATCH), entry.color, style.frame)
-        start = self.name_start if entry.number else PATCH + style.after_patch
+    def _entry(self, x: int, y: int, entry: Entry) -> Iterator[Mark]:
+        style, patch = self.style, self.style.patch
+        middle = y + patch // 2
+        yield Box((x, y), (x + patch, y + patch), entry.color, style.frame)
+        start = self.name_start if entry.number else patch + style.after_patch
         for text, at, ink, anchor in (
             (entry.number, self.number_end, style.ink, "rm"),
             (entry.name, start, style.ink, "lm"),
             (entry.share, self.share_end, style.faint_ink, "rm"),
         ):
             if text:
-                style.text.draw(draw, (x + at, middle), text, ink, anchor)
+                yield Text((x + at, middle), text, style.text, ink, anchor)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+_MOST_NAMED = 3
+"""Scenes that a title names."""
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -103,9 +106,14 @@ def write_gallery_page(
     pairs = [shlex.quote(f"{each.cluster}={each.name}") for each in clusters]
     page = render(
         "gallery.html",
-        title=f"{len(clusters)} clusters of {', '.join(scenes)}",
+        title=f"{len(clusters)} clusters of {_named(scenes)}",
         command=command,
         filled=" ".join([command, *pairs]),
         clusters=clusters,
     )
     write_bytes(path, page.encode())
+
+
+def _named(scenes: Sequence[str]) -> str:
+    """Name scenes in a title, many by their number."""
+    return ", ".join(scenes) if len(scenes) <= _MOST_NAMED else f"{len(scenes)} scenes"

@@ -65,9 +65,9 @@ def ground_measures(
     """
     if crs is None:
         return _measure(geometries, _Plane(~transform))
-    horizontal = _horizontal(CRS.from_user_input(crs))
+    horizontal = horizontal_crs(CRS.from_user_input(crs))
     unit = horizontal.axis_info[0].unit_conversion_factor
-    base = _base(horizontal.geodetic_crs)
+    base = base_crs(horizontal.geodetic_crs)
     geod = None if base is None else base.get_geod()
     if base is None or geod is None:
         return _measure(geometries, _Plane(transform.scale(unit)))
@@ -177,18 +177,18 @@ class _Ellipsoid:
         return np.hypot(along * np.diff(lat), across * np.cos(middle) * turn)
 
 
-def _horizontal(crs: CRS) -> CRS:
+def horizontal_crs(crs: CRS) -> CRS:
     """Strip a CRS of its vertical part, and of parameters that lead to another datum."""
     if crs.is_compound:
-        return _horizontal(crs.sub_crs_list[0])
+        return horizontal_crs(crs.sub_crs_list[0])
     if crs.is_bound and crs.source_crs is not None:
-        return _horizontal(crs.source_crs)
+        return horizontal_crs(crs.source_crs)
     return crs
 
 
-def _base(crs: CRS | None) -> CRS | None:
+def base_crs(crs: CRS | None) -> CRS | None:
     """Return the CRS of longitude and latitude from which a geodetic CRS may be derived."""
-    return _base(crs.source_crs) if crs is not None and crs.is_derived else crs
+    return base_crs(crs.source_crs) if crs is not None and crs.is_derived else crs
 
 
 def _ring_sums(steps: Floats, start: Ints) -> Floats:

@@ -8,10 +8,10 @@ import numpy as np
 
 from alps_geo.outputs.attribute_table import Counts, category_names
 from alps_geo.outputs.cog import GeoBox, IdBand, stored_counts, write_cog, write_legend
+from alps_geo.outputs.id_styles import write_labels_style, write_segments_style
 from alps_geo.outputs.measures import measure
 from alps_geo.outputs.names import LABELS, LABELS_TABLE, POLYGONS, SEGMENTS
 from alps_geo.outputs.output import Output, check_present
-from alps_geo.outputs.styles import write_raster_style
 from alps_geo.scene.raster import opened, read_window
 
 if TYPE_CHECKING:
@@ -40,6 +40,16 @@ class SegmentsRaster(Output):
         tags = labelled.origin.tags(labelled.name, "Ids of segments")
         band = IdBand(np.uint32, "segment id", tags=tags)
         write_cog(labelled.folder / SEGMENTS, source.blocks, box, band)
+
+
+class SegmentsStyle(Output):
+    """``segments.qml``: the style of ``segments.tif`` in QGIS."""
+
+    files = ("segments.qml",)
+
+    def write(self, labelled: LabelledScene, source: SceneSource) -> None:  # noqa: ARG002
+        """Write the style."""
+        write_segments_style(labelled.folder / SEGMENTS, len(labelled.segments))
 
 
 class LabelsRaster(Output):
@@ -102,7 +112,7 @@ class LabelsStyle(Output):
     def rewrite_legend(self, labelled: LabelledScene) -> None:
         """Write the style again."""
         model = labelled.model
-        write_raster_style(labelled.folder / LABELS, model.legend.palette, model.legend.names)
+        write_labels_style(labelled.folder / LABELS, model.legend.palette, model.legend.names)
 
 
 def _blocks(

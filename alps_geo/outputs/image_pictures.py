@@ -17,6 +17,7 @@ from alps_geo.outputs.image_masks import write_tiff
 from alps_geo.outputs.labelled_images import ImageOutput
 from alps_geo.outputs.names import OVERVIEW
 from alps_geo.outputs.preview import write_preview
+from alps_geo.outputs.preview_sheet import Captions, MapPicture
 from alps_geo.scene import read_overview, read_tile
 
 if TYPE_CHECKING:
@@ -139,13 +140,10 @@ def _write_overview(labelled: LabelledImages) -> None:
             )
             image[at], valid[at] = pixels.image, pixels.valid
             labels[at] = labelled.clusters[table.read_ids(int(index))[np.ix_(rows, cols)]]
-    legend = labelled.model.legend
     write_preview(
-        labelled.folder / OVERVIEW / f"{labelled.title}.png",
-        image,
-        labels,
-        valid,
-        legend,
+        [labelled.folder / OVERVIEW / f"{labelled.title}.png"],
+        MapPicture(image, labels, valid),
+        labelled.model.legend,
         title=labelled.title,
-        captions=("images", "labels", "cluster"),
+        captions=Captions(scene="images"),
     )

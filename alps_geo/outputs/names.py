@@ -1,5 +1,14 @@
 """Names of files in a run folder, for modules that need no more of the outputs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alps_geo.fields.formats import PREVIEW_FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
 MODEL = "clusters.npz"
 """The cluster model."""
 
@@ -33,11 +42,27 @@ PATCHES = "patches.gpkg"
 LABELS_TABLE = f"{LABELS}.aux.xml"
 """Names of the clusters, and their table of attributes, for GDAL."""
 
-CLASSES, CLASSES_STYLE, CLASSES_PREVIEW = "classes.tif", "classes.qml", "classes.png"
+CLASSES, CLASSES_STYLE = "classes.tif", "classes.qml"
 """Results of a scene whose segments have classes."""
 
-CLASS_FILES = (CLASSES, CLASSES_STYLE, CLASSES_PREVIEW)
-"""All files of classes in the folder of a scene."""
+
+def preview_file(form: str) -> str:
+    """Name the preview of a scene in a format of `alps_geo.fields.formats.PREVIEW_FORMATS`."""
+    return f"preview.{form}"
+
+
+def preview_formats(files: Container[str]) -> tuple[str, ...]:
+    """Return the formats of the preview of a scene, of the names of its results."""
+    return tuple(form for form in PREVIEW_FORMATS if preview_file(form) in files)
+
+
+def class_preview_file(form: str) -> str:
+    """Name the preview of the classes of a scene in one of these formats."""
+    return f"classes.{form}"
+
+
+CLASS_FILES = (CLASSES, CLASSES_STYLE, *map(class_preview_file, PREVIEW_FORMATS))
+"""All files of classes in the folder of a scene, in all formats of previews."""
 
 CLASS_MODEL = "classes.npz"
 """The model of classes."""

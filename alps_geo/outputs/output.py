@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.legend import Legend
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.clusters.tree import Assigned
+    from alps_geo.fields.formats import ChosenFormats
     from alps_geo.scene import Scene
     from alps_geo.segments.stitch import Segments
     from alps_geo.segments.table import Attributes, SegmentTable
@@ -237,6 +238,10 @@ class Output(Protocol):
     needs: ClassVar[tuple[str, ...]] = ()
     format: ClassVar[str] = ""
     follows_classes: ClassVar[bool] = False
+
+    def files_in(self, chosen: ChosenFormats) -> tuple[str, ...]:
+        """Return the names of its files in the folder of a scene, in formats that are chosen."""
+        return self.files
 
     def check_installed(self) -> None:
         """Check that the packages are installed that it is written with.

@@ -14,11 +14,14 @@ from rasterio.errors import CRSError
 from rasterio.warp import transform_bounds
 
 from alps_geo.files import write_bytes
+from alps_geo.outputs.fixed_styles import fixed_styles
+from alps_geo.outputs.gpkg.update import LAYER
+from alps_geo.outputs.id_styles import labels_pipe
 from alps_geo.outputs.names import CLASSES, LABELS, POLYGONS, PROJECT, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.pages import render
 from alps_geo.outputs.segment_styles import describing, outlines
-from alps_geo.outputs.styles import raster_pipe
+from alps_geo.outputs.styles import class_style, cluster_style
 from alps_geo.scene.placed import map_transform
 from alps_geo.scene.raster import is_local, opened
 
@@ -118,6 +121,14 @@ class _System:
 
 
 @dataclass(frozen=True)
+class _NamedStyle:
+    """A style that can be chosen in the menu of a layer; empty for the one that is shown."""
+
+    name: str
+    content: str = ""
+
+
+@dataclass(frozen=True)
 class _Layer:
     """A layer of the project; `kind` and `provider` are words of QGIS."""
 
@@ -126,6 +137,7 @@ class _Layer:
     source: str
     crs: _System | None
     style: str
+    styles: tuple[_NamedStyle, ...] = ()
     kind: str = "raster"
     provider: str = "gdal"
     is_shown: bool = True
@@ -148,9 +160,10 @@ def _layers(
     segments = _Layer(
         f"{_ID}_segments_{number}",
         f"{scene.name} segments",
-        f"{folder}/{POLYGONS}|layername=segments",
+        f"{folder}/{POLYGONS}|layername={LAYER}",
         crs,
         "".join(map(_text, (outlines(), *describing(by_class=run.classes is not None)))),
+        _segment_styles(run),
         kind="vector",
         provider="ogr",
     )
@@ -160,7 +173,7 @@ def _layers(
             f"{scene.name} {kind}",
             f"{folder}/{file}",
             crs,
-            _text(raster_pipe(legend.palette, legend.names, _OPACITY)),
+            _text(labels_pipe(legend.palette, legend.names, _OPACITY)),
             is_shown=is_shown,
             is_expanded=is_shown,
         )
@@ -173,6 +186,17 @@ def _layers(
         source = before.get(key, source)
     imagery = _Layer(key, f"{scene.name} imagery", source, crs, _imagery_style(scene))
     return [segments, *ids, imagery]
+
+
+def _segment_styles(run: LabelledRun) -> tuple[_NamedStyle, ...]:
+    """List the styles of segments, the one that is shown first."""
+    shown, *fixed = fixed_styles()
+    styles = [cluster_style(run.model.legend), *fixed]
+    if run.classes is not None:
+        styles.insert(1, class_style(run.classes, LAYER))
+    # Without the document type, which is that of the project.
+    named = (_NamedStyle(style.name, style.qml.partition("\n")[2]) for style in styles)
+    return (_NamedStyle(shown.name), *named)
 
 
 def _id_rasters(run: LabelledRun) -> list[tuple[str, str, Legend, bool]]:

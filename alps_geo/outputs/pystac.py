@@ -44,8 +44,13 @@ _TYPES = {
     ".fgb": pystac.MediaType.FLATGEOBUF,
     ".geojson": pystac.MediaType.GEOJSON,
     ".png": pystac.MediaType.PNG,
+    ".pdf": pystac.MediaType.PDF,
+    ".svg": "image/svg+xml",
 }
 """Media types by the endings of files."""
+
+_ROLES = {".png": "thumbnail", ".pdf": "overview", ".svg": "overview"}
+"""Roles of pictures, by the same; those of data have another one."""
 
 _TITLES = {POLYGONS: "Segments as polygons", PATCHES: "Connected areas of one cluster or class"}
 
@@ -127,7 +132,7 @@ def _item(run: LabelledRun, scene: ShownScene) -> pystac.Item:
     for name in sorted(scene.labelled.results):
         path = folder / name
         if path.suffix in _TYPES and path.is_file():
-            roles = ["thumbnail"] if path.suffix == ".png" else ["data"]
+            roles = [_ROLES.get(path.suffix, "data")]
             title = _TITLES.get(name, name)
             item.add_asset(name, pystac.Asset(f"./{name}", title, None, _TYPES[path.suffix], roles))
     return item

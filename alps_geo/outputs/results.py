@@ -5,11 +5,17 @@ from __future__ import annotations
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
+from alps_geo.fields.formats import ALL_FORMATS, ChosenFormats
 from alps_geo.outputs.cluster_model import ModelFile
 from alps_geo.outputs.cluster_table import ClusterTable
 from alps_geo.outputs.gpkg.patches import PatchPolygons
 from alps_geo.outputs.gpkg.segments import SegmentPolygons
-from alps_geo.outputs.id_rasters import LabelsRaster, LabelsStyle, SegmentsRaster
+from alps_geo.outputs.id_rasters import (
+    LabelsRaster,
+    LabelsStyle,
+    SegmentsRaster,
+    SegmentsStyle,
+)
 from alps_geo.outputs.image_masks import InstanceMasks
 from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
 from alps_geo.outputs.labelled_images import LabelledImages
@@ -20,7 +26,7 @@ from alps_geo.outputs.stac import Stac
 from alps_geo.outputs.vector_copies import FlatGeobuf, GeoJson, GeoParquet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from alps_geo.outputs.labelled_images import ImageOutput
     from alps_geo.outputs.mask_files import PlannedImages
@@ -31,6 +37,7 @@ OUTPUTS: list[Output] = [
     LabelsRaster(),
     LabelsStyle(),
     SegmentsRaster(),
+    SegmentsStyle(),
     SegmentPolygons(),
     PatchPolygons(),
     GeoParquet(),
@@ -47,14 +54,14 @@ IMAGE_OUTPUTS: list[ImageOutput] = [SplitOverview(), InstanceMasks(), ImagePictu
 """The formats that a run over a folder of images writes for each split."""
 
 
-def scene_files(formats: Collection[str] | None = None) -> tuple[str, ...]:
+def scene_files(chosen: ChosenFormats = ALL_FORMATS) -> tuple[str, ...]:
     """List the names of the results in the folder of a scene, of some formats or of all."""
-    return tuple(name for output in _chosen(formats) for name in output.files)
+    return tuple(name for output in _chosen(chosen) for name in output.files_in(chosen))
 
 
-def run_files(formats: Collection[str] | None = None, *, images: bool = False) -> tuple[str, ...]:
+def run_files(chosen: ChosenFormats = ALL_FORMATS, *, images: bool = False) -> tuple[str, ...]:
     """List the names of the results in the run folder itself, of a run over scenes or images."""
-    listed = [output for output in _chosen(formats) if not (images and output.is_map)]
+    listed = [output for output in _chosen(chosen) if not (images and output.is_map)]
     return tuple(name for output in listed for name in output.run_files)
 
 
@@ -179,7 +186,7 @@ def follow_classes(labelled: LabelledScene) -> None:
             output.rewrite(labelled)
 
 
-def check_formats(formats: Collection[str]) -> None:
+def check_formats(chosen: ChosenFormats) -> None:
     """Check that formats that a user has chosen can be written here.
 
     Raises
@@ -187,15 +194,13 @@ def check_formats(formats: Collection[str]) -> None:
     SettingsError
         If a package is absent.
     """
-    for output in _chosen(formats):
+    for output in _chosen(chosen):
         output.check_installed()
 
 
-def _chosen(formats: Collection[str] | None) -> list[Output]:
-    """List the outputs of some formats, or of all, with those that are always written."""
-    return [
-        each for each in OUTPUTS if not each.format or formats is None or each.format in formats
-    ]
+def _chosen(chosen: ChosenFormats) -> list[Output]:
+    """List the outputs of some formats, with those that are always written."""
+    return [each for each in OUTPUTS if not each.format or each.format in chosen.formats]
 
 
 def _of_scene(labelled: LabelledScene) -> list[Output]:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from alps_geo.clusters.colors import Color
+
+OTHERS = "all other values"
+"""Entry in a legend of values that have none of their own."""
+
+OTHERS_COLOR = (128, 128, 128)
+"""Their colour."""
+
+_DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+
+# Sum of red, green and blue of colours on which a darker border is lost.
+_DARK = 300
 
 # Millimetres on the screen or on paper, next to metres on the ground: a border grows with the map,
 # between two widths, so that it neither covers small segments nor is lost at 1:500.
-_THINNEST, _WIDEST, _ON_GROUND = 0.15, 0.4, 0.2
+_THINNEST, _WIDEST, _ON_GROUND = 0.05, 0.26, 0.2
 
 _LINE, _BEHIND = "255,255,255,255", "0,0,0,140"
 
@@ -44,18 +58,105 @@ CLASS_ALIASES = {
 """Names of attributes in QGIS, where segments are shown by class."""
 
 
+@dataclass(frozen=True)
+class Style:
+    """A style of a layer, as `layer_styles` of a GeoPackage stores it.
+
+    Attributes
+    ----------
+    name, description : str
+        Texts in QGIS.
+    qml, sld : str
+        The style for QGIS, and for other programs.
+    """
+
+    name: str
+    description: str
+    qml: str
+    sld: str
+
+
+def qml(renderer: ET.Element, *, by_class: bool = False) -> str:
+    """Return the QML document of segments that a renderer draws, and that describe themselves.
+
+    Parameters
+    ----------
+    renderer : xml.etree.ElementTree.Element
+        Their symbols.
+    by_class : bool
+        True to describe segments by their class, not their cluster.
+    """
+    parts = "Symbology|Fields|MapTips"
+    root = ET.Element("qgis", version="3.22.0", styleCategories=parts)
+    root.append(renderer)
+    root.extend(describing(by_class=by_class))
+    return document(root)
+
+
+def document(root: ET.Element) -> str:
+    """Return a QML document as text."""
+    ET.indent(root, " ")
+    return _DOCTYPE + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def categories(field: str, kind: str, rows: Iterable[tuple[str, str, Color]]) -> ET.Element:
+    """Style polygons by the values of an attribute, those of all other values in grey.
+
+    Parameters
+    ----------
+    field : str
+        The attribute.
+    kind : str
+        Its type in QGIS: long or string.
+    rows : iterable of (str, str, Color)
+        Each value with its label and colour.
+    """
+    renderer = ET.Element(
+        "renderer-v2",
+        {"type": "categorizedSymbol", "attr": field, "enableorderby": "0", "forceraster": "0"},
+    )
+    listed = ET.SubElement(renderer, "categories")
+    symbols = ET.SubElement(renderer, "symbols")
+    # An empty value stands for all that have no category.
+    others = ("", "string", OTHERS, OTHERS_COLOR)
+    entries = [(value, kind, label, color) for value, label, color in rows]
+    for number, (value, type_, text, color) in enumerate([*entries, others]):
+        entry = {"value": value, "type": type_, "label": text, "symbol": str(number)}
+        ET.SubElement(listed, "category", entry, render="true")
+        symbols.append(symbol(str(number), color))
+    return renderer
+
+
+def symbol(name: str, color: Color) -> ET.Element:
+    """Return the symbol of polygons of a colour.
+
+    Borders take another shade: where small polygons are little more than border, the map keeps its
+    colours.
+    """
+    element = ET.Element("symbol", type="fill", name=name, alpha="1")
+    values = {"color": _rgba(color), "style": "solid", **_border(_rgba(shade(color)))}
+    element.append(_fill_layer(values))
+    return element
+
+
+def shade(color: Color) -> Color:
+    """Return a darker shade of a colour, a lighter one of a dark colour: both are seen on it."""
+    if sum(color) < _DARK:
+        red, green, blue = (round(part + (255 - part) * 0.3) for part in color)
+    else:
+        red, green, blue = (round(part * 0.7) for part in color)
+    return red, green, blue
+
+
 def outlines() -> ET.Element:
     """Style segments as outlines alone, light on dark: they are seen on any image."""
     renderer = ET.Element(
         "renderer-v2", {"type": "singleSymbol", "enableorderby": "0", "forceraster": "0"}
     )
     symbols = ET.SubElement(renderer, "symbols")
-    symbol = ET.SubElement(symbols, "symbol", type="fill", name="0", alpha="1")
+    element = ET.SubElement(symbols, "symbol", type="fill", name="0", alpha="1")
     for color, times in ((_BEHIND, 2.5), (_LINE, 1.0)):
-        layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"})
-        options = ET.SubElement(layer, "Option", type="Map")
-        for name, value in {"style": "no", **border(color, times)}.items():
-            ET.SubElement(options, "Option", type="QString", name=name, value=value)
+        element.append(_fill_layer({"style": "no", **_border(color, times)}))
     return renderer
 
 
@@ -96,7 +197,19 @@ _CLUSTER = (
 _CLASS = f"nullif(trim({_value('class')}), '')"
 
 
-def border(color: str, times: float = 1.0) -> dict[str, str]:
+def _fill_layer(values: dict[str, str]) -> ET.Element:
+    layer = ET.Element("layer", {"class": "SimpleFill", "enabled": "1"})
+    options = ET.SubElement(layer, "Option", type="Map")
+    for name, value in values.items():
+        ET.SubElement(options, "Option", type="QString", name=name, value=value)
+    return layer
+
+
+def _rgba(color: Color) -> str:
+    return ",".join(str(part) for part in (*color, 255))
+
+
+def _border(color: str, times: float = 1.0) -> dict[str, str]:
     """Return the options of a border that is seen at all scales.
 
     Parameters
@@ -113,5 +226,5 @@ def border(color: str, times: float = 1.0) -> dict[str, str]:
         "outline_style": "solid",
         "outline_width": f"{_ON_GROUND * times:g}",
         "outline_width_unit": "RenderMetersInMapUnits",
-        "outline_width_map_unit_scale": f"3x:0,0,{limits}",
+        "border_width_map_unit_scale": f"3x:0,0,{limits}",
     }

@@ -25,13 +25,20 @@ from alps_geo.outputs.gpkg.classes import (
     remove_prepared,
     write_classes,
 )
-from alps_geo.outputs.gpkg.contents import read_contents
+from alps_geo.outputs.gpkg.contents import STYLES_BY_CLASS, further_styles, read_contents
+from alps_geo.outputs.gpkg.lock import database_errors
 from alps_geo.outputs.gpkg.update import locked_segments
 from alps_geo.outputs.names import CLASS_MODEL, POLYGONS, REPORT
 from alps_geo.outputs.output import Place
 from alps_geo.outputs.provenance import current_date
 from alps_geo.outputs.results import follow_classes, write_run_files
-from alps_geo.review.edits import FILES_OF_ONE, KEEP, NOT_ADOPTED, cache_size
+from alps_geo.review.edits import (
+    FILES_OF_ONE,
+    KEEP,
+    NOT_ADOPTED,
+    OVERWRITTEN_STYLE,
+    cache_size,
+)
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.class_journal import (
     ClassChange,
@@ -63,6 +70,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alps_geo.outputs.gpkg.update import LockedSegments
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.parts import SceneRecord
@@ -207,6 +215,7 @@ def _change_polygons(
                 edits[paths[name]] = count, first
         if not discard_edits:
             _refuse(folder.path, edits, found.command)
+            _refuse_styles(folder, locked)
         areas = []
         for name, file in locked.items():
             scene = scenes[name]
@@ -240,6 +249,20 @@ def _refuse(run: Path, edits: Mapping[Path, tuple[int, str]], command: str) -> N
     )
 
 
+def _refuse_styles(folder: RunFolder, locked: Mapping[str, LockedSegments]) -> None:
+    """Raise RunError if a style by class that a person edited would be overwritten."""
+    noted = read_note(folder)
+    for name, file in locked.items():
+        known = noted.get(f"{name}/{POLYGONS}")
+        if known is None:
+            continue
+        with database_errors(file.path):
+            styles = further_styles(file.database)
+        for style in STYLES_BY_CLASS:
+            if style in styles and styles[style] != known.styles.get(style, styles[style]):
+                raise RunError(OVERWRITTEN_STYLE.format(path=file.path, style=style))
+
+
 def _given(classes: SegmentClasses) -> GivenClasses:
     names = np.array([classes.names[i] for i in classes.ids.tolist()], object)
     return GivenClasses(names, classes.confidence, classes.margin)
@@ -249,11 +272,13 @@ def _note_again(folder: RunFolder, paths: Mapping[str, Path]) -> None:
     """Note the classes in the polygons, so that they are not taken for edits of a person."""
     noted = read_note(folder)
     names = {f"{scene}/{POLYGONS}": path for scene, path in paths.items()}
-    renewed = {
-        name: replace(noted[name], classes=read_contents(path).classes)
-        for name, path in names.items()
-        if name in noted
-    }
+    renewed = {}
+    for name, path in names.items():
+        if name in noted:
+            found = read_contents(path)
+            by_class = {k: v for k, v in found.styles.items() if k in STYLES_BY_CLASS}
+            styles = {**noted[name].styles, **by_class}
+            renewed[name] = replace(noted[name], classes=found.classes, styles=styles)
     write_note(folder, {**noted, **renewed})
 
 
@@ -271,7 +296,12 @@ def _carry_out(
     write_bytes(folder.class_model_path, found.model.to_bytes())
     if found.overrides is not None:
         write_overrides(folder, found.overrides)
-    files = dict.fromkeys([*record.files, *class_files(scenes), CLASS_MODEL])
+    written = [
+        file
+        for name, scene in scenes.items()
+        for file in class_files([name], scene.preview_formats)
+    ]
+    files = dict.fromkeys([*record.files, *written, CLASS_MODEL])
     record = replace(
         record,
         classes=_class_records(record, found, np.sum(areas, axis=0)),

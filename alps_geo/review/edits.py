@@ -14,13 +14,13 @@ import numpy as np
 
 from alps_geo.errors import RunError
 from alps_geo.files import allow_open_files
-from alps_geo.outputs.gpkg.contents import read_contents, style_digest
+from alps_geo.outputs.gpkg.contents import changed_styles, read_contents
+from alps_geo.outputs.gpkg.layer_styles import style_digest
 from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, check_free, is_database, settle
 from alps_geo.outputs.gpkg.segments import AREA
 from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
-from alps_geo.outputs.gpkg.write import FIELD, STYLE
 from alps_geo.outputs.names import PATCHES, POLYGONS
-from alps_geo.outputs.styles import cluster_labels, polygons_qml, polygons_sld
+from alps_geo.outputs.styles import CLUSTER_STYLE, cluster_labels, cluster_style
 from alps_geo.review.kept import check_keepable
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.reading import read_change, read_record
@@ -56,6 +56,13 @@ NOT_ADOPTED = (
     "alps-geo clusters adopt {run} --discard-edits"
 )
 """Remedy of an error for users whose edits would be overwritten by an adoption."""
+
+
+OVERWRITTEN_STYLE = (
+    "{path}: the style {style} was edited by hand and would be overwritten; "
+    "save it under another name, or give the command again with --discard-edits"
+)
+"""Error for users whose edited style would be overwritten."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,7 @@ def changing_polygons(
             _refuse(folder, found, change.command)
             _refuse_styles({scene: noted.get(_key(name)) for name, scene in scenes.items()}, model)
         for scene in scenes.values():
-            scene.update(model.legend.palette, cluster_labels(model), change.date)
+            scene.update(cluster_style(model.legend), change.date)
         styles = {_key(name): _digest(scene) for name, scene in scenes.items()}
         yield
         for number, scene in enumerate(scenes.values()):
@@ -317,17 +324,13 @@ def _refuse_styles(scenes: Mapping[LockedSegments, Contents | None], after: Clus
 
     A change that was cut short may have written the style of the model that it leads to.
     """
-    names, palette = cluster_labels(after), after.legend.palette
-    new = style_digest(polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names))
+    new = cluster_style(after.legend)
     for scene, known in scenes.items():
         style = _digest(scene)
         if known is None or known.style is None or style is None:
             continue
-        if style not in (known.style, new):
-            raise RunError(
-                f"{scene.path}: the style {STYLE} was edited by hand and would be overwritten; "
-                "save it under another name, or give the command again with --discard-edits"
-            )
+        if style not in (known.style, style_digest(new.qml, new.sld)):
+            raise RunError(OVERWRITTEN_STYLE.format(path=scene.path, style=CLUSTER_STYLE))
 
 
 def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Contents) -> list[str]:
@@ -335,8 +338,7 @@ def _reasons(folder: RunFolder, path: Path, noted: Contents | None, found: Conte
     reasons = [f"{each} added" for each in found.extras]
     if noted is not None:
         reasons = [f"{each} added" for each in found.extras if each not in noted.extras]
-        if noted.style is not None and found.style != noted.style:
-            reasons.append(f"style {STYLE} {'removed' if found.style is None else 'edited'}")
+        reasons += changed_styles(noted, found)
         if found.classes != noted.classes:
             reasons.append("classes edited")
         for which, one, other in (("added", found, noted), ("removed", noted, found)):

@@ -10,7 +10,7 @@ from PIL import Image
 from alps_geo.errors import RunError
 from alps_geo.outputs.gallery_page import ClusterCrops, write_gallery_page
 from alps_geo.outputs.names import LABELS, OVERVIEW
-from alps_geo.outputs.preview import PICTURE, read_picture
+from alps_geo.outputs.preview_source import PICTURE, read_picture
 from alps_geo.review.crops import draw_crops
 from alps_geo.review.picks import pick_segments
 from alps_geo.review.scenes import open_labelled

@@ -8,7 +8,7 @@ import numpy as np
 
 from alps_geo.clusters.looks import mean_looks
 from alps_geo.outputs.names import LABELS
-from alps_geo.outputs.preview import PICTURE, read_picture
+from alps_geo.outputs.preview_source import PICTURE, read_picture
 from alps_geo.scene.raster import opened
 from alps_geo.segments.images import open_image_table
 from alps_geo.segments.table import read_segments

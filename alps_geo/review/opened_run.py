@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alps_geo.errors import RunError
-from alps_geo.outputs.names import LABELS, OVERVIEW, POLYGONS, REPORT, SEGMENTS
+from alps_geo.outputs.names import (
+    LABELS,
+    OVERVIEW,
+    POLYGONS,
+    REPORT,
+    SEGMENTS,
+    preview_file,
+)
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
 
@@ -30,6 +37,9 @@ if TYPE_CHECKING:
 
 _PICTURES = 4
 """Scenes that a notebook shows of a run."""
+
+_SHOWN = {"png": "image/png", "svg": "image/svg+xml"}
+"""Formats of previews that a notebook shows, and their media types."""
 
 
 @dataclass(frozen=True)
@@ -300,13 +310,15 @@ class Run:
         return f"<p><b>{escape(str(self.folder))}</b></p>{pictures}{rest}{self.clusters.to_html()}"
 
     def _picture(self, scene: str) -> str:
-        preview = self.folder / scene / "preview.png"
+        previews = [self.folder / scene / preview_file(form) for form in _SHOWN]
         if self.record.folder is not None:
-            preview = self.folder / OVERVIEW / f"{scene}.png"
-        if not preview.exists():
+            previews = [self.folder / OVERVIEW / f"{scene}.png"]
+        preview = next(filter(Path.exists, previews), None)
+        if preview is None:
             return f"<p>{escape(scene)}</p>"
         data = b64encode(preview.read_bytes()).decode()
-        return f'<img alt="{escape(scene)}" src="data:image/png;base64,{data}">'
+        source = f"data:{_SHOWN[preview.suffix[1:]]};base64,{data}"
+        return f'<img alt="{escape(scene)}" style="max-width: 100%" src="{source}">'
 
     def _name_of(self, scene: str | None) -> str:
         if scene is None and len(self.scenes) == 1:

@@ -29,6 +29,7 @@ CONTENTS = {
     "extras": [str],
     "style": Perhaps((None, str)),
     "classes": Perhaps((None, str)),
+    "styles": Perhaps({}),
 }
 """Shape of the contents of one file as JSON; see `alps_geo.runs.stored_json`."""
 
@@ -62,4 +63,9 @@ def write_note(folder: RunFolder, contents: Mapping[str, Contents]) -> None:
 
 def _from_json(found: object) -> dict[str, Contents]:
     files = check_shape(found, {})
-    return {name: Contents(**known_fields(each, CONTENTS)) for name, each in files.items()}
+    return {name: _contents(each) for name, each in files.items()}
+
+
+def _contents(found: object) -> Contents:
+    known = known_fields(found, CONTENTS)
+    return Contents(**{name: value for name, value in known.items() if value is not None})

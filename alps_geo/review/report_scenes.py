@@ -12,7 +12,7 @@ from PIL import Image
 from alps_geo.errors import RunError, SceneError
 from alps_geo.outputs.map_layers import IdMap, SceneArrays, SceneLayers, draw_layers
 from alps_geo.outputs.names import CLASSES, LABELS, OVERVIEW, SEGMENTS
-from alps_geo.outputs.preview import PICTURE, read_picture
+from alps_geo.outputs.preview_source import PICTURE, read_picture
 from alps_geo.outputs.readers import read_labels
 from alps_geo.outputs.report_page import ReportScene
 from alps_geo.review.scenes import open_labelled

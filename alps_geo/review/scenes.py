@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.errors import SceneError
-from alps_geo.outputs.preview import PICTURE, PREVIEW_SIZE, read_picture
+from alps_geo.outputs.preview_source import PICTURE, PREVIEW_SIZE, read_picture
 from alps_geo.scene import open_scene, read_overview
 from alps_geo.scene.raster import is_local
 

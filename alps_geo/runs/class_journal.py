@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.files import replacing, run_errors
-from alps_geo.outputs.names import CLASS_FILES, CLASS_MODEL
+from alps_geo.outputs.names import CLASS_FILES, CLASS_MODEL, class_preview_file
 from alps_geo.runs.overrides import RunOverrides
 from alps_geo.runs.stored_json import DamagedError, Perhaps, json_object, known_fields, read_json
 
@@ -21,7 +22,7 @@ CHANGE = {"command": str, "overrides": Perhaps({}), "date": Perhaps(str)}
 """Shape of a `ClassChange` as JSON; see `alps_geo.runs.stored_json`."""
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from alps_geo.runs.folder import RunFolder
 
@@ -126,6 +127,8 @@ def end_class_change(folder: RunFolder) -> None:
     shutil.rmtree(folder.class_change_path.parent, ignore_errors=True)
 
 
-def class_files(scenes: Iterable[str]) -> list[str]:
-    """List the results of classes in the folders of scenes, relative to the run folder."""
-    return [f"{scene}/{name}" for scene in scenes for name in CLASS_FILES]
+def class_files(scenes: Iterable[str], previews: Sequence[str] = PREVIEW_FORMATS) -> list[str]:
+    """List the results of classes in the folders of scenes, with these formats of previews."""
+    others = {class_preview_file(form) for form in PREVIEW_FORMATS if form not in previews}
+    names = [name for name in CLASS_FILES if name not in others]
+    return [f"{scene}/{name}" for scene in scenes for name in names]

@@ -19,7 +19,6 @@ from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.parts import ClusterRecord, SceneRecord
 from alps_geo.runs.record import FitRecord, RunRecord
 from alps_geo.scene.raster import is_local
-from alps_geo.settings.formats import chosen_formats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +120,7 @@ def run_record(
         clusters=clusters,
         failed=tuple(failed),
         seconds=dict(seconds),
-        files=tuple(result_files(list(results), chosen_formats(str(origin.settings["formats"])))),
+        files=tuple(result_files(list(results), origin.chosen_formats)),
     )
 
 

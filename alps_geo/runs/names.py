@@ -19,25 +19,27 @@ from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from alps_geo.fields.formats import ChosenFormats
 
 _VIEWS = (GALLERY, SUGGESTION, REPORT, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
 _RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 
-def result_files(names: Sequence[str], formats: Collection[str]) -> list[str]:
+def result_files(names: Sequence[str], chosen: ChosenFormats) -> list[str]:
     """List the results of a run, relative to the run folder.
 
     Parameters
     ----------
     names : sequence of str
         Names of the folders of its scenes.
-    formats : collection of str
+    chosen : ChosenFormats
         Formats that were chosen for it.
     """
-    files = scene_files(formats)
-    return [*run_files(formats), *(f"{name}/{file}" for name in names for file in files)]
+    files = scene_files(chosen)
+    return [*run_files(chosen), *(f"{name}/{file}" for name in names for file in files)]
 
 
 def scene_results(files: Iterable[str], scene: str) -> frozenset[str]:

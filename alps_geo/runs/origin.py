@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alps_geo.fields.formats import GEOPACKAGE, PREVIEW_FORMATS, ChosenFormats
 from alps_geo.outputs.provenance import Provenance
 from alps_geo.runs.stored_json import Perhaps, json_object, known_fields
 
@@ -31,6 +32,10 @@ ORIGIN = {
     "date": Perhaps(str),
 }
 """Shape of an `Origin` as a part of the JSON of a record."""
+
+
+FORMATS = {"formats": Perhaps([str]), "preview_format": Perhaps([str])}
+"""Shape of the settings that choose formats, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,13 @@ class Origin:
         """Detail that borders lack; records of earlier versions have no such setting."""
         value = self.settings.get("simplify")
         return float(value) if isinstance(value, int | float) else 0.0
+
+    @property
+    def chosen_formats(self) -> ChosenFormats:
+        """Formats of the results; records of earlier versions have no such settings."""
+        found = known_fields(self.settings, FORMATS)
+        formats, previews = found["formats"], found["preview_format"]
+        return ChosenFormats(formats or (GEOPACKAGE,), previews or PREVIEW_FORMATS[:1])
 
     @property
     def reading(self) -> SceneReading:

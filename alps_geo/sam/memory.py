@@ -134,9 +134,18 @@ def in_halves(
     return [result for half in halves for result in in_halves(work, half, model=model, kind=kind)]
 
 
+NO_ROOM = "; expected room for the model: end other programs, or use fewer --workers"
+"""Remedy where a model cannot be loaded."""
+
+
 @contextmanager
-def memory_errors() -> Iterator[None]:
+def memory_errors(remedy: str = "") -> Iterator[None]:
     """Raise ModelMemoryError where torch runs out of memory: a context, or a decorator.
+
+    Parameters
+    ----------
+    remedy : str
+        Words to add to the reason, where no one else adds any.
 
     Raises
     ------
@@ -148,7 +157,9 @@ def memory_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not (isinstance(error, torch.OutOfMemoryError) or _is_failed_allocation(error)):
             raise
-        raise ModelMemoryError(" ".join(str(error).split())) from error
+        # Later lines are about debugging.
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelMemoryError(f"{reason}{remedy}") from error
 
 
 def _is_failed_allocation(error: RuntimeError) -> bool:

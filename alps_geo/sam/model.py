@@ -13,7 +13,7 @@ from alps_geo.errors import ModelError, SettingsError
 from alps_geo.sam.checkpoints import check_state
 from alps_geo.sam.decoder import Decoder
 from alps_geo.sam.encoder import fuse_attention, to_input, vit_encoder
-from alps_geo.sam.memory import images_at_once, in_halves, memory_errors
+from alps_geo.sam.memory import NO_ROOM, images_at_once, in_halves, memory_errors
 from alps_geo.sam.network import DecoderNetwork
 from alps_geo.sam.settings import DEVICES, PRECISIONS
 from alps_geo.sam.tiny_vit import TinyVitEncoder, fold_norms
@@ -109,7 +109,7 @@ class SamModel:
         return embeddings.float()
 
 
-@memory_errors()
+@memory_errors(NO_ROOM)
 def load_model(
     name: str = "mobile_sam",
     checkpoint: str | Path | None = None,
@@ -181,6 +181,12 @@ def choose_device(device: str) -> str:
             "use --device auto or cpu, or mend the driver"
         )
     return device
+
+
+def describe_device() -> str:
+    """Name the device of ``auto``, with the name of a GPU: ``cuda (NVIDIA H100 80GB HBM3)``."""
+    device = choose_device("auto")
+    return f"{device} ({torch.cuda.get_device_name()})" if device == "cuda" else device
 
 
 def quick_dtypes(device: str) -> tuple[str, ...]:

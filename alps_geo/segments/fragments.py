@@ -34,11 +34,16 @@ if TYPE_CHECKING:
     from alps_geo.masks.tile_masks import TileMasks
     from alps_geo.segments.superpixels import TileBands
 
-COARSE_AREA = 4
-"""Masks of fewer pixels than so many superpixels are never too coarse."""
-
 COARSE_VARIANCE = 0.1
 """A mask is uneven if the variance of its superpixels is above this share of the scene's."""
+
+COARSE_SPREAD = 3.0
+"""An uneven mask is coarse if its area in superpixels times this variance is above this.
+
+It is the sum of squares that is lost if the mask is one segment, Ward's cost of merging it. Roofs
+are uneven but small, so they stay; woods with roads in them do not. `docs/quality.md` compares
+limits.
+"""
 
 
 @dataclass(frozen=True)
@@ -176,8 +181,7 @@ def cut_fragments(
     owner = masks.painted(small)
     edges = _inner_edges(owner, len(masks), tile.core_slices)
     if rules.fill:
-        coarse = COARSE_AREA * bands.size**2
-        cut = _with_superpixels(owner, edges, bands.superpixels, bands.standard, coarse)
+        cut = _with_superpixels(owner, edges, bands.superpixels, bands.standard, bands.size)
     else:
         cut = _without_superpixels(owner, len(masks), bands.standard)
     size = pixel_counts(cut.labels, len(cut.mask_of))
@@ -224,11 +228,13 @@ def _with_superpixels(
     edges: NDArray[np.bool_],
     superpixels: NDArray[np.int32],
     standard: NDArray[np.float32],
-    coarse_area: int,
+    superpixel_size: int,
 ) -> _Cut:
     """Cut a tile into masks and superpixels; see `_filled`."""
     sums = region_sums(owner, len(edges), superpixel_means(superpixels, standard))
-    coarse = (sums[:, 0] > coarse_area) & (variance(sums) > COARSE_VARIANCE)
+    uneven = variance(sums)
+    spread = sums[:, 0] / superpixel_size**2 * uneven
+    coarse = (uneven > COARSE_VARIANCE) & (spread > COARSE_SPREAD)
     in_parts = edges.any(axis=1) & ~coarse
     return _Cut(*_filled(owner, superpixels, coarse, in_parts), in_parts, sums)
 

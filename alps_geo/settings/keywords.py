@@ -52,7 +52,7 @@ def _decider(name: str, *, fits: bool) -> str:
         return "segments are compared with their neighbours in scenes alone"
     if settings_of(LabelSettings)[name].decides == "clusters" and not fits:
         return "the cluster model decides it"
-    return "no polygons are written"
+    return "no maps of scenes are written"
 
 
 def settings_from(

@@ -12,17 +12,18 @@ from alps_geo.fields import (
     FilePath,
     Percentiles,
     Rule,
+    SomeOf,
     Stage,
     check_fields,
     documented,
     setting,
     settings_of,
 )
+from alps_geo.fields.formats import GEOPACKAGE, PREVIEW_FORMATS, RESULT_FORMATS, ChosenFormats
 from alps_geo.masks.generator import GeneratorOptions
 from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
 from alps_geo.settings.clusters import ClusterSettings
-from alps_geo.settings.formats import GEOPACKAGE, FormatNames, chosen_formats
 from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
@@ -183,7 +184,7 @@ class LabelSettings(ClusterSettings):
         Between(4, 64),
         "Side of the superpixels of a fill, 4 to 64 pixels. Smaller ones draw finer outlines and "
         "leave more segments.\n\n"
-        "A mask of SAM that four of them cover is never too large and uneven. Superpixels of fewer "
+        "With larger ones, larger masks of SAM stay whole that are uneven. Superpixels of fewer "
         "pixels than `--min-area` join a neighbour.",
         MASKS,
         decides="tiles",
@@ -207,15 +208,26 @@ class LabelSettings(ClusterSettings):
         metavar="METRES",
         shown="0",
     )
-    formats: str = setting(
-        GEOPACKAGE,
-        FormatNames(),
+    formats: tuple[str, ...] = setting(
+        (GEOPACKAGE,),
+        SomeOf(RESULT_FORMATS, silent=(GEOPACKAGE,)),
         "Formats of the polygons: gpkg, which is always written, geoparquet, flatgeobuf and "
         "geojson, with commas between them; stac describes all results for catalogues.\n\n"
         "geoparquet and stac need `pip install 'alps-geo[parquet,stac]'`.",
         OUTPUT,
         decides="outputs",
-        metavar="NAME,...",
+        metavar="FORMAT,...",
+        shown=GEOPACKAGE,
+    )
+    preview_format: tuple[str, ...] = setting(
+        ("png",),
+        SomeOf(PREVIEW_FORMATS, silent=("png",)),
+        "Formats of the preview of each scene; pdf and svg have text and lines that stay sharp at "
+        "any size.\n\nAll are laid out for a width of 25 cm.",
+        OUTPUT,
+        decides="outputs",
+        metavar="FORMAT,...",
+        shown="png",
     )
 
     def __post_init__(self) -> None:
@@ -224,9 +236,9 @@ class LabelSettings(ClusterSettings):
         check_prompts(self.points, self.fill)
 
     @property
-    def chosen_formats(self) -> tuple[str, ...]:
-        """The formats of the polygons."""
-        return chosen_formats(self.formats)
+    def chosen_formats(self) -> ChosenFormats:
+        """The formats of the results."""
+        return ChosenFormats(self.formats, self.preview_format)
 
     @property
     def tile_sizes(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "compare": "raw",
     },
     "draft": {"points": "none"},
-    "fine": {"tile_size": 512, "points": "regions:1024"},
+    "fine": {"tile_size": (1024, 512), "points": "grid:32"},
 }
 """Settings that go together: ``alps`` is the published recipe (arXiv 2406.10855, section 4),
 ``draft`` a first look without masks, and ``fine`` a search for every object."""

@@ -29,10 +29,14 @@ class Outcome:
         True if the mask generator ran.
     reason : str or None
         Reason of the failure; None without one.
+    seconds : float or None
+        Time that the task took, less that of reading and storing where these go on next to the
+        work on another one; None if nothing was done.
     """
 
     computed: bool
     reason: str | None = None
+    seconds: float | None = None
 
 
 class TaskError(Exception):
@@ -56,6 +60,10 @@ class Stage(Protocol[Failed]):
 
     def scene_of(self, task: Task) -> str:
         """Return the name of the scene that a task is of, for events."""
+        ...
+
+    def title_of(self, task: Task) -> str:
+        """Return the name of a task inside its scene, for events."""
         ...
 
     def failure(self, task: Task, reason: str) -> Failed:

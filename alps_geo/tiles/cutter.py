@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -159,13 +160,14 @@ class CuttingWorker:
 
     def __call__(self: Worker, task: Task) -> Outcome:
         """Read the pixels of a task, compute its result and store it."""
+        start = perf_counter()
         with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
             try:
                 result, outcome = self.compute(task, self.read(task))
             except TaskError as error:
                 return Outcome(computed=False, reason=str(error))
         self.save(task, result)
-        return outcome
+        return replace(outcome, seconds=perf_counter() - start)
 
     def encoded(self, images: Sequence[TileImage | None]) -> list[Any]:
         """Encode images together; None stays None."""

@@ -139,6 +139,10 @@ class ImageStage:
         """Return the name of the split that an image is of."""
         return self.jobs[task[0]].name
 
+    def title_of(self, task: Task) -> str:
+        """Return the name of an image."""
+        return self.image(task).name
+
     def image(self, task: Task) -> FolderImage:
         """Look up the image of a task."""
         return self.jobs[task[0]].images[task[1]]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Task = tuple[int, int, int]
     """Index of the scene in the run, and (row, col) of the tile in its grid."""
 
-TILE_STAGE_VERSION = 11
+TILE_STAGE_VERSION = 12
 """Raised whenever tiles have other fragments or files, so that stored ones are redone."""
 
 SCALE_SIDE = 1024

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from alps_geo.tiles.contract import Outcome, TaskError
@@ -34,13 +35,17 @@ class SerialExecutor:
             written: Future[tuple[Task, Outcome]] | None = None
             for group, following in zip(groups, (*groups[1:], ()), strict=True):
                 read, coming = coming, [reader.submit(worker.read, task) for task in following]
+                start = perf_counter()
                 encoded = _encode_together(worker, group, read) if size > 1 else [None]
+                share = (perf_counter() - start) / len(group)
                 for task, pixels, image in zip(group, read, encoded, strict=True):
+                    start = perf_counter()
                     try:
                         result, outcome = worker.compute(task, pixels.result(), image)
                     except TaskError as error:
                         yield task, Outcome(computed=False, reason=str(error))
                         continue
+                    outcome = replace(outcome, seconds=share + perf_counter() - start)
                     if written is not None:
                         yield written.result()
                     written = writer.submit(_save, worker, task, result, outcome)

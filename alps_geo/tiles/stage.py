@@ -55,6 +55,10 @@ class TileStage:
         """Return the name of the scene that a tile is of."""
         return self.jobs[task[0]].name
 
+    def title_of(self, task: Task) -> str:
+        """Return the place of a tile in the grid of its scene."""
+        return f"tile at row {task[1]}, column {task[2]}"
+
     def failure(self, task: Task, reason: str) -> FailedTile:
         """Describe the failure of a tile."""
         job, tile = find_tile(self.jobs, task)

@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from alps_geo.errors import SceneError
+from alps_geo.events import TileNews
 from alps_geo.tiles.contract import Outcome
 from alps_geo.tiles.executors import choose_executor
 
@@ -59,7 +60,8 @@ def label_tiles(
                     kept = "stopped there, as --strict says; tiles that are done are kept"
                     raise SceneError(f"{outcome.reason} ({kept})")
             done += 1
-            tally.count(stage.scene_of(task), computed=outcome.computed)
+            news = TileNews(stage.title_of(task), outcome.seconds, outcome.reason)
+            tally.count(stage.scene_of(task), news, computed=outcome.computed)
     failed = [stage.failure(task, failures[task]) for task in sorted(failures)]
     if failed and len(failed) == done:
         more = f" (and so with all {len(failed)} tiles)" if len(failed) > 1 else ""

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
+from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import run_label
 
 
@@ -17,13 +18,19 @@ def apply(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
-    printing: Printing,
+    report: WithReport = False,
+    printing: RunPrinting,
 ) -> None:
     """Label rasters by a cluster model that was fitted before, so that clusters mean the same.
 
     Writes what `alps-geo label` writes. Scenes need the bands of those that the model was fitted
     to, in any order, in the same units: the same data type, or scale and offset tags in both.
+
+    Examples
+    --------
+    alps-geo apply other.tif --clusters-from model.npz --out other
+    alps-geo apply other.tif --clusters-from results/clusters.npz --out other
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
-    run_label(scenes, out, flags, chosen, printing)
+    run_label(scenes, out, flags, chosen, printing, report=report)

@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.classes.names import CLASS_FIELD, CLASSIFIERS
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import WorkPrinting, print_note
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
@@ -107,22 +107,31 @@ def classify(
     discard_edits: Annotated[
         bool,
         typer.Option(
-            "--discard-edits", help="Overwrite classes that were edited by hand, as in QGIS."
+            "--discard-edits",
+            help="Overwrite classes and their styles that were edited by hand, as in QGIS.",
         ),
     ] = False,
-    printing: Printing,
+    printing: WorkPrinting,
 ) -> None:
     """Give all segments of a finished run the classes of a few samples: in seconds, without SAM.
 
     Segments are compared as the clusters compare them, and probabilities are averaged over
     neighbours. The map is classes.tif; segments.gpkg gets columns, a style and a layer of the
     dissolved classes; classes.npz can be applied to other runs. Clusters stay as they are.
+
+    Examples
+    --------
+    alps-geo classify results --suggest 20
+    alps-geo classify results --samples results/suggested.gpkg
+    alps-geo classify results --samples points.gpkg --field kind
+    alps-geo classify results --from-names
+    alps-geo classify other --model results/classes.npz
     """
     with printing.errors("the same command finishes it"):
         from alps_geo.review.class_model import ClassifyRequest
         from alps_geo.review.classify import classify_segments
         from alps_geo.review.sample_files import SampleFiles
-        from alps_geo_cli.progress import counting
+        from alps_geo_cli.progress import counting_for
 
         request = ClassifyRequest(
             files=SampleFiles(tuple(samples or ()), field, layer),
@@ -135,7 +144,7 @@ def classify(
             suggest=suggest,
             discard_edits=discard_edits,
         )
-        with counting("scenes", quiet=printing.silent) as listen:
+        with counting_for(printing, "scenes") as listen:
             found = classify_segments(run, request, listen)
     printing.show(found.to_json(), lambda: _print(found))
 
@@ -145,7 +154,7 @@ def _print(found: Classified) -> None:
 
     console = Console()
     for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
+        print_note(note)
     if found.is_classified:
         _print_classes(found, console)
     suggested = found.suggested

@@ -48,15 +48,20 @@ def read_model_settings(context: typer.Context, path: str | None) -> str | None:
 def read_preset(context: typer.Context, name: str | None) -> str | None:
     """Make the values of a preset the defaults; a config and what the user types win."""
     if name is not None:
-        context.default_map = {**PRESETS[name], **(context.default_map or {})}
+        _make_defaults(context, PRESETS[name])
     return name
 
 
 def read_image_preset(context: typer.Context, name: str | None) -> str | None:
     """Make the values of a preset for images the defaults, as `read_preset`."""
     if name is not None:
-        context.default_map = {**IMAGE_PRESETS[name], **(context.default_map or {})}
+        _make_defaults(context, IMAGE_PRESETS[name])
     return name
+
+
+def _make_defaults(context: typer.Context, preset: dict[str, Any]) -> None:
+    typed = {key: _as_typed(key, value) for key, value in preset.items()}
+    context.default_map = {**typed, **(context.default_map or {})}
 
 
 def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:
@@ -110,6 +115,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _as_typed(key: str, value: Any) -> Any:
     """Return a value in the form in which it is typed: 4,3,2 for bands = [4, 3, 2]."""
-    if isinstance(value, list) and key != "scenes":
+    if isinstance(value, list | tuple) and key != "scenes":
         return ",".join(str(item) for item in value)
     return value

@@ -7,7 +7,7 @@ import signal
 import threading
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,15 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output, nothing else.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Log to standard error: stages with the time of day, and the seconds that each tile "
+        "or image took.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -51,11 +60,51 @@ class Printing:
             print_table()
 
 
+@dataclass(frozen=True)
+class WorkPrinting(Printing):
+    """Options of the output of a command that takes its time, and shows how far it is."""
+
+    progress: Annotated[
+        Literal["bar", "json"],
+        typer.Option(
+            "--progress",
+            help="Show progress on standard error: as a bar in a terminal, or for another program "
+            "as lines of JSON with stage, scene, done, total and note.",
+        ),
+    ] = "bar"
+
+
+@dataclass(frozen=True)
+class RunPrinting(WorkPrinting):
+    """Options of the output of a command that works on tiles."""
+
+    verbose: Verbose = False
+
+    def __post_init__(self) -> None:
+        """Refuse a log of a command that is to be quiet."""
+        if self.verbose and self.quiet:
+            raise typer.BadParameter("--quiet leaves no log: give one of both", param_hint="-v")
+        if self.verbose and self.progress == "json":
+            raise typer.BadParameter("--progress json tells all of it", param_hint="-v")
+
+
+def print_note(text: str) -> None:
+    """Print a note for the user on standard error, apart from results."""
+    typer.echo(f"note: {text}", err=True)
+
+
 FAILED = 1
 USAGE = 2
 PARTLY = 3
 INTERRUPTED = 130
 TERMINATED = 143
+
+EXIT_CODES = (
+    "0 done; 1 failed, nothing or not all was written, and a line says what to do; 2 wrong usage, "
+    "nothing was begun; 3 done, but for tiles, scenes or images that failed and are listed; "
+    "130 stopped by Ctrl-C, 143 by SIGTERM."
+)
+"""Meaning of the exit codes."""
 
 
 class Terminated(KeyboardInterrupt):

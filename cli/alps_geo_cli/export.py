@@ -13,7 +13,7 @@ from alps_geo.fields import settings_of
 from alps_geo.outputs.names import TRAINING_FORMATS
 from alps_geo.outputs.training_set.settings import ExportSettings
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import WorkPrinting
 from alps_geo_cli.options import Chosen, option_of
 from alps_geo_cli.paths import typed_path
 
@@ -54,20 +54,25 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a training set that is there.")
     ] = False,
-    printing: Printing,
+    printing: WorkPrinting,
 ) -> None:
     """Export a finished run as a training set: chips of its scenes, with their labels.
 
     Chips are cut from the scenes at full resolution and hold exactly the labels of the map. Next
     to the files of the format lie README.md, a card with counts, settings and sources, and
     chips.png, some chips with their masks over them. The set appears when it is whole.
+
+    Examples
+    --------
+    alps-geo export results --to mmseg --out set
+    alps-geo export results --to coco --out set --by class --split 0.8,0.1,0.1
     """
     with printing.errors("nothing was written"):
         from alps_geo.review.export import export_run
-        from alps_geo_cli.progress import RunProgress
+        from alps_geo_cli.progress import run_progress
 
         settings = ExportSettings(**chosen.values)
-        with RunProgress(quiet=printing.quiet) as progress:
+        with run_progress(printing) as progress:
             made = export_run(run, to, out, settings, overwrite=overwrite, listen=progress.show)
     printing.show(made.to_json(), lambda: _print_set(made, out))
 

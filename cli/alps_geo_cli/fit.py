@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.runs.folder import fit_folder
 from alps_geo.settings import OUTPUT
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import Chosen, FlagOptions, Scenes, SettingsGroup
 from alps_geo_cli.paths import typed_path
@@ -50,11 +50,16 @@ def fit(
     ] = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=False)],
-    printing: Printing,
+    printing: RunPrinting,
 ) -> None:
     """Fit one cluster model to rasters, for `alps-geo apply` to label any scene by.
 
     `alps-geo label` does both at once.
+
+    Examples
+    --------
+    alps-geo fit scenes/*.tif --out model.npz
+    alps-geo fit scenes/*.tif --out model.npz --clusters 30  # tiles are kept
     """
     paths, model = required(scenes, out, "file for the cluster model")
     folder = fit_folder(model) if work is None else work

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
+from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import run_label
 
 
@@ -15,12 +16,20 @@ def label(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
-    printing: Printing,
+    report: WithReport = False,
+    printing: RunPrinting,
 ) -> None:
     """Label rasters: masks by Segment Anything, clusters by their features.
 
-    Writes labels.tif, segments.tif, segments.gpkg and preview.png per scene into a folder of its
+    Writes labels.tif, segments.tif, segments.gpkg and a preview per scene into a folder of its
     name, and clusters.npz and run.json next to them. A run that was stopped goes on where it
     stopped when the same command is given again; `alps-geo status` says how far it is.
+
+    Examples
+    --------
+    alps-geo label scene.tif --out results
+    alps-geo label scenes/ --out results --clusters 12 --workers 2
+    alps-geo label scene.tif --out results --preset draft
+    alps-geo label scene.tif --out results --config results/run.json
     """
-    run_label(scenes, out, flags, chosen, printing)
+    run_label(scenes, out, flags, chosen, printing, report=report)

@@ -31,6 +31,11 @@ def models(
     A file is known by its size here; its SHA-256 is checked whenever it is downloaded or loaded.
     Other weights of these models, such as MobileSAM's own mobile_sam.pt, are used by --model and
     --checkpoint.
+
+    Examples
+    --------
+    alps-geo models
+    alps-geo models --download vit_h
     """
     with printing.errors():
         if download is not None:

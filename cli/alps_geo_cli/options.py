@@ -113,7 +113,7 @@ Config = Annotated[
 ]
 _OF_OURS = (
     "draft has superpixels and no masks, for a first look at a large scene; fine looks for masks "
-    "at more points, in smaller tiles."
+    "in whole tiles and in their parts."
 )
 Preset = Annotated[
     PresetName | None,

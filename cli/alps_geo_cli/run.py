@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
     from alps_geo.runs.record import RunRecord
     from alps_geo.settings import LabelSettings
-    from alps_geo_cli.console import Printing
+    from alps_geo_cli.console import RunPrinting
     from alps_geo_cli.options import Chosen, FlagOptions
 
     Listener: TypeAlias = Callable[[Event], None]
@@ -48,7 +48,7 @@ def run_scenes(
     scenes: list[str],
     chosen: Chosen,
     flags: FlagOptions,
-    printing: Printing,
+    printing: RunPrinting,
 ) -> R:
     """Do work on scenes under a progress bar and return its result.
 
@@ -62,14 +62,14 @@ def run_scenes(
         Values of the options of settings.
     flags : FlagOptions
         Options for earlier results and failures.
-    printing : Printing
+    printing : RunPrinting
         Options of what is printed.
     """
     with printing.errors(flags.on_stop):
         # Imported here, because these bring the geospatial stack, which --help does not need.
-        from alps_geo_cli.progress import RunProgress
+        from alps_geo_cli.progress import run_progress
 
-        with RunProgress(quiet=printing.quiet) as progress:
+        with run_progress(printing, verbose=printing.verbose) as progress:
             settings = chosen.settings(progress.note)
             from alps_geo.datasets import find_scenes
 
@@ -81,9 +81,14 @@ def run_label(
     out: Path | None,
     flags: FlagOptions,
     chosen: Chosen,
-    printing: Printing,
+    printing: RunPrinting,
+    *,
+    report: bool,
 ) -> None:
-    """Label scenes and print the table of clusters: the work of `label` and of `apply`."""
+    """Label scenes and print the table of clusters: the work of `label` and of `apply`.
+
+    With `report`, the page that shows the run is written at the end.
+    """
     paths, folder = required(scenes, out, "folder for the results")
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> RunRecord:
@@ -105,6 +110,14 @@ def run_label(
         print_summary(record, folder)
 
     printing.show(record.to_json(), print_table)
+    if report:
+        from alps_geo.outputs.names import REPORT
+        from alps_geo_cli.report import write_report
+
+        with printing.errors("the run has finished; alps-geo report makes the page"):
+            write_report(folder, folder / REPORT, quiet=printing.quiet)
+        if not printing.silent:
+            typer.echo(folder / REPORT)
     from alps_geo_cli.failures import end_with_failures
 
     end_with_failures(record.failed, "so the map has gaps")

@@ -57,6 +57,11 @@ def similar(
     """Find the segments most like one, in all scenes of a run, with the distance of each.
 
     Segments are compared as the clusters compare them.
+
+    Examples
+    --------
+    alps-geo similar results --to 355120,4302210
+    alps-geo similar results --segment 812 --count 50
     """
     if (to is None) == (segment is None):
         raise typer.BadParameter("give either --to X,Y or --segment ID", param_hint="--to")

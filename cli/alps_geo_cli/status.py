@@ -33,6 +33,11 @@ def status(
     """Say how far a run is: what is done, what is left and what failed.
 
     Looks at names of files only, so it may be asked at any time, also while the run is at work.
+
+    Examples
+    --------
+    alps-geo status results
+    alps-geo status results --json
     """
     printing = Printing(as_json=as_json, debug=debug)
     with printing.errors():

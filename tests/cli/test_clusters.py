@@ -222,8 +222,8 @@ def test_pictures_of_clusters_do_not_outlive_them(run: Path) -> None:
         (run / page).write_text("drawn before")
     outcome = alps_geo("clusters", "name", run, "2=water")
     for page in pages[:2]:
-        assert f"{run / page} showed the clusters as they were, and is gone" in outcome.stdout
-    assert f"alps-geo report {run} makes it again" in outcome.stdout
+        assert f"{run / page} showed the clusters as they were, and is gone" in outcome.stderr
+    assert f"alps-geo report {run} makes it again" in outcome.stderr
     # Names do not bear on how many clusters there should be.
     assert [(run / page).exists() for page in pages] == [False, False, True]
     for page in pages[:2]:

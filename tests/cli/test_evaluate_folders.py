@@ -64,7 +64,7 @@ def test_results_lie_in_the_run_folder_of_the_masks(root: Path, split: str) -> N
     assert record["pixels"] == 4 * 256**2
     assert f"{record['majority']['mean_iou']:.3f}" in stdout
     assert "of 262,144 pixels with truth in 4 images" in stdout
-    assert "note: files of truth that have no mask and do not count: 1, such as" in stdout
+    assert "note: files of truth that have no mask and do not count: 1, such as" in stderr
     assert (root / "quality.png").exists()
 
 

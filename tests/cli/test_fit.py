@@ -169,6 +169,15 @@ def test_wrong_usage_says_what_to_do(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_fine_preset_shows_parts_of_tiles_and_typed_options_win(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    few = ("--points", "grid:2", "--clusters", "2")
+    outcome = alps_geo("label", NEON, "--out", out, "--preset", "fine", *few)
+    assert outcome.exit_code == 0, outcome.stderr
+    settings = json.loads((out / "run.json").read_text())["settings"]
+    assert (settings["tile_size"], settings["points"]) == ([1024, 512], "grid:2")
+
+
 def test_the_preset_is_the_published_recipe_and_typed_options_win(tmp_path: Path) -> None:
     """Without its bugs: a cluster is never 0, which is what no mask covers."""
     out = tmp_path / "out"

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from helpers import DATA, alps_geo
 
-from alps_geo import __version__
 from alps_geo.sam import weights
 
 CONTENT = b"the weights of a model" * 1000
@@ -102,7 +101,3 @@ def test_a_model_that_cannot_be_reached_is_an_error_that_says_what_else_to_do(
     assert outcome.exit_code == 1
     assert "--checkpoint" in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
-
-
-def test_the_version_is_printed() -> None:
-    assert alps_geo("--version").stdout == f"alps-geo {__version__}\n"

@@ -21,7 +21,7 @@ from rio_cogeo.cogeo import cog_validate
 from alps_geo.clusters.colors import default_colors
 from alps_geo.errors import RunError
 from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog, write_legend
-from alps_geo.outputs.styles import write_raster_style
+from alps_geo.outputs.id_styles import write_labels_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,7 +180,7 @@ def test_each_of_many_clusters_keeps_a_colour_of_its_own(tmp_path: Path) -> None
     labels = random_labels(700, 1100, "uint16", top=301)
     palette = {i + 1: (int(r), int(g), int(b)) for i, (r, g, b) in enumerate(default_colors(300))}
     write(path, labels, colormap=palette)
-    write_raster_style(path, palette)
+    write_labels_style(path, palette)
     with rasterio.open(path) as raster:
         stored = raster.colormap(1)
         assert len({stored[cluster] for cluster in palette}) == 300
@@ -341,7 +341,7 @@ def test_a_result_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_style_lists_clusters_with_names_and_colours(tmp_path: Path) -> None:
-    write_raster_style(tmp_path / "labels.tif", PALETTE, {2: "fields & <woods>"})
+    write_labels_style(tmp_path / "labels.tif", PALETTE, {2: "fields & <woods>"})
     style = ET.parse(tmp_path / "labels.qml")
     renderer = next(style.iter("rasterrenderer"))
     assert renderer.get("type") == "paletted"

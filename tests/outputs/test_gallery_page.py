@@ -39,6 +39,16 @@ def test_values_are_escaped_once(tmp_path: Path) -> None:
     assert unescape(command).startswith("alps-geo clusters name 'a run' --seen 1a2b '3=<b>")
 
 
+@pytest.mark.parametrize(("count", "expected"), [(3, "s1, s2, s3"), (4, "4 scenes")])
+def test_a_title_names_few_scenes_and_counts_many(
+    count: int, expected: str, tmp_path: Path
+) -> None:
+    scenes = [f"s{number}" for number in range(1, count + 1)]
+    write_gallery_page(tmp_path / "gallery.html", "run", "1a2b", scenes, [])
+    text = (tmp_path / "gallery.html").read_text(encoding="utf-8")
+    assert f"<title>0 clusters of {expected}</title>" in text
+
+
 def test_figures_are_shown_and_what_is_missing_is_said(tmp_path: Path) -> None:
     text = page(tmp_path)
     assert "<p>12.5% of the pixels, 12,345 segments</p>" in text

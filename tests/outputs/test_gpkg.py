@@ -18,9 +18,11 @@ from helpers import DATA, disk_of
 from rasterio.crs import CRS
 from scipy import ndimage
 
+from alps_geo.clusters.legend import Legend
 from alps_geo.errors import RunError
 from alps_geo.outputs.gpkg.write import write_segments_gpkg
 from alps_geo.outputs.polygons import polygonize
+from alps_geo.outputs.styles import cluster_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,13 +63,13 @@ def batches(crs: CRS | None = UTM) -> Iterator[gpd.GeoDataFrame]:
 
 
 def write(path: Path, frames: Iterable[gpd.GeoDataFrame], crs: CRS | None = UTM) -> None:
-    write_segments_gpkg(path, frames, crs=crs, palette=PALETTE, names=NAMES)
+    write_segments_gpkg(path, frames, crs=crs, style=cluster_style(Legend(PALETTE, NAMES)))
 
 
 def style_of(path: Path) -> sqlite3.Row:
     with closing(sqlite3.connect(path)) as database:
         database.row_factory = sqlite3.Row
-        rows = database.execute("SELECT * FROM layer_styles").fetchall()
+        rows = database.execute("SELECT * FROM layer_styles WHERE useAsDefault").fetchall()
     assert len(rows) == 1
     style: sqlite3.Row = rows[0]
     return style
@@ -139,7 +141,7 @@ def test_the_style_is_registered_as_qgis_does_it(tmp_path: Path) -> None:
         counts = database.execute("SELECT * FROM gpkg_ogr_contents").fetchall()
     assert contents == [("segments", "features"), ("layer_styles", "attributes")]
     assert columns == [("geom",)]
-    assert dict(counts) == {"segments": SEGMENTS.max(), "layer_styles": 1}
+    assert dict(counts) == {"segments": SEGMENTS.max(), "layer_styles": 4}
 
 
 def test_qgis_gets_one_category_for_each_cluster(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from alps_geo.outputs.letters import (
     UNWRITABLE,
     Lettering,
     _runs,
-    _writable,
     lettering,
     pillow_lettering,
+    writable,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_words_of_any_script_can_be_told_apart(script: str, letters: Lettering) 
         columns = inked(picture)
         assert columns[0] >= 298
         assert columns[-1] <= 300 + letters.width(text) + 2
-        assert not any(run == "\ufffd" for _, run, _ in _runs(_writable(text)))
+        assert not any(run == "\ufffd" for _, run, _ in _runs(writable(text)))
 
 
 def test_letters_are_joined_and_run_to_the_left() -> None:
@@ -102,7 +102,7 @@ def test_vowels_are_ordered_and_consonants_become_one() -> None:
 
 
 def test_what_no_typeface_has_is_said_and_the_rest_is_drawn() -> None:
-    assert _writable("\u1828\u1822") == UNWRITABLE
+    assert writable("\u1828\u1822") == UNWRITABLE
     width = lettering(30).width
     # The name of a file need not be Unicode.
     for missing in ("\U0001f332", "\udcff"):

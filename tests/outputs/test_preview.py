@@ -1,4 +1,4 @@
-"""The picture shows the scene on the left, its labels on the right, and every colour's meaning."""
+"""The picture shows the scene on the left, its labels, its segments, and every colour's meaning."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from PIL import Image
 from alps_geo.clusters.legend import Legend
 from alps_geo.errors import RunError
 from alps_geo.outputs.preview import write_preview
+from alps_geo.outputs.preview_panels import BORDER
+from alps_geo.outputs.preview_sheet import MapPicture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,10 +32,19 @@ def drawn(
 ) -> Picture:
     everywhere = np.ones(labels.shape, bool)
     legend = Legend(more.pop("palette", PALETTE), more.pop("names", {}))
-    write_preview(path, image, labels, everywhere if valid is None else valid, legend, **more)
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        return np.asarray(picture.convert("RGB"))
+    shown = everywhere if valid is None else valid
+    picture = MapPicture(image, labels, shown, more.pop("segments", None))
+    write_preview([path], picture, legend, **more)
+    with Image.open(path) as opened:
+        assert opened.format == "PNG"
+        return np.asarray(opened.convert("RGB"))
+
+
+def panels(picture: Picture, cols: int, count: int) -> list[Picture]:
+    """Cut the strips of the panels out of a picture."""
+    margin, gap = (round(mm * picture.shape[1] / 250) for mm in (6, 3))
+    starts = [margin + number * (cols + gap) for number in range(count)]
+    return [picture[:, start : start + cols] for start in starts]
 
 
 def count(picture: Picture, color: tuple[int, int, int]) -> int:
@@ -50,37 +61,64 @@ def real_scene() -> tuple[Picture, NDArray[np.int64]]:
     return image, np.digitize(image[..., 1], [80, 130])
 
 
-def test_scene_on_the_left_labels_on_the_right(tmp_path: Path) -> None:
+def test_scene_labels_and_segments_from_left_to_right(tmp_path: Path) -> None:
     labels = np.ones((500, 500), int)
     labels[:, 250:] = 2
-    picture = drawn(tmp_path / "preview.png", grey(500, 500), labels)
-    half = picture.shape[1] // 2
-    left, right = picture[:, :half], picture[:, half:]
-    assert count(left, (90, 90, 90)) == 500 * 500
-    assert count(right, (90, 90, 90)) == 0
-    assert count(right, RED) >= 500 * 250
-    assert count(right, GREEN) >= 500 * 250
-    middle = right[picture.shape[0] // 2]
-    reds = np.flatnonzero(np.all(middle == RED, axis=-1))
-    greens = np.flatnonzero(np.all(middle == GREEN, axis=-1))
-    assert reds.max() < greens.min()
+    segments = np.ones((500, 500), int)
+    segments[100:] = 2
+    picture = drawn(tmp_path / "preview.png", grey(500, 500), labels, segments=segments)
+    scene, colored, borders = panels(picture, 500, 3)
+    assert count(scene, (90, 90, 90)) == 500 * 500
+    middle = colored[picture.shape[0] // 3]
+    assert np.all(middle[:250] == RED)
+    assert np.all(middle[250:] == GREEN)
+    # The border of segments alone, not of clusters: two pixels thick, between rows 99 and 100.
+    assert count(borders, BORDER) == 2 * 500
+    assert count(borders, (90, 90, 90)) == 498 * 500
+    top = np.flatnonzero(np.all(scene[:, 0] == 90, axis=-1))[0]
+    assert np.all(borders[top + 99 : top + 101] == BORDER)
+
+
+def test_borders_lie_between_segments_in_an_enlarged_scene(tmp_path: Path) -> None:
+    segments = np.arange(10_000).reshape(100, 100) // 700
+    labels = np.ones((100, 100), int)
+    picture = drawn(tmp_path / "preview.png", grey(100, 100), labels, segments=segments)
+    borders = panels(picture, 500, 3)[2]
+    top = np.flatnonzero(np.all(borders[:, 0] == 90, axis=-1))[0]
+    found = np.all(borders[top : top + 500] == BORDER, axis=-1)
+    large = np.kron(segments, np.ones((5, 5), int))
+    across, down = large[:, 1:] != large[:, :-1], large[1:] != large[:-1]
+    at_border = np.zeros_like(found)
+    for part, differ in (
+        (np.s_[:, 1:], across),
+        (np.s_[:, :-1], across),
+        (np.s_[1:], down),
+        (np.s_[:-1], down),
+    ):
+        at_border[part] |= differ
+    assert found.any()
+    assert np.array_equal(found, at_border)
 
 
 def test_unlabelled_pixels_show_a_faint_scene(tmp_path: Path) -> None:
     image = grey(500, 500, 0)
     image[:250] = 255
     picture = drawn(tmp_path / "preview.png", image, np.zeros((500, 500), int))
-    right = picture[:, picture.shape[1] // 2 :]
+    right = panels(picture, 500, 2)[1]
     assert count(right, (200, 200, 200)) == 500 * 250
     assert count(right, (245, 245, 245)) == 500 * 250
 
 
-def test_pixels_without_data_are_white_on_both_sides(tmp_path: Path) -> None:
+def test_pixels_without_data_are_white_everywhere(tmp_path: Path) -> None:
     valid = np.ones((500, 500), bool)
     valid[100:200] = False
-    picture = drawn(tmp_path / "preview.png", grey(500, 500), np.ones((500, 500), int), valid)
-    assert count(picture, (90, 90, 90)) == 500 * 400
-    assert count(picture[:, picture.shape[1] // 2 :], RED) == 500 * 400
+    labels, segments = np.ones((500, 500), int), np.arange(250_000).reshape(500, 500)
+    picture = drawn(tmp_path / "1.png", grey(500, 500), labels, valid, segments=segments)
+    scene, colored, borders = panels(picture, 500, 3)
+    assert count(scene, (90, 90, 90)) == count(colored, RED) == 500 * 400
+    top = np.flatnonzero(np.all(scene[:, 0] == 90, axis=-1))[0]
+    for panel in (scene, colored, borders):
+        assert count(panel[top + 100 : top + 200], WHITE) == 500 * 100
 
 
 def test_averaging_a_large_scene_leaves_out_what_has_no_data(tmp_path: Path) -> None:
@@ -90,6 +128,23 @@ def test_averaging_a_large_scene_leaves_out_what_has_no_data(tmp_path: Path) -> 
     picture = drawn(tmp_path / "preview.png", image, np.ones((1920, 1920), int), valid)
     assert picture.shape[1] < 2100
     assert count(picture, (90, 90, 90)) == 960 * 960
+
+
+@pytest.mark.parametrize("shape", [(300, 300), (960, 960), (200, 900), (1200, 60), (5, 7)])
+def test_text_is_legible_at_25_cm(shape: tuple[int, int], tmp_path: Path) -> None:
+    """Digits of 9 points are 2.3 mm high; type of less than 1.5 mm is no use on a page."""
+    palette = {8: RED}
+    picture = drawn(tmp_path / "1.png", grey(*shape), np.full(shape, 8), palette=palette)
+    with Image.open(tmp_path / "1.png") as opened:
+        assert opened.width / opened.info["dpi"][0] * 25.4 == pytest.approx(250, abs=1)
+    millimetre = picture.shape[1] / 250
+    rows = np.flatnonzero(np.all(picture == RED, axis=-1).any(axis=1))
+    patch = rows[rows > rows[-1] - 4 * millimetre]
+    left = round(10 * millimetre)
+    # Right of the patch: the number of the cluster.
+    digit = picture[patch[0] : patch[-1], left : left + round(4.5 * millimetre)]
+    inked = np.flatnonzero(digit.min(axis=(1, 2)) < 120)
+    assert 2.0 <= (inked[-1] - inked[0] + 1) / millimetre <= 2.8
 
 
 @pytest.mark.parametrize("clusters", [1, 2, 24, 64, 250])
@@ -111,7 +166,8 @@ def test_names_and_title_are_drawn(tmp_path: Path) -> None:
     assert named.shape == plain.shape
     assert (named != plain).any()
     assert titled.shape[0] > plain.shape[0]
-    assert np.array_equal(titled[-plain.shape[0] + 32 :], plain[32:])
+    margin = round(6 * plain.shape[1] / 250)
+    assert np.array_equal(titled[-plain.shape[0] + margin :], plain[margin:])
 
 
 def test_names_are_legible_in_many_alphabets(tmp_path: Path) -> None:
@@ -126,19 +182,21 @@ def test_names_are_legible_in_many_alphabets(tmp_path: Path) -> None:
 def test_the_number_of_a_cluster_stands_apart_from_its_share(tmp_path: Path) -> None:
     """Share and number of cluster 1 read as one once: 9.6 % 1."""
     picture = drawn(tmp_path / "1.png", grey(480, 480), np.ones((480, 480), int))
-    patch = np.argwhere(np.all(picture == RED, axis=-1) & (np.indices(picture.shape[:2])[0] > 580))
-    top, left = patch.min(axis=0)
-    line = picture[top : top + 16, left + 20 : left + 200].min(axis=(0, 2))
+    rows = np.indices(picture.shape[:2])[0]
+    patch = np.argwhere(np.all(picture == RED, axis=-1) & (rows > 550))
+    (top, left), side = patch.min(axis=0), np.ptp(patch[:, 0])
+    line = picture[top : top + side, left + side + 4 : left + 300].min(axis=(0, 2))
     inked = np.flatnonzero(line < 200)
-    number, *rest = np.split(inked, np.flatnonzero(np.diff(inked) > 12) + 1)
-    assert number.size < 10
+    number, *rest = np.split(inked, np.flatnonzero(np.diff(inked) > 16) + 1)
+    assert number.size < 12
     assert len(rest) == 1, "number and share, well apart"
 
 
-def test_a_name_without_end_stays_inside(tmp_path: Path) -> None:
+def test_a_name_and_a_title_without_end_stay_inside(tmp_path: Path) -> None:
     labels = np.ones((400, 400), int)
-    picture = drawn(tmp_path / "1.png", grey(400, 400), labels, names={1: "water " * 200})
-    margin = picture[:, -30:]
+    words = "water " * 200
+    picture = drawn(tmp_path / "1.png", grey(400, 400), labels, names={1: words}, title=words)
+    margin = picture[:, -25:]
     assert count(margin, WHITE) == margin.shape[0] * margin.shape[1]
 
 
@@ -147,11 +205,11 @@ def test_a_name_without_end_stays_inside(tmp_path: Path) -> None:
 )
 def test_any_shape_of_scene_is_seen(shape: tuple[int, int], tmp_path: Path) -> None:
     labels = np.ones(shape, int)
-    picture = drawn(tmp_path / "preview.png", grey(*shape), labels)
+    picture = drawn(tmp_path / "preview.png", grey(*shape), labels, segments=labels)
     scene, red = count(picture, (90, 90, 90)), count(picture, RED)
     assert scene >= 56 * 56
-    assert red > scene
-    assert max(picture.shape) < 2200
+    assert red > scene / 2
+    assert max(picture.shape) < 3200
 
 
 def test_small_scenes_grow_by_whole_pixels(tmp_path: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -18,6 +15,7 @@ import rasterio
 from class_samples import points
 from edited_runs import SCENES, contents, done, edit, finished_crops, polygons, query
 from helpers import DATA, alps_geo
+from in_qgis import in_qgis
 from rasterio.windows import Window
 
 from alps_geo.outputs.names import PROJECT
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 QUICK = ("--points", "grid:2", "--clusters", "3", "--quiet")
 
-PYTHON_OF_QGIS = "/usr/bin/python3"
+PROGRAM = "qgis_project.py"
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
@@ -93,10 +91,31 @@ def test_labels_are_half_transparent_and_segments_have_no_fill(folder: Path) -> 
     assert float(renderer.attrib["opacity"]) == 0.5
     fills = [
         option.attrib["value"]
-        for option in layer(folder / "out", "first segments").iter("Option")
+        for option in layer(folder / "out", "first segments").iterfind("renderer-v2//Option")
         if option.get("name") == "style"
     ]
     assert set(fills) == {"no"}
+
+
+def test_every_style_of_the_segments_can_be_chosen_in_the_menu_of_the_layer(folder: Path) -> None:
+    run = folder / "out"
+    done(alps_geo("clusters", "name", run, "2=road & <tar>", "--quiet"))
+    done(alps_geo("classify", run, "--samples", points(run, folder / "points.gpkg"), "--quiet"))
+    (manager,) = layer(run, "second segments").iter("map-layer-style-manager")
+    assert manager.attrib["current"] == "outlines"
+    found = {each.attrib["name"]: each.find("qgis") for each in manager}
+    assert list(found) == ["outlines", "clusters", "classes", "confidence", "source"]
+    stored = dict(
+        query(polygons(run), "SELECT styleName, styleQML FROM layer_styles ORDER BY id DESC")
+    )
+    for name, style in found.items():
+        if name == "outlines":
+            assert style is None
+        else:
+            assert style is not None
+            assert ET.canonicalize(ET.tostring(style, "unicode"), strip_text=True) == (
+                ET.canonicalize(stored[name], strip_text=True)
+            )
 
 
 def test_every_source_is_found_from_the_folder_after_a_move(folder: Path) -> None:
@@ -219,34 +238,9 @@ def test_a_link_that_leads_astray_makes_the_path_absolute(tmp_path: Path) -> Non
     assert imagery_source(str(inside), tmp_path / "out") == "./scene.tif"
 
 
-@cache
-def has_qgis() -> bool:
-    try:
-        command = [PYTHON_OF_QGIS, "-c", "import qgis.core"]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-def in_qgis(path: Path, *sources: str) -> dict[str, Any]:
-    if not has_qgis():
-        pytest.skip(f"{PYTHON_OF_QGIS} has no qgis.core: install python3-qgis")
-    program = Path(__file__).with_name("qgis_project.py")
-    found = subprocess.run(
-        [PYTHON_OF_QGIS, program, path, *sources],
-        env={"PATH": os.environ["PATH"], "QT_QPA_PLATFORM": "offscreen", "HOME": str(path.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
-    result: dict[str, Any] = json.loads(found.stdout)
-    return result
-
-
 def test_qgis_opens_the_moved_project_and_draws_all_layers(folder: Path) -> None:
     moved = folder.rename(folder.with_name("moved"))
-    found = in_qgis(moved / "out" / PROJECT)
+    found = in_qgis(PROGRAM, moved / "out" / PROJECT)
     assert found["read"]
     assert found["crs"] == "EPSG:26918"
     assert len(found["layers"]) == 6
@@ -266,7 +260,7 @@ def test_qgis_describes_every_segment_and_draws_those_without_a_category(folder:
     edit(path, "UPDATE segments SET cluster = 99, cluster_name = NULL WHERE segment_id = 1")
     edit(path, "UPDATE segments SET cluster = NULL, confidence = NULL WHERE segment_id = 2")
     clusters = dict(query(path, "SELECT segment_id, cluster FROM segments"))
-    (found,) = in_qgis(run / PROJECT, f"{path}|layername=segments")["styled"]
+    (found,) = in_qgis(PROGRAM, run / PROJECT, f"{path}|layername=segments")["styled"]
     assert found["alias"] == "Name"
     assert found["legend"] == ["1", "road & <tar> (2)", "3", "4", "all other values"]
     shown = {int(segment): texts for segment, texts in found["features"].items()}
@@ -286,7 +280,7 @@ def test_qgis_opens_a_project_without_a_crs(tmp_path: Path) -> None:
     with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
         scene = crop("neon_osbs_10cm", tmp_path / "s.tif", crs=None, transform=None)
     label([scene], tmp_path / "out")
-    found = in_qgis(tmp_path / "out" / PROJECT)
+    found = in_qgis(PROGRAM, tmp_path / "out" / PROJECT)
     assert found["crs"] == ""
     for each in found["layers"].values():
         assert each["valid"]

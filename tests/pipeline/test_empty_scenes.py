@@ -23,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("images_encoded_once")
 # SAM takes an even grey for one mask, which is too large to be one.
 MASKS = ("--fill", "none", "--points", "grid:3", "--pred-iou-thresh", "0.2")
 QUICK = (*MASKS, "--stability-score-thresh", "0.2", "--tile-size", "128", "--clusters", "2")
-RESULTS = ("labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png")
+RASTERS = ("labels.tif", "labels.qml", "segments.tif", "segments.qml")
+RESULTS = (*RASTERS, "segments.gpkg", "preview.png")
 
 
 def write(path: Path, pixels: NDArray[Any], **profile: Any) -> Path:

@@ -25,10 +25,10 @@ from alps_geo.settings import LabelSettings
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 QUICK = ("--points", "grid:2", "--clusters", "2", "--features", "sam")
-FILES = {"labels.tif", "labels.qml", "segments.tif", "segments.gpkg", "preview.png"}
+FILES = {"labels.tif", "labels.qml", "segments.tif", "segments.qml", "segments.gpkg", "preview.png"}
 
 
-def write(path: Path, *, size: int = 48, bands: int = 3, **changes: Any) -> Path:
+def write(path: Path, *, size: int = 80, bands: int = 3, **changes: Any) -> Path:
     with rasterio.open(DATA / "neon_osbs_10cm.tif") as source:
         pixels = source.read(window=Window(0, 0, size, size))
         crs, transform = source.crs, source.transform

@@ -12,7 +12,7 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
-from edited_runs import SCENES, done, finished_crops, query, refused
+from edited_runs import ROWS, SCENES, done, finished_crops, query, refused
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 TRUTH = DATA / "naip_md_1m_landcover.tif"
 NAMES = {1: "water", 2: "tree", 3: "low", 4: "barren", 5: "sealed", 6: "road"}
-ROWS = dict(zip(SCENES, (200, 500), strict=True))
-"""First row of each crop in the scene and its truth."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +49,7 @@ def names(tmp_path: Path) -> Path:
 def pixels(run: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cluster and class on the ground of all pixels."""
     labels, truth = [], []
-    for scene, row in ROWS.items():
+    for scene, row in zip(SCENES, ROWS, strict=True):
         with rasterio.open(run / scene / "labels.tif") as raster:
             labels.append(raster.read(1))
         with rasterio.open(TRUTH) as raster:

@@ -23,7 +23,16 @@ from class_samples import (
     points,
     segments,
 )
-from edited_runs import SCENES, assert_consistent, done, finished_crops, polygons, query
+from edited_runs import (
+    SCENES,
+    assert_consistent,
+    done,
+    edit,
+    finished_crops,
+    polygons,
+    query,
+    refused,
+)
 from helpers import alps_geo
 
 import alps_geo as library
@@ -82,10 +91,13 @@ def test_names_and_styles_are_where_gis_programs_look(classified: Path) -> None:
     )
     assert [style[:3] for style in styles] == [
         ("segments", "clusters", 1),
+        ("segments", "outlines", 0),
+        ("segments", "confidence", 0),
+        ("segments", "source", 0),
         ("segments", "classes", 0),
         ("classes", "classes", 1),
     ]
-    for _, _, _, qml in styles[1:]:
+    for _, _, _, qml in styles[4:]:
         categories = [each.attrib["value"] for each in ET.fromstring(qml).iter("category")]
         assert categories == [*sorted(WORDS), ""]
     listed = dict(pyogrio.list_layers(polygons(classified)))
@@ -141,8 +153,24 @@ def test_the_same_samples_give_the_same_bytes(classified: Path, run: Path) -> No
         assert (run / name).read_bytes() == (classified / name).read_bytes()
     before = (run / "first" / "segments.gpkg").read_bytes()
     done(alps_geo("classify", run, "--samples", samples, "--quiet"))
-    assert query(polygons(run), "SELECT count(*) FROM layer_styles") == [(3,)]
+    assert query(polygons(run), "SELECT count(*) FROM layer_styles") == [(6,)]
     assert len((run / "first" / "segments.gpkg").read_bytes()) == len(before)
+
+
+def test_an_edited_style_by_class_is_not_overwritten_unasked(classified: Path, run: Path) -> None:
+    samples = classified.parent / "points.gpkg"
+    again = ("classify", run, "--samples", samples, "--classifier", "logistic")
+    done(alps_geo(*again, "--quiet"))
+    edit(polygons(run, "second"), "UPDATE layer_styles SET styleQML = '<qgis/>'")
+    styles = "SELECT styleName, styleQML FROM layer_styles ORDER BY id"
+    before = query(polygons(run, "second"), styles)
+    refused(alps_geo(*again), "second/segments.gpkg: the style classes was edited by hand")
+    assert query(polygons(run, "second"), styles) == before
+    done(alps_geo(*again, "--quiet", "--discard-edits"))
+    after = query(polygons(run, "second"), styles)
+    edited = [name for name, style in after if style == "<qgis/>"]
+    assert edited == ["clusters", "outlines", "confidence", "source"]
+    done(alps_geo(*again, "--quiet"))
 
 
 def test_named_clusters_are_samples(run: Path) -> None:

@@ -302,7 +302,7 @@ def test_a_change_that_was_cut_short_between_two_files_is_finished(
         with pytest.raises(Killed):
             alps_geo("clusters", "merge", run, "2", "3")
     # What a person edits in between is no result of the change.
-    segment = of_cluster(run, 2)[0]
+    segment = of_cluster(finished / "out", 3)[0]
     edit(polygons(run), f"UPDATE segments SET cluster_name = 'mine' WHERE segment_id = {segment}")
     row = "SELECT cluster_name FROM segments WHERE segment_id = ?"
     for command in (("merge", run, "2", "3"), ("name", run, "1=water")):

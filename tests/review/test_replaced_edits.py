@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def label(crops: list[Path], run: Path, *more: object) -> Any:
 
 STYLE = "INSERT INTO layer_styles (f_table_name, styleName) VALUES ('segments', 'mine')"
 
+OUTLINES = "layer_styles SET styleQML = '<qgis/>' WHERE styleName = 'outlines'"
+
 WORK = [
     ("UPDATE segments SET cluster = 4 WHERE cluster = 2", "features edited (cluster of segment "),
     ("UPDATE segments SET cluster_name = 'mine' WHERE segment_id = 2", "1 feature edited ("),
@@ -78,6 +81,9 @@ WORK = [
     (STYLE, "style mine added"),
     ("UPDATE layer_styles SET styleQML = '<qgis/>'", "style clusters edited"),
     ("DELETE FROM layer_styles", "style clusters removed"),
+    (f"UPDATE {OUTLINES}", "style outlines edited"),
+    ("DELETE FROM layer_styles WHERE styleName = 'source'", "style source removed"),
+    ("UPDATE layer_styles SET useAsDefault = (styleName = 'outlines')", "default style outlines"),
     ("ALTER TABLE segments RENAME TO mine", "table mine added"),
 ]
 
@@ -91,6 +97,24 @@ def test_polygons_that_a_person_changed_are_not_replaced_unasked(
     outcome = label(crops, run, "--force")
     refused(outcome, "second/segments.gpkg was changed by hand", told, "--discard-edits")
     assert contents(run) == before
+
+
+def test_styles_of_an_earlier_version_are_known_to_be_of_a_person(
+    run: Path, crops: list[Path]
+) -> None:
+    """It wrote the style by cluster alone, and so noted no others."""
+    note = run / ".tiles" / "polygons.json"
+    noted = json.loads(note.read_text())
+    for each in noted.values():
+        assert len(each.pop("styles")) == 3
+    note.write_text(json.dumps(noted))
+    for name in ("first", "second"):
+        edit(polygons(run, name), "DELETE FROM layer_styles WHERE styleName <> 'clusters'")
+    edit(polygons(run), STYLE.replace("'mine'", "'outlines'"))
+    refused(label(crops, run, "--force"), "first/segments.gpkg", ": style outlines added;")
+    edit(polygons(run), "DELETE FROM layer_styles WHERE styleName = 'outlines'")
+    done(label(crops, run, "--force"))
+    assert_consistent(run)
 
 
 def test_every_command_that_replaces_polygons_asks(

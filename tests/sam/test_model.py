@@ -21,7 +21,7 @@ from sam_scenes import rgb
 from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT
 
-from alps_geo.errors import ModelError
+from alps_geo.errors import ModelError, ModelMemoryError
 from alps_geo.sam import memory, weights
 from alps_geo.sam.encoder import fuse_attention
 from alps_geo.sam.model import load_model, quick_dtypes
@@ -317,3 +317,18 @@ def test_a_file_of_anything_else_is_no_checkpoint(
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"weights\.\w+: "):
         load_model("mobile_sam", path, "cpu")
+
+
+def test_a_gpu_without_room_for_the_model_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As other programs leave it: CUDA's own error goes on with hints for its developers."""
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: out of memory\nSearch for `cudaError'\nFor debugging")
+
+    monkeypatch.setattr("torch.nn.Module.to", full)
+    with pytest.raises(ModelMemoryError) as caught:
+        load_model()
+    assert str(caught.value) == (
+        "CUDA error: out of memory; expected room for the model: end other programs, or use fewer "
+        "--workers"
+    )

@@ -246,14 +246,18 @@ def test_large_uneven_masks_give_way_to_superpixels_and_even_ones_stay_whole() -
     assert np.isin(filled.labels, mixed).sum() < 0.05 * dense[1].sum()
 
 
-@pytest.mark.parametrize(("size", "stays"), [(8, False), (16, True)])
-def test_an_uneven_mask_stays_if_it_is_no_larger_than_four_superpixels(
-    size: int, stays: bool
+@pytest.mark.parametrize(
+    ("contrast", "size", "stays"), [(0.45, 16, True), (1.0, 16, False), (0.45, 8, False)]
+)
+def test_an_uneven_mask_stays_if_few_superpixels_differ_little(
+    contrast: float, size: int, stays: bool
 ) -> None:
     dense = np.zeros((1, 128, 128), dtype=bool)
-    dense[0, 80:104, 64:96] = True  # 768 pixels
+    dense[0, 80:112, 32:112] = True  # ten superpixels of 16 pixels
+    pixels = blocks(128)
+    pixels.bands[:, dense[0]] *= contrast
     score = np.full(1, 0.9, np.float32)
-    fragments = cut(blocks(128), packed(dense, score, score), superpixel_size=size)
+    fragments = cut(pixels, packed(dense, score, score), superpixel_size=size)
     assert is_filled(fragments)[fragments.labels[dense[0]] - 1].any() != stays
 
 

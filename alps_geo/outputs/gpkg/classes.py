@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING
 import shapely
 
 from alps_geo.errors import RunError
+from alps_geo.outputs.gpkg.layer_styles import (
+    has_styles,
+    insert_style,
+    read_style,
+    update_style,
+)
 from alps_geo.outputs.gpkg.lock import database_errors
 from alps_geo.outputs.gpkg.metadata import timestamp
 from alps_geo.outputs.gpkg.update import (
@@ -24,7 +30,7 @@ from alps_geo.outputs.gpkg.update import (
     without_triggers,
 )
 from alps_geo.outputs.gpkg.write import GEOMETRY
-from alps_geo.outputs.styles import polygons_qml, polygons_sld
+from alps_geo.outputs.styles import CLASS_STYLE, class_style
 
 if TYPE_CHECKING:
     import sqlite3
@@ -285,28 +291,8 @@ def _write_style(
     database: sqlite3.Connection, layer: str, legend: Legend, is_default: int, date: str
 ) -> None:
     """Write a style by class for a layer, unless a person has removed the table of styles."""
-    if not _columns(database, "layer_styles"):
-        return
-    style = (
-        polygons_qml("class", legend.palette, legend.names, by_name=True),
-        polygons_sld("class", legend.palette, legend.names, by_name=True),
-    )
-    key = [layer, CLASS_LAYER]
-    known = database.execute(
-        'SELECT "styleQML", "styleSLD" FROM layer_styles '
-        'WHERE f_table_name = ? AND "styleName" = ?',
-        key,
-    ).fetchone()
-    if known is None:
-        database.execute(
-            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
-            "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner, "
-            "update_time) VALUES ('', '', ?, ?, ?, ?, ?, ?, 'One colour for each class', '', ?)",
-            [layer, GEOMETRY, CLASS_LAYER, *style, is_default, timestamp(date)],
-        )
-    elif known != style:
-        database.execute(
-            'UPDATE layer_styles SET "styleQML" = ?, "styleSLD" = ?, update_time = ? '
-            'WHERE f_table_name = ? AND "styleName" = ?',
-            [*style, timestamp(date), *key],
-        )
+    style, time = class_style(legend, layer), timestamp(date)
+    if read_style(database, layer, CLASS_STYLE) is not None:
+        update_style(database, layer, style, time)
+    elif has_styles(database):
+        insert_style(database, (layer, GEOMETRY), style, time, is_default)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from alps_geo.outputs.gpkg.lock import connected, database_errors
-from alps_geo.outputs.gpkg.update import (
-    CLASS_COLUMNS,
-    CLASS_LAYER,
-    LAYER,
-    WRITTEN,
+from alps_geo.outputs.gpkg.layer_styles import (
+    own_styles,
     read_style,
+    style_digest,
+    style_digests,
 )
-from alps_geo.outputs.gpkg.write import STYLE
+from alps_geo.outputs.gpkg.lock import connected, database_errors
+from alps_geo.outputs.gpkg.update import CLASS_COLUMNS, CLASS_LAYER, LAYER, WRITTEN
 from alps_geo.outputs.provenance import is_own_description
+from alps_geo.outputs.styles import CLASS_STYLE, CLUSTER_STYLE
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
     from pathlib import Path
+
+
+STYLES_BY_CLASS = (CLASS_STYLE, f"{CLASS_STYLE} of layer {CLASS_LAYER}")
+"""Names in `Contents.styles` of the styles by class."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,14 @@ class Contents:
     clusters : str
         SHA-256 of the columns `WRITTEN`.
     extras : tuple of str
-        Tables, views, indexes, triggers and styles that alps-geo has not made, and a description.
+        Tables, views, indexes, triggers and styles that alps-geo has not made, a description, and
+        a style of ours that a person made the default.
     style : str or None
         SHA-256 of the style by cluster; None if it was removed, and in notes of earlier versions.
     classes : str or None
         SHA-256 of the columns of classes, and of their layer; None without classes.
+    styles : mapping of str to str
+        SHA-256 of our further styles, by their name; none in notes of earlier versions.
     """
 
     columns: tuple[str, ...]
@@ -51,6 +59,7 @@ class Contents:
     extras: tuple[str, ...]
     style: str | None = None
     classes: str | None = None
+    styles: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_contents(path: Path) -> Contents:
@@ -70,7 +79,7 @@ def read_contents(path: Path) -> Contents:
         rows = [name for name in columns if name not in WRITTEN]
         clusters = [name for name in columns if name in WRITTEN]
         count = database.execute(f"SELECT count(*) FROM {LAYER}").fetchone()[0] if columns else 0
-        style = read_style(database)
+        style = read_style(database, LAYER, CLUSTER_STYLE)
         return Contents(
             tuple(columns),
             count,
@@ -79,12 +88,32 @@ def read_contents(path: Path) -> Contents:
             tuple(_extras(database)),
             None if style is None else style_digest(*style),
             _class_digest(database, classes),
+            further_styles(database),
         )
 
 
-def style_digest(qml: str, sld: str) -> str:
-    """Return the digest of a style, as in `Contents`."""
-    return sha256(repr((qml, sld)).encode()).hexdigest()
+def changed_styles(noted: Contents, found: Contents) -> list[str]:
+    """List our styles that a person has edited, removed or made under the name of one of ours."""
+    changes = []
+    if noted.style is not None and found.style != noted.style:
+        changes.append(f"style {CLUSTER_STYLE} {'removed' if found.style is None else 'edited'}")
+    for name in {**noted.styles, **found.styles}:
+        if name not in noted.styles:
+            # Earlier versions noted no styles by class.
+            changes += [] if name in STYLES_BY_CLASS else [f"style {name} added"]
+        elif name not in found.styles:
+            changes.append(f"style {name} removed")
+        elif found.styles[name] != noted.styles[name]:
+            changes.append(f"style {name} edited")
+    return changes
+
+
+def further_styles(database: sqlite3.Connection) -> dict[str, str]:
+    """Return the digests of all our styles but that by cluster, as in `Contents.styles`."""
+    found = style_digests(database, LAYER)
+    found.pop(CLUSTER_STYLE, None)
+    of_classes = style_digests(database, CLASS_LAYER)
+    return {**found, **{f"{name} of layer {CLASS_LAYER}": of_classes[name] for name in of_classes}}
 
 
 def _class_digest(database: sqlite3.Connection, columns: list[str]) -> str | None:
@@ -106,6 +135,8 @@ def _digest(database: sqlite3.Connection, columns: list[str], layer: str = LAYER
                     digest.update(value)
     return digest.hexdigest()
 
+
+_DEFAULTS = ((CLUSTER_STYLE, LAYER), (CLASS_STYLE, CLASS_LAYER))
 
 # Beginnings of names that GDAL, SQLite and the standard give to parts of a file.
 _THEIRS = {
@@ -130,11 +161,12 @@ def _extras(database: sqlite3.Connection) -> list[str]:
         if not name.startswith(_THEIRS.get(kind, ())) and name not in ours
     ]
     if ("table", "layer_styles") in parts:
-        styles = (
-            'SELECT "styleName" FROM layer_styles '
-            "WHERE ifnull(\"styleName\", '') NOT IN (?, ?) ORDER BY id"
-        )
-        found += [f"style {name}" for (name,) in database.execute(styles, [STYLE, CLASS_LAYER])]
+        query = 'SELECT "styleName", f_table_name, "useAsDefault" FROM layer_styles ORDER BY id'
+        for name, layer, is_default in database.execute(query):
+            if name not in own_styles():
+                found.append(f"style {name}")
+            elif is_default and (name, layer) not in _DEFAULTS:
+                found.append(f"default style {name}")
     if ("table", "gpkg_contents") in parts:
         texts = "SELECT description FROM gpkg_contents WHERE table_name = ? AND description <> ''"
         described = [text for (text,) in database.execute(texts, [LAYER])]

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 
+from alps_geo.outputs.gpkg.layer_styles import update_style
 from alps_geo.outputs.gpkg.lock import check_columns, check_free, database_errors, exclusive
-from alps_geo.outputs.gpkg.metadata import About
+from alps_geo.outputs.gpkg.metadata import About, timestamp
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
-from alps_geo.outputs.gpkg.update import set_changed, set_style, without_triggers
-from alps_geo.outputs.gpkg.write import LayerStyle, write_styled_layer
+from alps_geo.outputs.gpkg.update import set_changed, without_triggers
+from alps_geo.outputs.gpkg.write import write_styled_layer
 from alps_geo.outputs.ground import ground_measures
 from alps_geo.outputs.names import PATCHES, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.patches import STRIP, find_patches
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
-from alps_geo.outputs.styles import cluster_labels
+from alps_geo.outputs.styles import class_style, cluster_labels, cluster_style
 from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.legend import Legend
     from alps_geo.outputs.output import LabelledScene, Place, SceneSource
     from alps_geo.outputs.patches import Patches
+    from alps_geo.outputs.segment_styles import Style
 
 LAYER = "patches"
 """Layer of the patches."""
@@ -74,12 +76,13 @@ class PatchPolygons(Output):
         if not path.is_file():
             self.rewrite(labelled)
             return
-        names, palette = cluster_labels(labelled.model), labelled.model.legend.palette
+        legend, date = labelled.model.legend, labelled.origin.date
+        names = cluster_labels(labelled.model)
         with exclusive(path) as database:
             check_columns(path, database, LAYER, ["cluster", "cluster_name"])
             with database_errors(path), without_triggers(database, LAYER):
                 changed = 0
-                for cluster in palette:
+                for cluster in legend.palette:
                     name = names.get(cluster, "")
                     changed += database.execute(
                         f"UPDATE {LAYER} SET cluster_name = ?1 "
@@ -88,9 +91,8 @@ class PatchPolygons(Output):
                     ).rowcount
             with database_errors(path):
                 if changed:
-                    set_changed(database, LAYER, labelled.origin.date)
-                style = LayerStyle("cluster", palette, names).texts
-                set_style(database, LAYER, style, labelled.origin.date)
+                    set_changed(database, LAYER, date)
+                update_style(database, LAYER, cluster_style(legend, LAYER), timestamp(date))
                 database.execute("COMMIT")
 
 
@@ -122,12 +124,9 @@ class PatchLayer:
     by_class: bool = False
 
     @property
-    def style(self) -> LayerStyle:
+    def style(self) -> Style:
         """Style by cluster or class."""
-        legend = self.legend
-        if self.by_class:
-            return LayerStyle("class", legend.palette, legend.names, by_name=True)
-        return LayerStyle("cluster", legend.palette, self._names)
+        return (class_style if self.by_class else cluster_style)(self.legend, LAYER)
 
     def attributes(self, ids: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
         """Return number and name of the cluster or class of some patches."""
@@ -169,7 +168,7 @@ def write_patches(folder: Path, layer: PatchLayer) -> None:
             folder / PATCHES,
             (_frame(patches, layer, each) for each in polygons),
             LAYER,
-            layer.style,
+            [layer.style],
             crs=layer.place.crs,
             about=layer.about,
         )

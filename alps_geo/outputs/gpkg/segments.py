@@ -15,7 +15,7 @@ from alps_geo.outputs.ground import Measures, ground_measures, pixel_area
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
-from alps_geo.outputs.styles import cluster_labels
+from alps_geo.outputs.styles import cluster_labels, cluster_style
 from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class SegmentPolygons(Output):
                 labelled.folder / POLYGONS,
                 (_frame(labelled, source.scene, each) for each in found),
                 crs=source.scene.crs,
-                palette=labelled.model.legend.palette,
-                names=cluster_labels(labelled.model),
+                style=cluster_style(labelled.model.legend),
                 about=About.of(labelled.origin, labelled.name, "Segments"),
             )
 

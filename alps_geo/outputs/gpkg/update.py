@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alps_geo.outputs.gpkg.layer_styles import read_style, update_style
 from alps_geo.outputs.gpkg.lock import check_columns, database_errors, exclusive
 from alps_geo.outputs.gpkg.metadata import timestamp
-from alps_geo.outputs.gpkg.write import FIELD, STYLE
-from alps_geo.outputs.styles import polygons_qml, polygons_sld
+from alps_geo.outputs.styles import CLUSTER_STYLE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from alps_geo.outputs.segment_styles import Style
 
 WRITTEN = ("cluster", "cluster_name", "confidence")
 """Attributes that depend on the clusters."""
@@ -208,17 +210,15 @@ class LockedSegments:
     def style(self) -> tuple[str, str] | None:
         """Return QML and SLD of the style by cluster; None if a person removed it."""
         with database_errors(self.path):
-            return read_style(self.database)
+            return read_style(self.database, LAYER, CLUSTER_STYLE)
 
-    def update(
-        self, palette: Mapping[int, tuple[int, int, int]], names: Mapping[int, str], date: str
-    ) -> None:
+    def update(self, style: Style, date: str) -> None:
         """Give the segments that were compared their clusters, and the layer its style.
 
         Parameters
         ----------
-        palette, names
-            Colours and names of clusters, see `alps_geo.outputs.gpkg.write.write_segments_gpkg`.
+        style : Style
+            The style by cluster, which a person may have removed.
         date : str
             Date of the change, in UTC by ISO 8601.
 
@@ -238,8 +238,7 @@ class LockedSegments:
                         f"confidence = given.confidence FROM own, given WHERE {_STALE}"
                     )
                 set_changed(self.database, LAYER, date)
-            style = polygons_qml(FIELD, palette, names), polygons_sld(FIELD, palette, names)
-            set_style(self.database, LAYER, style, date)
+            update_style(self.database, LAYER, style, timestamp(date))
 
     def commit(self) -> None:
         """Commit the changes, and unlock the file.
@@ -253,34 +252,11 @@ class LockedSegments:
             self.database.execute("COMMIT")
 
 
-def set_style(database: sqlite3.Connection, layer: str, style: tuple[str, str], date: str) -> None:
-    """Update QML and SLD of the style by cluster where it is: a person may have removed it."""
-    if database.execute("PRAGMA table_info(layer_styles)").fetchall():
-        database.execute(
-            'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2, update_time = ?5 '
-            'WHERE f_table_name = ?3 AND "styleName" = ?4 '
-            'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
-            [*style, layer, STYLE, timestamp(date)],
-        )
-
-
 def set_changed(database: sqlite3.Connection, layer: str, date: str) -> None:
     """Note the date of the last change of a layer, in UTC by ISO 8601."""
     database.execute(
         "UPDATE gpkg_contents SET last_change = ? WHERE table_name = ?", [timestamp(date), layer]
     )
-
-
-def read_style(database: sqlite3.Connection) -> tuple[str, str] | None:
-    """Read QML and SLD of the style by cluster; None if a person removed it."""
-    if not database.execute("PRAGMA table_info(layer_styles)").fetchall():
-        return None
-    query = (
-        'SELECT "styleQML", "styleSLD" FROM layer_styles '
-        'WHERE f_table_name = ? AND "styleName" = ? ORDER BY id'
-    )
-    found: tuple[str, str] | None = database.execute(query, [LAYER, STYLE]).fetchone()
-    return found
 
 
 @contextmanager

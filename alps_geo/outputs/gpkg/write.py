@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import warnings
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyogrio
@@ -13,25 +12,20 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
+from alps_geo.outputs.fixed_styles import fixed_styles
+from alps_geo.outputs.gpkg.layer_styles import create_styles, insert_style
 from alps_geo.outputs.gpkg.lock import settle
 from alps_geo.outputs.gpkg.metadata import About, describe_layer, timestamp
 from alps_geo.outputs.gpkg.wkt2 import VERSION, create_layer, needs_wkt2
 from alps_geo.outputs.provenance import current_date
-from alps_geo.outputs.styles import polygons_qml, polygons_sld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import geopandas as gpd
 
-    from alps_geo.clusters.colors import Color
-
-FIELD = "cluster"
-"""Attribute that the style shows."""
-
-STYLE = "clusters"
-"""Name of the style in `layer_styles`."""
+    from alps_geo.outputs.segment_styles import Style
 
 ERRORS = (DataLayerError, DataSourceError, gdal_error("pyogrio"), sqlite3.Error)
 """Errors of the libraries that read and write GeoPackages."""
@@ -49,15 +43,14 @@ def write_segments_gpkg(
     *,
     crs: object | None,
     layer: str = "segments",
-    palette: Mapping[int, Color],
-    names: Mapping[int, str] | None = None,
+    style: Style,
     about: About | None = None,
 ) -> None:
-    """Write segments as a GeoPackage layer with a spatial index and a default style.
+    """Write segments as a GeoPackage layer with a spatial index, a default style and further ones.
 
-    Memory holds one batch at a time. The style is stored as QGIS stores it, in the table
-    `layer_styles`, where GeoServer finds its SLD too. All dates in the file are that of `about`, so
-    that the same segments give the same bytes.
+    Memory holds one batch at a time. Styles are stored as QGIS stores them, in the table
+    `layer_styles`, where GeoServer finds their SLD too. All dates in the file are that of `about`,
+    so that the same segments give the same bytes.
 
     Parameters
     ----------
@@ -65,13 +58,12 @@ def write_segments_gpkg(
         File to write. One that is there is replaced at the end.
     batches : iterable of geopandas.GeoDataFrame
         At least one, which may be empty. Polygons and multipolygons, which become multipolygons,
-        with the same columns in every batch; `cluster` among them, which the style shows.
+        with the same columns in every batch; those that the styles show are among them.
     crs : anything that geopandas takes, or None
         None becomes GeoPackage's undefined Cartesian system.
     layer : str
-    palette : mapping of cluster to (red, green, blue)
-        0 to 255 each.
-    names : mapping of cluster to str, optional
+    style : Style
+        The default style.
     about : About, optional
         Description of the layer, and the date of the file; by default none, and now.
 
@@ -80,49 +72,20 @@ def write_segments_gpkg(
     RunError
         If the file cannot be written whole, as on a full disk.
     """
-    style = LayerStyle(FIELD, palette, names)
-    write_styled_layer(path, batches, layer, style, crs=crs, about=about or About())
-
-
-@dataclass(frozen=True)
-class LayerStyle:
-    """Style of a layer by one of its attributes.
-
-    Attributes
-    ----------
-    field : str
-        The attribute.
-    palette : mapping of int to (red, green, blue)
-        Colours of clusters or classes, 0 to 255 each.
-    names : mapping of int to str, optional
-    by_name : bool
-        True if the attribute holds names, not numbers.
-    """
-
-    field: str
-    palette: Mapping[int, Color]
-    names: Mapping[int, str] | None = None
-    by_name: bool = False
-
-    @property
-    def texts(self) -> tuple[str, str]:
-        """QML and SLD of the style."""
-        return (
-            polygons_qml(self.field, self.palette, self.names, by_name=self.by_name),
-            polygons_sld(self.field, self.palette, self.names, by_name=self.by_name),
-        )
+    styles = (style, *fixed_styles())
+    write_styled_layer(path, batches, layer, styles, crs=crs, about=about or About())
 
 
 def write_styled_layer(
     path: Path,
     batches: Iterable[gpd.GeoDataFrame],
     layer: str,
-    style: LayerStyle,
+    styles: Iterable[Style],
     *,
     crs: object | None,
     about: About,
 ) -> None:
-    """Write polygons as `write_segments_gpkg` does, with a style by any of their attributes.
+    """Write polygons as `write_segments_gpkg` does, with styles of their own, the default first.
 
     Raises
     ------
@@ -137,7 +100,7 @@ def write_styled_layer(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_style(database, layer, style, timestamp(about.date))
+            _add_styles(database, layer, styles, timestamp(about.date))
             describe_layer(database, layer, about)
             database.commit()
         if stored != count:
@@ -202,55 +165,10 @@ def _ogr_options(date: str) -> Iterator[None]:
         pyogrio.set_gdal_config_options(before)
 
 
-# As QGIS makes it when it saves a style. SQLite stores the text as it is, indented as here.
-_STYLE_TABLE = """
-        CREATE TABLE layer_styles (
-            "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-            "f_table_catalog" TEXT(256),
-            "f_table_schema" TEXT(256),
-            "f_table_name" TEXT(256),
-            "f_geometry_column" TEXT(256),
-            "styleName" TEXT(30),
-            "styleQML" TEXT,
-            "styleSLD" TEXT,
-            "useAsDefault" BOOLEAN,
-            "description" TEXT,
-            "owner" TEXT(30),
-            "ui" TEXT(30),
-            "update_time" DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
-        );
-        CREATE TRIGGER "trigger_insert_feature_count_layer_styles"
-        AFTER INSERT ON "layer_styles" BEGIN
-            UPDATE gpkg_ogr_contents SET feature_count = feature_count + 1
-            WHERE lower(table_name) = lower('layer_styles');
-        END;
-        CREATE TRIGGER "trigger_delete_feature_count_layer_styles"
-        AFTER DELETE ON "layer_styles" BEGIN
-            UPDATE gpkg_ogr_contents SET feature_count = feature_count - 1
-            WHERE lower(table_name) = lower('layer_styles');
-        END;
-"""
-
-
-def _add_style(database: sqlite3.Connection, layer: str, style: LayerStyle, date: str) -> None:
-    """Add QGIS's table of styles, with one default style in it."""
-    database.executescript(_STYLE_TABLE)
-    database.execute("INSERT INTO gpkg_ogr_contents VALUES ('layer_styles', 0)")
-    database.execute(
-        "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
-        "VALUES ('layer_styles', 'attributes', 'layer_styles', ?, 0)",
-        [date],
-    )
-    database.execute(
-        "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
-        "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner, "
-        "update_time) VALUES ('', '', ?, ?, ?, ?, ?, 1, ?, '', ?)",
-        [
-            layer,
-            GEOMETRY,
-            "classes" if style.by_name else STYLE,
-            *style.texts,
-            f"One colour for each {style.field}",
-            date,
-        ],
-    )
+def _add_styles(
+    database: sqlite3.Connection, layer: str, styles: Iterable[Style], date: str
+) -> None:
+    """Add styles, the default first."""
+    create_styles(database, date)
+    for number, style in enumerate(styles):
+        insert_style(database, (layer, GEOMETRY), style, date, is_default=int(number == 0))

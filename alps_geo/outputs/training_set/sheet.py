@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw
 from alps_geo.outputs.draw import (
     FAINT_INK,
     INK,
-    PAPER,
     Entry,
     Legend,
     LegendStyle,
@@ -19,6 +18,7 @@ from alps_geo.outputs.draw import (
     sheet,
     shortened,
 )
+from alps_geo.outputs.drawing import PAPER
 from alps_geo.outputs.letters import lettering
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.outputs.names import SAMPLE
 from alps_geo_cli.clusters.change import Run
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import Printing, print_note
 from alps_geo_cli.paths import typed_name, typed_path
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ def report(
     The error matrix in points and in shares of the area, overall, user's and producer's accuracy,
     and the area of each class, corrected for the errors of the map (Olofsson et al. 2014). The map
     is that of today: classes may have got other names and clusters since the sample was drawn.
+
+    Examples
+    --------
+    alps-geo assess report results --reference results/sample.gpkg
+    alps-geo assess report results --reference classes.tif --names names.csv
     """
     with printing.errors():
         from alps_geo.clusters.names import read_names
@@ -125,7 +130,7 @@ def _print_report(found: AccuracyReport, written: tuple[Path, ...]) -> None:
         highlight=False,
     )
     for note in found.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
+        print_note(note)
     for path in written:
         console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 

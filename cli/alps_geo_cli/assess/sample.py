@@ -67,6 +67,11 @@ def sample(
     Fill in the column `reference` of the points, as in QGIS, where it lists the classes: the class
     on the ground inside the pixel, by imagery or in the field, without a look at the map. Points
     are in random order, so that the first of them are a sample too. Then `alps-geo assess report`.
+
+    Examples
+    --------
+    alps-geo assess sample results --size 400
+    alps-geo assess sample results --strata cluster --seed 1
     """
     with printing.errors():
         from alps_geo.review.assess_sample import SampleSettings, draw_sample

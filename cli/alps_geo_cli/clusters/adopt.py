@@ -39,6 +39,11 @@ def adopt(
     one; give all features of a cluster the same name to rename it. Adopted edits outlive name,
     merge, split, recolor, classify and labelling of the same segments again. Drawn, deleted and
     reshaped features stay in the file as they are.
+
+    Examples
+    --------
+    alps-geo clusters adopt results
+    alps-geo clusters adopt results --forget
     """
 
     def work() -> RunRecord:

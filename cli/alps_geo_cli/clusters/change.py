@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alps_geo.outputs.names import GALLERY, REPORT
+from alps_geo_cli.console import print_note
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def change_clusters(
     printing : Printing
         Options of what is printed.
     notes : callable
-        Gives lines to print below the table.
+        Gives notes to print after the table.
     """
     with printing.errors("the same command finishes the change"):
         pages = {GALLERY: ["clusters", "gallery"], REPORT: ["report"]}
@@ -63,10 +64,10 @@ def change_clusters(
 
         print_summary(record, run)
         for note in notes(record):
-            typer.echo(note)
+            print_note(note)
         for page, again in outdated.items():
             command = shlex.join(["alps-geo", *again, str(run)])
-            typer.echo(
+            print_note(
                 f"{page} showed the clusters as they were, and is gone; {command} makes it again"
             )
 

@@ -34,6 +34,10 @@ def gallery(
 
     For each cluster: where it lies, and crops of its most typical and most doubtful segments, from
     all scenes. Names that are typed into the page become a `clusters name` command to paste.
+
+    Examples
+    --------
+    alps-geo clusters gallery results
     """
     with reported_errors(debug=debug):
         from alps_geo.review.gallery import make_gallery

@@ -39,6 +39,11 @@ def merge(
     """Make one cluster of several: the one of the lowest id, with its colour.
 
     All other clusters keep their ids. With --same-name no IDs are given.
+
+    Examples
+    --------
+    alps-geo clusters merge results 3 7 12 --name water
+    alps-geo clusters merge results --same-name
     """
     if same_name == bool(ids) or (same_name and name is not None):
         raise typer.BadParameter("give either IDs or --same-name, a --name with IDs alone")

@@ -47,6 +47,11 @@ def name(
     """Name clusters: in the legends, the polygons, the raster and the cluster model.
 
     Several clusters may have one name; `clusters merge` makes one of them.
+
+    Examples
+    --------
+    alps-geo clusters name results 3=water 5="bare soil"
+    alps-geo clusters name results --from names.csv
     """
     given = read_pairs(names or [], "ID=NAME")
     if not given and file is None:

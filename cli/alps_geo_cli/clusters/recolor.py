@@ -47,6 +47,11 @@ def recolor(
 
     Natural colours of up to 32 clusters can be told apart by every eye, also with protanopia and
     deuteranopia; of more clusters some are alike. A note lists new colours that are alike.
+
+    Examples
+    --------
+    alps-geo clusters recolor results 3=#225588 5=tan
+    alps-geo clusters recolor results --by-name
     """
     given = read_pairs(colors or [], "ID=COLOUR")
     if not given and scheme is None and not by_name:
@@ -80,8 +85,7 @@ def _unknown_names(record: RunRecord, given: Container[int]) -> Iterator[str]:
     }
     if unknown:
         yield (
-            f"note: no usual colour is known for {', '.join(unknown)}: "
-            "give colours of these by number"
+            f"no usual colour is known for {', '.join(unknown)}: give colours of these by number"
         )
 
 
@@ -95,9 +99,9 @@ def _alike(record: RunRecord, changed: set[int] | None) -> Iterator[str]:
     for each in found[:_MOST_LISTED]:
         one, other = each.clusters
         yield (
-            f"note: the colours of clusters {one} and {other} are alike: they differ by "
+            f"the colours of clusters {one} and {other} are alike: they differ by "
             f"{each.difference:.1f} in CIEDE2000 with {each.sight}, and colours are told apart "
             f"from {PLAIN:g} on"
         )
     if len(found) > _MOST_LISTED:
-        yield f"note: pairs of colours that are alike, in all: {len(found)}"
+        yield f"pairs of colours that are alike, in all: {len(found)}"

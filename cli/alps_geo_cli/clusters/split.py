@@ -26,6 +26,10 @@ def split(
 
     The largest part keeps id, name and colour, the others get ids after the highest. No segment of
     another cluster moves, in no scene that the model is applied to.
+
+    Examples
+    --------
+    alps-geo clusters split results 5 --into 3
     """
 
     def work() -> RunRecord:

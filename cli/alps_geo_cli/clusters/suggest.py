@@ -51,6 +51,10 @@ def suggest(
     (stability). None of them knows the classes of a map: it is a number to begin with. With more
     clusters each is purer, and too many are easily merged. `alps-geo label` with another --clusters
     and --overwrite takes seconds.
+
+    Examples
+    --------
+    alps-geo clusters suggest results --range 4:60
     """
     low, high, step = _range(span)
     with printing.errors():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alps_geo.settings import OUTPUT
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.log import logged
 from alps_geo_cli.options import Chosen, FlagOptions, FolderGroup, FolderOptions, SettingsGroup
@@ -43,23 +43,28 @@ def label(
     folder: Annotated[FolderOptions, FolderGroup()],
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True, scenes=False)],
-    printing: Printing,
+    printing: RunPrinting,
 ) -> None:
     """Label the images of a folder: one cluster model for all, and a mask for each image.
 
     Writes instance_mask/SPLIT/NAME_instance_color.png with the cluster of each pixel, from 1 on;
     clusters.npz, run.json and a picture of each split in overview/ next to it. A run that was
     stopped goes on where it stopped when the same command is given again.
+
+    Examples
+    --------
+    alps-geo dataset label ROOT --vis
+    alps-geo dataset label ROOT --out results --splits train,val --fit-on train
     """
     place = root if out is None else out
     with printing.errors(flags.on_stop):
         from alps_geo.pipeline.images import label_images
-        from alps_geo_cli.progress import RunProgress
+        from alps_geo_cli.progress import run_progress
 
         layout = folder.settings()
         with (
             logged(place / layout.log_dir / f"{layout.log_name}.log") as log,
-            RunProgress(quiet=printing.quiet) as progress,
+            run_progress(printing, verbose=printing.verbose) as progress,
         ):
             settings = chosen.settings(progress.note)
             record = label_images(

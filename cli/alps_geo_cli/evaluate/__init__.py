@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import typer
-
 from alps_geo_cli.evaluate.agreement import agreement
 from alps_geo_cli.evaluate.objects import objects
 from alps_geo_cli.evaluate.quality import quality
 from alps_geo_cli.evaluate.seams import seams
 from alps_geo_cli.groups import spread
+from alps_geo_cli.help import App
 
-evaluate = typer.Typer(
+evaluate = App(
     name="evaluate",
-    help="Measure labels and segments: against ground truth, along tile borders, against others.",
+    help="""Measure labels and segments: against ground truth, along tile borders, against others.
+
+    Examples
+    --------
+    alps-geo evaluate quality results/scene/labels.tif --truth classes.tif
+    alps-geo evaluate objects results --truth buildings.gpkg
+    """,
     no_args_is_help=True,
 )
 for command in (quality, objects, seams, agreement):

@@ -31,6 +31,10 @@ def agreement(
 
     Made with tile grids that lie half a tile apart, they show how much of the labels depends on
     where tiles lie.
+
+    Examples
+    --------
+    alps-geo evaluate agreement one/scene/labels.tif other/scene/labels.tif
     """
     with printing.errors():
         from alps_geo.evaluate import agreement_record, evaluate_agreement

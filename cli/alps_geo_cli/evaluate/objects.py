@@ -68,6 +68,11 @@ def objects(
     share of an object outside of the segment that overlaps it most, under-segmentation the share
     of this segment outside of the object. Pixels without truth do not count. Of polygons that
     overlap, the later in the file has the pixels.
+
+    Examples
+    --------
+    alps-geo evaluate objects results --truth buildings.gpkg
+    alps-geo evaluate objects results --truth classes.tif --classes 3,5
     """
     with printing.errors():
         from alps_geo.clusters.names import read_names

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo_cli.console import Printing
+from alps_geo_cli.console import Printing, print_note
 from alps_geo_cli.evaluate.truth import Field, Ignore, Layer, Names, listed_values
 from alps_geo_cli.paths import typed_name, typed_path
 
@@ -87,6 +87,11 @@ def quality(
     paired one to one. The oracle gives each segment its majority class: no clustering of these
     segments can do better. Pixels without truth do not count; pixels without a label are wrong.
     All masks of a folder are measured as one map.
+
+    Examples
+    --------
+    alps-geo evaluate quality results/scene/labels.tif --truth classes.tif
+    alps-geo evaluate quality ROOT/instance_mask/val --truth ROOT/ann_dir/val
     """
     with printing.errors():
         run = _run_of(labels)
@@ -168,12 +173,8 @@ def _print_quality(measured: Quality, written: tuple[Path, ...]) -> None:
     groups = measured.v_measure
     unused = measured.truth_without_labels
     if unused:
-        console.print(
-            f"note: files of truth that have no mask and do not count: {len(unused)}, "
-            f"such as {unused[0]}",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
+        print_note(
+            f"files of truth that have no mask and do not count: {len(unused)}, such as {unused[0]}"
         )
     console.print(
         f"coverage {measured.coverage:.1%} of {measured.table.pixels:,} pixels with truth"

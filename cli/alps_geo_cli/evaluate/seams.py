@@ -40,6 +40,10 @@ def seams(
 
     The seam excess is how much likelier two adjacent pixels are to differ across a border between
     tile cores than elsewhere, minus one: 0 means that no border shows.
+
+    Examples
+    --------
+    alps-geo evaluate seams results/scene/labels.tif --tile-size 1024
     """
     with printing.errors():
         from alps_geo.evaluate import evaluate_seams, seams_record
