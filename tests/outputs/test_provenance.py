@@ -109,7 +109,11 @@ def test_a_change_has_a_date_of_its_own(run: Path, monkeypatch: pytest.MonkeyPat
     clusters("merge", run, "1", "2")
     monkeypatch.undo()
     for scene in SCENES:
-        assert changed(run / scene / "segments.gpkg")["segments"] == "2001-09-09T01:46:40.000Z"
+        path = run / scene / "segments.gpkg"
+        assert changed(path)["segments"] == "2001-09-09T01:46:40.000Z"
+        styles = dict(table(path, "SELECT styleName, update_time FROM layer_styles"))
+        assert styles["clusters"] == "2001-09-09T01:46:40.000Z"
+        assert styles["outlines"] == "2000-01-01T00:00:00.000Z"
         assert tags(run / scene / "labels.tif")["date"] == "2001-09-09T01:46:40Z"
         assert tags(run / scene / "segments.tif")["date"] == "2000-01-01T00:00:00Z"
     assert record(run)["date"] == "2000-01-01T00:00:00Z"

@@ -23,7 +23,8 @@ SCHEMAS = DATA / "stac"
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stac") / "out"
     crops = scenes(finished_crops(tmp_path_factory))
-    done(alps_geo("label", *crops, "--out", out, *QUICK, "--formats", "stac"))
+    formats = ("--formats", "stac", "--preview-format", "png,pdf,svg")
+    done(alps_geo("label", *crops, "--out", out, *QUICK, *formats))
     return out
 
 
@@ -96,6 +97,14 @@ def test_links_and_assets_lead_to_files_wherever_the_folder_lies(run: Path) -> N
         assert all(path.is_file() and run in path.parents for path in hrefs.values())
     written = "".join((run / name).read_text() for name in ("collection.json", "first/item.json"))
     assert str(run) not in written
+
+
+def test_previews_are_assets_in_all_formats(finished: Path) -> None:
+    assets = read(finished / "first" / "item.json")["assets"]
+    found = {name: (each["type"], each["roles"]) for name, each in assets.items()}
+    assert found["preview.png"] == ("image/png", ["thumbnail"])
+    assert found["preview.pdf"] == ("application/pdf", ["overview"])
+    assert found["preview.svg"] == ("image/svg+xml", ["overview"])
 
 
 def test_classes_of_values_follow_every_change(run: Path) -> None:
