@@ -120,14 +120,38 @@ def assert_consistent(run: Path) -> None:
         listed = [entry.attrib["label"] for entry in ET.fromstring(qml).iter("category")]
         assert listed == [*entries.values(), "all other values"]
         assert all(f">{escape(text)}<" in sld for text in entries.values())
-        assert categories(run, name) == shown
+        numbered = {i: model.legend.names.get(i, str(i)) for i in known}
+        found = categories(run, name)
+        assert list(found) == list(range(max(known) + 1))
+        assert found[0] == "unlabelled"
+        assert all(found.values())
+        assert {i: found[i] for i in known} == numbered
+        rows = attribute_table(run, name)
+        assert {i: row["Name"] for i, row in rows.items()} == numbered
+        assert {i: row["Color"] for i, row in rows.items()} == {
+            i: each["color"] for i, each in known.items()
+        }
+        pixels = np.bincount(labels(run, name).ravel(), minlength=max(known) + 1)
+        assert {i: int(row["Pixel_Count"]) for i, row in rows.items()} == {
+            i: pixels[i] for i in known
+        }
+        areas = shapes.groupby("cluster")["area_m2"].sum()
+        for i, row in rows.items():
+            assert float(row["Area_m2"]) == pytest.approx(areas.get(i, 0.0))
     assert {i: each["segments"] for i, each in known.items()} == counted
 
 
 def categories(run: Path, name: str) -> dict[int, str]:
     """Names of ids, as GDAL reads them next to the raster."""
     path = run / name / "labels.tif.aux.xml"
-    if not path.exists():
-        return {}
-    found = [element.text for element in ET.parse(path).iter("Category")]
-    return {number: text for number, text in enumerate(found) if text}
+    return dict(enumerate(each.text or "" for each in ET.parse(path).iter("Category")))
+
+
+def attribute_table(run: Path, name: str) -> dict[int, dict[str, str]]:
+    """Rows of the table of attributes by value, as GDAL reads them next to the raster."""
+    table = ET.parse(run / name / "labels.tif.aux.xml").find(".//GDALRasterAttributeTable")
+    assert table is not None
+    names = [field.findtext("Name", "") for field in table.iter("FieldDefn")]
+    rows = [[field.text or "" for field in row.iter("F")] for row in table.iter("Row")]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return {int(row["Value"]): row for row in found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from shutil import copytree
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from alps_geo.sam.model import SamModel
 
+
+# Runs at different times give the same bytes; tests of dates set another one.
+os.environ["SOURCE_DATE_EPOCH"] = "946684800"
 
 # A busy machine is no failure.
 settings.register_profile("patient", deadline=None)

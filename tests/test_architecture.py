@@ -305,6 +305,7 @@ OPTIONAL = {
     "dask": {"dask.py"},
     "onnx": {"onnx.py"},
     "onnxruntime": {"onnxruntime.py"},
+    "pyarrow": {"pyarrow.py"},
     "pystac": {"pystac.py"},
     "segmentation_models_pytorch": {"segmentation_models_pytorch.py"},
     "tensorboard": {"tensorboard.py"},

@@ -52,6 +52,7 @@ CHANGED: dict[str, Any] = {
     "compare": "raw",
     "colors": "distinct",
     "simplify": 2.0,
+    "formats": ("gpkg", "geojson"),
     "preview_format": ("png", "pdf"),
 }
 EXPECTED = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from alps_geo.features.group import PixelSum
+from alps_geo.features.group import SQUARE_SUM, PixelSum
 from alps_geo.features.kinds import kind_of
 from alps_geo.features.registry import find_group
-from alps_geo.features.sums import BANDS, MASKS, WEIGHT, RegionSums
+from alps_geo.features.sums import BANDS, MASKS, SQUARES, WEIGHT, RegionSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -122,9 +122,9 @@ class ColumnSchema:
 
     @property
     def pixel_sums(self) -> tuple[PixelSum, ...]:
-        """The sums that the columns are made of, each once."""
+        """The sums that columns and attributes are made of, each once."""
         needed = {each.name: each for group in self.groups for each in group.sums}
-        return (_BAND_SUM, *needed.values())
+        return (_BAND_SUM, *{SQUARES: SQUARE_SUM, **needed}.values())
 
     @property
     def reach(self) -> int:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from alps_geo.features.sums import SQUARES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from alps_geo.features.images import CorePixels
@@ -39,6 +42,12 @@ class PixelSum:
     images: Callable[[CorePixels], NDArray[np.floating]]
     width: Callable[[int], int]
     reach: int = 0
+
+
+SQUARE_SUM = PixelSum(
+    SQUARES, lambda pixels: np.asarray(pixels.core_bands**2), width=lambda bands: bands
+)
+"""Sum of the squares of the bands."""
 
 
 @dataclass(frozen=True)

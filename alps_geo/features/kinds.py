@@ -36,7 +36,7 @@ def in_one_order(scenes: Iterable[Scene], known: Sequence[str] = ()) -> list[Sce
     """
     orders: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
     for kind in known:
-        unit, names = _parts(kind)
+        unit, names = kind_parts(kind)
         orders.setdefault((unit, frozenset(names)), names)
     ordered = []
     for scene in scenes:
@@ -90,7 +90,7 @@ def check_known(kind: str, known: Sequence[str]) -> None:
         )
 
 
-def _parts(kind: str) -> tuple[str, tuple[str, ...]]:
+def kind_parts(kind: str) -> tuple[str, tuple[str, ...]]:
     """Take the name of a kind apart: unit, and names of the bands."""
     unit, _, names = kind.partition(": ")
     return unit, tuple(names.split(", "))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 BANDS = "bands"
 """Name of the sums of the bands, in their own units."""
 
+SQUARES = "squares"
+"""Name of the sums of the squares of the bands."""
+
 MASKS = "masks"
 """Name of three sums over the pixels that masks own: 1, predicted IoU and stability score."""
 
@@ -40,7 +43,7 @@ class RegionSums:
     area : ndarray of float64, shape (n,)
         Pixels.
     named : mapping of str to ndarray of float64, shape (n, D)
-        Sums by name: `BANDS`, `MASKS`, and those that the feature groups ask for.
+        Sums by name: `BANDS`, `SQUARES`, `MASKS`, and those that the feature groups ask for.
     """
 
     area: NDArray[np.float64]
@@ -66,6 +69,12 @@ class RegionSums:
     def band_means(self) -> NDArray[np.float64]:
         """Mean of every band, shape (n, B)."""
         return self.mean(BANDS)
+
+    @property
+    def band_stds(self) -> NDArray[np.float64]:
+        """Standard deviation of every band over the pixels of each region, shape (n, B)."""
+        variance = self.mean(SQUARES) - self.band_means**2
+        return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
     @property
     def predicted_iou(self) -> NDArray[np.float64]:

@@ -26,6 +26,10 @@ class Rule:
         """Return name and value in fingerprints, which stay those of earlier versions."""
         return name, value
 
+    def is_silent(self, value: Any) -> bool:  # noqa: ARG002 (for settings of later versions)
+        """Return True for a value that fingerprints leave out, as those of earlier versions do."""
+        return False
+
     def current(self, name: str, value: Any) -> Any:  # noqa: ARG002 (for rules with such names)
         """Return today's form of a value that has one of the field's names."""
         return value
@@ -123,9 +127,12 @@ class SomeOf(Rule):
     ----------
     words : tuple of str
         The words.
+    silent : tuple of str
+        Words that fingerprints leave out if no other is there, as those of earlier versions do.
     """
 
     words: tuple[str, ...]
+    silent: tuple[str, ...] = ()
 
     def check(self, name: str, value: tuple[str, ...]) -> None:
         """Raise SettingsError if a word is none of them or twice there, or there is none."""
@@ -142,6 +149,10 @@ class SomeOf(Rule):
     def stored(self, name: str, value: tuple[str, ...]) -> tuple[str, list[str]]:
         """Return the name, and the words in their own order."""
         return name, [word for word in self.words if word in value]
+
+    def is_silent(self, value: tuple[str, ...]) -> bool:
+        """Return True for the words alone that fingerprints leave out."""
+        return set(value) == set(self.silent)
 
     def read(self, name: str, text: str) -> tuple[str, ...]:
         """Read words that are separated by commas, such as png,pdf.

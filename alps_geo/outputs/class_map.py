@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 
 from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
+from alps_geo.outputs.gpkg.metadata import About
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
-from alps_geo.outputs.gpkg.write import write_segments_gpkg
+from alps_geo.outputs.gpkg.write import write_styled_layer
 from alps_geo.outputs.ground import ground_measures
 from alps_geo.outputs.id_styles import write_labels_style
 from alps_geo.outputs.names import CLASSES, PREDICTED_PREVIEW, PROBABILITY, REGIONS
@@ -18,6 +19,7 @@ from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 from alps_geo.outputs.preview import write_preview
 from alps_geo.outputs.preview_sheet import Captions
 from alps_geo.outputs.preview_source import PREVIEW_SIZE, picture_of
+from alps_geo.outputs.provenance import Provenance
 from alps_geo.outputs.regions import STRIP, find_regions
 from alps_geo.outputs.styles import region_style
 from alps_geo.scene import read_overview
@@ -73,13 +75,16 @@ class ClassMap:
     legend : Legend
         All classes of the run, with those that this scene lacks.
     simplify_by : float
-        Detail of the regions' borders to leave out: see `alps_geo.outputs.output.SceneSource`.
+        Detail of the regions' borders to leave out: see `alps_geo.outputs.output.LabelledScene`.
+    origin : Provenance
+        Program, model, settings and date that the results tell of.
     """
 
     folder: Path
     scene: Scene
     legend: Legend
     simplify_by: float
+    origin: Provenance = field(default_factory=Provenance)
 
     def write(self, classes: Blocks, probabilities: Blocks) -> ClassTotals:
         """Write all results, each whole or not at all.
@@ -99,7 +104,18 @@ class ClassMap:
         legend, box = self.legend, GeoBox.of_scene(self.scene)
         dtype = np.uint8 if legend.ids[-1] <= 255 else np.uint16
         path = self.folder / CLASSES
-        write_cog(path, classes, box, IdBand(dtype, "class", legend.palette, legend.names))
+        write_cog(
+            path,
+            classes,
+            box,
+            IdBand(
+                dtype,
+                "class",
+                legend.palette,
+                legend.names,
+                tags=self.origin.tags(self.scene.name, "Classes"),
+            ),
+        )
         percent = IdBand(np.uint8, "probability of the class in percent", is_quantity=True)
         write_cog(self.folder / PROBABILITY, probabilities, box, percent)
         write_labels_style(path, legend.palette, legend.names)
@@ -115,12 +131,13 @@ class ClassMap:
             read = row_reader(classes)
             regions = find_regions(read, row_reader(percent), self.scene.height)
             area = np.zeros(len(regions))
-            write_segments_gpkg(
+            write_styled_layer(
                 self.folder / REGIONS,
                 self._frames(regions, regions.reader(read), area),
+                _LAYER,
+                [region_style(self.legend, _LAYER)],
                 crs=self.scene.crs,
-                layer=_LAYER,
-                style=region_style(self.legend, _LAYER),
+                about=About.of(self.origin, self.scene.name, "Regions"),
             )
         position = np.searchsorted(self.legend.ids, regions.classes)
 

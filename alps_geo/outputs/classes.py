@@ -6,31 +6,38 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from affine import Affine
 
+from alps_geo.outputs.attribute_table import Counts
 from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
 from alps_geo.outputs.gpkg.classes import Dissolved
+from alps_geo.outputs.gpkg.lock import check_free
+from alps_geo.outputs.gpkg.metadata import About
+from alps_geo.outputs.gpkg.patches import PatchLayer, write_patches
 from alps_geo.outputs.gpkg.segments import AREA, unit_length
 from alps_geo.outputs.ground import ground_measures
 from alps_geo.outputs.id_styles import write_labels_style
-from alps_geo.outputs.names import CLASSES, SEGMENTS, class_preview_file
+from alps_geo.outputs.measures import ground_areas
+from alps_geo.outputs.names import CLASSES, PATCHES, SEGMENTS, class_preview_file, preview_formats
 from alps_geo.outputs.output import check_present
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 from alps_geo.outputs.preview import write_preview
 from alps_geo.outputs.preview_sheet import Captions
 from alps_geo.outputs.preview_source import PICTURE, read_map
-from alps_geo.scene.placed import map_transform
 from alps_geo.scene.raster import opened, read_window
+from alps_geo.segments.table import read_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from affine import Affine
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
     from alps_geo.clusters.legend import Legend
+    from alps_geo.outputs.output import Place
+    from alps_geo.outputs.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,15 @@ class ClassedScene:
         All classes of the run, with those that this scene lacks.
     ids : ndarray of int64, shape (n,)
         Class of each segment, by segment id.
-    crs : str or None
-        CRS of the scene.
-    transform : tuple of float or None
-        First six coefficients of its transform; None if the raster of segments has it.
-    preview_formats : tuple of str
-        Formats of its preview.
+    place : Place
+        Place of the scene on the map.
+    origin : Provenance
+        Program, model, settings and date that the results tell of.
+    results : frozenset of str
+        Names of the results that the scene had before.
+    simplify_by : float
+        Detail of the borders to leave out, as of the segments: see
+        `alps_geo.outputs.output.LabelledScene`.
     """
 
     folder: Path
@@ -62,14 +72,20 @@ class ClassedScene:
     title: str
     legend: Legend
     ids: NDArray[np.int64]
-    crs: str | None
-    transform: tuple[float, ...] | None
-    preview_formats: tuple[str, ...] = ("png",)
+    place: Place
+    origin: Provenance
+    results: frozenset[str]
+    simplify_by: float
+
+    @property
+    def preview_formats(self) -> tuple[str, ...]:
+        """Formats of its preview: those of the preview of its clusters."""
+        return preview_formats(self.results)
 
     @property
     def area_unit(self) -> str:
         """Unit of areas: m2, or px for a scene without a CRS."""
-        return "px" if self.crs is None else "m2"
+        return "px" if self.place.crs is None else "m2"
 
     def check(self) -> None:
         """Check that the files are there that the results are made of.
@@ -81,6 +97,8 @@ class ClassedScene:
         """
         check_present(self.folder / SEGMENTS)
         check_present(self.segments_folder / PICTURE)
+        if PATCHES in self.results:
+            check_free(self.folder / PATCHES)
 
     def write(self) -> None:
         """Write the raster, its style and the preview, each whole or not at all.
@@ -93,21 +111,18 @@ class ClassedScene:
         path, legend = self.folder / CLASSES, self.legend
         dtype = np.uint8 if legend.ids[-1] <= 255 else np.uint16
         of_segment = self._of_segment().astype(dtype)
-        band = IdBand(dtype, "class", legend.palette, legend.names)
+        tags = self.origin.tags(self.folder.name, "Classes")
+        band = IdBand(dtype, "class", legend.palette, legend.names, tags, self._counts())
         with opened(str(self.folder / SEGMENTS)) as ids:
             blocks = ((window, of_segment[block]) for window, block in _blocks(ids, self.folder))
             write_cog(path, blocks, GeoBox.of_raster(ids), band)
         write_labels_style(path, legend.palette, legend.names)
         self._write_preview(path)
+        if PATCHES in self.results:
+            write_patches(self.folder, self._patches())
 
-    def dissolved(self, simplify_by: float = 0.0) -> tuple[Dissolved, NDArray[np.float64]]:
+    def dissolved(self) -> tuple[Dissolved, NDArray[np.float64]]:
         """Join the segments of each class.
-
-        Parameters
-        ----------
-        simplify_by : float
-            Detail of the borders to leave out, as of the segments: see
-            `alps_geo.outputs.output.SceneSource`.
 
         Returns
         -------
@@ -117,16 +132,16 @@ class ClassedScene:
             Area of the pixels of each class of the legend.
         """
         with opened(str(self.folder / SEGMENTS)) as raster:
-            transform = Affine(*self.transform) if self.transform else map_transform(raster)
+            transform, crs = self.place.transform_of(raster), self.place.crs
             exact = self._regions(raster, transform)
-            measured = ground_measures(exact.geometry, self.crs, transform)
+            measured = ground_measures(exact.geometry, crs, transform)
             area = np.zeros(len(self.legend))
             area[np.searchsorted(self.legend.ids, exact.segment_id)] = measured.area
             found = exact
-            if simplify_by and len(exact.segment_id):
-                tolerance = simplify_by / unit_length(raster)
+            if self.simplify_by and len(exact.segment_id):
+                tolerance = self.simplify_by / unit_length(raster)
                 found = simplify(exact, tolerance, raster.height, raster.width, transform)
-                measured = ground_measures(found.geometry, self.crs, transform)
+                measured = ground_measures(found.geometry, crs, transform)
         listed = tuple(found.segment_id.tolist())
         counts = np.bincount(self.ids, minlength=int(self.legend.ids[-1]) + 1)
         is_ground = self.area_unit == "m2"
@@ -139,6 +154,23 @@ class ClassedScene:
             tuple(counts[list(listed)].tolist()),
         )
         return dissolved, area
+
+    def _patches(self) -> PatchLayer:
+        about = About.of(self.origin, self.folder.name, "Patches of classes")
+        return PatchLayer(
+            self._of_segment(), self.legend, self.place, self.simplify_by, about, by_class=True
+        )
+
+    def _counts(self) -> Counts:
+        """Count pixels and ground area of each class."""
+        segments, _ = read_segments(self.segments_folder)
+        ids, length = self.legend.ids, int(self.legend.ids[-1]) + 1
+        pixels = np.bincount(self.ids, weights=segments.area, minlength=length)[ids]
+        ground = ground_areas(self.folder, segments.area)
+        if ground is None or not np.isfinite(ground).all():
+            return Counts(ids, pixels.astype(np.int64), None)
+        areas = np.bincount(self.ids, weights=ground, minlength=length)[ids]
+        return Counts(ids, pixels.astype(np.int64), areas.astype(np.float64))
 
     def _of_segment(self) -> NDArray[np.int64]:
         """Return the class of each segment id, 0 at 0."""

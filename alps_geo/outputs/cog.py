@@ -23,6 +23,13 @@ from alps_geo.files import (
     unwritable,
     write_bytes,
 )
+from alps_geo.outputs.attribute_table import (
+    TAG,
+    UNLABELLED,
+    Counts,
+    read_counts,
+    table_element,
+)
 from alps_geo.scene.placed import GroundControl, has_transform
 
 if TYPE_CHECKING:
@@ -91,8 +98,14 @@ class IdBand:
     colormap : mapping of id to (red, green, blue), optional
         0 to 255 each.
     category_names : mapping of id to str
-        Names of ids. GDAL reads them from a sidecar file alone, so they go next to the raster in
-        ``<name>.aux.xml``; without them a sidecar of an earlier raster is removed.
+        Names of ids; ids without one are called by their numbers. GDAL reads them from a sidecar
+        file alone, so they go next to the raster in ``<name>.aux.xml``; without them a sidecar of
+        an earlier raster is removed.
+    tags : mapping of str to str
+        Tags of the file: those of TIFF by GDAL's names, and any others.
+    counts : Counts, optional
+        Pixels and areas of the ids, all with colours and names, for GDAL's table of attributes in
+        the same file.
     is_quantity : bool
         True if the values are amounts and no ids: overviews take their mean.
 
@@ -106,6 +119,8 @@ class IdBand:
     description: str
     colormap: Mapping[int, Color] | None = None
     category_names: Mapping[int, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    counts: Counts | None = None
     is_quantity: bool = False
 
     def __post_init__(self) -> None:
@@ -161,8 +176,7 @@ def write_cog(
             total = _write_blocks(path, target, blocks)
         with run_errors(path, *_WRITE_ERRORS):
             _convert(raw, part, box, band)
-            names = band.category_names
-            if names and (content := _with_categories(_sidecar(part), names)):
+            if content := _with_legend(_sidecar(part), band):
                 _sidecar(part).write_bytes(content)
             intact = _sum(part) == total
         if not intact:
@@ -172,8 +186,10 @@ def write_cog(
                 _sidecar(path).unlink(missing_ok=True)
 
 
-def write_category_names(path: Path, names: Mapping[int, str]) -> None:
-    """Give the ids of a raster that `write_cog` wrote other names; the raster itself stays.
+def write_legend(path: Path, band: IdBand) -> None:
+    """Give the ids of a raster that `write_cog` wrote other names and counts.
+
+    The raster itself stays.
 
     Raises
     ------
@@ -182,11 +198,24 @@ def write_category_names(path: Path, names: Mapping[int, str]) -> None:
     """
     sidecar = _sidecar(path)
     with run_errors(sidecar):
-        content = _with_categories(sidecar, names)
+        content = _with_legend(sidecar, band)
         if content is None:
             sidecar.unlink(missing_ok=True)
     if content is not None:
         write_bytes(sidecar, content)
+
+
+def stored_counts(path: Path) -> Counts | None:
+    """Read pixels and areas of the ids of a raster from its sidecar; None if it has none.
+
+    Raises
+    ------
+    RunError
+        If the sidecar cannot be read.
+    """
+    with run_errors(_sidecar(path)):
+        table = _parsed(_sidecar(path)).find(f"PAMRasterBand[@band='1']/{TAG}")
+    return None if table is None else read_counts(table)
 
 
 def row_reader(
@@ -226,6 +255,7 @@ def _profile(box: GeoBox, band: IdBand) -> dict[str, Any]:
 
 def _describe(target: rasterio.io.DatasetWriter, box: GeoBox, band: IdBand) -> None:
     target.set_band_description(1, band.description)
+    target.update_tags(**band.tags)
     if box.control is not None:
         target.gcps = box.control.for_rasterio()
     if band.colormap is not None:
@@ -283,25 +313,33 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(f"{path.name}.aux.xml")
 
 
-def _with_categories(sidecar: Path, names: Mapping[int, str]) -> bytes | None:
-    """Return a sidecar with other category names; None if it would be empty.
+def _with_legend(sidecar: Path, band: IdBand) -> bytes | None:
+    """Return a sidecar with other category names and counts; None if it would be empty.
 
     GDAL stores a CRS there that no TIFF can hold, QGIS statistics; both stay.
     """
-    root = ET.Element("PAMDataset")
-    if sidecar.exists():
-        with suppress(ET.ParseError):  # GDAL passes over a damaged one too
-            root = ET.parse(sidecar).getroot()
-    band = root.find("PAMRasterBand[@band='1']")
-    if band is None:
-        band = ET.SubElement(root, "PAMRasterBand", band="1")
-    for earlier in band.findall("CategoryNames"):
-        band.remove(earlier)
+    root, names = _parsed(sidecar), band.category_names
+    element = root.find("PAMRasterBand[@band='1']")
+    if element is None:
+        element = ET.SubElement(root, "PAMRasterBand", band="1")
+    for earlier in [*element.findall("CategoryNames"), *element.findall(TAG)]:
+        element.remove(earlier)
     if names:
-        categories = ET.SubElement(band, "CategoryNames")
+        categories = ET.SubElement(element, "CategoryNames")
         for value in range(max(names) + 1):
-            ET.SubElement(categories, "Category").text = names.get(value, "")
-    if len(band) == 0:
-        root.remove(band)
+            text = names.get(value) or (str(value) if value else UNLABELLED)
+            ET.SubElement(categories, "Category").text = text
+    if band.counts is not None:
+        element.append(table_element(band.counts, band.colormap or {}, names))
+    if len(element) == 0:
+        root.remove(element)
     # GDAL passes over a sidecar that begins with an XML declaration.
     return ET.tostring(root, encoding="unicode").encode() if len(root) else None
+
+
+def _parsed(sidecar: Path) -> ET.Element:
+    """Parse a sidecar; an empty one if there is none."""
+    if sidecar.exists():
+        with suppress(ET.ParseError):  # GDAL passes over a damaged one too
+            return ET.parse(sidecar).getroot()
+    return ET.Element("PAMDataset")

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alps_geo.outputs.cog import GeoBox, IdBand, write_category_names, write_cog
+from alps_geo.outputs.attribute_table import Counts, category_names
+from alps_geo.outputs.cog import GeoBox, IdBand, stored_counts, write_cog, write_legend
 from alps_geo.outputs.id_styles import write_labels_style, write_segments_style
-from alps_geo.outputs.names import LABELS, SEGMENTS
+from alps_geo.outputs.measures import measure
+from alps_geo.outputs.names import LABELS, LABELS_TABLE, POLYGONS, SEGMENTS
 from alps_geo.outputs.output import Output, check_present
-from alps_geo.outputs.styles import cluster_labels
 from alps_geo.scene.raster import opened, read_window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
-    from alps_geo.clusters.model import ClusterModel
     from alps_geo.outputs.output import LabelledScene, SceneSource
 
 
@@ -37,7 +37,9 @@ class SegmentsRaster(Output):
     def write(self, labelled: LabelledScene, source: SceneSource) -> None:
         """Write the blocks of the source."""
         box = GeoBox.of_scene(source.scene)
-        write_cog(labelled.folder / SEGMENTS, source.blocks, box, IdBand(np.uint32, "segment id"))
+        tags = labelled.origin.tags(labelled.name, "Ids of segments")
+        band = IdBand(np.uint32, "segment id", tags=tags)
+        write_cog(labelled.folder / SEGMENTS, source.blocks, box, band)
 
 
 class SegmentsStyle(Output):
@@ -51,10 +53,13 @@ class SegmentsStyle(Output):
 
 
 class LabelsRaster(Output):
-    """``labels.tif``: the id of the cluster of each pixel, with colours and names."""
+    """``labels.tif``: the id of the cluster of each pixel, with colours and names.
 
-    files = (LABELS,)
-    needs = (SEGMENTS,)
+    GDAL reads names, counts and areas from ``labels.tif.aux.xml``.
+    """
+
+    files = (LABELS, LABELS_TABLE)
+    needs = (SEGMENTS, POLYGONS)
 
     def write(self, labelled: LabelledScene, source: SceneSource) -> None:  # noqa: ARG002
         """Write the cluster of each pixel's segment."""
@@ -70,7 +75,8 @@ class LabelsRaster(Output):
                 (window, cluster_of_id[block].astype(dtype))
                 for window, block in _blocks(ids, labelled.folder / SEGMENTS)
             )
-            _write_labels(labelled.folder / LABELS, ids, blocks, dtype, model)
+            band = _band(labelled, dtype, _counts(labelled))
+            write_cog(labelled.folder / LABELS, blocks, GeoBox.of_raster(ids), band)
 
     def rewrite_legend(self, labelled: LabelledScene) -> None:
         """Write the raster again where colours changed, else the names next to it."""
@@ -78,13 +84,16 @@ class LabelsRaster(Output):
         if not path.is_file():
             self.rewrite(labelled)
             return
+        counts = stored_counts(path)
+        if counts is None or counts.ids.tolist() != model.legend.ids.tolist():
+            counts = _counts(labelled)
         with opened(str(path)) as raster:
-            colors = raster.colormap(1)
+            colors, band = raster.colormap(1), _band(labelled, raster.dtypes[0], counts)
             recolored = any(colors[i][:3] != color for i, color in model.legend.palette.items())
             if recolored:
-                _write_labels(path, raster, _blocks(raster, path), raster.dtypes[0], model)
+                write_cog(path, _blocks(raster, path), GeoBox.of_raster(raster), band)
         if not recolored:
-            write_category_names(path, cluster_labels(model))
+            write_legend(path, band)
 
 
 class LabelsStyle(Output):
@@ -113,13 +122,11 @@ def _blocks(
         yield window, read_window(raster, str(path), (1,), window)[0]
 
 
-def _write_labels(
-    path: Path,
-    like: DatasetReader,
-    blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
-    dtype: DTypeLike,
-    model: ClusterModel,
-) -> None:
-    """Write labels on the grid of an open raster."""
-    band = IdBand(dtype, "cluster", model.legend.palette, cluster_labels(model))
-    write_cog(path, blocks, GeoBox.of_raster(like), band)
+def _band(labelled: LabelledScene, dtype: DTypeLike, counts: Counts) -> IdBand:
+    legend, tags = labelled.model.legend, labelled.origin.tags(labelled.name, "Clusters")
+    return IdBand(dtype, "cluster", legend.palette, category_names(legend), tags, counts)
+
+
+def _counts(labelled: LabelledScene) -> Counts:
+    found = measure(labelled)
+    return Counts(labelled.model.legend.ids, found.cluster_pixels, found.cluster_area_m2)

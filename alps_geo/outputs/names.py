@@ -1,9 +1,22 @@
 """Names of files in a run folder, for modules that need no more of the outputs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from alps_geo.fields.formats import PREVIEW_FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 MODEL = "clusters.npz"
 """The cluster model."""
+
+CLUSTER_TABLE = "clusters.csv"
+"""The clusters as a table."""
+
+STAC_COLLECTION, STAC_ITEM = "collection.json", "item.json"
+"""The collection of a run, and the item of a scene."""
 
 PROJECT = "alps.qgz"
 """The project of QGIS."""
@@ -23,6 +36,12 @@ SAMPLE = "sample.gpkg"
 LABELS, SEGMENTS, POLYGONS = "labels.tif", "segments.tif", "segments.gpkg"
 """Results of a scene that other outputs are made of: cluster ids, segment ids, polygons."""
 
+PATCHES = "patches.gpkg"
+"""Connected areas of one cluster or class."""
+
+LABELS_TABLE = f"{LABELS}.aux.xml"
+"""Names of the clusters, and their table of attributes, for GDAL."""
+
 CLASSES, CLASSES_STYLE = "classes.tif", "classes.qml"
 """Results of a scene whose segments have classes."""
 
@@ -30,6 +49,11 @@ CLASSES, CLASSES_STYLE = "classes.tif", "classes.qml"
 def preview_file(form: str) -> str:
     """Name the preview of a scene in a format of `alps_geo.fields.formats.PREVIEW_FORMATS`."""
     return f"preview.{form}"
+
+
+def preview_formats(files: Container[str]) -> tuple[str, ...]:
+    """Return the formats of the preview of a scene, of the names of its results."""
+    return tuple(form for form in PREVIEW_FORMATS if preview_file(form) in files)
 
 
 def class_preview_file(form: str) -> str:

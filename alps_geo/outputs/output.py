@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from affine import Affine
+
 from alps_geo.clusters.overrides import override
 from alps_geo.errors import RunError
+from alps_geo.outputs.provenance import Provenance
+from alps_geo.scene.placed import map_transform
 from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
@@ -16,14 +20,36 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
     from alps_geo.clusters.legend import Legend
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.clusters.tree import Assigned
+    from alps_geo.fields.formats import ChosenFormats
     from alps_geo.scene import Scene
     from alps_geo.segments.stitch import Segments
     from alps_geo.segments.table import Attributes, SegmentTable
+
+
+@dataclass(frozen=True)
+class Place:
+    """Place of a scene on the map, as its record has it.
+
+    Attributes
+    ----------
+    crs : str or None
+        CRS of the scene.
+    transform : tuple of float or None
+        First six coefficients of its transform; None if the raster of segments has it.
+    """
+
+    crs: str | None
+    transform: tuple[float, ...] | None
+
+    def transform_of(self, raster: DatasetReader) -> Affine:
+        """Return the transform of the scene, whose segments are in an open raster."""
+        return Affine(*self.transform) if self.transform else map_transform(raster)
 
 
 @dataclass(frozen=True)
@@ -42,8 +68,18 @@ class LabelledScene:
         All clusters of the run, with those that this scene lacks.
     overrides : mapping of int to int
         Clusters that a person gave segments of this scene, by segment id.
-    preview_formats : tuple of str
-        Formats of its preview, of `alps_geo.fields.formats.PREVIEW_FORMATS`.
+    origin : Provenance
+        Program, model, settings and date that the results tell of.
+    results : frozenset of str
+        Names of the results of this scene. A run of an earlier version gets no file that it
+        lacked.
+    place : Place
+        Place of the scene on the map.
+    simplify_by : float
+        Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS.
+        Rasters stay as they are.
+    has_classes : bool
+        True if its segments have classes.
     """
 
     folder: Path
@@ -51,7 +87,16 @@ class LabelledScene:
     title: str
     model: ClusterModel
     overrides: Mapping[int, int] = field(default_factory=dict, kw_only=True)
-    preview_formats: tuple[str, ...] = field(default=("png",), kw_only=True)
+    origin: Provenance = field(default=Provenance(), kw_only=True)
+    results: frozenset[str] = field(default=frozenset(), kw_only=True)
+    place: Place = field(default=Place(None, None), kw_only=True)
+    simplify_by: float = field(default=0.0, kw_only=True)
+    has_classes: bool = field(default=False, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """Name of the scene in its run: that of its folder."""
+        return self.folder.name
 
     @property
     def segments(self) -> Segments:
@@ -90,14 +135,10 @@ class SceneSource:
     blocks : iterable of (window, ids)
         The segment ids of the scene in pieces. They can be read once, by the output of
         ``segments.tif``; the others read that file.
-    simplify_by : float
-        Detail of the polygons' borders to leave out, in metres, or in pixels without a CRS.
-        Rasters stay as they are.
     """
 
     scene: Scene
     blocks: Iterable[tuple[Window, NDArray[np.uint32]]]
-    simplify_by: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +158,8 @@ class ShownScene:
     stretch : tuple of float or None
         Lowest and highest shown value of each of them, one after the other, in the units of the
         scene; empty to show stored values, None where a record of an earlier version is silent.
+    labelled : LabelledScene
+        Its segments and their clusters.
     """
 
     name: str
@@ -124,6 +167,7 @@ class ShownScene:
     path: str
     rgb: tuple[int, ...]
     stretch: tuple[float, ...] | None
+    labelled: LabelledScene
 
 
 @dataclass(frozen=True)
@@ -144,6 +188,8 @@ class LabelledRun:
         The scenes; none for a folder of images.
     classes : Legend or None
         The classes, if the segments have any.
+    moves_segments : bool
+        False if no segment has another cluster than in the files that are there.
     """
 
     folder: Path
@@ -152,6 +198,7 @@ class LabelledRun:
     model: ClusterModel
     scenes: tuple[ShownScene, ...] = ()
     classes: Legend | None = None
+    moves_segments: bool = True
 
 
 class Output(Protocol):
@@ -171,6 +218,10 @@ class Output(Protocol):
         True if the files in the run folder show places: a run over images has none of them.
     needs : tuple of str
         Files of other outputs that it is made of: it is written after them.
+    format : str
+        Name in ``formats`` by which it is chosen; empty for one that is always written.
+    follows_classes : bool
+        True if its files hold classes too: they are written again when these change.
 
     Examples
     --------
@@ -185,6 +236,22 @@ class Output(Protocol):
     run_files: ClassVar[tuple[str, ...]] = ()
     is_map: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    format: ClassVar[str] = ""
+    follows_classes: ClassVar[bool] = False
+
+    def files_in(self, chosen: ChosenFormats) -> tuple[str, ...]:
+        """Return the names of its files in the folder of a scene, in formats that are chosen."""
+        return self.files
+
+    def check_installed(self) -> None:
+        """Check that the packages are installed that it is written with.
+
+        Raises
+        ------
+        SettingsError
+            If one is absent.
+        """
+        return
 
     def check(self, labelled: LabelledScene) -> None:
         """Check that the files of a scene can be written again, before anything is changed.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.clusters.legend import Legend
+    from alps_geo.fields.formats import ChosenFormats
     from alps_geo.outputs.drawing import Drawing
     from alps_geo.outputs.output import LabelledScene, SceneSource
     from alps_geo.outputs.preview_sheet import MapPicture
@@ -28,6 +29,10 @@ class Preview(Output):
 
     files = tuple(map(preview_file, PREVIEW_FORMATS))
     needs = (LABELS, SEGMENTS)
+
+    def files_in(self, chosen: ChosenFormats) -> tuple[str, ...]:
+        """Return the names of the previews in the formats that are chosen."""
+        return tuple(preview_file(each) for each in PREVIEW_FORMATS if each in chosen.previews)
 
     def check(self, labelled: LabelledScene) -> None:
         """Check that the picture of the scene is there."""
@@ -43,7 +48,7 @@ class Preview(Output):
         """Draw the preview from the pictures of the scene and its rasters."""
         folder = labelled.folder
         picture = read_map(labelled.segments_folder, folder / LABELS, folder / SEGMENTS)
-        paths = [folder / preview_file(each) for each in labelled.preview_formats]
+        paths = [folder / name for name in self.files if name in labelled.results]
         write_preview(paths, picture, labelled.model.legend, title=labelled.title)
 
     def rewrite_legend(self, labelled: LabelledScene) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from alps_geo.fields.formats import PREVIEW_FORMATS
+from alps_geo.fields.formats import ALL_FORMATS, ChosenFormats
 from alps_geo.outputs.cluster_model import ModelFile
-from alps_geo.outputs.gpkg.read import read_attribute
-from alps_geo.outputs.gpkg.segments import AREA, RASTER, SegmentPolygons
-from alps_geo.outputs.ground import pixel_area
+from alps_geo.outputs.cluster_table import ClusterTable
+from alps_geo.outputs.gpkg.patches import PatchPolygons
+from alps_geo.outputs.gpkg.segments import SegmentPolygons
 from alps_geo.outputs.id_rasters import (
     LabelsRaster,
     LabelsStyle,
@@ -22,15 +19,14 @@ from alps_geo.outputs.id_rasters import (
 from alps_geo.outputs.image_masks import InstanceMasks
 from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
 from alps_geo.outputs.labelled_images import LabelledImages
-from alps_geo.outputs.names import POLYGONS, SEGMENTS, preview_file
+from alps_geo.outputs.measures import SceneResults, count, measure
 from alps_geo.outputs.preview import Preview
 from alps_geo.outputs.project import Project
-from alps_geo.scene.raster import opened
+from alps_geo.outputs.stac import Stac
+from alps_geo.outputs.vector_copies import FlatGeobuf, GeoJson, GeoParquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
     from alps_geo.outputs.labelled_images import ImageOutput
     from alps_geo.outputs.mask_files import PlannedImages
@@ -43,8 +39,14 @@ OUTPUTS: list[Output] = [
     SegmentsRaster(),
     SegmentsStyle(),
     SegmentPolygons(),
+    PatchPolygons(),
+    GeoParquet(),
+    FlatGeobuf(),
+    GeoJson(),
     Preview(),
+    ClusterTable(),
     Project(),
+    Stac(),
 ]
 """The formats that a run writes, in the order in which its record lists their files."""
 
@@ -52,40 +54,14 @@ IMAGE_OUTPUTS: list[ImageOutput] = [SplitOverview(), InstanceMasks(), ImagePictu
 """The formats that a run over a folder of images writes for each split."""
 
 
-@dataclass(frozen=True)
-class SceneResults:
-    """Counts and areas of the results of one scene.
-
-    Attributes
-    ----------
-    valid_pixels : int
-        Pixels with data.
-    cluster_segments, cluster_pixels : ndarray of int64, shape (k,)
-        Segments and pixels of each cluster, in the order of the model's ids.
-    cluster_area_m2 : ndarray of float64, shape (k,), or None
-        Ground area of each cluster; None for a scene without a CRS, or with pixels that lie
-        nowhere on the ground.
-    unlabelled_area_m2 : float or None
-        Ground area of pixels with data but without a segment, None in the same cases. Estimated as
-        pixel count times the ground area of the scene's central pixel.
-    """
-
-    valid_pixels: int
-    cluster_segments: NDArray[np.int64]
-    cluster_pixels: NDArray[np.int64]
-    cluster_area_m2: NDArray[np.float64] | None
-    unlabelled_area_m2: float | None
+def scene_files(chosen: ChosenFormats = ALL_FORMATS) -> tuple[str, ...]:
+    """List the names of the results in the folder of a scene, of some formats or of all."""
+    return tuple(name for output in _chosen(chosen) for name in output.files_in(chosen))
 
 
-def scene_files(previews: Sequence[str] = PREVIEW_FORMATS) -> tuple[str, ...]:
-    """List the names of the results in the folder of a scene with these formats of previews."""
-    others = {preview_file(each) for each in PREVIEW_FORMATS} - set(map(preview_file, previews))
-    return tuple(name for output in OUTPUTS for name in output.files if name not in others)
-
-
-def run_files(*, images: bool = False) -> tuple[str, ...]:
+def run_files(chosen: ChosenFormats = ALL_FORMATS, *, images: bool = False) -> tuple[str, ...]:
     """List the names of the results in the run folder itself, of a run over scenes or images."""
-    listed = [output for output in OUTPUTS if not (images and output.is_map)]
+    listed = [output for output in _chosen(chosen) if not (images and output.is_map)]
     return tuple(name for output in listed for name in output.run_files)
 
 
@@ -103,17 +79,17 @@ def write_results(labelled: LabelledScene, source: SceneSource) -> SceneResults:
     labelled : LabelledScene
         The segments, their clusters, and the folder to write to, which is made if need be.
     source : SceneSource
-        Pixels of the scene and ids of its segments. If ``simplify_by`` is not 0, all polygons of
-        the scene are held at once.
+        Pixels of the scene and ids of its segments. If the scene's ``simplify_by`` is not 0, all
+        its polygons are held at once.
 
     Raises
     ------
     RunError
         If a file cannot be written; those before it are whole, it and those after it are absent.
     """
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.write(labelled, source)
-    return _measure(labelled)
+    return measure(labelled)
 
 
 def rewrite_results(labelled: LabelledScene) -> SceneResults:
@@ -128,9 +104,9 @@ def rewrite_results(labelled: LabelledScene) -> SceneResults:
     """
     if isinstance(labelled, LabelledImages):
         return write_image_results(labelled)
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.rewrite(labelled)
-    return _measure(labelled)
+    return measure(labelled)
 
 
 def write_image_results(labelled: LabelledImages) -> SceneResults:
@@ -145,7 +121,7 @@ def write_image_results(labelled: LabelledImages) -> SceneResults:
     """
     for output in IMAGE_OUTPUTS:
         output.write(labelled)
-    return _counted(labelled)
+    return count(labelled)
 
 
 def rewrite_legends(labelled: LabelledScene) -> None:
@@ -162,7 +138,7 @@ def rewrite_legends(labelled: LabelledScene) -> None:
         for image_output in IMAGE_OUTPUTS:
             image_output.write_legend(labelled)
         return
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.rewrite_legend(labelled)
 
 
@@ -178,7 +154,7 @@ def check_rewritable(labelled: LabelledScene) -> None:
         for image_output in IMAGE_OUTPUTS:
             image_output.check(labelled)
         return
-    for output in _in_order():
+    for output in _of_scene(labelled):
         output.check(labelled)
 
 
@@ -197,57 +173,43 @@ def write_run_files(run: LabelledRun) -> None:
             output.write_run(run)
 
 
+def follow_classes(labelled: LabelledScene) -> None:
+    """Write the results of a scene again that hold its classes, after these have changed.
+
+    Raises
+    ------
+    RunError
+        If a file is absent, damaged or cannot be written; each of them is whole, old or new.
+    """
+    for output in _of_scene(labelled):
+        if output.follows_classes:
+            output.rewrite(labelled)
+
+
+def check_formats(chosen: ChosenFormats) -> None:
+    """Check that formats that a user has chosen can be written here.
+
+    Raises
+    ------
+    SettingsError
+        If a package is absent.
+    """
+    for output in _chosen(chosen):
+        output.check_installed()
+
+
+def _chosen(chosen: ChosenFormats) -> list[Output]:
+    """List the outputs of some formats, with those that are always written."""
+    return [each for each in OUTPUTS if not each.format or each.format in chosen.formats]
+
+
+def _of_scene(labelled: LabelledScene) -> list[Output]:
+    """Sort the outputs of which a scene has files."""
+    return [output for output in _in_order() if labelled.results.intersection(output.files)]
+
+
 def _in_order() -> list[Output]:
     """Sort the outputs so that each comes after those whose files it needs."""
     by_file = {name: output for output in OUTPUTS for name in output.files}
     graph = {output: [by_file[name] for name in output.needs] for output in OUTPUTS}
     return list(TopologicalSorter(graph).static_order())
-
-
-def _measure(labelled: LabelledScene) -> SceneResults:
-    """Count segments, pixels and ground area of each cluster."""
-    segments = labelled.segments
-    with opened(str(labelled.folder / SEGMENTS)) as raster:
-        pixel, has_ground = pixel_area(raster), raster.crs is not None
-    ground = _ground_areas(labelled, pixel)
-    rest = segments.valid_pixels - int(segments.area.sum())
-    unlabelled = rest * pixel if rest else 0.0
-    known = has_ground and bool(np.isfinite(ground.sum() + unlabelled))
-
-    return replace(
-        _counted(labelled),
-        cluster_area_m2=_totals(labelled, ground) if known else None,
-        unlabelled_area_m2=unlabelled if known else None,
-    )
-
-
-def _counted(labelled: LabelledScene) -> SceneResults:
-    """Count segments and pixels of each cluster."""
-    segments = labelled.segments
-    return SceneResults(
-        valid_pixels=segments.valid_pixels,
-        cluster_segments=_totals(labelled, None).astype(np.int64),
-        cluster_pixels=_totals(labelled, segments.area).astype(np.int64),
-        cluster_area_m2=None,
-        unlabelled_area_m2=None,
-    )
-
-
-def _totals(labelled: LabelledScene, weights: NDArray[np.number] | None) -> NDArray[np.float64]:
-    """Add up weights of the segments of each cluster, or count them, in the order of the ids."""
-    ids = labelled.model.legend.ids
-    sums = np.bincount(labelled.assigned.cluster, weights=weights, minlength=int(ids[-1]) + 1)
-    return sums[ids].astype(np.float64)
-
-
-def _ground_areas(labelled: LabelledScene, pixel: float) -> NDArray[np.float64]:
-    """Read the ground area of each segment, as it is in the raster, from the polygons."""
-    path = labelled.folder / POLYGONS
-    # As good as can be for segments whose polygons a person has deleted.
-    estimated = (labelled.segments.area * pixel).astype(np.float64)
-    if not len(estimated):
-        return estimated
-    for name in (RASTER + AREA, AREA):
-        if (found := read_attribute(path, name, estimated)) is not None:
-            return found
-    return estimated

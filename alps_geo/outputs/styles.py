@@ -54,15 +54,23 @@ def cluster_labels(model: ClusterModel) -> dict[int, str]:
     return {i: cluster_label(i, legend.names) for i in legend.palette} if legend.names else {}
 
 
-def cluster_style(legend: Legend) -> Style:
-    """Style segments by cluster, one colour for each; all other values are grey."""
+def cluster_style(legend: Legend, layer: str = "segments") -> Style:
+    """Style polygons by cluster, one colour for each; all other values are grey.
+
+    Parameters
+    ----------
+    legend : Legend
+        The clusters.
+    layer : str
+        Name of the layer.
+    """
     palette, names = legend.palette, legend.names
     rows = [(str(i), legend_label(i, names), color) for i, color in sorted(palette.items())]
     return Style(
         CLUSTER_STYLE,
         "One colour for each cluster",
         qml(categories(CLUSTER_FIELD, "long", rows)),
-        sld(CLUSTER_STYLE, _rules(CLUSTER_FIELD, rows)),
+        sld(CLUSTER_STYLE, _rules(CLUSTER_FIELD, rows), layer),
     )
 
 

@@ -19,7 +19,7 @@ from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.output import LabelledRun
-from alps_geo.outputs.results import SceneResults, write_image_results, write_run_files
+from alps_geo.outputs.results import write_image_results, write_run_files
 from alps_geo.pipeline.image_plan import FolderRequest, PlannedRun, check_folders, plan_images
 from alps_geo.pipeline.stages import Clock, fit_model
 from alps_geo.review.edits import check_replaceable
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
     from alps_geo.features.columns import Columns
     from alps_geo.masks.generator import MaskGenerator
+    from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.failures import FailedImage
     from alps_geo.runs.parts import SceneRecord
     from alps_geo.runs.record import RunRecord
@@ -121,7 +122,9 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
     inputs = [image.path for job in run.stage.jobs for image in job.images]
     overwrite, force = request.flags.overwrite, request.flags.force
     check = partial(check_replaceable, folder, discard_edits=request.flags.discard_edits)
-    with claimed(folder, run.plan, overwrite=overwrite, force=force, inputs=inputs, check=check):
+    with claimed(
+        folder, run.plan, overwrite=overwrite, force=force, inputs=inputs, check=check
+    ) as cleared:
         run.note_unreadable()
         clock.lap("open")
         failed = [
@@ -139,7 +142,7 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
             write_run_files(LabelledRun(target.path, folder.path, run.plan.files, model))
             clock.lap("write")
             record = split_run_record(
-                origin_of(request.settings, run.weights),
+                origin_of(request.settings, run.weights, cleared.plan),
                 request.record,
                 [_record(run, name, splits[name], results[name]) for name in results],
                 model,

@@ -17,8 +17,8 @@ from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
-from alps_geo.outputs.output import LabelledScene, SceneSource
-from alps_geo.outputs.results import SceneResults, write_results, write_run_files
+from alps_geo.outputs.results import check_formats, write_run_files
+from alps_geo.pipeline.scene_results import SceneWriting
 from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
@@ -26,7 +26,6 @@ from alps_geo.runs.checks import check_model, check_model_path, check_valid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.clusters import RunClusters, segments_key
 from alps_geo.runs.describe import fit_record, origin_of, run_record
-from alps_geo.runs.failures import write_each
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.identity import fingerprint, run_identity
@@ -42,7 +41,7 @@ from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
 from alps_geo.segments.describe import NeighbourRules, describe_segments
-from alps_geo.segments.painting import StoredPainting, painted_blocks
+from alps_geo.segments.painting import StoredPainting
 from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
     from alps_geo.runs.claim import Cleared
-    from alps_geo.runs.failures import FailedScene, FailedTile, Failure
+    from alps_geo.runs.failures import FailedTile, Failure
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
@@ -104,6 +103,7 @@ def label_scenes(
         are to be replaced, if no tile can be labelled, or, if the run is strict, if one cannot.
     """
     settings = settings or LabelSettings()
+    check_formats(settings.chosen_formats)
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
@@ -130,14 +130,14 @@ def label_scenes(
             clusters = RunClusters(model, overrides).carried_to(model)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
-                results, unwritten = _write(run, folder, target, clusters, strict=flags.strict)
+                origin = origin_of(settings, run.weights, cleared.plan)
+                writing = SceneWriting(run.jobs, settings, folder, target, clusters, origin)
+                results, unwritten = writing.write(run.tally, strict=flags.strict)
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
-                scenes = {job.name: job.scene for job in run.jobs}
-                origin = origin_of(settings, run.weights)
                 lost: list[Failure] = [*failed, *unwritten]
-                record = run_record(origin, scenes, clusters.model, results, lost, clock.laps)
-                write_run_files(labelled_run(target, folder.path, record, clusters.model))
+                record = run_record(origin, run.scenes, clusters.model, results, lost, clock.laps)
+                write_run_files(labelled_run(target, folder, record, clusters))
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)
             sweep(folder, plan)
@@ -192,10 +192,9 @@ def fit_scenes(
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             model = _fit(run, tables, failed)
             clock.lap("cluster")
-            scenes = {job.name: job.scene for job in run.jobs}
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
-            origin = origin_of(settings, run.weights)
-            record = fit_record(origin, scenes, segments, model, out, failed, clock.laps)
+            origin = origin_of(settings, run.weights, cleared.plan)
+            record = fit_record(origin, run.scenes, segments, model, out, failed, clock.laps)
             with replacing(Path(out)) as part:
                 with run_errors(Path(out)):
                     part.write_bytes(model.to_bytes())
@@ -214,6 +213,11 @@ class _Run:
     models: Models
     weights: Weights
     tally: Tally
+
+    @property
+    def scenes(self) -> dict[str, Scene]:
+        """The scenes by the names of their folders."""
+        return {job.name: job.scene for job in self.jobs}
 
     @property
     def tile_stage(self) -> TileStage:
@@ -323,36 +327,6 @@ def _inputs(run: _Run) -> list[str]:
     return [job.scene.path for job in run.jobs if is_local(job.scene.path)] + given
 
 
-def _write(
-    run: _Run,
-    folder: RunFolder,
-    target: RunFolder,
-    clusters: RunClusters,
-    *,
-    strict: bool,
-) -> tuple[dict[str, SceneResults], list[FailedScene]]:
-    """Give every segment its cluster, and write the results of each scene into `target`."""
-    jobs = {job.name: job for job in run.jobs}
-
-    def write(name: str) -> SceneResults:
-        job = jobs[name]
-        stored = folder.segments_folder(name)
-        labelled = LabelledScene(
-            target.scene_folder(name),
-            stored,
-            job.scene.name,
-            clusters.model,
-            overrides=clusters.overrides.of(name),
-            preview_formats=run.settings.preview_format,
-        )
-        blocks = painted_blocks(StoredPainting(stored), job.grid)
-        return write_results(labelled, SceneSource(job.scene, blocks, run.settings.simplify))
-
-    scenes = {job.name: job.scene for job in run.jobs}
-    announce = partial(run.tally.tell, "write")
-    return write_each(scenes, write, target.scene_folder, announce, strict=strict)
-
-
 def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
     if not paths:
         raise SceneError("no scene was given; name at least one raster")
@@ -385,6 +359,7 @@ def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
     identity = run_identity(scenes, run.settings, run.weights, fit=fit)
     # A later program may make other fragments of the same input.
     identity["tiles"] = [job.store.key for job in run.jobs]
+    formats = run.settings.chosen_formats
     if given is not None:
         identity["clusters_sha256"] = sha256(given.to_bytes()).hexdigest()
     return Plan(
@@ -393,7 +368,5 @@ def _plan(run: _Run, given: ClusterModel | None, *, fit: bool = False) -> Plan:
             PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
             for job in run.jobs
         ),
-        files=()
-        if fit
-        else tuple(result_files([job.name for job in run.jobs], run.settings.preview_format)),
+        files=() if fit else tuple(result_files([job.name for job in run.jobs], formats)),
     )

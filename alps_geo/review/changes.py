@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from alps_geo.files import run_errors
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.names import GALLERY, REPORT
-from alps_geo.outputs.output import LabelledScene
+from alps_geo.outputs.provenance import current_date
 from alps_geo.outputs.results import (
     check_rewritable,
     rewrite_legends,
@@ -32,20 +32,19 @@ from alps_geo.review.edits import PolygonChange, changing_polygons
 from alps_geo.runs.describe import with_clusters, with_legend
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.journal import Change, begin_change, end_change
-from alps_geo.runs.labelled import labelled_run
+from alps_geo.runs.labelled import labelled_run, labelled_scene
 from alps_geo.runs.lock import held
-from alps_geo.runs.names import preview_formats
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.reading import read_change, read_plan, read_record
 from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_changed, read_clusters, read_finished
 from alps_geo.runs.writing import sweep
-from alps_geo.scene.kind import scene_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from alps_geo.outputs.output import LabelledScene
     from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.record import RunRecord
     from alps_geo.runs.run import FinishedRun
@@ -136,14 +135,15 @@ def _begin(
     if altered is None:
         return run.record
     changed = altered.clusters
-    for scene in _labelled_scenes(folder, run.record, changed):
+    date = current_date()
+    for scene in _labelled_scenes(folder, run.record, changed, date):
         check_rewritable(scene)
     moves_segments = changed.moves(run.clusters)
-    change = Change(command, run.record.changes or (), moves_segments, changed.overrides)
+    change = Change(command, run.record.changes or (), moves_segments, changed.overrides, date)
     with changing_polygons(
         folder,
         run.record,
-        PolygonChange(command, run.clusters, changed, altered.adopted),
+        PolygonChange(command, run.clusters, changed, date, altered.adopted),
         discard_edits=discard_edits,
         forget=partial(end_change, folder),
     ):
@@ -153,7 +153,9 @@ def _begin(
 
 def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRecord:
     """Make the change that was stopped, from its note."""
-    change = PolygonChange(stopped.command, read_clusters(folder), read_changed(folder, stopped))
+    stopped = replace(stopped, date=stopped.date or current_date())
+    before, after = read_clusters(folder), read_changed(folder, stopped)
+    change = PolygonChange(stopped.command, before, after, stopped.date)
     with changing_polygons(folder, read_record(folder), change, discard_edits=discard_edits):
         pass
     return _carry_out(folder, stopped)
@@ -162,14 +164,18 @@ def _finish(folder: RunFolder, stopped: Change, *, discard_edits: bool) -> RunRe
 def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
     """Make the change that is noted in all results other than the polygons."""
     record, clusters = read_record(folder), read_changed(folder, change)
-    scenes, model = _labelled_scenes(folder, record, clusters), clusters.model
+    scenes = _labelled_scenes(folder, record, clusters, change.date)
+    model = clusters.model
     if change.moves_segments:
         record = with_clusters(record, model, [rewrite_results(scene) for scene in scenes])
     else:
         for scene in scenes:
             rewrite_legends(scene)
         record = with_legend(record, model)
-    write_run_files(labelled_run(folder, folder.path, record, model))
+    moves = change.moves_segments
+    write_run_files(
+        labelled_run(folder, folder, record, clusters, change.date, moves_segments=moves)
+    )
     write_overrides(folder, clusters.overrides)
     record = replace(record, changes=(*change.earlier, change.command))
     write_record(folder.record_path, record)
@@ -184,22 +190,13 @@ def _carry_out(folder: RunFolder, change: Change) -> RunRecord:
 
 
 def _labelled_scenes(
-    folder: RunFolder, record: RunRecord, clusters: RunClusters
+    folder: RunFolder, record: RunRecord, clusters: RunClusters, date: str
 ) -> Iterator[LabelledScene]:
     """Give the scenes of a run with their stored segments and clusters."""
     model = clusters.model
     for scene in record.scenes:
-        stored = folder.segments_folder(scene.name)
         if record.folder is not None:
+            stored = folder.segments_folder(scene.name)
             yield LabelledImages(folder.path, stored, scene.name, model, record.folder.files)
             continue
-        title = scene_name(scene.path)
-        overrides = clusters.overrides.of(scene.name)
-        yield LabelledScene(
-            folder.scene_folder(scene.name),
-            stored,
-            title,
-            model,
-            overrides=overrides,
-            preview_formats=preview_formats(record.files, scene.name),
-        )
+        yield labelled_scene(folder, folder, record, scene, clusters, date)

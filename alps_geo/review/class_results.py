@@ -9,7 +9,7 @@ it, the next command on the run makes it from its note.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,9 @@ from alps_geo.outputs.gpkg.contents import STYLES_BY_CLASS, further_styles, read
 from alps_geo.outputs.gpkg.lock import database_errors
 from alps_geo.outputs.gpkg.update import locked_segments
 from alps_geo.outputs.names import CLASS_MODEL, POLYGONS, REPORT
-from alps_geo.outputs.results import write_run_files
+from alps_geo.outputs.output import Place
+from alps_geo.outputs.provenance import current_date
+from alps_geo.outputs.results import follow_classes, write_run_files
 from alps_geo.review.edits import (
     FILES_OF_ONE,
     KEEP,
@@ -39,6 +41,7 @@ from alps_geo.review.edits import (
 )
 from alps_geo.review.polygon_note import read_note, write_note
 from alps_geo.runs.class_journal import (
+    ClassChange,
     begin_class_change,
     changed_class_model,
     class_files,
@@ -51,8 +54,8 @@ from alps_geo.runs.classes import (
     store_classes,
     stored_classes,
 )
-from alps_geo.runs.labelled import labelled_run
-from alps_geo.runs.names import preview_formats
+from alps_geo.runs.labelled import labelled_run, labelled_scene
+from alps_geo.runs.names import scene_results
 from alps_geo.runs.overrides import write_overrides
 from alps_geo.runs.parts import ClassRecord
 from alps_geo.runs.reading import read_record
@@ -67,7 +70,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.clusters.legend import Legend
     from alps_geo.outputs.gpkg.update import LockedSegments
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.overrides import RunOverrides
@@ -89,12 +91,15 @@ class Classification:
         Classes of the segments of each scene, by the name of its folder.
     overrides : RunOverrides or None
         Clusters and classes that a person gave segments, if the run is to have others.
+    date : str
+        Date of the change, in UTC by ISO 8601.
     """
 
     command: str
     model: ClassModel
     scenes: Mapping[str, SegmentClasses]
     overrides: RunOverrides | None = None
+    date: str = field(default_factory=current_date)
 
 
 def write_classification(
@@ -131,7 +136,8 @@ def write_classification(
     def note() -> None:
         model = found.model.to_bytes()
         scenes = {name: classes.to_bytes() for name, classes in found.scenes.items()}
-        begin_class_change(folder, found.command, model, scenes, found.overrides)
+        change = ClassChange(found.command, found.overrides, found.date)
+        begin_class_change(folder, change, model, scenes)
 
     areas = _change_polygons(folder, record, found, scenes, note, discard_edits=discard_edits)
     return _carry_out(folder, record, found, scenes, areas)
@@ -153,7 +159,8 @@ def finish_classification(folder: RunFolder) -> None:
         changed_class_model(folder), str(folder.class_change_path.with_name(CLASS_MODEL))
     )
     scenes = {scene.name: changed_classes(folder, scene.name) for scene in record.scenes}
-    found = Classification(change.command, model, scenes, change.overrides)
+    date = change.date or current_date()
+    found = Classification(change.command, model, scenes, change.overrides, date)
     classed = _classed_scenes(folder, record, found)
     areas = _change_polygons(folder, record, found, classed, lambda: None, discard_edits=True)
     _carry_out(folder, record, found, classed, areas)
@@ -162,26 +169,22 @@ def finish_classification(folder: RunFolder) -> None:
 def _classed_scenes(
     folder: RunFolder, record: RunRecord, found: Classification
 ) -> dict[str, ClassedScene]:
-    return {
-        scene.name: replace(
-            _classed(folder, scene, found.scenes[scene.name], found.model.legend),
-            preview_formats=preview_formats(record.files, scene.name),
-        )
-        for scene in record.scenes
-    }
+    return {scene.name: _classed(folder, record, scene, found) for scene in record.scenes}
 
 
 def _classed(
-    folder: RunFolder, scene: SceneRecord, classes: SegmentClasses, legend: Legend
+    folder: RunFolder, record: RunRecord, scene: SceneRecord, found: Classification
 ) -> ClassedScene:
     return ClassedScene(
         folder.scene_folder(scene.name),
         folder.segments_folder(scene.name),
         scene_name(scene.path),
-        legend,
-        classes.ids,
-        scene.crs,
-        scene.transform,
+        found.model.legend,
+        found.scenes[scene.name].ids,
+        Place(scene.crs, scene.transform),
+        replace(record.origin.provenance, date=found.date),
+        scene_results(record.files, scene.name),
+        record.origin.simplify_by,
     )
 
 
@@ -197,7 +200,6 @@ def _change_polygons(
     """Write the classes into the polygons of all scenes, or of none; return their areas."""
     paths = {name: folder.scene_folder(name) / POLYGONS for name in scenes}
     allow_open_files(len(paths) * FILES_OF_ONE)
-    simplify_by = _simplify_by(record)
     with ExitStack() as stack:
         locked = {
             name: stack.enter_context(locked_segments(path, cache_size(len(paths))))
@@ -217,9 +219,9 @@ def _change_polygons(
         areas = []
         for name, file in locked.items():
             scene = scenes[name]
-            dissolved, area = scene.dissolved(simplify_by)
+            dissolved, area = scene.dissolved()
             areas.append(area if record.area_unit == scene.area_unit else _pixels(scene))
-            write_classes(file, found.model.legend, dissolved, scene.area_unit)
+            write_classes(file, found.model.legend, dissolved, scene.area_unit, found.date)
             remove_prepared(file)
         note()
         for number, file in enumerate(locked.values()):
@@ -231,12 +233,6 @@ def _change_polygons(
                 raise
     _note_again(folder, paths)
     return areas
-
-
-def _simplify_by(record: RunRecord) -> float:
-    """Return the detail that borders lack; records of earlier versions have no such setting."""
-    value = record.origin.settings.get("simplify")
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _refuse(run: Path, edits: Mapping[Path, tuple[int, str]], command: str) -> None:
@@ -311,7 +307,12 @@ def _carry_out(
         classes=_class_records(record, found, np.sum(areas, axis=0)),
         files=tuple(files),
     )
-    write_run_files(labelled_run(folder, folder.path, record, read_clusters(folder).model))
+    clusters = read_clusters(folder)
+    for each in record.scenes:
+        follow_classes(labelled_scene(folder, folder, record, each, clusters, found.date))
+    write_run_files(
+        labelled_run(folder, folder, record, clusters, found.date, moves_segments=False)
+    )
     write_record(folder.record_path, record)
     with run_errors(folder.class_change_path):
         # It shows the classes of before.

@@ -16,10 +16,10 @@ from alps_geo.errors import RunError
 from alps_geo.files import allow_open_files
 from alps_geo.outputs.gpkg.contents import changed_styles, read_contents
 from alps_geo.outputs.gpkg.layer_styles import style_digest
-from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, is_database, settle
+from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, check_free, is_database, settle
 from alps_geo.outputs.gpkg.segments import AREA
 from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
-from alps_geo.outputs.names import POLYGONS
+from alps_geo.outputs.names import PATCHES, POLYGONS
 from alps_geo.outputs.styles import CLUSTER_STYLE, cluster_labels, cluster_style
 from alps_geo.review.kept import check_keepable
 from alps_geo.review.polygon_note import read_note, write_note
@@ -77,11 +77,14 @@ class PolygonChange:
         The clusters now and after the change.
     adopted : frozenset of str
         Scenes all of whose edits become part of the run.
+    date : str
+        Its date, in UTC by ISO 8601.
     """
 
     command: str
     before: RunClusters
     after: RunClusters
+    date: str
     adopted: frozenset[str] = frozenset()
 
     def prepare(self, segments: LockedSegments, scene: str, table: SegmentTable) -> Edits:
@@ -157,7 +160,7 @@ def changing_polygons(
             _refuse(folder, found, change.command)
             _refuse_styles({scene: noted.get(_key(name)) for name, scene in scenes.items()}, model)
         for scene in scenes.values():
-            scene.update(cluster_style(model.legend))
+            scene.update(cluster_style(model.legend), change.date)
         styles = {_key(name): _digest(scene) for name, scene in scenes.items()}
         yield
         for number, scene in enumerate(scenes.values()):
@@ -205,7 +208,9 @@ def check_replaceable(
         If another program holds a file, if a person has changed it, or if clusters that a person
         gave segments could not be kept.
     """
+    files = list(files)
     check_keepable(folder, keys or {}, discard_edits=discard_edits)
+    _check_patches(folder, files)
     noted, found, edited = read_note(folder), {}, {}
     for name in sorted({name for name in files if name.endswith(POLYGONS)}):
         path = folder.path / name
@@ -228,6 +233,13 @@ def check_replaceable(
         )
     if found:
         write_note(folder, noted | found)
+
+
+def _check_patches(folder: RunFolder, files: Iterable[str]) -> None:
+    """Check that no other program holds a layer of patches, which is written again."""
+    for name in files:
+        if name.endswith(PATCHES):
+            check_free(folder.path / name)
 
 
 def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from alps_geo import __version__
 from alps_geo.errors import SettingsError
 from alps_geo.outputs.labelled_images import LabelledImages
-from alps_geo.outputs.output import LabelledScene
 from alps_geo.outputs.training_set.classes import classes_of
 from alps_geo.outputs.training_set.formats import FORMATS
 from alps_geo.outputs.training_set.images import ImageSources
@@ -16,6 +15,7 @@ from alps_geo.outputs.training_set.record import SetOrigin, check_folder
 from alps_geo.outputs.training_set.write import SetRequest, write_training_set
 from alps_geo.review.scenes import open_labelled
 from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.labelled import labelled_scene
 from alps_geo.runs.run import read_finished
 from alps_geo.scene import open_scene
 
@@ -92,7 +92,11 @@ def _sources(run: FinishedRun, settings: ExportSettings) -> Sequence[ChipSource]
     folder, images = run.folder, run.record.folder
     if images is None:
         return tuple(
-            MapSource(record.name, _opened(run, number, settings), _labelled(run, record.name))
+            MapSource(
+                record.name,
+                _opened(run, number, settings),
+                labelled_scene(folder, folder, run.record, record, run.clusters),
+            )
             for number, record in enumerate(run.record.scenes)
         )
     splits = [
@@ -116,17 +120,6 @@ def _opened(run: FinishedRun, number: int, settings: ExportSettings) -> Scene:
         nodata=reading.nodata,
         stretch=reading.stretch,
         alpha=reading.alpha,
-    )
-
-
-def _labelled(run: FinishedRun, name: str) -> LabelledScene:
-    folder = run.folder
-    return LabelledScene(
-        folder.scene_folder(name),
-        folder.segments_folder(name),
-        name,
-        run.model,
-        overrides=run.overrides.of(name),
     )
 
 

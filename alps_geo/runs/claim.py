@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
-from alps_geo.files import run_errors, write_bytes
+from alps_geo.files import SIDECARS, run_errors, write_bytes
 from alps_geo.outputs.names import GALLERY, REPORT, SIMILAR, SUGGESTED_PAGE, SUGGESTION
+from alps_geo.outputs.provenance import current_date
 from alps_geo.runs.class_journal import class_files, end_class_change
 from alps_geo.runs.journal import end_change
 from alps_geo.runs.lock import held
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cleared:
-    """Work of before that went when a run has claimed a folder.
+    """A folder that a run has claimed: the run, and work of before that went.
 
     Attributes
     ----------
@@ -49,10 +50,13 @@ class Cleared:
     classes : str
         Sentence on the classes of segments that went, and how to get them again: their model
         stays. Empty if there were none.
+    plan : Plan
+        The run, with the date of its beginning: that of before if it goes on.
     """
 
     earlier_tiles: bool
     classes: str
+    plan: Plan
 
 
 _DISCARD = (
@@ -100,7 +104,7 @@ def claimed(
     Yields
     ------
     Cleared
-        Work of before that went.
+        The run with its date, and work of before that went.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def claimed(
         check({*plan.files, *planned_results(folder)})
         with run_errors(folder.path):
             cleared = _clear(folder, plan, force=force)
-        write_bytes(folder.plan_path, json.dumps(plan.to_json()).encode())
+        write_bytes(folder.plan_path, json.dumps(cleared.plan.to_json()).encode())
         yield cleared
 
 
@@ -153,6 +157,7 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
     taken up again.
     """
     old, finished = read_plan(folder), folder.record_path.exists()
+    dated = replace(plan, date=_date(old, plan, force=force))
     named = planned_results(folder)
     # The record would describe results that are about to be replaced.
     folder.record_path.unlink(missing_ok=True)
@@ -181,7 +186,13 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
             failure.unlink()
     sweep(folder, plan)
     known = classes and folder.class_model_path.exists()
-    return Cleared(earlier, _classes_gone(folder) if known else "")
+    return Cleared(earlier, _classes_gone(folder) if known else "", dated)
+
+
+def _date(old: Plan | None, plan: Plan, *, force: bool) -> str:
+    """Return the date of a run: that of before if it goes on."""
+    goes_on = old is not None and old.fingerprint == plan.fingerprint and not force
+    return (old.date if old is not None and goes_on else "") or current_date()
 
 
 def _classes_gone(folder: RunFolder) -> str:
@@ -242,7 +253,9 @@ def _changes(folder: RunFolder) -> tuple[str, ...]:
 
 def _check_strange(folder: RunFolder, plan: Plan, ours: Sequence[str]) -> None:
     """Check that no file of somebody else has the name of a result."""
-    strange = [name for name in plan.files if name not in ours and (folder.path / name).exists()]
+    # Earlier versions listed no files that GDAL reads next to a result.
+    known = {*ours, *(f"{name}{ending}" for name in ours for ending in SIDECARS)}
+    strange = [name for name in plan.files if name not in known and (folder.path / name).exists()]
     if strange:
         more = f" (and so are {len(strange) - 1} more)" if len(strange) > 1 else ""
         raise RunError(

@@ -16,9 +16,9 @@ from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.files import replacing, run_errors
 from alps_geo.outputs.names import CLASS_FILES, CLASS_MODEL, class_preview_file
 from alps_geo.runs.overrides import RunOverrides
-from alps_geo.runs.stored_json import DamagedError, Perhaps, known_fields, read_json
+from alps_geo.runs.stored_json import DamagedError, Perhaps, json_object, known_fields, read_json
 
-CHANGE = {"command": str, "overrides": Perhaps({})}
+CHANGE = {"command": str, "overrides": Perhaps({}), "date": Perhaps(str)}
 """Shape of a `ClassChange` as JSON; see `alps_geo.runs.stored_json`."""
 
 if TYPE_CHECKING:
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
 
 def begin_class_change(
-    folder: RunFolder,
-    command: str,
-    model: bytes,
-    scenes: Mapping[str, bytes],
-    overrides: RunOverrides | None = None,
+    folder: RunFolder, change: ClassChange, model: bytes, scenes: Mapping[str, bytes]
 ) -> None:
     """Note a change of the classes with all that it leads to: from here on it is sure to be made.
 
@@ -40,14 +36,12 @@ def begin_class_change(
     ----------
     folder : RunFolder
         The run folder.
-    command : str
-        The command, as typed after ``alps-geo``.
+    change : ClassChange
+        The change.
     model : bytes
         The model of classes.
     scenes : mapping of str to bytes
         Classes of the segments of each scene: see `alps_geo.runs.classes`.
-    overrides : RunOverrides, optional
-        Clusters and classes that a person gave segments, where the change leads to others.
 
     Raises
     ------
@@ -59,8 +53,7 @@ def begin_class_change(
         part.with_name(CLASS_MODEL).write_bytes(model)
         for name, classes in scenes.items():
             part.with_name(scene_file(name)).write_bytes(classes)
-        given = {} if overrides is None else {"overrides": overrides.to_json()}
-        part.write_text(json.dumps({"command": command, **given}), encoding="utf-8")
+        part.write_text(json.dumps(change.to_json()), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -74,17 +67,26 @@ class ClassChange:
     overrides : RunOverrides or None
         Clusters and classes that a person gave segments, after the change; None where it leaves
         them.
+    date : str
+        Beginning of the change, in UTC by ISO 8601; empty in notes of earlier versions.
     """
 
     command: str
     overrides: RunOverrides | None
+    date: str = ""
 
     @classmethod
     def from_json(cls, found: object) -> ClassChange:
         """Build a note from JSON; raise ValueError for JSON of another shape."""
         known = known_fields(found, CHANGE)
         given = known["overrides"]
-        return cls(known["command"], None if given is None else RunOverrides.from_json(given))
+        overrides = None if given is None else RunOverrides.from_json(given)
+        return cls(known["command"], overrides, known["date"] or "")
+
+    def to_json(self) -> dict[str, object]:
+        """Return the note as a JSON object."""
+        given = {} if self.overrides is None else {"overrides": self.overrides.to_json()}
+        return {**json_object(self, CHANGE), **given}
 
 
 def read_class_change(folder: RunFolder) -> ClassChange | None:

@@ -13,6 +13,7 @@ import numpy as np
 import rasterio
 
 from alps_geo.clusters.colors import hex_color
+from alps_geo.runs.identity import fingerprint
 from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.parts import ClusterRecord, SceneRecord
@@ -25,14 +26,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.fields import Stage
     from alps_geo.masks.generator import Weights
-    from alps_geo.outputs.results import SceneResults
+    from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.failures import FailedImage, FailedTile, Failure
     from alps_geo.runs.parts import FolderRecord
-    from alps_geo.runs.plan import PlannedScene
+    from alps_geo.runs.plan import Plan, PlannedScene
     from alps_geo.scene import Scene
     from alps_geo.segments.images import ImageTable
     from alps_geo.settings import LabelSettings
+
+_STAGES: tuple[Stage, ...] = ("scene", "tiles", "segments", "clusters")
+"""Stages that decide segments and clusters, in whatever form they are written."""
 
 PACKAGES = (
     "alps-geo",
@@ -47,7 +52,7 @@ PACKAGES = (
 """Packages whose versions a record names."""
 
 
-def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
+def origin_of(settings: LabelSettings, weights: Weights, plan: Plan) -> Origin:
     """Describe the programs, settings and weights of a run.
 
     Parameters
@@ -56,6 +61,8 @@ def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
         As they were given; they make ``run.json`` a config for another run.
     weights : Weights
         Digests of the weights.
+    plan : Plan
+        The run, with its date.
     """
     values = {
         name: list(value) if isinstance(value, tuple) else value
@@ -73,7 +80,9 @@ def origin_of(settings: LabelSettings, weights: Weights) -> Origin:
         "gdal": rasterio.__gdal_version__,
         "python": platform.python_version(),
     }
-    return Origin(versions, values, WeightsRecord(weights.model, weights.sam), backbone)
+    model = WeightsRecord(weights.model, weights.sam)
+    identity = {"settings": settings.deciding(*_STAGES), "weights": weights.to_dict()}
+    return Origin(versions, values, model, backbone, fingerprint(identity), plan.date)
 
 
 def run_record(
@@ -111,14 +120,8 @@ def run_record(
         clusters=clusters,
         failed=tuple(failed),
         seconds=dict(seconds),
-        files=tuple(result_files(list(results), _previews(origin))),
+        files=tuple(result_files(list(results), origin.chosen_formats)),
     )
-
-
-def _previews(origin: Origin) -> tuple[str, ...]:
-    """Return the formats of previews that a run was given."""
-    chosen = origin.settings["preview_format"]
-    return tuple(chosen) if isinstance(chosen, list) else ()
 
 
 def fit_record(

@@ -21,6 +21,7 @@ CHANGE = {
     "earlier": [str],
     "moves_segments": Perhaps(bool),
     "overrides": Perhaps({}),
+    "date": Perhaps(str),
 }
 """Shape of a `Change` as JSON; see `alps_geo.runs.stored_json`."""
 
@@ -40,12 +41,15 @@ class Change:
     overrides : RunOverrides or None
         Clusters that a person gave segments, as they are after the change; None in notes of
         earlier versions, which had none.
+    date : str
+        Beginning of the change, in UTC by ISO 8601; empty in notes of earlier versions.
     """
 
     command: str
     earlier: tuple[str, ...]
     moves_segments: bool
     overrides: RunOverrides | None = None
+    date: str = ""
 
     @classmethod
     def from_json(cls, found: object) -> Change:
@@ -55,7 +59,7 @@ class Change:
         moves = known["moves_segments"] is not False
         given = known["overrides"]
         overrides = None if given is None else RunOverrides.from_json(given)
-        return cls(known["command"], known["earlier"], moves, overrides)
+        return cls(known["command"], known["earlier"], moves, overrides, known["date"] or "")
 
     def to_json(self) -> dict[str, object]:
         """Return the change as a JSON object."""

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alps_geo.clusters.legend import Legend
-from alps_geo.outputs.output import LabelledRun, ShownScene
+from alps_geo.outputs.output import LabelledRun, LabelledScene, Place, ShownScene
+from alps_geo.runs.names import scene_results
 from alps_geo.scene.kind import scene_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from alps_geo.clusters.colors import Color
-    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.parts import SceneRecord
     from alps_geo.runs.record import RunRecord
 
 
 def labelled_run(
-    target: RunFolder, home: Path, record: RunRecord, model: ClusterModel
+    target: RunFolder,
+    home: RunFolder,
+    record: RunRecord,
+    clusters: RunClusters,
+    date: str = "",
+    *,
+    moves_segments: bool = True,
 ) -> LabelledRun:
     """Describe a run for the outputs in its folder.
 
@@ -27,19 +33,56 @@ def labelled_run(
     ----------
     target : RunFolder
         Folder that holds the results of the scenes, and is written to.
-    home : pathlib.Path
+    home : RunFolder
         The run folder, to which its content moves.
     record : RunRecord
         Record of the run.
-    model : ClusterModel
+    clusters : RunClusters
         Its clusters.
+    date : str
+        Date of a change of the run, in UTC by ISO 8601; else that of its record counts.
+    moves_segments : bool
+        False if no segment has another cluster than in the files that are there.
     """
-    scenes = () if record.folder is not None else tuple(map(_shown, record.scenes))
-    return LabelledRun(target.path, home, record.files, model, scenes, _classes(record))
+    scenes = () if record.folder is not None else record.scenes
+    shown = tuple(
+        ShownScene(
+            scene.name,
+            scene_name(scene.path),
+            scene.path,
+            scene.rgb,
+            scene.stretch,
+            labelled_scene(target, home, record, scene, clusters, date),
+        )
+        for scene in scenes
+    )
+    files, model = record.files, clusters.model
+    classes = _classes(record)
+    return LabelledRun(target.path, home.path, files, model, shown, classes, moves_segments)
 
 
-def _shown(scene: SceneRecord) -> ShownScene:
-    return ShownScene(scene.name, scene_name(scene.path), scene.path, scene.rgb, scene.stretch)
+def labelled_scene(
+    target: RunFolder,
+    home: RunFolder,
+    record: RunRecord,
+    scene: SceneRecord,
+    clusters: RunClusters,
+    date: str = "",
+) -> LabelledScene:
+    """Describe a scene of a run for its outputs; parameters are those of `labelled_run`."""
+    origin = record.origin.provenance
+    return LabelledScene(
+        target.scene_folder(scene.name),
+        home.segments_folder(scene.name),
+        scene_name(scene.path),
+        clusters.model,
+        overrides=clusters.overrides.of(scene.name),
+        origin=replace(origin, date=date) if date else origin,
+        results=scene_results(record.files, scene.name),
+        place=Place(scene.crs, scene.transform),
+        simplify_by=record.origin.simplify_by,
+        has_classes=record.classes is not None,
+    )
 
 
 def _classes(record: RunRecord) -> Legend | None:

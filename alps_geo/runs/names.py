@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from alps_geo.fields.formats import PREVIEW_FORMATS
 from alps_geo.outputs.names import (
     CLASS_MODEL,
     GALLERY,
@@ -15,28 +14,38 @@ from alps_geo.outputs.names import (
     SUGGESTED,
     SUGGESTED_PAGE,
     SUGGESTION,
-    preview_file,
 )
 from alps_geo.outputs.results import run_files, scene_files
 from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from alps_geo.fields.formats import ChosenFormats
 
 _VIEWS = (GALLERY, SUGGESTION, REPORT, CLASS_MODEL, SUGGESTED, SUGGESTED_PAGE, SIMILAR, SAMPLE)
 _RESERVED = (".", "..", TILES, RECORD, OVERRIDES, *_VIEWS)
 """Names in a run folder, next to those of its results, that no scene can have."""
 
 
-def result_files(names: Sequence[str], previews: Sequence[str]) -> list[str]:
-    """List the results of a run over scenes of these folder names, relative to the run folder."""
-    files = scene_files(previews)
-    return [*run_files(), *(f"{name}/{file}" for name in names for file in files)]
+def result_files(names: Sequence[str], chosen: ChosenFormats) -> list[str]:
+    """List the results of a run, relative to the run folder.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the folders of its scenes.
+    chosen : ChosenFormats
+        Formats that were chosen for it.
+    """
+    files = scene_files(chosen)
+    return [*run_files(chosen), *(f"{name}/{file}" for name in names for file in files)]
 
 
-def preview_formats(files: Container[str], scene: str) -> tuple[str, ...]:
-    """Return the formats of the preview of a scene, of the results that a record lists."""
-    return tuple(x for x in PREVIEW_FORMATS if f"{scene}/{preview_file(x)}" in files)
+def scene_results(files: Iterable[str], scene: str) -> frozenset[str]:
+    """Return the names of the results of a scene, of those of its run."""
+    prefix = f"{scene}/"
+    return frozenset(name.removeprefix(prefix) for name in files if name.startswith(prefix))
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

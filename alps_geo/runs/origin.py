@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alps_geo.fields.formats import GEOPACKAGE, PREVIEW_FORMATS, ChosenFormats
+from alps_geo.outputs.provenance import Provenance
 from alps_geo.runs.stored_json import Perhaps, json_object, known_fields
 
 if TYPE_CHECKING:
@@ -26,8 +28,14 @@ ORIGIN = {
     "settings": READING,
     "model": WEIGHTS,
     "backbone": Perhaps(WEIGHTS),
+    "settings_sha256": Perhaps(str),
+    "date": Perhaps(str),
 }
 """Shape of an `Origin` as a part of the JSON of a record."""
+
+
+FORMATS = {"formats": Perhaps([str]), "preview_format": Perhaps([str])}
+"""Shape of the settings that choose formats, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +97,19 @@ class Origin:
         The SAM model.
     backbone : WeightsRecord or None
         The timm backbone, if one described the segments.
+    settings_sha256 : str or None
+        Digest of all settings and weights that decide segments and clusters; None in records of
+        earlier versions.
+    date : str or None
+        Beginning of the run, in UTC by ISO 8601; None in records of earlier versions.
     """
 
     versions: Mapping[str, str]
     settings: Mapping[str, object]
     model: WeightsRecord
     backbone: WeightsRecord | None
+    settings_sha256: str | None = None
+    date: str | None = None
 
     @classmethod
     def from_json(cls, found: object) -> Origin:
@@ -106,7 +121,33 @@ class Origin:
             known["settings"],
             WeightsRecord.from_json(known["model"]),
             None if backbone is None else WeightsRecord.from_json(backbone),
+            known["settings_sha256"],
+            known["date"],
         )
+
+    @property
+    def provenance(self) -> Provenance:
+        """The origin as results tell of it."""
+        version = self.versions.get("alps-geo")
+        return Provenance(
+            f"alps-geo {version}" if version else "alps-geo",
+            self.model.name,
+            self.settings_sha256 or "",
+            self.date or "",
+        )
+
+    @property
+    def simplify_by(self) -> float:
+        """Detail that borders lack; records of earlier versions have no such setting."""
+        value = self.settings.get("simplify")
+        return float(value) if isinstance(value, int | float) else 0.0
+
+    @property
+    def chosen_formats(self) -> ChosenFormats:
+        """Formats of the results; records of earlier versions have no such settings."""
+        found = known_fields(self.settings, FORMATS)
+        formats, previews = found["formats"], found["preview_format"]
+        return ChosenFormats(formats or (GEOPACKAGE,), previews or PREVIEW_FORMATS[:1])
 
     @property
     def reading(self) -> SceneReading:
@@ -128,4 +169,9 @@ class Origin:
             "settings": dict(self.settings),
             "model": self.model.to_json(),
             **backbone,
+            **{
+                k: v
+                for k, v in (("settings_sha256", self.settings_sha256), ("date", self.date))
+                if v
+            },
         }

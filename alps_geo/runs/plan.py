@@ -9,7 +9,13 @@ from alps_geo.runs.stored_json import Perhaps, json_object, known_fields
 SCENE = {"name": str, "path": str, "tiles_folder": str, "tiles": int}
 """Shape of a `PlannedScene` as JSON; see `alps_geo.runs.stored_json`."""
 
-PLAN = {"run": str, "scenes": [SCENE], "files": [str], "images": Perhaps(bool)}
+PLAN = {
+    "run": str,
+    "scenes": [SCENE],
+    "files": [str],
+    "images": Perhaps(bool),
+    "date": Perhaps(str),
+}
 """Shape of a `Plan` as JSON."""
 
 
@@ -58,19 +64,23 @@ class Plan:
         The results that there will be, relative to the run folder.
     images : bool
         True for a folder of images: its scenes are splits, and its tiles images.
+    date : str
+        Beginning of the run, in UTC by ISO 8601; empty in plans of earlier versions. It is the
+        date in the results, so that a run that was stopped goes on to the same bytes.
     """
 
     fingerprint: str
     scenes: tuple[PlannedScene, ...]
     files: tuple[str, ...]
     images: bool = False
+    date: str = ""
 
     @classmethod
     def from_json(cls, found: object) -> Plan:
         """Build a plan from JSON; raise ValueError for JSON of another shape."""
         known = known_fields(found, PLAN)
         scenes = tuple(map(PlannedScene.from_json, known["scenes"]))
-        return cls(known["run"], scenes, known["files"], bool(known["images"]))
+        return cls(known["run"], scenes, known["files"], bool(known["images"]), known["date"] or "")
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as a JSON object."""
@@ -79,6 +89,7 @@ class Plan:
             "scenes": [scene.to_json() for scene in self.scenes],
             "files": list(self.files),
             **({"images": True} if self.images else {}),
+            **({"date": self.date} if self.date else {}),
         }
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from alps_geo.features.sums import BANDS, MASKS, RegionSums
+from alps_geo.features.sums import BANDS, MASKS, SQUARES, RegionSums
 from alps_geo.segments.merging import merge_alike
 from alps_geo.segments.neighbours import neighbour_shares
 from alps_geo.segments.pooling import sum_segments
@@ -120,7 +120,8 @@ class _Kept:
     """The sums that attributes are made of, of all segments by id."""
 
     def __init__(self, count: int, bands: int) -> None:
-        named = {BANDS: np.zeros((count, bands)), MASKS: np.zeros((count, 3))}
+        widths = {BANDS: bands, SQUARES: bands, MASKS: 3}
+        named = {name: np.zeros((count, width)) for name, width in widths.items()}
         self.sums = RegionSums(np.zeros(count), named)
 
     def keeping(self, batches: Iterable[SegmentSums]) -> Iterator[SegmentSums]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,7 @@ class ImageStore:
             return StoredImage(
                 ids.reshape(found["shape"]),
                 found["area"],
-                Attributes(**{each.name: found[each.name] for each in fields(Attributes)}),
+                Attributes.stored(found),
                 int(found["valid_pixels"]),
             )
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from alps_geo.features.sums import RegionSums
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
+_STDS = "band_stds"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Attributes:
     ----------
     band_means : ndarray of float64, shape (n, B)
         Mean of every band.
+    band_stds : ndarray of float64, shape (n, B)
+        Standard deviation of every band; NaN in segments of earlier versions.
     predicted_iou, stability_score : ndarray of float64, shape (n,)
         Means over the pixels that masks own; NaN without a mask.
     is_filled : ndarray of bool, shape (n,)
@@ -54,6 +57,7 @@ class Attributes:
     """
 
     band_means: NDArray[np.float64]
+    band_stds: NDArray[np.float64]
     predicted_iou: NDArray[np.float64]
     stability_score: NDArray[np.float64]
     is_filled: NDArray[np.bool_]
@@ -62,6 +66,12 @@ class Attributes:
     def of(cls, sums: RegionSums) -> Attributes:
         """Attributes of segments whose sums are in the order of the ids."""
         return cls(*(getattr(sums, field.name) for field in fields(cls)))
+
+    @classmethod
+    def stored(cls, found: Mapping[str, NDArray[Any]]) -> Attributes:
+        """Attributes from stored arrays, which have no deviations in earlier versions."""
+        stds = {} if _STDS in found else {_STDS: np.full(found["band_means"].shape, np.nan)}
+        return cls(**stds, **{f.name: found[f.name] for f in fields(cls) if f.name in found})
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,7 @@ def write_tables(
     """
     count = len(segments)
     attributes = Attributes(
+        np.full((count, len(schema.band_names)), np.nan),
         np.full((count, len(schema.band_names)), np.nan),
         np.full(count, np.nan),
         np.full(count, np.nan),
@@ -322,16 +333,19 @@ def read_segments(folder: Path) -> tuple[Segments, Attributes]:
     RunError
         If they are absent or damaged.
     """
-    attributes = [field.name for field in fields(Attributes)]
-    found = read_arrays(folder / _SEGMENTS, ("area", "valid_pixels", *attributes))
+    attributes = [field.name for field in fields(Attributes) if field.name != _STDS]
+    names = ("area", "valid_pixels", *attributes)
+    found = read_arrays(folder / _SEGMENTS, names, optional=(_STDS,))
     return (
         Segments(found["area"], int(found["valid_pixels"])),
-        Attributes(**{name: found[name] for name in attributes}),
+        Attributes.stored(found),
     )
 
 
-def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Read some arrays of an .npz file of a run folder.
+def read_arrays(
+    path: Path, names: Sequence[str], *, optional: Sequence[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """Read some arrays of an .npz file of a run folder, and optional ones that it has.
 
     Raises
     ------
@@ -341,7 +355,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     try:
         # Opened here, for numpy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
+            there = [name for name in optional if name in arrays]
+            return {name: arrays[name] for name in (*names, *there)}
     except (OSError, *ARRAYS_DAMAGE) as error:
         raise RunError(
             f"{path}: the segments cannot be read ({error}); expected those of a finished run: "

@@ -19,7 +19,7 @@ from alps_geo.fields import (
     setting,
     settings_of,
 )
-from alps_geo.fields.formats import PREVIEW_FORMATS
+from alps_geo.fields.formats import GEOPACKAGE, PREVIEW_FORMATS, RESULT_FORMATS, ChosenFormats
 from alps_geo.masks.generator import GeneratorOptions
 from alps_geo.masks.registry import models
 from alps_geo.sam.settings import DEVICES, PRECISIONS, MaskSettings
@@ -28,9 +28,6 @@ from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
 from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, FallingSizes, as_sizes, default_overlap
-
-_LATER = ("preview_format",)
-"""Settings that fingerprints lack at their defaults, so that runs of before they were remain."""
 
 
 @documented
@@ -211,9 +208,20 @@ class LabelSettings(ClusterSettings):
         metavar="METRES",
         shown="0",
     )
+    formats: tuple[str, ...] = setting(
+        (GEOPACKAGE,),
+        SomeOf(RESULT_FORMATS, silent=(GEOPACKAGE,)),
+        "Formats of the polygons: gpkg, which is always written, geoparquet, flatgeobuf and "
+        "geojson, with commas between them; stac describes all results for catalogues.\n\n"
+        "geoparquet and stac need `pip install 'alps-geo[parquet,stac]'`.",
+        OUTPUT,
+        decides="outputs",
+        metavar="FORMAT,...",
+        shown=GEOPACKAGE,
+    )
     preview_format: tuple[str, ...] = setting(
         ("png",),
-        SomeOf(PREVIEW_FORMATS),
+        SomeOf(PREVIEW_FORMATS, silent=("png",)),
         "Formats of the preview of each scene; pdf and svg have text and lines that stay sharp at "
         "any size.\n\nAll are laid out for a width of 25 cm.",
         OUTPUT,
@@ -226,6 +234,11 @@ class LabelSettings(ClusterSettings):
         check_fields(self)
         Between(0, self.tile_sizes[0] // 2).check("overlap", self.overlap)
         check_prompts(self.points, self.fill)
+
+    @property
+    def chosen_formats(self) -> ChosenFormats:
+        """The formats of the results."""
+        return ChosenFormats(self.formats, self.preview_format)
 
     @property
     def tile_sizes(self) -> tuple[int, ...]:
@@ -302,7 +315,7 @@ class LabelSettings(ClusterSettings):
             stored: value
             for name, known in settings_of(LabelSettings).items()
             if known.decides in stages and (files or not isinstance(known.within, FilePath))
-            if name not in _LATER or getattr(self, name) != getattr(LabelSettings, name)
+            if not known.within.is_silent(getattr(self, name))
             for stored, value in [known.within.stored(name, getattr(self, name))]
         }
 

@@ -18,6 +18,7 @@ from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.class_map import ClassMap
 from alps_geo.outputs.names import PREDICTED_FILES
+from alps_geo.outputs.provenance import Provenance
 from alps_geo.pipeline.stages import Clock
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.claim import claimed
@@ -108,13 +109,13 @@ def predict_scenes(
             force=flags.force,
             inputs=prediction.inputs(),
             check=check,
-        ):
+        ) as cleared:
             clock.lap("open")
             failed = label_tiles(prediction.stage, prediction.tally, strict=flags.strict)
             clock.lap("tiles")
             with replaced(place, plan, check) as target:
                 scenes = {job.name: job.bands.scene for job in prediction.stage.jobs}
-                write = partial(prediction.write, target)
+                write = partial(prediction.write, target, cleared.plan)
                 announce = partial(prediction.tally.tell, "write")
                 totals, unwritten = write_each(
                     scenes, write, target.scene_folder, announce, strict=flags.strict
@@ -179,7 +180,17 @@ class Prediction:
         load = StoredProbabilities(self.stage, self.tally).of(job)
         return blended(job, load, len(self.stage.model.classes))
 
-    def write(self, target: RunFolder, name: str) -> ClassTotals:
+    def origin(self, plan: Plan) -> Provenance:
+        """Return what the results of a plan tell of their making."""
+        network = self.stage.model.network
+        return Provenance(
+            f"alps-geo {version('alps-geo')}",
+            f"{network.architecture}-{network.encoder}",
+            plan.fingerprint,
+            plan.date,
+        )
+
+    def write(self, target: RunFolder, plan: Plan, name: str) -> ClassTotals:
         """Write the results of a scene."""
         (job,) = (each for each in self.stage.jobs if each.name == name)
         legend = self.legend
@@ -193,7 +204,9 @@ class Prediction:
             (part.window, part.percent()) for part in self.blended(job)
         )
         simplify = self.stage.settings.simplify
-        scene_map = ClassMap(target.scene_folder(name), job.bands.scene, legend, simplify)
+        scene_map = ClassMap(
+            target.scene_folder(name), job.bands.scene, legend, simplify, self.origin(plan)
+        )
         return scene_map.write(classes, percent)
 
 

@@ -44,7 +44,6 @@ def run(finished: Path, tmp_path: Path) -> Path:
 def test_a_run_begins_without_names(finished: Path) -> None:
     assert_consistent(finished)
     assert set(polygons(finished, SCENES[0])["cluster_name"]) == {""}
-    assert not (finished / SCENES[0] / "labels.tif.aux.xml").exists()
 
 
 def test_names_are_everywhere_and_no_pixel_changes(run: Path, finished: Path) -> None:
@@ -240,7 +239,6 @@ def test_another_run_in_the_folder_leaves_nothing_of_the_names(run: Path) -> Non
     assert replaced.exit_code == 0
     assert_consistent(run)
     assert read_model(run / "clusters.npz").legend.names == {}
-    assert not list(run.rglob("*.aux.xml"))
 
 
 def test_a_number_of_clusters_is_suggested_from_stored_segments(run: Path, finished: Path) -> None:

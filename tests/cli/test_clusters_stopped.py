@@ -57,14 +57,14 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arm
 
 
-# The note and that of the polygons; labels, style and preview of two scenes; model, project and
-# record.
-MOVES = 2 + 3 * 2 + 3
+# The note and that of the polygons; labels, style, patches and preview of two scenes; model, table
+# of clusters, project and record.
+MOVES = 2 + 4 * 2 + 4
 
 MERGE = ("merge", 2, 5)
 
 
-@pytest.mark.parametrize("moves", [0, 1, 3, 5, 7, 9])
+@pytest.mark.parametrize("moves", [0, 1, 3, 5, 8, 10, 13])
 def test_a_killed_change_is_finished_once_by_the_same_command(
     finished: Path, run: Path, tmp_path: Path, kill_after: Callable[[int], None], moves: int
 ) -> None:

@@ -10,6 +10,7 @@ from rasterio.windows import Window
 
 from alps_geo.datasets import find_scenes
 from alps_geo.errors import SceneError
+from alps_geo.fields.formats import ChosenFormats
 from alps_geo.outputs.names import SUGGESTION
 from alps_geo.outputs.results import scene_files
 
@@ -64,7 +65,10 @@ def test_results_are_known_by_their_record_or_their_fellows(
 ) -> None:
     copy = tmp_path / "copy"
     (copy / "scene").mkdir(parents=True)
-    for name in ("run.json", *(f"scene/{file}" for file in scene_files(("png",)))):
+    for name in (
+        "run.json",
+        *(f"scene/{file}" for file in scene_files(ChosenFormats(("gpkg",), ("png",)))),
+    ):
         if not name.endswith(lost):
             (copy / name).write_bytes((folder / "out" / name).read_bytes())
     with pytest.raises(SceneError, match=r"of (an )?alps-geo run"):

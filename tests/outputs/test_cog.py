@@ -20,7 +20,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from alps_geo.clusters.colors import default_colors
 from alps_geo.errors import RunError
-from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_category_names, write_cog
+from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog, write_legend
 from alps_geo.outputs.id_styles import write_labels_style
 
 if TYPE_CHECKING:
@@ -198,15 +198,20 @@ def test_category_names_go_where_gdal_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "labels.tif"
     write(path, random_labels(60, 50), category_names={1: "water & ice", 3: "Wälder"})
     sidecar = ET.parse(tmp_path / "labels.tif.aux.xml")
-    assert [each.text for each in sidecar.iter("Category")] == [None, "water & ice", None, "Wälder"]
+    names = [each.text for each in sidecar.iter("Category")]
+    assert names == ["unlabelled", "water & ice", "2", "Wälder"]
     check_is_cog(path)
+
+
+def rename(path: Path, names: dict[int, str]) -> None:
+    write_legend(path, IdBand("uint8", "cluster", category_names=names))
 
 
 def test_other_names_leave_all_else_that_lies_next_to_a_raster(tmp_path: Path) -> None:
     path, sidecar = tmp_path / "labels.tif", tmp_path / "labels.tif.aux.xml"
     write(path, random_labels(60, 50), category_names={1: "water"})
     raster = path.read_bytes()
-    write_category_names(path, {})
+    rename(path, {})
     assert not sidecar.exists()
     # As QGIS keeps them.
     statistics = '<MDI key="STATISTICS_MAXIMUM">9</MDI>'
@@ -215,14 +220,14 @@ def test_other_names_leave_all_else_that_lies_next_to_a_raster(tmp_path: Path) -
         "</PAMRasterBand></PAMDataset>"
     )
     for names in ({2: "road"}, {1: "lake", 2: "street"}):
-        write_category_names(path, names)
+        rename(path, names)
         found = [each.text for each in ET.parse(sidecar).iter("Category")]
-        assert {number: text for number, text in enumerate(found) if text} == names
-    write_category_names(path, {})
+        assert found == ["unlabelled", names.get(1, "1"), names[2]][: max(names) + 1]
+    rename(path, {})
     assert statistics in sidecar.read_text()
     assert "Category" not in sidecar.read_text()
     sidecar.write_text("<PAMData")
-    write_category_names(path, {1: "water"})
+    rename(path, {1: "water"})
     assert "water" in sidecar.read_text()
     assert path.read_bytes() == raster
 

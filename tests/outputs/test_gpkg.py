@@ -20,7 +20,6 @@ from scipy import ndimage
 
 from alps_geo.clusters.legend import Legend
 from alps_geo.errors import RunError
-from alps_geo.outputs.fixed_styles import fixed_styles
 from alps_geo.outputs.gpkg.write import write_segments_gpkg
 from alps_geo.outputs.polygons import polygonize
 from alps_geo.outputs.styles import cluster_style
@@ -65,7 +64,7 @@ def batches(crs: CRS | None = UTM) -> Iterator[gpd.GeoDataFrame]:
 
 def write(path: Path, frames: Iterable[gpd.GeoDataFrame], crs: CRS | None = UTM) -> None:
     style = cluster_style(Legend(PALETTE, NAMES))
-    write_segments_gpkg(path, frames, crs=crs, style=style, further=fixed_styles())
+    write_segments_gpkg(path, frames, crs=crs, style=style)
 
 
 def style_of(path: Path) -> sqlite3.Row:

@@ -109,8 +109,9 @@ def schema(folder: Path) -> dict[str, str]:
 def test_a_scene_without_segments_has_results_like_any_other(run: Path) -> None:
     assert schema(run / "grey") == schema(run / "good")
     # Of another kind, it has other bands, and all else alike.
-    bands = {name for name in schema(run / "good") if name.startswith("mean_")}
-    assert schema(run / "other").keys() - {"mean_band_1"} == schema(run / "good").keys() - bands
+    bands = {name for name in schema(run / "good") if name.startswith(("mean_", "std_"))}
+    own = {"mean_band_1", "std_band_1"}
+    assert schema(run / "other").keys() - own == schema(run / "good").keys() - bands
     for name in ("grey", "other"):
         for file in ("labels.tif", "segments.tif"):
             with rasterio.open(run / name / file) as raster:

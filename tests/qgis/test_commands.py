@@ -33,7 +33,7 @@ def test_every_setting_of_a_command_is_an_option_with_its_default(words: str, fi
     assert set(settings) <= set(found)
     for name in settings:
         default, option = getattr(LabelSettings, name), found[name]
-        typed = {"tile_size": str(default), "preview_format": "png"}
+        typed = {"tile_size": str(default), "formats": "gpkg", "preview_format": "png"}
         assert option.default == typed.get(name, default), name
     # Neither names nor words of earlier versions are offered.
     assert "points_per_side" not in found

@@ -232,9 +232,9 @@ def results(run: Path) -> dict[str, bytes]:
     return {name: data for name, data in contents(run).items() if name != ".tiles/polygons.json"}
 
 
-# The note and that of the polygons; labels, style and preview of two scenes; model, project,
-# overrides and record.
-MOVES = 2 + 3 * 2 + 4
+# The note and that of the polygons; labels, style, patches and preview of two scenes; model, table
+# of clusters, project, overrides and record.
+MOVES = 2 + 4 * 2 + 5
 
 
 @pytest.mark.parametrize("moves", [0, 1, 4, 8, 9, 11])

@@ -281,3 +281,15 @@ def test_a_folder_that_may_not_be_written_is_an_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(RunError, match="cannot be written"):
         begin(RunFolder(tmp_path / "out"), PLAN)
+
+
+def test_a_sidecar_that_an_earlier_version_did_not_list_is_of_the_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    finish(folder, PLAN)
+    sidecar = tmp_path / "scene" / "labels.tif.aux.xml"
+    sidecar.write_text("names")
+    listing = replace(PLAN, files=(*PLAN.files, "scene/labels.tif.aux.xml"))
+    begin(folder, listing, force=True)
+    (tmp_path / "scene" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"notes.txt is there already"):
+        begin(folder, replace(listing, files=(*listing.files, "scene/notes.txt")), force=True)

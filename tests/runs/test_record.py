@@ -24,8 +24,8 @@ from alps_geo.runs.record import (
 )
 
 KEYS = {
-    "run": "versions settings model scenes segments area_unit labelled_share clusters failed "
-    "seconds files",
+    "run": "versions settings model settings_sha256 date scenes segments area_unit labelled_share "
+    "clusters failed seconds files",
     "fit": "versions settings model scenes segments clusters fitted failed seconds files",
     "scene": "name path size_bytes mtime files_sha256 height width crs transform bands rgb notes "
     "segments stretch valid_pixels labelled_pixels",

@@ -66,7 +66,7 @@ def test_what_is_not_asked_for_is_not_measured() -> None:
     grid = TileGrid(SIDE, SIDE, SIDE, 0)
     tiles = {tile: perfect(grid, tile) for tile in grid}
     sums = sums_by_id(grid, stitched(grid, tiles.__getitem__), tiles, read, ("spectral",))
-    assert sums.named.keys() == {"bands", MASKS}
+    assert sums.named.keys() == {"bands", "squares", MASKS}
 
 
 def told_apart(

@@ -6,7 +6,7 @@ import pytest
 
 from alps_geo.errors import RunError
 from alps_geo.features.columns import Columns, ColumnSchema
-from alps_geo.features.sums import BANDS, MASKS, WEIGHT, RegionSums
+from alps_geo.features.sums import BANDS, MASKS, SQUARES, WEIGHT, RegionSums
 from alps_geo.segments.pooling import SegmentSums
 from alps_geo.segments.stitch import Segments
 from alps_geo.segments.table import open_table, read_segments, write_tables
@@ -15,6 +15,7 @@ FEATURES = ("sam", "spectral", "texture")
 SCHEMA = ColumnSchema(tuple("rgbn"), "uint8", FEATURES, {"sam": 256})
 SEGMENTS = Segments(area=np.array([4, 6, 8]), valid_pixels=20)
 BAND_MEANS = np.array([[10.0, 20, 30, 40], [1, 2, 3, 4], [9, 9, 9, 9]])
+BAND_STDS = np.array([[1.0, 2, 3, 4], [0, 0, 0, 0], [0.5, 0, 5, 50]])
 
 
 def sums(*segments: int) -> SegmentSums:
@@ -30,6 +31,7 @@ def sums(*segments: int) -> SegmentSums:
             {
                 MASKS: np.stack([by_mask, 0.5 * by_mask, 0.25 * by_mask], axis=1),
                 BANDS: means * area[:, None],
+                SQUARES: (means**2 + BAND_STDS[ids - 1] ** 2) * area[:, None],
                 "moments": np.ones((len(ids), 5)),
                 "texture": np.ones((len(ids), 3)),
                 WEIGHT: area[:, None],
@@ -79,6 +81,7 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
     segments, attributes = read_segments(tmp_path)
     np.testing.assert_array_equal(segments.area, SEGMENTS.area)
     np.testing.assert_allclose(attributes.band_means, BAND_MEANS)
+    np.testing.assert_allclose(attributes.band_stds, BAND_STDS, atol=1e-6)
     assert segments.valid_pixels == 20
     np.testing.assert_array_equal(attributes.predicted_iou, [0.5, np.nan, 0.5])
     np.testing.assert_array_equal(attributes.stability_score, [0.25, np.nan, 0.25])

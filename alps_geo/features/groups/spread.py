@@ -4,34 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from alps_geo.features.group import FeatureGroup, Part, PixelSum
+from alps_geo.features.group import SQUARE_SUM, FeatureGroup, Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from alps_geo.features.group import NamedColumns
-    from alps_geo.features.images import CorePixels
     from alps_geo.features.sums import RegionSums
 
 
-def _squares(pixels: CorePixels) -> NDArray[np.float64]:
-    return np.asarray(pixels.core_bands**2)
-
-
 def _columns(segments: RegionSums, bands: Sequence[str]) -> NamedColumns:
-    variance = segments.mean("squares") - segments.band_means**2
-    stds = np.sqrt(np.maximum(variance, 0)).T
-    return {f"spread.{band}": column for band, column in zip(bands, stds, strict=True)}
+    stds = zip(bands, segments.band_stds.T, strict=True)
+    return {f"spread.{band}": column for band, column in stds}
 
 
 GROUP = FeatureGroup(
     "spread",
     _columns,
     (Part("spread", weight=0.3),),
-    sums=(PixelSum("squares", _squares, width=lambda bands: bands),),
+    sums=(SQUARE_SUM,),
     in_band_units=True,
 )

@@ -19,15 +19,17 @@ from alps_geo.outputs.gpkg.layer_styles import (
     update_style,
 )
 from alps_geo.outputs.gpkg.lock import database_errors
+from alps_geo.outputs.gpkg.metadata import timestamp
 from alps_geo.outputs.gpkg.update import (
     CLASS_COLUMNS,
     CLASS_LAYER,
     LAYER,
     SPACES,
     LockedSegments,
+    set_changed,
     without_triggers,
 )
-from alps_geo.outputs.gpkg.write import DATE, GEOMETRY
+from alps_geo.outputs.gpkg.write import GEOMETRY
 from alps_geo.outputs.styles import CLASS_STYLE, class_style
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def edited_classes(
 
 
 def write_classes(
-    locked: LockedSegments, legend: Legend, dissolved: Dissolved, area_unit: str
+    locked: LockedSegments, legend: Legend, dissolved: Dissolved, area_unit: str, date: str
 ) -> None:
     """Write the classes that `edited_classes` has prepared, their style and their regions.
 
@@ -167,6 +169,8 @@ def write_classes(
         Their regions.
     area_unit : str
         Unit of the measures in the file: m2 or px.
+    date : str
+        Date of the change, in UTC by ISO 8601.
 
     Raises
     ------
@@ -183,10 +187,11 @@ def write_classes(
             "class_margin = given.margin FROM own_class own, given_class given "
             f"WHERE {LAYER}.rowid = own.row AND given.id = own.id"
         )
-    _write_layer(locked, dissolved, area_unit)
+    _write_layer(locked, dissolved, area_unit, date)
     with database_errors(locked.path):
+        set_changed(database, LAYER, date)
         for layer, is_default in ((LAYER, 0), (CLASS_LAYER, 1)):
-            _write_style(database, layer, legend, is_default)
+            _write_style(database, layer, legend, is_default, date)
 
 
 def remove_prepared(locked: LockedSegments) -> None:
@@ -204,7 +209,7 @@ def _sentence(segment: int, found: str | None, given: str | None) -> str:
     return f"class of segment {segment} is {found!r}, and the run gave {was}"
 
 
-def _write_layer(locked: LockedSegments, dissolved: Dissolved, area_unit: str) -> None:
+def _write_layer(locked: LockedSegments, dissolved: Dissolved, area_unit: str, date: str) -> None:
     """Write the layer of the regions again."""
     database = locked.database
     with database_errors(locked.path):
@@ -225,7 +230,7 @@ def _write_layer(locked: LockedSegments, dissolved: Dissolved, area_unit: str) -
             f"INSERT INTO {CLASS_LAYER} VALUES (?, ?, ?, ?, ?, ?, ?)",
             ((row, _blob(shape, srs), *rest) for row, (shape, *rest) in enumerate(rows, start=1)),
         )
-        _register(database, dissolved, srs)
+        _register(database, dissolved, srs, date)
 
 
 def _make_layer(locked: LockedSegments, srs: int, area_unit: str) -> None:
@@ -262,7 +267,7 @@ def _make_layer(locked: LockedSegments, srs: int, area_unit: str) -> None:
     )
 
 
-def _register(database: sqlite3.Connection, dissolved: Dissolved, srs: int) -> None:
+def _register(database: sqlite3.Connection, dissolved: Dissolved, srs: int, date: str) -> None:
     """Enter the layer in the contents of the file, with its bounds."""
     bounds = [None] * 4
     if len(dissolved.geometry):
@@ -271,7 +276,7 @@ def _register(database: sqlite3.Connection, dissolved: Dissolved, srs: int) -> N
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, "
         "min_x, min_y, max_x, max_y, srs_id) VALUES (?1, 'features', ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        [CLASS_LAYER, DATE, *bounds, srs],
+        [CLASS_LAYER, timestamp(date), *bounds, srs],
     )
 
 
@@ -282,10 +287,12 @@ def _blob(geometry: shapely.MultiPolygon, srs: int) -> bytes:
     return header + bytes(shapely.to_wkb(geometry, byte_order=1))
 
 
-def _write_style(database: sqlite3.Connection, layer: str, legend: Legend, is_default: int) -> None:
+def _write_style(
+    database: sqlite3.Connection, layer: str, legend: Legend, is_default: int, date: str
+) -> None:
     """Write a style by class for a layer, unless a person has removed the table of styles."""
-    style = class_style(legend, layer)
+    style, time = class_style(legend, layer), timestamp(date)
     if read_style(database, layer, CLASS_STYLE) is not None:
-        update_style(database, layer, style)
+        update_style(database, layer, style, time)
     elif has_styles(database):
-        insert_style(database, (layer, GEOMETRY), style, DATE, is_default)
+        insert_style(database, (layer, GEOMETRY), style, time, is_default)

@@ -14,6 +14,7 @@ from alps_geo.outputs.gpkg.layer_styles import (
 )
 from alps_geo.outputs.gpkg.lock import connected, database_errors
 from alps_geo.outputs.gpkg.update import CLASS_COLUMNS, CLASS_LAYER, LAYER, WRITTEN
+from alps_geo.outputs.provenance import is_own_description
 from alps_geo.outputs.styles import CLASS_STYLE, CLUSTER_STYLE
 
 if TYPE_CHECKING:
@@ -168,5 +169,6 @@ def _extras(database: sqlite3.Connection) -> list[str]:
                 found.append(f"default style {name}")
     if ("table", "gpkg_contents") in parts:
         texts = "SELECT description FROM gpkg_contents WHERE table_name = ? AND description <> ''"
-        found += [f"description {text!r}" for (text,) in database.execute(texts, [LAYER])]
+        described = [text for (text,) in database.execute(texts, [LAYER])]
+        found += [f"description {text!r}" for text in described if not is_own_description(text)]
     return found

@@ -90,14 +90,14 @@ def insert_style(
     )
 
 
-def update_style(database: sqlite3.Connection, layer: str, style: Style) -> None:
-    """Update a style where it still is, and differs."""
+def update_style(database: sqlite3.Connection, layer: str, style: Style, date: str) -> None:
+    """Update a style where it still is, and differs, with the time of the change."""
     if has_styles(database):
         database.execute(
-            'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2 '
+            'UPDATE layer_styles SET "styleQML" = ?1, "styleSLD" = ?2, update_time = ?5 '
             'WHERE f_table_name = ?3 AND "styleName" = ?4 '
             'AND ("styleQML", "styleSLD") IS NOT (?1, ?2)',
-            [style.qml, style.sld, layer, style.name],
+            [style.qml, style.sld, layer, style.name, date],
         )
 
 

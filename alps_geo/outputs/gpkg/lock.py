@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
@@ -109,6 +109,19 @@ def settle(path: Path) -> None:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute("BEGIN EXCLUSIVE")
         database.execute("ROLLBACK")
+
+
+def check_free(path: Path) -> None:
+    """Check that no other program holds a GeoPackage that is to be replaced, if it is there.
+
+    Raises
+    ------
+    RunError
+        If one does.
+    """
+    with suppress(DamagedDatabaseError):  # only a new one helps
+        if path.is_file():
+            settle(path)
 
 
 def is_database(path: Path) -> bool:

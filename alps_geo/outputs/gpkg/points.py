@@ -11,7 +11,7 @@ import pyogrio
 
 from alps_geo.errors import DiskError
 from alps_geo.files import replacing, run_errors, unwritable
-from alps_geo.outputs.gpkg.wkt2 import needs_wkt2
+from alps_geo.outputs.gpkg.wkt2 import VERSION, needs_wkt2
 from alps_geo.outputs.gpkg.write import ERRORS
 
 if TYPE_CHECKING:
@@ -62,7 +62,13 @@ def write_points_gpkg(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             pyogrio.write_dataframe(
-                points, part, layer=layer, driver="GPKG", geometry_type="Point", **options
+                points,
+                part,
+                layer=layer,
+                driver="GPKG",
+                geometry_type="Point",
+                dataset_options=VERSION,
+                layer_options=options,
             )
         # QGIS finds styles in a table of this name, whichever program made it.
         style = pd.DataFrame([_style(layer, _points_qml(field, choices))])

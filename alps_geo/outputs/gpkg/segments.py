@@ -9,7 +9,7 @@ import geopandas as gpd
 import numpy as np
 
 from alps_geo.outputs.cog import row_reader
-from alps_geo.outputs.fixed_styles import fixed_styles
+from alps_geo.outputs.gpkg.metadata import About
 from alps_geo.outputs.gpkg.write import write_segments_gpkg
 from alps_geo.outputs.ground import Measures, ground_measures, pixel_area
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
@@ -50,13 +50,17 @@ class SegmentPolygons(Output):
         # A generator that is given up would close the raster at any time, in any environment.
         with opened(str(labelled.folder / SEGMENTS)) as raster:
             exact = _measured(_polygons(raster, labelled, source.scene), source.scene)
-            found = _simplified(exact, source) if source.simplify_by else exact
+            found = (
+                _simplified(exact, source.scene, labelled.simplify_by)
+                if labelled.simplify_by
+                else exact
+            )
             write_segments_gpkg(
                 labelled.folder / POLYGONS,
                 (_frame(labelled, source.scene, each) for each in found),
                 crs=source.scene.crs,
                 style=cluster_style(labelled.model.legend),
-                further=fixed_styles(),
+                about=About.of(labelled.origin, labelled.name, "Segments"),
             )
 
 
@@ -81,9 +85,11 @@ def _measured(batches: Iterable[Polygons], scene: Scene) -> Iterator[_Measured]:
         yield _Measured(polygons, _named(measures, scene))
 
 
-def _simplified(batches: Iterable[_Measured], source: SceneSource) -> Iterator[_Measured]:
+def _simplified(
+    batches: Iterable[_Measured], scene: Scene, simplify_by: float
+) -> Iterator[_Measured]:
     """Simplify polygons all at once, and give them in batches again with both their measures."""
-    scene, found = source.scene, list(batches)
+    found = list(batches)
     whole = Polygons(
         np.concatenate([each.polygons.segment_id for each in found]),
         np.concatenate([each.polygons.geometry for each in found]),
@@ -94,7 +100,7 @@ def _simplified(batches: Iterable[_Measured], source: SceneSource) -> Iterator[_
     }
     found.clear()
     if len(whole.segment_id):
-        tolerance = source.simplify_by / unit_length(scene)
+        tolerance = simplify_by / unit_length(scene)
         whole = simplify(whole, tolerance, scene.height, scene.width, scene.transform)
     for start in range(0, max(len(whole.segment_id), 1), _BATCH):
         rows = slice(start, start + _BATCH)
@@ -122,11 +128,14 @@ def _frame(labelled: LabelledScene, scene: Scene, measured: _Measured) -> gpd.Ge
     attributes, names = labelled.attributes, cluster_labels(labelled.model)
     cluster = labelled.assigned.cluster[rows]
     bands = {
-        f"mean_{name}": attributes.band_means[rows, i] for i, name in enumerate(scene.band_names)
+        f"{measure}_{name}": values[rows, i]
+        for measure, values in (("mean", attributes.band_means), ("std", attributes.band_stds))
+        for i, name in enumerate(scene.band_names)
     }
     return gpd.GeoDataFrame(
         {
             "segment_id": polygons.segment_id,
+            "scene": np.full(len(rows), labelled.name, object),
             "cluster": cluster,
             "cluster_name": np.array([names.get(i, "") for i in cluster.tolist()], object),
             "confidence": labelled.assigned.confidence[rows],

@@ -16,6 +16,7 @@ import numpy as np
 
 from alps_geo.outputs.gpkg.layer_styles import read_style, update_style
 from alps_geo.outputs.gpkg.lock import check_columns, database_errors, exclusive
+from alps_geo.outputs.gpkg.metadata import timestamp
 from alps_geo.outputs.styles import CLUSTER_STYLE
 
 if TYPE_CHECKING:
@@ -211,13 +212,15 @@ class LockedSegments:
         with database_errors(self.path):
             return read_style(self.database, LAYER, CLUSTER_STYLE)
 
-    def update(self, style: Style) -> None:
+    def update(self, style: Style, date: str) -> None:
         """Give the segments that were compared their clusters, and the layer its style.
 
         Parameters
         ----------
         style : Style
             The style by cluster, which a person may have removed.
+        date : str
+            Date of the change, in UTC by ISO 8601.
 
         Raises
         ------
@@ -234,7 +237,8 @@ class LockedSegments:
                         f"UPDATE {LAYER} SET cluster = given.cluster, cluster_name = given.name, "
                         f"confidence = given.confidence FROM own, given WHERE {_STALE}"
                     )
-            update_style(self.database, LAYER, style)
+                set_changed(self.database, LAYER, date)
+            update_style(self.database, LAYER, style, timestamp(date))
 
     def commit(self) -> None:
         """Commit the changes, and unlock the file.
@@ -246,6 +250,13 @@ class LockedSegments:
         """
         with database_errors(self.path):
             self.database.execute("COMMIT")
+
+
+def set_changed(database: sqlite3.Connection, layer: str, date: str) -> None:
+    """Note the date of the last change of a layer, in UTC by ISO 8601."""
+    database.execute(
+        "UPDATE gpkg_contents SET last_change = ? WHERE table_name = ?", [timestamp(date), layer]
+    )
 
 
 @contextmanager
@@ -294,15 +305,15 @@ def _shown(value: object) -> str:
 
 
 @contextmanager
-def without_triggers(database: sqlite3.Connection) -> Iterator[None]:
-    """Remove the layer's triggers for a change that leaves geometries alone.
+def without_triggers(database: sqlite3.Connection, layer: str = LAYER) -> Iterator[None]:
+    """Remove the triggers of a layer for a change that leaves geometries alone.
 
     The triggers of the spatial index call functions that GDAL has and SQLite lacks.
     """
     triggers = database.execute(
         "SELECT name, sql FROM sqlite_master "
         "WHERE type = 'trigger' AND tbl_name = ? ORDER BY rowid",
-        [LAYER],
+        [layer],
     ).fetchall()
     for name, _ in triggers:
         database.execute('DROP TRIGGER "{}"'.format(name.replace('"', '""')))

@@ -9,6 +9,9 @@ import pyogrio.raw
 from pyproj.enums import WktVersion
 from pyproj.exceptions import CRSError
 
+VERSION = {"VERSION": "1.3"}
+"""Options of GDAL for new files: readers before GDAL 3.7, as in QGIS 3.22, warn of version 1.4."""
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -56,5 +59,6 @@ def create_layer(
         driver="GPKG",
         geometry_type="MultiPolygon",
         crs=like.crs.to_wkt(WktVersion.WKT2_2019),
+        dataset_options=dict(VERSION),
         layer_options=dict(options),
     )

@@ -12,12 +12,15 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
+from alps_geo.outputs.fixed_styles import fixed_styles
 from alps_geo.outputs.gpkg.layer_styles import create_styles, insert_style
 from alps_geo.outputs.gpkg.lock import settle
-from alps_geo.outputs.gpkg.wkt2 import create_layer, needs_wkt2
+from alps_geo.outputs.gpkg.metadata import About, describe_layer, timestamp
+from alps_geo.outputs.gpkg.wkt2 import VERSION, create_layer, needs_wkt2
+from alps_geo.outputs.provenance import current_date
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import geopandas as gpd
@@ -27,12 +30,8 @@ if TYPE_CHECKING:
 ERRORS = (DataLayerError, DataSourceError, gdal_error("pyogrio"), sqlite3.Error)
 """Errors of the libraries that read and write GeoPackages."""
 
-DATE = "2000-01-01T00:00:00.000Z"
-"""Every date in the file: the same polygons give the same bytes, whenever they are written."""
-
 GEOMETRY = "geom"
 """Column of the geometries."""
-
 
 # GeoPackage's own number for a plane that is tied to no place.
 _UNDEFINED_CARTESIAN = -1
@@ -45,13 +44,13 @@ def write_segments_gpkg(
     crs: object | None,
     layer: str = "segments",
     style: Style,
-    further: Sequence[Style] = (),
+    about: About | None = None,
 ) -> None:
-    """Write polygons as a GeoPackage layer with a spatial index, a default style and further ones.
+    """Write segments as a GeoPackage layer with a spatial index, a default style and further ones.
 
     Memory holds one batch at a time. Styles are stored as QGIS stores them, in the table
-    `layer_styles`, where GeoServer finds their SLD too. Dates in the file are 2000-01-01, so that
-    the same polygons give the same bytes.
+    `layer_styles`, where GeoServer finds their SLD too. All dates in the file are that of `about`,
+    so that the same segments give the same bytes.
 
     Parameters
     ----------
@@ -65,15 +64,35 @@ def write_segments_gpkg(
     layer : str
     style : Style
         The default style.
-    further : sequence of Style
-        Styles to choose from.
+    about : About, optional
+        Description of the layer, and the date of the file; by default none, and now.
 
     Raises
     ------
     RunError
         If the file cannot be written whole, as on a full disk.
     """
-    with replacing(path) as part, _ogr_options():
+    styles = (style, *fixed_styles())
+    write_styled_layer(path, batches, layer, styles, crs=crs, about=about or About())
+
+
+def write_styled_layer(
+    path: Path,
+    batches: Iterable[gpd.GeoDataFrame],
+    layer: str,
+    styles: Iterable[Style],
+    *,
+    crs: object | None,
+    about: About,
+) -> None:
+    """Write polygons as `write_segments_gpkg` does, with styles of their own, the default first.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written whole, as on a full disk.
+    """
+    with replacing(path) as part, _ogr_options(about.date):
         count = 0
         for batch in batches:
             with run_errors(path, *ERRORS):
@@ -81,7 +100,9 @@ def write_segments_gpkg(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_styles(database, layer, style, further)
+            _add_styles(database, layer, styles, timestamp(about.date))
+            describe_layer(database, layer, about)
+            database.commit()
         if stored != count:
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
@@ -104,7 +125,7 @@ def write_layer(path: Path, frame: gpd.GeoDataFrame, layer: str) -> None:
     """
     if path.is_file():
         settle(path)
-    with replacing(path) as part, _ogr_options(), run_errors(path, *ERRORS):
+    with replacing(path) as part, _ogr_options(current_date()), run_errors(path, *ERRORS):
         _append(part, frame, layer)
 
 
@@ -127,14 +148,15 @@ def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
             geometry_type="MultiPolygon",
             promote_to_multi=True,
             append=exists,
+            dataset_options={} if exists else VERSION,
             layer_options=options,
         )
 
 
 @contextmanager
-def _ogr_options() -> Iterator[None]:
+def _ogr_options(date: str) -> Iterator[None]:
     """Fix the dates, and sync at the end only: a file that is cut short is removed."""
-    wanted = {"OGR_CURRENT_DATE": DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"}
+    wanted = {"OGR_CURRENT_DATE": timestamp(date), "OGR_SQLITE_SYNCHRONOUS": "OFF"}
     before = {name: pyogrio.get_gdal_config_option(name) for name in wanted}
     pyogrio.set_gdal_config_options(wanted)
     try:
@@ -144,10 +166,9 @@ def _ogr_options() -> Iterator[None]:
 
 
 def _add_styles(
-    database: sqlite3.Connection, layer: str, style: Style, further: Sequence[Style]
+    database: sqlite3.Connection, layer: str, styles: Iterable[Style], date: str
 ) -> None:
-    """Add a default style, and further ones."""
-    create_styles(database, DATE)
-    for number, each in enumerate((style, *further)):
-        insert_style(database, (layer, GEOMETRY), each, DATE, is_default=int(number == 0))
-    database.commit()
+    """Add styles, the default first."""
+    create_styles(database, date)
+    for number, style in enumerate(styles):
+        insert_style(database, (layer, GEOMETRY), style, date, is_default=int(number == 0))
