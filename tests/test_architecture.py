@@ -302,7 +302,6 @@ def test_docstrings_name_their_subject() -> None:
 OPTIONAL = {
     "matplotlib": {"matplotlib.py"},
     "IPython": {"ipython.py"},
-    "dask": {"dask.py"},
     "onnx": {"onnx.py"},
     "onnxruntime": {"onnxruntime.py"},
     "pyarrow": {"pyarrow.py"},

@@ -86,7 +86,8 @@ def test_taking_back_what_was_changed_gives_the_same_bytes(run: Path, finished: 
     clusters("name", run, "2=")
     assert_consistent(run)
     # SQLite counts changes; what the layer holds is compared by the other tests.
-    assert differing(run, finished) == {"run.json"} | {f"{n}/segments.gpkg" for n in SCENES}
+    polygons = {f"{n}/{each}.gpkg" for n in SCENES for each in ("segments", "patches")}
+    assert differing(run, finished) == {"run.json"} | polygons
     before, after = (json.loads((folder / "run.json").read_text()) for folder in (finished, run))
     made = ["name 2=water", "recolor 2=teal", f"recolor '2={color}'", "name 2="]
     assert after == before | {"changes": made}

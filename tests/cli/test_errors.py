@@ -209,7 +209,7 @@ def test_a_disk_that_takes_no_more_ends_with_a_clear_error(tmp_path: Path) -> No
     folder = out / NEON.stem
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     shutil.rmtree(folder)
-    for name in ("run.json", "clusters.npz", "alps.qgz"):
+    for name in ("run.json", "clusters.npz", "clusters.csv", "alps.qgz"):
         (out / name).unlink()
 
     assert max(sizes, key=lambda name: sizes[name]) == "segments.gpkg"

@@ -25,7 +25,10 @@ from alps_geo.settings import LabelSettings
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
 
 QUICK = ("--points", "grid:2", "--clusters", "2", "--features", "sam")
-FILES = {"labels.tif", "labels.qml", "segments.tif", "segments.qml", "segments.gpkg", "preview.png"}
+FILES = {
+    *("labels.tif", "labels.tif.aux.xml", "labels.qml", "segments.tif", "segments.qml"),
+    *("segments.gpkg", "patches.gpkg", "preview.png"),
+}
 
 
 def write(path: Path, *, size: int = 80, bands: int = 3, **changes: Any) -> Path:
@@ -145,7 +148,7 @@ def test_a_full_disk_leaves_results_of_no_scene(tmp_path: Path) -> None:
     assert sizes[0] < sizes[1] - 8192
     for folder in ("small", "large"):
         shutil.rmtree(out / folder)
-    for name in ("run.json", "clusters.npz", "alps.qgz"):
+    for name in ("run.json", "clusters.npz", "clusters.csv", "alps.qgz"):
         (out / name).unlink()
     limited = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(sizes[1] - 4096), *map(str, command), "--quiet"],
