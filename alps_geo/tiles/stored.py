@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
 from alps_geo.segments.fragments import failed_fragments
 from alps_geo.tiles.stage import read_filled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from alps_geo.events import Tally
     from alps_geo.features.embeddings import Embeddings
@@ -73,9 +74,10 @@ class StoredTiles:
 def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile], Value]:
     """Load each tile once as the grid is scanned with a look at the neighbours of each tile.
 
-    Keeps every tile of the 3 x 3 neighbourhood: 2 * cols + 3 tiles. A tile further back is not
-    asked for again before the next scan, while the least recently used one may well be: so this is
-    no LRU cache.
+    Keeps every tile of the neighbourhood, which is 3 x 3, and so 2 * cols + 3 tiles. The last row
+    and column are moved inwards; where tiles overlap by half, they reach one row or column further.
+    A tile further back is not asked for again before the next scan, while the least recently used
+    one may well be: so this is no LRU cache.
 
     Parameters
     ----------
@@ -84,7 +86,10 @@ def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile],
     load : callable
         Loads one.
     """
-    reach = 2 * grid.shape[1] + 2
+    rows, cols = grid.shape
+    high = _extent((tile.row, other.row) for tile, other in _pairs(grid, rows, 1))
+    wide = _extent((tile.col, other.col) for tile, other in _pairs(grid, 1, cols))
+    reach = high * cols + wide
     kept: dict[int, Value] = {}
 
     def kept_load(tile: Tile) -> Value:
@@ -96,3 +101,16 @@ def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile],
         return kept[index]
 
     return kept_load
+
+
+def _pairs(grid: TileGrid, rows: int, cols: int) -> Iterator[tuple[Tile, Tile]]:
+    """Yield tiles of the first rows and columns, each with every tile that reaches its core."""
+    for row, col in product(range(rows), range(cols)):
+        for other in grid.around(grid[row, col]):
+            yield grid[row, col], other
+
+
+def _extent(pairs: Iterable[tuple[int, int]]) -> int:
+    """Return how far positions lie before and after those next to them, added up; 2 as a rule."""
+    steps = [other - position for position, other in pairs]
+    return max(1, max(steps)) - min(-1, min(steps))
