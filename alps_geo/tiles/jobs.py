@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from alps_geo.features.images import band_scale
+from alps_geo.runs.failures import FailedTile
 from alps_geo.runs.identity import fingerprint, scene_identity
 from alps_geo.runs.tile_store import ARRAYS
 from alps_geo.scene import read_overview
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
@@ -58,10 +59,86 @@ class Job:
         return band_scale(read_overview(self.scene, SCALE_SIDE))
 
 
-def find_tile(jobs: Sequence[Job], task: Task) -> tuple[Job, Tile]:
-    """Look up the scene and the tile of a task."""
-    index, row, col = task
-    return jobs[index], jobs[index].grid[row, col]
+class _Store(Protocol):
+    """Stored files of the tiles of one scene."""
+
+    def holds(self, tile: Tile) -> bool:
+        """Return True if all that a tile needs is stored."""
+        ...
+
+    def fail(self, failed: FailedTile, tile: Tile) -> None:
+        """Note why a tile failed."""
+        ...
+
+
+class TiledScene(Protocol):
+    """A scene of a stage whose tasks are tiles."""
+
+    @property
+    def name(self) -> str:
+        """The scene's folder in the run folder."""
+        ...
+
+    @property
+    def grid(self) -> TileGrid:
+        """Its tiles."""
+        ...
+
+    @property
+    def store(self) -> _Store:
+        """Stored files of its tiles."""
+        ...
+
+
+AnyJob = TypeVar("AnyJob", bound=TiledScene)
+
+
+@dataclass(frozen=True)
+class TileTasks(Generic[AnyJob]):
+    """Base of stages whose tasks are the tiles of scenes.
+
+    Attributes
+    ----------
+    jobs : sequence of TiledScene
+        The scenes.
+    """
+
+    jobs: Sequence[AnyJob]
+
+    def tasks(self) -> Iterator[tuple[Task, bool]]:
+        """Yield all tiles in their order, each with True if it is stored already."""
+        for index, job in enumerate(self.jobs):
+            for tile in job.grid:
+                yield (index, tile.row, tile.col), job.store.holds(tile)
+
+    def find(self, task: Task) -> tuple[AnyJob, Tile]:
+        """Look up the scene and the tile of a task."""
+        index, row, col = task
+        return self.jobs[index], self.jobs[index].grid[row, col]
+
+    def scene_of(self, task: Task) -> str:
+        """Return the name of the scene that a tile is of."""
+        return self.jobs[task[0]].name
+
+    def title_of(self, task: Task) -> str:
+        """Return the place of a tile in the grid of its scene."""
+        return f"tile at row {task[1]}, column {task[2]}"
+
+    def failure(self, task: Task, reason: str) -> FailedTile:
+        """Describe the failure of a tile."""
+        job, tile = self.find(task)
+        return FailedTile.of(job.name, tile, reason)
+
+    def note_failure(self, task: Task, reason: str) -> None:
+        """Note the failure of a tile in the run folder.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        job, tile = self.find(task)
+        job.store.fail(FailedTile.of(job.name, tile, reason), tile)
 
 
 def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, weights: Weights) -> str:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from alps_geo.runs.failures import FailedTile
 from alps_geo.scene import fill_invalid, read_tile
 from alps_geo.tiles.contract import Outcome, load_with_note, retry_once
 from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
-from alps_geo.tiles.jobs import find_tile
+from alps_geo.tiles.jobs import Job, TileTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from rasterio.windows import Window
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.segments.fragments import Fragments
     from alps_geo.settings import LabelSettings
-    from alps_geo.tiles.jobs import Job, Task
+    from alps_geo.tiles.jobs import Task
 
 
 @dataclass(frozen=True)
-class TileStage:
+class TileStage(TileTasks[Job]):
     """Tiles, settings and unloaded models of a stage; can be pickled.
 
     Attributes
@@ -41,39 +40,8 @@ class TileStage:
         The mask generator and the backbone.
     """
 
-    jobs: Sequence[Job]
     settings: LabelSettings
     models: Models
-
-    def tasks(self) -> Iterator[tuple[Task, bool]]:
-        """Yield all tiles in their order, each with True if its fragments are stored already."""
-        for index, job in enumerate(self.jobs):
-            for tile in job.grid:
-                yield (index, tile.row, tile.col), job.store.holds(tile)
-
-    def scene_of(self, task: Task) -> str:
-        """Return the name of the scene that a tile is of."""
-        return self.jobs[task[0]].name
-
-    def title_of(self, task: Task) -> str:
-        """Return the place of a tile in the grid of its scene."""
-        return f"tile at row {task[1]}, column {task[2]}"
-
-    def failure(self, task: Task, reason: str) -> FailedTile:
-        """Describe the failure of a tile."""
-        job, tile = find_tile(self.jobs, task)
-        return FailedTile.of(job.name, tile, reason)
-
-    def note_failure(self, task: Task, reason: str) -> None:
-        """Note the failure of a tile in the run folder.
-
-        Raises
-        ------
-        RunError
-            If the folder cannot be written.
-        """
-        job, tile = find_tile(self.jobs, task)
-        job.store.fail(FailedTile.of(job.name, tile, reason), tile)
 
     def load(self) -> TileWorker:
         """Load the models.
@@ -110,7 +78,7 @@ class TileWorker(CuttingWorker):
         TaskError
             If they cannot be read, or memory does not suffice twice.
         """
-        job, tile = find_tile(self.stage.jobs, task)
+        job, tile = self.stage.find(task)
         return retry_once(partial(read_filled, job.scene, tile.window))
 
     def encode(self, tiles: Sequence[tuple[Task, TilePixels]]) -> Sequence[Any]:
@@ -125,7 +93,7 @@ class TileWorker(CuttingWorker):
         """
         images: list[TileImage | None] = []
         for task, pixels in tiles:
-            job, tile = find_tile(self.stage.jobs, task)
+            job, tile = self.stage.find(task)
             has_data = pixels.valid.any()
             images.append(tile_image(job.scene, tile, pixels) if has_data else None)
         return self.encoded(images)
@@ -149,13 +117,13 @@ class TileWorker(CuttingWorker):
         TaskError
             If memory does not suffice twice.
         """
-        job, tile = find_tile(self.stage.jobs, task)
+        job, tile = self.stage.find(task)
         fragments = retry_once(partial(self.fragments, job, tile, pixels, encoded))
         return fragments, Outcome(computed=bool(pixels.valid.any()))
 
     def save(self, task: Task, fragments: Fragments) -> None:
         """Store a tile's fragments."""
-        job, tile = find_tile(self.stage.jobs, task)
+        job, tile = self.stage.find(task)
         job.store.save(tile, fragments)
 
     def fragments(self, job: Job, tile: Tile, pixels: TilePixels, encoded: Any = None) -> Fragments:

@@ -10,18 +10,18 @@ import numpy as np
 import rasterio
 
 from alps_geo.files import GDAL_CACHE_BYTES
-from alps_geo.runs.failures import FailedTile
 from alps_geo.tiles.contract import Outcome, TaskError, load_with_note, retry_once
+from alps_geo.tiles.jobs import TileTasks
 from alps_geo.training.inference import Predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from alps_geo.events import Tally
-    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.grid import TileGrid
     from alps_geo.runs.probability_store import ProbabilityStore
     from alps_geo.tiles.jobs import Task
     from alps_geo.training.model import TrainedModel
@@ -54,7 +54,7 @@ class PredictJob:
 
 
 @dataclass(frozen=True)
-class PredictStage:
+class PredictStage(TileTasks[PredictJob]):
     """Tiles, settings and the unloaded model of a prediction; can be pickled.
 
     Attributes
@@ -69,45 +69,9 @@ class PredictStage:
         Its description.
     """
 
-    jobs: Sequence[PredictJob]
     settings: PredictSettings
     folder: Path
     model: TrainedModel
-
-    def tasks(self) -> Iterator[tuple[Task, bool]]:
-        """Yield all tiles in their order, each with True if it is stored already."""
-        for index, job in enumerate(self.jobs):
-            for tile in job.grid:
-                yield (index, tile.row, tile.col), job.store.holds(tile)
-
-    def find(self, task: Task) -> tuple[PredictJob, Tile]:
-        """Look up the scene and the tile of a task."""
-        index, row, col = task
-        return self.jobs[index], self.jobs[index].grid[row, col]
-
-    def scene_of(self, task: Task) -> str:
-        """Return the name of the scene that a tile is of."""
-        return self.jobs[task[0]].name
-
-    def title_of(self, task: Task) -> str:
-        """Return the place of a tile in the grid of its scene."""
-        return f"tile at row {task[1]}, column {task[2]}"
-
-    def failure(self, task: Task, reason: str) -> FailedTile:
-        """Describe the failure of a tile."""
-        job, tile = self.find(task)
-        return FailedTile.of(job.name, tile, reason)
-
-    def note_failure(self, task: Task, reason: str) -> None:
-        """Note the failure of a tile in the run folder.
-
-        Raises
-        ------
-        RunError
-            If the folder cannot be written.
-        """
-        job, tile = self.find(task)
-        job.store.fail(FailedTile.of(job.name, tile, reason), tile)
 
     def load(self) -> PredictWorker:
         """Load the network.
