@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from alps_geo.fields import settings_of
 from alps_geo.outputs.names import TRAINING_FORMATS
 from alps_geo.outputs.training_set.settings import ExportSettings
 from alps_geo_cli.clusters.change import Run
 from alps_geo_cli.console import WorkPrinting
-from alps_geo_cli.options import Chosen, option_of
+from alps_geo_cli.options import Chosen, FieldsGroup
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -23,19 +20,6 @@ if TYPE_CHECKING:
     Format = str
 else:
     Format = Literal[TRAINING_FORMATS]
-
-
-class ExportGroup:
-    """Options of the settings of an export."""
-
-    def parameters(self) -> Sequence[Parameter]:
-        """Return the options, in the order of the fields."""
-        known = settings_of(ExportSettings)
-        return [option_of(ExportSettings, name, known[name]) for name in known]
-
-    def collect(self, values: Mapping[str, Any]) -> Chosen:
-        """Return the values as they were typed."""
-        return Chosen(values)
 
 
 def export(
@@ -50,7 +34,7 @@ def export(
             "--out", "-o", parser=typed_path, metavar="DIR", help="Folder of the training set."
         ),
     ],
-    chosen: Annotated[Chosen, ExportGroup()],
+    chosen: Annotated[Chosen, FieldsGroup(ExportSettings)],
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a training set that is there.")
     ] = False,

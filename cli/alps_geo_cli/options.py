@@ -209,13 +209,34 @@ class SettingsGroup:
 
 
 @dataclass(frozen=True)
+class FieldsGroup:
+    """Options of all fields of a class of settings.
+
+    Attributes
+    ----------
+    settings : type
+        The class.
+    """
+
+    settings: type
+
+    def parameters(self) -> Sequence[Parameter]:
+        """Return the options, in the order of the fields."""
+        known = settings_of(self.settings)
+        return [option_of(self.settings, name, known[name]) for name in known]
+
+    def collect(self, values: Mapping[str, Any]) -> Chosen:
+        """Return the values as they were typed."""
+        return Chosen(values)
+
+
+@dataclass(frozen=True)
 class FolderGroup:
     """Options of a folder of images."""
 
     def parameters(self) -> Sequence[Parameter]:
         """Return the options, in the order of the fields."""
-        known = settings_of(FolderSettings)
-        return [option_of(FolderSettings, name, known[name]) for name in known]
+        return FieldsGroup(FolderSettings).parameters()
 
     def collect(self, values: Mapping[str, Any]) -> FolderOptions:
         """Return the values of the settings."""

@@ -9,7 +9,7 @@ import typer
 
 from alps_geo.training.settings import LABELS, FinetuneSettings
 from alps_geo_cli.console import Printing
-from alps_geo_cli.options import Chosen
+from alps_geo_cli.options import Chosen, FieldsGroup
 from alps_geo_cli.paths import typed_name, typed_path
 from alps_geo_cli.train.options import (
     ON_STOP,
@@ -17,7 +17,6 @@ from alps_geo_cli.train.options import (
     Out,
     Overwrite,
     Resume,
-    TrainingGroup,
     is_silent,
     show_model,
 )
@@ -82,7 +81,7 @@ def finetune(
             rich_help_panel=LABELS,
         ),
     ] = None,
-    chosen: Annotated[Chosen, TrainingGroup(FinetuneSettings)],
+    chosen: Annotated[Chosen, FieldsGroup(FinetuneSettings)],
     resume: Resume = False,
     overwrite: Overwrite = False,
     printing: Printing,

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo.fields import settings_of
 from alps_geo_cli.console import Printing
-from alps_geo_cli.options import Chosen, option_of
 from alps_geo_cli.paths import typed_path
 
 if TYPE_CHECKING:
@@ -46,28 +41,6 @@ Overwrite = Annotated[
 
 ON_STOP = "the same command with --resume goes on where it stopped"
 """Advice for somebody who stops a training."""
-
-
-@dataclass(frozen=True)
-class TrainingGroup:
-    """Options of the settings of a training.
-
-    Attributes
-    ----------
-    settings : type
-        Their class.
-    """
-
-    settings: type
-
-    def parameters(self) -> Sequence[Parameter]:
-        """Return the options, in the order of the fields."""
-        known = settings_of(self.settings)
-        return [option_of(self.settings, name, known[name]) for name in known]
-
-    def collect(self, values: Mapping[str, Any]) -> Chosen:
-        """Return the values as they were typed."""
-        return Chosen(values)
 
 
 def is_silent(printing: Printing) -> bool:

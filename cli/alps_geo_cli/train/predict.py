@@ -12,10 +12,9 @@ from alps_geo.training.predict_settings import PredictSettings
 from alps_geo_cli.classify import print_classes
 from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
-from alps_geo_cli.options import Chosen, FlagOptions, Results
+from alps_geo_cli.options import Chosen, FieldsGroup, FlagOptions, Results
 from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import required
-from alps_geo_cli.train.options import TrainingGroup
 
 if TYPE_CHECKING:
     from alps_geo.runs.prediction import PredictionRecord
@@ -48,7 +47,7 @@ def predict(
         ),
     ] = None,
     flags: FlagOptions,
-    chosen: Annotated[Chosen, TrainingGroup(PredictSettings)],
+    chosen: Annotated[Chosen, FieldsGroup(PredictSettings)],
     printing: RunPrinting,
 ) -> None:
     """Map the classes of scenes with a network that alps-geo train has trained.

@@ -6,14 +6,13 @@ from typing import Annotated
 
 from alps_geo.training.settings import PretrainSettings
 from alps_geo_cli.console import Printing
-from alps_geo_cli.options import Chosen
+from alps_geo_cli.options import Chosen, FieldsGroup
 from alps_geo_cli.train.options import (
     ON_STOP,
     Dataset,
     Out,
     Overwrite,
     Resume,
-    TrainingGroup,
     is_silent,
     show_model,
 )
@@ -23,7 +22,7 @@ def pretrain(
     *,
     dataset: Dataset,
     out: Out,
-    chosen: Annotated[Chosen, TrainingGroup(PretrainSettings)],
+    chosen: Annotated[Chosen, FieldsGroup(PretrainSettings)],
     resume: Resume = False,
     overwrite: Overwrite = False,
     printing: Printing,
