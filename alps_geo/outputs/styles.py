@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -16,7 +16,7 @@ from alps_geo.outputs.segment_styles import (
 from alps_geo.outputs.sld import Rule, equal_to, sld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from alps_geo.clusters.colors import Color
     from alps_geo.clusters.legend import Legend
@@ -84,14 +84,7 @@ def class_style(legend: Legend, layer: str) -> Style:
     layer : str
         Name of the layer.
     """
-    names = [(cluster_label(i, legend.names), color) for i, color in sorted(legend.palette.items())]
-    rows = [(name, name, color) for name, color in names]
-    return Style(
-        CLASS_STYLE,
-        "One colour for each class",
-        qml(categories(_CLASS_FIELD, "string", rows), by_class=True),
-        sld(CLASS_STYLE, _rules(_CLASS_FIELD, rows), layer),
-    )
+    return _by_class(legend, layer, partial(qml, by_class=True))
 
 
 def region_style(legend: Legend, layer: str) -> Style:
@@ -104,11 +97,25 @@ def region_style(legend: Legend, layer: str) -> Style:
     layer : str
         Name of the layer.
     """
-    by_class = class_style(legend, layer)
-    rows = [(legend.names[i],) * 2 + (color,) for i, color in sorted(legend.palette.items())]
+    return _by_class(legend, layer, _without_attributes)
+
+
+def _by_class(legend: Legend, layer: str, draw: Callable[[ET.Element], str]) -> Style:
+    names = [(cluster_label(i, legend.names), color) for i, color in sorted(legend.palette.items())]
+    rows = [(name, name, color) for name, color in names]
+    return Style(
+        CLASS_STYLE,
+        "One colour for each class",
+        draw(categories(_CLASS_FIELD, "string", rows)),
+        sld(CLASS_STYLE, _rules(_CLASS_FIELD, rows), layer),
+    )
+
+
+def _without_attributes(renderer: ET.Element) -> str:
+    """Return a QML document that says nothing of attributes."""
     root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    root.append(categories(_CLASS_FIELD, "string", rows))
-    return replace(by_class, qml=document(root))
+    root.append(renderer)
+    return document(root)
 
 
 def _rules(field: str, rows: Iterable[tuple[str, str, Color]]) -> Iterator[Rule]:
