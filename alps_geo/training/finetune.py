@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from alps_geo.errors import ModelError, SceneError, reason_of
 from alps_geo.events import Event
-from alps_geo.files import restore_folder
 from alps_geo.training.burnt_labels import LABELS, burn_labels
 from alps_geo.training.chip_folder import open_chips
 from alps_geo.training.model import NetworkSpec, Parent
 from alps_geo.training.model_folder import read_model, read_weights
 from alps_geo.training.networks import build_network, fill_network
-from alps_geo.training.out_folder import OutFlags, claimed, finished_model
+from alps_geo.training.out_folder import OutFlags, claimed, earlier_model
 from alps_geo.training.parts import with_validation
 from alps_geo.training.processes import joined_processes
 from alps_geo.training.run import Beginning, Request, run_training
@@ -102,12 +101,8 @@ def finetune(
     stamp = _stamp(folder, request.labels)
     deciding = {**settings.deciding(), "chips": stamp, "parent": parent.weights_sha256}
     with joined_processes(settings.device) as processes:
-        if processes.is_first:
-            restore_folder(out)
-        processes.wait()
-        if (done := finished_model(out, deciding, flags)) is not None:
+        if (done := earlier_model(out, deciding, flags, processes)) is not None:
             return done
-        processes.wait()
         with claimed(out, deciding, flags, processes):
             if request.labels is not None:
                 folder = _burnt(folder, request.labels, out, processes, listen)

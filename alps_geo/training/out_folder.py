@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from alps_geo.errors import RunError
-from alps_geo.files import run_errors
+from alps_geo.files import restore_folder, run_errors
 from alps_geo.runs.stored_json import DamagedError, check_shape, read_json
 from alps_geo.training.checkpoint import CHECKPOINT
 from alps_geo.training.model_folder import (
@@ -94,6 +94,26 @@ def finished_model(
         )
     _check_same(folder, found, deciding)
     return read_model(folder) if is_done else None
+
+
+def earlier_model(
+    folder: Path, deciding: Mapping[str, object], flags: OutFlags, processes: Processes
+) -> TrainedModel | None:
+    """Check a folder as `finished_model`, once a replacement that a kill cut short is undone.
+
+    Processes that train together look at it between the same two steps of the first.
+
+    Raises
+    ------
+    RunError
+        As `finished_model`.
+    """
+    if processes.is_first:
+        restore_folder(folder)
+    processes.wait()
+    if (done := finished_model(folder, deciding, flags)) is None:
+        processes.wait()
+    return done
 
 
 @contextmanager

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alps_geo.events import Event
-from alps_geo.files import restore_folder
 from alps_geo.training.chip_folder import open_chips
 from alps_geo.training.model import NetworkSpec
 from alps_geo.training.networks import build_network
-from alps_geo.training.out_folder import OutFlags, claimed, finished_model
+from alps_geo.training.out_folder import OutFlags, claimed, earlier_model
 from alps_geo.training.parts import with_validation
 from alps_geo.training.processes import joined_processes
 from alps_geo.training.run import Beginning, Request, run_training
@@ -67,12 +66,8 @@ def pretrain(
     stamp = stamp_of(folder, folder.chips)
     deciding = {**settings.deciding(), "chips": stamp}
     with joined_processes(settings.device) as processes:
-        if processes.is_first:
-            restore_folder(out)
-        processes.wait()
-        if (done := finished_model(out, deciding, flags)) is not None:
+        if (done := earlier_model(out, deciding, flags, processes)) is not None:
             return done
-        processes.wait()
 
         def begin(survey: Survey) -> Beginning:
             spec = NetworkSpec(
