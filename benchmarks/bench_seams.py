@@ -19,8 +19,10 @@ over the tiles.
 The second is of labels that stay: when all is moved; when only the segments come from moved tiles
 and their embedding from unmoved ones; and when the segments are those of the unmoved run and only
 the embedding is moved. They are shares of the pixels that another tile decides in the moved run;
-`everywhere` is that of all pixels when all is moved. Last come the segments that stay: the pixels
-whose segments in the two runs have an IoU above one half.
+`everywhere` is that of all pixels when all is moved. Next come the segments that stay: the pixels
+whose segments in the two runs have an IoU above one half. `noise alone` is the measure of luck: no
+tile moves, but each value of the image is higher or lower by one or stays, at random, as if it had
+been compressed once more. It is the share of the same pixels as that of `all moved`.
 
 Figures are means over several seeds of k-means, errors too; segments are the same for all.
 
@@ -51,6 +53,7 @@ from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
+from alps_geo.scene.describe import Alike
 from alps_geo.segments.describe import NeighbourRules, describe_segments
 from alps_geo.segments.matching import match_labels
 from alps_geo.segments.painting import StoredPainting, painted_blocks
@@ -77,7 +80,8 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent.parent / "tests" / "data"
 BORDERS = ("as it is", "where none is", "in overlaps")
 MOVED = ("all moved", "segments moved", "embedding moved")
-STAY = (*MOVED, "everywhere", "segments that stay")
+NOISE = "noise alone"
+STAY = (*MOVED, "everywhere", "segments that stay", NOISE)
 
 
 def main() -> None:
@@ -224,8 +228,10 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     rows, cols = (step // options.parts for step in grid.steps)
     whole = _Run.of(scene, grid, settings, options.out)
     moved = _Run.of(scene, replace(grid, offset=(rows, cols)), settings, options.out)
+    noisy = _Run.of(_with_noise(scene, options.out), grid, settings, options.out)
     described = {
         "whole": whole.described(whole),
+        NOISE: noisy.described(noisy),
         "all moved": moved.described(moved),
         "segments moved": moved.described(whole),
         "embedding moved": whole.described(moved),
@@ -245,6 +251,23 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _with_noise(scene: Scene, folder: Path) -> Scene:
+    """Write a copy of a scene whose values are off by one at random, and open it alike."""
+    path = folder / f"{scene.name}_noise.tif"
+    with rasterio.open(scene.path) as source:
+        profile = {**source.profile, "compress": "deflate", "photometric": None}
+        values = source.read()
+        noise = np.random.default_rng(0).integers(-1, 2, values.shape)
+        limits = np.iinfo(values.dtype)
+        changed = np.clip(values.astype(np.int64) + noise, limits.min, limits.max)
+        # Values without data stay so, and no other becomes such a value.
+        kept = np.isin(values, source.nodatavals) | np.isin(changed, source.nodatavals)
+        with rasterio.open(path, "w", **profile) as target:
+            target.write(np.where(kept, values, changed).astype(values.dtype))
+            target.colorinterp = source.colorinterp
+    return open_scene(str(path), alike=Alike(scene.stretch))
+
+
 def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[str, list[float]]:
     """Fit a model to the first table, and compare its labels with those of the others."""
     whole, moved = described["whole"], described["all moved"]
@@ -254,7 +277,7 @@ def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[
     grids = (whole.grid, moved.grid)
     found = _borders_between(labels["whole"], labels["all moved"], grids, "labels", path)
     there = _deciders(*grids) & (whole.ids > 0)
-    for name in MOVED:
+    for name in (*MOVED, NOISE):
         found[name] = [float((labels[name] == labels["whole"])[there].mean())]
     same = labels["all moved"] == labels["whole"]
     found["everywhere"] = [float(same[whole.ids > 0].mean())]
