@@ -48,6 +48,12 @@ def described(layer):
     return {
         "features": found,
         "alias": layer.attributeAlias(layer.fields().indexOf("cluster_name")),
+        "choices": {
+            field.name(): [name for each in setup.config()["map"] for name in each]
+            for field in layer.fields()
+            if (setup := layer.editorWidgetSetup(layer.fields().indexOf(field.name()))).type()
+            == "ValueMap"
+        },
         "legend": [item.label() for item in layer.renderer().legendSymbolItems()],
         "colors": len(drawn(QgsProject.instance(), [layer], layer.extent())),
     }
