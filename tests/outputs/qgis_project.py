@@ -72,6 +72,7 @@ for node in nodes:
         "valid": layer is not None and layer.isValid(),
         "visible": node.isVisible(),
         "opacity": layer.renderer().opacity() if hasattr(layer.renderer(), "opacity") else None,
+        "layer_opacity": layer.opacity(),
         "colors": len(drawn(project, [layer], view)),
         "inside": QgsRectangle(view).contains(layer.extent()),
     }
