@@ -71,7 +71,7 @@ def _rings() -> ET.Element:
 
 def _form(renderer: ET.Element, field: str, choices: Sequence[str]) -> ET.Element:
     """Return the QML of a layer whose form lists the choices for a column."""
-    parts = "Symbology|Fields|Forms|MapTips"
+    parts = "LayerConfiguration|Symbology|Fields|Forms|MapTips"
     root = ET.Element("qgis", version="3.22.0", styleCategories=parts)
     root.append(renderer)
     if choices:

@@ -87,7 +87,8 @@ def qml(renderer: ET.Element, *, by_class: bool = False) -> str:
     by_class : bool
         True to describe segments by their class, not their cluster.
     """
-    parts = "Symbology|Fields|MapTips"
+    # The name that segments are shown by belongs to the configuration of the layer.
+    parts = "LayerConfiguration|Symbology|Fields|MapTips"
     root = ET.Element("qgis", version="3.22.0", styleCategories=parts)
     root.append(renderer)
     root.extend(describing(by_class=by_class))

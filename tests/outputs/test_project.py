@@ -206,6 +206,19 @@ def test_a_run_of_an_earlier_version_gets_none_before_it_is_labelled_again(folde
     assert not (run / PROJECT).exists()
 
 
+def test_a_run_of_an_earlier_version_without_patches_has_no_layer_of_them(folder: Path) -> None:
+    run = folder / "out"
+    record = json.loads((run / "run.json").read_text())
+    for name in SCENES:
+        (run / name / "patches.gpkg").unlink()
+        record["files"].remove(f"{name}/patches.gpkg")
+    (run / "run.json").write_text(json.dumps(record))
+    done(alps_geo("clusters", "name", run, "2=tar", "--quiet"))
+    assert [name for name, _ in tree(run)["first"]] == [
+        f"first {kind}" for kind in ("segments", "labels", "imagery")
+    ]
+
+
 def test_images_without_a_place_have_none(labelled_images: Path) -> None:
     assert (labelled_images / "clusters.npz").exists()
     assert PROJECT not in contents(labelled_images)

@@ -141,3 +141,17 @@ def test_the_style_of_a_raster_stays_small(tmp_path: Path, count: int, listed: i
 def test_a_style_has_an_entry_for_every_value(run: Path) -> None:
     assert [value for value, _ in entries(run, "source")] == ["sam", "fill", ""]
     assert [value for value, _ in entries(run, "classes")] == [*sorted(WORDS), ""]
+
+
+def test_a_style_lists_all_parts_that_it_has(run: Path) -> None:
+    """Newer versions of QGIS read no others."""
+    owners = {
+        "renderer-v2": "Symbology",
+        "aliases": "Fields",
+        "previewExpression": "LayerConfiguration",
+        "mapTip": "MapTips",
+    }
+    for (qml,) in query(polygons(run), "SELECT styleQML FROM layer_styles"):
+        root = ET.fromstring(qml)
+        listed = root.attrib["styleCategories"].split("|")
+        assert {owners[part.tag] for part in root} <= set(listed)
