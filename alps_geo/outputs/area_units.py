@@ -25,8 +25,16 @@ class AreaUnit:
     digits: int
 
     def shown(self, area: float) -> str:
-        """Return an area, in square metres or pixels, as a number in this unit; a dash for NaN."""
-        return "-" if math.isnan(area) else f"{area / self.size:,.{self.digits}f}"
+        """Return an area, in square metres or pixels, as a number in this unit; a dash for NaN.
+
+        Areas that would be rounded to 0 are below the smallest number.
+        """
+        if math.isnan(area):
+            return "-"
+        smallest = 10.0**-self.digits
+        if 0 < area / self.size < smallest / 2:
+            return f"<{smallest:g}"
+        return f"{area / self.size:,.{self.digits}f}"
 
 
 def area_unit(largest: float, measure: str) -> AreaUnit:
