@@ -17,12 +17,14 @@ from alps_geo.runs.reading import (
     read_prediction,
     read_record,
 )
+from alps_geo.runs.workers import workers_at
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.runs.failures import Failure
     from alps_geo.runs.plan import PlannedScene
+    from alps_geo.runs.workers import WorkerNote
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,15 @@ class RunStatus:
         Scenes of a finished run whose results could not be written.
     images : bool
         True for a folder of images: its scenes are splits, and its tiles images.
+    workers : tuple of WorkerNote
+        Processes that are at work on tiles or were killed, as far as the run has not finished.
     """
 
     state: str
     scenes: tuple[SceneStatus, ...]
     unwritten: tuple[FailedScene, ...] = ()
     images: bool = False
+    workers: tuple[WorkerNote, ...] = ()
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -96,6 +101,16 @@ class RunStatus:
                     "failed": len(scene.failed),
                 }
                 for scene in self.scenes
+            ],
+            "workers": [
+                {
+                    "host": worker.host,
+                    "pid": worker.pid,
+                    "task": worker.task,
+                    "tiles": worker.done,
+                    "silent_seconds": round(worker.silent, 1),
+                }
+                for worker in self.workers
             ],
         }
 
@@ -126,7 +141,8 @@ def run_status(path: Path) -> RunStatus:
     failed = (read_prediction(folder) or read_record(folder)).failed if has_results else ()
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
-    return RunStatus(state, scenes, unwritten, plan.images)
+    workers = tuple(each for each in workers_at(folder) if not each.has_ended)
+    return RunStatus(state, scenes, unwritten, plan.images, workers)
 
 
 def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:

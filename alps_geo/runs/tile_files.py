@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from alps_geo.files import write_bytes
+from alps_geo.files import put_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ class TileFiles:
         RunError
             If the folder cannot be written.
         """
-        write_bytes(self._path(tile, kind), data + self._digest(tile, kind, data))
+        put_bytes(self._path(tile, kind), data + self._digest(tile, kind, data))
 
     def fail(self, failed: FailedTile, tile: Tile) -> None:
         """Note why a tile failed.
@@ -70,7 +70,11 @@ class TileFiles:
         RunError
             If the folder cannot be written.
         """
-        write_bytes(self._path(tile, "json"), json.dumps(failed.to_json()).encode())
+        put_bytes(self._path(tile, "json"), json.dumps(failed.to_json()).encode())
+
+    def forget_failure(self, tile: Tile) -> None:
+        """Remove the note of a failure of a tile, if there is one."""
+        self._path(tile, "json").unlink(missing_ok=True)
 
     def has_failed(self, tile: Tile) -> bool:
         """Return True if a failure of the tile was noted."""

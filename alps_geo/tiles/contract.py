@@ -31,11 +31,14 @@ class Outcome:
     seconds : float or None
         Time that the task took, less that of reading and storing where these go on next to the
         work on another one; None if nothing was done.
+    machine : str
+        Device and torch that the model ran on; empty if it did not.
     """
 
     computed: bool
     reason: str | None = None
     seconds: float | None = None
+    machine: str = ""
 
 
 class TaskError(Exception):
@@ -57,8 +60,12 @@ class Stage(Protocol[Failed]):
     `Failed` is the type of its failures.
     """
 
-    def tasks(self) -> Iterator[tuple[Task, bool]]:
-        """Yield all tasks in their order, each with True if its result is stored already."""
+    def tasks(self) -> Iterator[Task]:
+        """Yield all tasks in their order."""
+        ...
+
+    def is_stored(self, task: Task) -> bool:
+        """Return True if the result of a task is stored, and undamaged."""
         ...
 
     def scene_of(self, task: Task) -> str:
@@ -81,6 +88,10 @@ class Stage(Protocol[Failed]):
         RunError
             If the folder cannot be written.
         """
+        ...
+
+    def forget_failure(self, task: Task) -> None:
+        """Remove the note of a failure of a task, if there is one."""
         ...
 
     def load(self) -> Worker:

@@ -70,6 +70,10 @@ class _Store(Protocol):
         """Note why a tile failed."""
         ...
 
+    def forget_failure(self, tile: Tile) -> None:
+        """Remove the note of a failure of a tile."""
+        ...
+
 
 class TiledScene(Protocol):
     """A scene of a stage whose tasks are tiles."""
@@ -105,11 +109,16 @@ class TileTasks(Generic[AnyJob]):
 
     jobs: Sequence[AnyJob]
 
-    def tasks(self) -> Iterator[tuple[Task, bool]]:
-        """Yield all tiles in their order, each with True if it is stored already."""
+    def tasks(self) -> Iterator[Task]:
+        """Yield all tiles in their order."""
         for index, job in enumerate(self.jobs):
             for tile in job.grid:
-                yield (index, tile.row, tile.col), job.store.holds(tile)
+                yield index, tile.row, tile.col
+
+    def is_stored(self, task: Task) -> bool:
+        """Return True if the result of a tile is stored."""
+        job, tile = self.find(task)
+        return job.store.holds(tile)
 
     def find(self, task: Task) -> tuple[AnyJob, Tile]:
         """Look up the scene and the tile of a task."""
@@ -139,6 +148,11 @@ class TileTasks(Generic[AnyJob]):
         """
         job, tile = self.find(task)
         job.store.fail(FailedTile.of(job.name, tile, reason), tile)
+
+    def forget_failure(self, task: Task) -> None:
+        """Remove the note of a failure of a tile, if there is one."""
+        job, tile = self.find(task)
+        job.store.forget_failure(tile)
 
 
 def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, weights: Weights) -> str:

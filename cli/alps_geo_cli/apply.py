@@ -9,7 +9,8 @@ import typer
 from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
 from alps_geo_cli.report import WithReport
-from alps_geo_cli.run import run_label
+from alps_geo_cli.run import RESULTS, required, run_label
+from alps_geo_cli.shares import ShareOptions, run_share
 
 
 def apply(
@@ -18,6 +19,7 @@ def apply(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
+    shares: ShareOptions,
     report: WithReport = False,
     printing: RunPrinting,
 ) -> None:
@@ -33,4 +35,7 @@ def apply(
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
+    if shares.check(flags):
+        run_share(*required(scenes, out, RESULTS), shares, flags, chosen, printing)
+        return
     run_label(scenes, out, flags, chosen, printing, report=report)

@@ -7,7 +7,8 @@ from typing import Annotated
 from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
 from alps_geo_cli.report import WithReport
-from alps_geo_cli.run import run_label
+from alps_geo_cli.run import RESULTS, required, run_label
+from alps_geo_cli.shares import ShareOptions, run_share
 
 
 def label(
@@ -16,6 +17,7 @@ def label(
     out: Results = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
+    shares: ShareOptions,
     report: WithReport = False,
     printing: RunPrinting,
 ) -> None:
@@ -31,5 +33,9 @@ def label(
     alps-geo label scenes/ --out results --clusters 12 --workers 2
     alps-geo label scene.tif --out results --preset draft
     alps-geo label scene.tif --out results --config results/run.json
+    alps-geo label scene.tif --out results --only tiles --shard 3/16  # docs/machines.md
     """
+    if shares.check(flags):
+        run_share(*required(scenes, out, RESULTS), shares, flags, chosen, printing)
+        return
     run_label(scenes, out, flags, chosen, printing, report=report)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+RESULTS = "folder for the results"
+"""Meaning of --out where it is a run folder."""
+
 
 def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[list[str], Path]:
     """Return the scenes and --out of a command, which needs both.
@@ -89,7 +92,7 @@ def run_label(
 
     With `report`, the page that shows the run is written at the end.
     """
-    paths, folder = required(scenes, out, "folder for the results")
+    paths, folder = required(scenes, out, RESULTS)
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> RunRecord:
         from alps_geo.pipeline.scenes import label_scenes
