@@ -105,17 +105,20 @@ def run_share(
     end_share(run_scenes(work, scenes, chosen, flags, printing), printing)
 
 
-def end_share(progress: ShareProgress, printing: RunPrinting) -> None:
-    """Print how far a run is after work on a share, and end with the code of failures if any."""
+def end_share(progress: ShareProgress, printing: RunPrinting, noun: str = "tiles") -> None:
+    """Print how far a run is after work on a share, and end with the code of failures if any.
+
+    The `noun` is that of its tasks.
+    """
     from alps_geo_cli.failures import end_with_failures
 
-    printing.show(progress.to_json(), lambda: print_progress(progress))
+    printing.show(progress.to_json(), lambda: print_progress(progress, noun))
     end_with_failures(progress.failed, CONSEQUENCE)
 
 
-def print_progress(progress: ShareProgress) -> None:
+def print_progress(progress: ShareProgress, noun: str) -> None:
     """Say how many tiles of a run are done, and what to give next."""
     options = "--only tiles and --shard" if progress.share.count > 1 else "--only tiles"
     when = "when all shards have ended, " if progress.left else ""
     following = f"{when}the same command without {options} finishes the run"
-    typer.echo(f"{progress.done} of {progress.tiles} tiles are done; {following}")
+    typer.echo(f"{progress.done} of {progress.tiles} {noun} are done; {following}")
