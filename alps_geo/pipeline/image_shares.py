@@ -59,5 +59,5 @@ def label_image_share(
         inputs = [image.path for job in run.stage.jobs for image in job.images]
         with claimed_together(folder, run.plan, inputs):
             stage, executor = ShareStage(run.stage, request.share), choose_executor(asked.settings)
-            failed = work_on_share(folder, stage, run.tally, executor, strict=request.strict)
+            failed = work_on_share(folder, stage, executor, listen, strict=request.strict)
             return progress_of(folder, run.plan, request.share, failed)

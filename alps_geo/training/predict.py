@@ -174,7 +174,7 @@ def predict_share(
         plan = prediction.plan()
         with claimed_together(place, plan, prediction.inputs()):
             stage, executor = ShareStage(prediction.stage, request.share), choose_executor(settings)
-            failed = work_on_share(place, stage, prediction.tally, executor, strict=request.strict)
+            failed = work_on_share(place, stage, executor, listen, strict=request.strict)
             return progress_of(place, plan, request.share, failed)
 
 
