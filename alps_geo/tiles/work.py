@@ -58,7 +58,7 @@ def label_tiles(
                     kept = "stopped there, as --strict says; tiles that are done are kept"
                     raise SceneError(f"{outcome.reason} ({kept})")
             done += 1
-            news = TileNews(stage.title_of(task), outcome.seconds, outcome.reason)
+            news = TileNews(stage.title_of(task), outcome.seconds, outcome.reason, outcome.worker)
             tally.count(stage.scene_of(task), news, computed=outcome.computed)
     failed = [stage.failure(task, failures[task]) for task in sorted(failures)]
     if failed and len(failed) == done:
