@@ -56,6 +56,8 @@ CUT_AT, RESTART_AT = 30, 130
 
 
 def main() -> None:
+    # Rasters and GeoPackages have the date of their run.
+    os.environ["SOURCE_DATE_EPOCH"] = "0"
     options = _options()
     if options.what == "run":
         _run(options)

@@ -8,11 +8,20 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from distributed import Client
+from stand_in import BrightRegions
+
+from alps_geo.errors import SceneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from alps_geo.masks.generator import TileImage
+    from alps_geo.masks.tile_masks import TileMasks
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +42,32 @@ def _started(
             stdout=log,
             stderr=log,
         )
+
+
+@dataclass(frozen=True)
+class Deadly(BrightRegions):
+    """Ends its process at the first tile, some times; a file counts them."""
+
+    counter: str = ""
+    deaths: int = 1
+
+    def load(self) -> Deadly:
+        return self
+
+    def masks(self, image: TileImage, encoded: Any, points: Any) -> TileMasks:
+        if not image.window.row_off and not image.window.col_off:
+            with Path(self.counter).open("a+") as file:
+                if file.tell() < self.deaths:
+                    file.write("x")
+                    file.flush()
+                    os._exit(9)
+        return super().masks(image, encoded, points)
+
+
+def raise_error(item: int) -> int:
+    if item == 3:
+        raise SceneError("the third")
+    return 1 // (item - 5)
 
 
 @contextmanager
@@ -77,3 +112,9 @@ def worker(
     finally:
         process.kill()
         process.wait()
+
+
+def wait_for_workers(file: Path, number: int) -> None:
+    """Wait until a scheduler has some workers."""
+    with Client(scheduler_file=str(file), set_as_default=False) as client:
+        client.wait_for_workers(number, timeout=120)

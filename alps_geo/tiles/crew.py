@@ -5,7 +5,8 @@ The library that reaches them is behind a `Link`.
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import Counter, deque
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -15,6 +16,7 @@ from alps_geo.tiles.shipped import UnfitWorkerError, WorkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Mapping
+    from pathlib import Path
 
     from alps_geo.tiles.feed import Feed
 
@@ -148,6 +150,9 @@ class Crew(Generic[Ticket]):
         self._loading: dict[Ticket, str] = {}
         self._taken: dict[Ticket, _Taken] = {}
         self._missed: Counter[int] = Counter()
+        # Tasks that lay ready on workers that died are blamed like the one that killed them.
+        self._suspects: deque[tuple[int, Any]] = deque()
+        self._accused: set[int] = set()
         self._ended = 0
         self._on_gpu = self._has_begun = False
         self._next_look = 0.0
@@ -177,7 +182,7 @@ class Crew(Generic[Ticket]):
         AlpsGeoError
             As a worker raised it, or if no worker is fit in time.
         """
-        while feed or self._taken:
+        while feed or self._taken or self._suspects:
             if monotonic() >= self._next_look:
                 self._look(feed)
                 self._next_look = monotonic() + _SECONDS_BETWEEN_LOOKS
@@ -194,8 +199,9 @@ class Crew(Generic[Ticket]):
                     yield from self._received(self._taken.pop(ticket), result, feed)
 
     def left(self) -> list[tuple[int, Any]]:
-        """Return the items that workers have, with their indices."""
-        return [(taken.index, taken.item) for taken in self._taken.values()]
+        """Return the items without a result that were taken from the feed, with their indices."""
+        taken = [(taken.index, taken.item) for taken in self._taken.values()]
+        return [*taken, *self._suspects]
 
     def _look(self, feed: Feed[Any]) -> None:
         """Look who is there: workers that have come load, tasks of those gone are given again."""
@@ -253,11 +259,17 @@ class Crew(Generic[Ticket]):
         # Where all are fit, the scheduler is free to choose.
         workers = frozenset(fit) if self._unfit.keys() & self._workers.keys() else frozenset[str]()
         while len(self._taken) < _TASKS_OF_WORKER * len(fit):
-            following = feed.take(limit)
+            following = self._suspect() or feed.take(limit)
             if following is None:
                 return
             ticket = self._link.give(following[1], workers, on_gpu=self._on_gpu)
             self._taken[ticket] = _Taken(*following, workers)
+
+    def _suspect(self) -> tuple[int, Any] | None:
+        """Return a suspect, unless a worker has one: so that one is not blamed for the other."""
+        if any(taken.index in self._accused for taken in self._taken.values()):
+            return None
+        return self._suspects.popleft() if self._suspects else None
 
     def _loaded(self, address: str, result: object) -> None:
         """Note that a worker has loaded the work, or cannot."""
@@ -288,6 +300,9 @@ class Crew(Generic[Ticket]):
         elif isinstance(result, MissedError) and self._missed[taken.index] < _MOST_MISSED:
             self._missed[taken.index] += 1
             feed.put_back([(taken.index, taken.item)])
+        elif isinstance(result, DiedError) and taken.index not in self._accused:
+            self._accused.add(taken.index)
+            self._suspects.append((taken.index, taken.item))
         elif isinstance(result, WorkError):
             yield taken.index, Failed(*result.args)
         elif isinstance(result, AlpsGeoError):
@@ -296,3 +311,19 @@ class Crew(Generic[Ticket]):
             yield taken.index, Failed(str(result))
         else:
             yield taken.index, result
+
+
+def address_in(file: Path) -> str:
+    """Read the address of a scheduler in its scheduler file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it is none of a scheduler.
+    """
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+    except FileNotFoundError as error:
+        raise ValueError("there is no such scheduler file") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError("it is no scheduler file") from error

@@ -6,7 +6,6 @@ keys of tiles. The scheduler is handed a few of them for each worker at a time.
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 import weakref
@@ -35,6 +34,7 @@ from alps_geo.tiles.crew import (
     MissedError,
     SchedulerLostError,
     WorkerInfo,
+    address_in,
 )
 from alps_geo.tiles.feed import Feed, InOrder
 from alps_geo.tiles.shipped import (
@@ -210,13 +210,19 @@ class DaskExecutor:
         """Address of the scheduler of workers on this machine; empty for another scheduler."""
         if not self.address.workers:
             return ""
-        started = LocalCluster(
-            n_workers=self.address.workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
+        try:
+            started = LocalCluster(
+                n_workers=self.address.workers,
+                threads_per_worker=1,
+                # Any free port: another program may have the usual one.
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        except (RuntimeError, OSError) as error:
+            raise RunError(
+                f"Dask workers cannot be started here ({one_line(error)}): use fewer, or --workers"
+            ) from error
         weakref.finalize(self, started.close)
         return str(started.scheduler_address)
 
@@ -238,7 +244,7 @@ def _quiet() -> Iterator[None]:
 def _connected(address: SchedulerAddress, local: str) -> Client:
     """Connect to a scheduler; raise RunError if none answers in time."""
     try:
-        url = local or address.url or _address_in(Path(str(address.file)))
+        url = local or address.url or address_in(Path(str(address.file)))
         with warnings.catch_warnings():
             # Versions that decide results are compared elsewhere.
             warnings.simplefilter("ignore", VersionMismatchWarning)
@@ -248,15 +254,6 @@ def _connected(address: SchedulerAddress, local: str) -> Client:
             f"no Dask scheduler answers at {address} ({one_line(error)}): start one by "
             f"`dask scheduler`, or give the address that it prints; {KEPT}"
         ) from error
-
-
-def _address_in(file: Path) -> str:
-    try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["address"])
-    except FileNotFoundError as error:
-        raise ValueError("there is no such scheduler file") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError("it is no scheduler file") from error
 
 
 def _connected_again(address: SchedulerAddress, wait: float) -> Client:
@@ -279,6 +276,7 @@ class _Link:
         self._name = f"alps-geo-{uuid4().hex[:12]}"
         self._plugin = _Plugin(self._name, ShippedWork(dumps(shipment)))
         self._scheduler = ""
+        self._is_shipped = False
         self._numbers = count()
         self._given = as_completed(loop=client.loop)
 
@@ -288,20 +286,22 @@ class _Link:
         Raises
         ------
         RunError
-            If alps-geo is not installed for one of them.
+            If one of them cannot run alps-geo.
         SchedulerLostError
             If nobody answers.
         """
         with _losses():
             found = self._client.run(_versions_there, on_error="return")
         for address, error in found.items():
-            if isinstance(error, ImportError):
+            # Of a function that cannot be read there only the text comes back.
+            if isinstance(error, Exception):
                 raise RunError(
-                    f"worker {address} cannot import alps-geo ({one_line(error)}): install the "
-                    f"same version there, or stop that worker; {KEPT}"
+                    f"worker {address} cannot run alps-geo ({one_line(error)}): install the same "
+                    f"version there, or stop that worker; {KEPT}"
                 )
         with _losses():
             self._client.register_plugin(self._plugin)
+        self._is_shipped = True
 
     def workers(self) -> Mapping[str, WorkerInfo]:
         """Return all workers by address; raise SchedulerLostError if nobody answers."""
@@ -362,7 +362,8 @@ class _Link:
             if self._client.status == "running":
                 left = [each for each in self._given.futures if not each.done()]
                 self._client.cancel(left, force=True)
-                self._client.unregister_worker_plugin(self._name)
+                if self._is_shipped:
+                    self._client.unregister_worker_plugin(self._name)
         with suppress(*_LOSSES):
             self._client.close(timeout=_SECONDS_TO_CLOSE)
 
@@ -389,9 +390,8 @@ def _outcome(future: Ticket) -> Any:
     except (OSError, CancelledError):
         error = None
     if isinstance(error, KilledWorker):
-        died = error.allowed_failures + 1
         return DiedError(
-            f"{died} workers died at work on it, perhaps for lack of memory: give them more, or "
-            "use a smaller --tile-size"
+            f"the worker at work on it died, {error.allowed_failures + 1} times in all, perhaps for "
+            "lack of memory: give workers more, or use a smaller --tile-size"
         )
     return error or MissedError()
