@@ -391,7 +391,7 @@ def _outcome(future: Ticket) -> Any:
         error = None
     if isinstance(error, KilledWorker):
         return DiedError(
-            f"the worker at work on it died, {error.allowed_failures + 1} times in all, perhaps for "
-            "lack of memory: give workers more, or use a smaller --tile-size"
+            f"the worker at work on it died, {error.allowed_failures + 1} times in all, perhaps "
+            "for lack of memory: give workers more, or use a smaller --tile-size"
         )
     return error or MissedError()
