@@ -221,7 +221,8 @@ class DaskExecutor:
             )
         except (RuntimeError, OSError) as error:
             raise RunError(
-                f"Dask workers cannot be started here ({one_line(error)}): use fewer, or --workers"
+                f"Dask workers cannot be started here ({one_line(error)}): use fewer (and a script "
+                'of your own must guard its main part with if __name__ == "__main__")'
             ) from error
         weakref.finalize(self, started.close)
         return str(started.scheduler_address)
