@@ -21,18 +21,22 @@ class TileNews:
         Time that it took; None if it was stored before, or failed without a time.
     reason : str or None
         Reason of its failure; None without one.
+    worker : str or None
+        Name of the worker that did it; None for a process on this machine.
     """
 
     title: str
     seconds: float | None = None
     reason: str | None = None
+    worker: str | None = None
 
     def __str__(self) -> str:
         if self.reason is not None:
             return f"{self.title}: failed: {self.reason}"
-        return f"{self.title}: " + (
-            "stored before" if self.seconds is None else f"{self.seconds:.2f} s"
-        )
+        if self.seconds is None:
+            return f"{self.title}: stored before"
+        by = "" if self.worker is None else f" on worker {self.worker}"
+        return f"{self.title}: {self.seconds:.2f} s{by}"
 
 
 @dataclass(frozen=True)

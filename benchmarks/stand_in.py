@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from time import sleep
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,3 +82,27 @@ class BrightRegions:
         cells = ndimage.zoom(encoded.astype(np.float32) / 255, zoom, order=1)
         mixing = np.random.default_rng(0).normal(size=(CHANNELS, 3)).astype(np.float32)
         return np.ascontiguousarray(np.einsum("kc,hwc->khw", mixing, cells))
+
+
+@dataclass(frozen=True)
+class SlowRegions(BrightRegions):
+    """Bright regions for which a tile takes a fixed time, as that of a GPU would, and no processor.
+
+    Attributes
+    ----------
+    seconds : float
+        The time.
+    """
+
+    seconds: float = 1.0
+
+    def load(self) -> SlowRegions:
+        """Nothing is loaded."""
+        return self
+
+    def masks(
+        self, image: TileImage, encoded: Pixels, points: NDArray[np.float64] | None
+    ) -> TileMasks:
+        """Find the regions, and wait."""
+        sleep(self.seconds)
+        return super().masks(image, encoded, points)

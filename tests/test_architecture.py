@@ -300,12 +300,9 @@ def test_docstrings_name_their_subject() -> None:
 
 
 OPTIONAL = {
-    "matplotlib": {"matplotlib.py"},
+    **{name: {f"{name}.py"} for name in ("matplotlib", "onnx", "onnxruntime", "pyarrow", "pystac")},
     "IPython": {"ipython.py"},
-    "onnx": {"onnx.py"},
-    "onnxruntime": {"onnxruntime.py"},
-    "pyarrow": {"pyarrow.py"},
-    "pystac": {"pystac.py"},
+    "distributed": {"dask.py"},
     "segmentation_models_pytorch": {"segmentation_models_pytorch.py"},
     "tensorboard": {"tensorboard.py"},
     "torchmetrics": {"torchmetrics.py"},

@@ -25,6 +25,8 @@ CHANGED: dict[str, Any] = {
     "checkpoint": "other.pt",
     "device": "cpu",
     "workers": 2,
+    "dask": "local:2",
+    "wait": 5.0,
     "precision": "bf16",
     "clusters": 7,
     "seed": 1,

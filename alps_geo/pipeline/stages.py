@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -49,11 +50,20 @@ def make_models(settings: LabelSettings, generator: MaskGenerator | None) -> Mod
     ModelError
         If there is no such model.
     """
+    if settings.dask is not None:
+        settings = _with_absolute_paths(settings)
     generator = generator or make_generator(settings.generator_options)
     if settings.backbone is None:
         return Models(generator)
     checkpoint, device = settings.timm_checkpoint, settings.device
     return Models(generator, make_backbone(settings.backbone, checkpoint, device))
+
+
+def _with_absolute_paths(settings: LabelSettings) -> LabelSettings:
+    """Return settings with absolute paths of weights, for workers that were started elsewhere."""
+    paths = settings.checkpoint, settings.timm_checkpoint
+    checkpoint, timm = (None if path is None else str(Path(path).absolute()) for path in paths)
+    return replace(settings, checkpoint=checkpoint, timm_checkpoint=timm)
 
 
 def fit_model(

@@ -27,6 +27,7 @@ from alps_geo.settings.clusters import ClusterSettings
 from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
+from alps_geo.settings.scheduler import SchedulerRule, check_workers
 from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, FallingSizes, as_sizes, default_overlap
 
 
@@ -71,6 +72,28 @@ class LabelSettings(ClusterSettings):
         "The results are the same.",
         MODEL,
         decides="nothing",
+    )
+    dask: str | None = setting(
+        None,
+        SchedulerRule(),
+        "Let the workers of a Dask scheduler work on tiles, in place of `--workers`: its address "
+        "tcp://HOST:PORT, the path of its scheduler file, or local:N for N workers on this "
+        "machine.\n\n"
+        "All of them need the run folder and the scenes under the same paths. Needs "
+        "`pip install 'alps-geo[dask]'`.",
+        MODEL,
+        decides="nothing",
+        metavar="ADDRESS",
+    )
+    wait: float = setting(
+        60.0,
+        Between(0, 86400),
+        "Seconds to wait for a worker of `--dask` where there is none, and for its scheduler to "
+        "come back.",
+        MODEL,
+        decides="nothing",
+        metavar="SECONDS",
+        shown="60",
     )
     precision: str = setting(
         "float32",
@@ -234,6 +257,7 @@ class LabelSettings(ClusterSettings):
         check_fields(self)
         Between(0, self.tile_sizes[0] // 2).check("overlap", self.overlap)
         check_prompts(self.points, self.fill)
+        check_workers(self.workers, self.dask)
 
     @property
     def chosen_formats(self) -> ChosenFormats:

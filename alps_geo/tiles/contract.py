@@ -6,12 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from alps_geo.errors import SceneError
+from alps_geo.errors import ModelError, SceneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from alps_geo.events import Tally
+    from alps_geo.masks.generator import Models, Weights
     from alps_geo.tiles.jobs import Task
 
 Value = TypeVar("Value")
@@ -33,12 +35,15 @@ class Outcome:
         work on another one; None if nothing was done.
     machine : str
         Device and torch that the model ran on; empty if it did not.
+    worker : str or None
+        Name of the worker that did it; None for a process on this machine.
     """
 
     computed: bool
     reason: str | None = None
     seconds: float | None = None
     machine: str = ""
+    worker: str | None = None
 
 
 class TaskError(Exception):
@@ -51,6 +56,16 @@ class Settings(Protocol):
     @property
     def workers(self) -> int:
         """Number of processes."""
+        ...
+
+    @property
+    def dask(self) -> str | None:
+        """Address of a Dask scheduler; None for processes on this machine."""
+        ...
+
+    @property
+    def wait(self) -> float:
+        """Seconds to wait for a worker of Dask."""
         ...
 
 
@@ -92,6 +107,31 @@ class Stage(Protocol[Failed]):
 
     def forget_failure(self, task: Task) -> None:
         """Remove the note of a failure of a task, if there is one."""
+        ...
+
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the run folder that holds the folders of stored results."""
+        ...
+
+    def shipped(self) -> Stage[Failed]:
+        """Return the stage as other machines need it: with absolute paths.
+
+        Raises
+        ------
+        ModelError
+            If weights are absent or cannot be read.
+        """
+        ...
+
+    def check(self) -> None:
+        """Check on another machine that inputs can be read there, and weights are the same.
+
+        Raises
+        ------
+        AlpsGeoError
+            If they cannot, or are not.
+        """
         ...
 
     def load(self) -> Worker:
@@ -180,6 +220,20 @@ def load_with_note(load: Callable[[], Value], model: str, tally: Tally) -> Value
     loaded = load()
     tally.tell("tiles")
     return loaded
+
+
+def check_weights(models: Models, expected: Weights | None) -> None:
+    """Check that the weights of models are those of another machine.
+
+    Raises
+    ------
+    ModelError
+        If they are absent or differ.
+    """
+    if expected is not None and models.weights() != expected:
+        raise ModelError(
+            f"the weights of {expected.model} are of another content there: copy the same file"
+        )
 
 
 def retry_once(function: Callable[[], Value]) -> Value:

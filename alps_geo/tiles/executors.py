@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from alps_geo.errors import RunError
+from alps_geo.settings.scheduler import SchedulerAddress
 from alps_geo.tiles.processes import ProcessExecutor
 from alps_geo.tiles.serial import SerialExecutor
 
@@ -80,6 +82,27 @@ class Executor(Protocol):
 
 
 def choose_executor(settings: Settings) -> Executor:
-    """Choose the executor of a run: this process for one worker, else processes."""
+    """Choose the executor of a run: this process for one worker, else processes or Dask.
+
+    Raises
+    ------
+    RunError
+        If distributed is needed and not installed.
+    """
     workers = settings.workers
+    if settings.dask is not None:
+        return _dask_executor(settings.dask, settings.wait)
     return SerialExecutor() if workers == 1 else ProcessExecutor(workers)
+
+
+def _dask_executor(address: str, wait: float) -> Executor:
+    try:
+        from alps_geo.tiles.dask import DaskExecutor
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("dask", "distributed"):
+            raise
+        raise RunError(
+            f"--dask {address} needs distributed, which is not installed: "
+            "pip install 'alps-geo[dask]'"
+        ) from error
+    return DaskExecutor(SchedulerAddress.read(address), wait)

@@ -7,9 +7,10 @@ kind. It is read once and kept in memory with all of its tiles, of which most im
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from alps_geo.segments.painting import MemoryPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import Attributes
-from alps_geo.tiles.contract import load_with_note, retry_once
+from alps_geo.tiles.contract import Outcome, check_weights, load_with_note, retry_once
 from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from alps_geo.events import Tally
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile
-    from alps_geo.masks.generator import Models, TileImage
+    from alps_geo.masks.generator import Models, TileImage, Weights
     from alps_geo.scene import Scene
     from alps_geo.scene.folder import FolderImage, ImageReading
     from alps_geo.segments.fragments import Fragments
@@ -88,6 +89,14 @@ class ImageJob:
     kind: ImageKind
     store: ImageStore
 
+    def shipped(self) -> ImageJob:
+        """Return the images with absolute paths, for processes that were started elsewhere."""
+        images = tuple(
+            replace(image, path=str(Path(image.path).absolute())) for image in self.images
+        )
+        store = replace(self.store, folder=self.store.folder.absolute())
+        return replace(self, images=images, store=store)
+
 
 @dataclass(frozen=True)
 class TiledImage:
@@ -124,11 +133,38 @@ class ImageStage:
         The run's settings.
     models : Models
         The mask generator and the backbone.
+    weights : Weights or None
+        Digests of their weights, to be found on another machine; None if they are known to be.
     """
 
     jobs: Sequence[ImageJob]
     settings: LabelSettings
     models: Models
+    weights: Weights | None = None
+
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the run folder that holds the folders of stored segments."""
+        return self.jobs[0].store.folder.parent
+
+    def shipped(self) -> ImageStage:
+        """Return the stage with absolute paths and digests, for processes started elsewhere."""
+        jobs = [job.shipped() for job in self.jobs]
+        return replace(self, jobs=jobs, weights=self.models.weights())
+
+    def check(self) -> None:
+        """Check that an image of each split can be opened, and that the weights are the same.
+
+        Raises
+        ------
+        SceneError
+            If an image cannot be opened.
+        ModelError
+            If weights are absent or differ.
+        """
+        for job in self.jobs:
+            job.kind.reading.open(job.images[0].path)
+        check_weights(self.models, self.weights)
 
     def tasks(self) -> Iterator[Task]:
         """Yield all images in their order."""

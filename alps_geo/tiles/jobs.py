@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+
+from rasterio.windows import Window
 
 from alps_geo.features.images import band_scale
 from alps_geo.runs.failures import FailedTile
 from alps_geo.runs.identity import fingerprint, scene_identity
 from alps_geo.runs.tile_store import ARRAYS
-from alps_geo.scene import read_overview
+from alps_geo.scene import read_overview, read_tile
+from alps_geo.scene.raster import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.masks.generator import Weights
+    from alps_geo.runs.tile_files import TileFiles
     from alps_geo.runs.tile_store import TileStore
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
@@ -53,6 +58,14 @@ class Job:
     grid: TileGrid
     store: TileStore
 
+    def shipped(self) -> Job:
+        """Return the scene with absolute paths, for processes that were started elsewhere."""
+        return replace(self, scene=absolute_scene(self.scene), store=absolute_store(self.store))
+
+    def check(self) -> None:
+        """Check that the scene can be read; raise SceneError if not."""
+        read_tile(self.scene, Window(0, 0, 1, 1))
+
     @cached_property
     def scale(self) -> BandScale:
         """Level and spread of the scene's bands."""
@@ -61,6 +74,11 @@ class Job:
 
 class _Store(Protocol):
     """Stored files of the tiles of one scene."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the files."""
+        ...
 
     def holds(self, tile: Tile) -> bool:
         """Return True if all that a tile needs is stored."""
@@ -93,8 +111,31 @@ class TiledScene(Protocol):
         """Stored files of its tiles."""
         ...
 
+    def shipped(self) -> Self:
+        """Return the scene with absolute paths, for processes that were started elsewhere."""
+        ...
+
+    def check(self) -> None:
+        """Check that the scene can be read; raise SceneError if not."""
+        ...
+
 
 AnyJob = TypeVar("AnyJob", bound=TiledScene)
+AnyStore = TypeVar("AnyStore", bound="TileFiles")
+
+_MOST_CHECKED = 100
+"""Scenes that other machines open before they begin; of more, the others show in their tiles."""
+
+
+def absolute_scene(scene: Scene) -> Scene:
+    """Return a scene with an absolute path, if it is a local file."""
+    path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
+    return replace(scene, path=path)
+
+
+def absolute_store(store: AnyStore) -> AnyStore:
+    """Return a store of tiles with an absolute path."""
+    return replace(store, folder=store.folder.absolute())
 
 
 @dataclass(frozen=True)
@@ -124,6 +165,20 @@ class TileTasks(Generic[AnyJob]):
         """Look up the scene and the tile of a task."""
         index, row, col = task
         return self.jobs[index], self.jobs[index].grid[row, col]
+
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the run folder that holds the folders of stored tiles."""
+        return self.jobs[0].store.folder.parent
+
+    def shipped(self) -> Self:
+        """Return the stage with absolute paths, for processes that were started elsewhere."""
+        return replace(self, jobs=[job.shipped() for job in self.jobs])
+
+    def check(self) -> None:
+        """Check that the first scenes can be read; raise SceneError if one cannot."""
+        for job in self.jobs[:_MOST_CHECKED]:
+            job.check()
 
     def scene_of(self, task: Task) -> str:
         """Return the name of the scene that a tile is of."""

@@ -6,7 +6,7 @@ left alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -14,6 +14,7 @@ from alps_geo.tiles.contract import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from typing import Any
 
     from alps_geo.events import Tally
@@ -110,6 +111,19 @@ class ShareStage(Generic[Failed]):
     def forget_failure(self, task: Task) -> None:
         """Remove the note of a failure of a task."""
         self.stage.forget_failure(task)
+
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the run folder that holds the folders of stored results."""
+        return self.stage.store_folder
+
+    def shipped(self) -> ShareStage[Failed]:
+        """Return the share of the stage as other machines need it; raises as the stage does."""
+        return replace(self, stage=self.stage.shipped())
+
+    def check(self) -> None:
+        """Check inputs and weights on another machine; raises as the stage does."""
+        self.stage.check()
 
     def load(self) -> ShareWorker:
         """Load the models; raises as the stage does."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from alps_geo.scene import fill_invalid, read_tile
-from alps_geo.tiles.contract import load_with_note, retry_once
+from alps_geo.tiles.contract import Outcome, check_weights, load_with_note, retry_once
 from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
 from alps_geo.tiles.jobs import Job, TileTasks
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from alps_geo.events import Tally
     from alps_geo.grid import Tile
-    from alps_geo.masks.generator import Models, TileImage
+    from alps_geo.masks.generator import Models, TileImage, Weights
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.segments.fragments import Fragments
     from alps_geo.settings import LabelSettings
@@ -39,10 +39,30 @@ class TileStage(TileTasks[Job]):
         The run's settings.
     models : Models
         The mask generator and the backbone.
+    weights : Weights or None
+        Digests of their weights, to be found on another machine; None if they are known to be.
     """
 
     settings: LabelSettings
     models: Models
+    weights: Weights | None = None
+
+    def shipped(self) -> TileStage:
+        """Return the stage with absolute paths and digests, for processes started elsewhere."""
+        return replace(super().shipped(), weights=self.models.weights())
+
+    def check(self) -> None:
+        """Check that the first scenes can be read, and that the weights are the same.
+
+        Raises
+        ------
+        SceneError
+            If a scene cannot be read.
+        ModelError
+            If weights are absent or differ.
+        """
+        super().check()
+        check_weights(self.models, self.weights)
 
     def load(self) -> TileWorker:
         """Load the models.

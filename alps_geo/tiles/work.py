@@ -82,7 +82,7 @@ def _take(
         if strict:
             kept = "stopped there, as --strict says; tiles that are done are kept"
             raise SceneError(f"{outcome.reason} ({kept})")
-    news = TileNews(stage.title_of(task), outcome.seconds, outcome.reason)
+    news = TileNews(stage.title_of(task), outcome.seconds, outcome.reason, outcome.worker)
     tally.count(stage.scene_of(task), news, computed=outcome.computed)
 
 

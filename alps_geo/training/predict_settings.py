@@ -18,6 +18,7 @@ from alps_geo.fields import (
     settings_of,
 )
 from alps_geo.settings.panels import IMAGERY, MODEL, OUTPUT
+from alps_geo.settings.scheduler import SchedulerRule, check_workers
 
 TILES = "Tiles"
 """Panel of options."""
@@ -44,6 +45,28 @@ class PredictSettings:
         "The results are the same.",
         MODEL,
         "nothing",
+    )
+    dask: str | None = setting(
+        None,
+        SchedulerRule(),
+        "Let the workers of a Dask scheduler work on tiles, in place of `--workers`: its address "
+        "tcp://HOST:PORT, the path of its scheduler file, or local:N for N workers on this "
+        "machine.\n\n"
+        "All of them need the run folder, the scenes and the model under the same paths. Needs "
+        "`pip install 'alps-geo[dask]'`.",
+        MODEL,
+        "nothing",
+        metavar="ADDRESS",
+    )
+    wait: float = setting(
+        60.0,
+        Between(0, 86400),
+        "Seconds to wait for a worker of `--dask` where there is none, and for its scheduler to "
+        "come back.",
+        MODEL,
+        "nothing",
+        metavar="SECONDS",
+        shown="60",
     )
     precision: str = setting(
         "float32",
@@ -126,6 +149,7 @@ class PredictSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_workers(self.workers, self.dask)
         if self.tile_size is not None:
             Between(0, self.tile_size // 2).check("overlap", self.overlap)
 

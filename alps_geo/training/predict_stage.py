@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
+from rasterio.windows import Window
 
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.masks.machine import machine_of
+from alps_geo.scene import read_tile
 from alps_geo.tiles.contract import Outcome, TaskError, load_with_note, retry_once
-from alps_geo.tiles.jobs import TileTasks
+from alps_geo.tiles.jobs import TileTasks, absolute_scene, absolute_store
 from alps_geo.training.inference import Predictor
 
 if TYPE_CHECKING:
@@ -53,6 +55,15 @@ class PredictJob:
     grid: TileGrid
     store: ProbabilityStore
 
+    def shipped(self) -> PredictJob:
+        """Return the scene with absolute paths, for processes that were started elsewhere."""
+        bands = replace(self.bands, scene=absolute_scene(self.bands.scene))
+        return replace(self, bands=bands, store=absolute_store(self.store))
+
+    def check(self) -> None:
+        """Check that the scene can be read; raise SceneError if not."""
+        read_tile(self.bands.scene, Window(0, 0, 1, 1))
+
 
 @dataclass(frozen=True)
 class PredictStage(TileTasks[PredictJob]):
@@ -73,6 +84,10 @@ class PredictStage(TileTasks[PredictJob]):
     settings: PredictSettings
     folder: Path
     model: TrainedModel
+
+    def shipped(self) -> PredictStage:
+        """Return the stage with absolute paths, for processes that were started elsewhere."""
+        return replace(super().shipped(), folder=self.folder.absolute())
 
     def load(self) -> PredictWorker:
         """Load the network.

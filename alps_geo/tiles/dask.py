@@ -1,0 +1,398 @@
+"""Tiles on the workers of a Dask scheduler, any of which may die, come late or be cut off.
+
+The work is shipped once to every worker, by a plugin that loads the models there; tasks are the
+keys of tiles. The scheduler is handed a few of them for each worker at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import weakref
+from concurrent.futures import CancelledError
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import count
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+from distributed.protocol.pickle import dumps
+from distributed.versions import VersionMismatchWarning
+
+from alps_geo.errors import RunError, one_line
+from alps_geo.tiles.contract import Outcome
+from alps_geo.tiles.crew import (
+    KEPT,
+    Crew,
+    CrewRules,
+    DiedError,
+    Failed,
+    MissedError,
+    SchedulerLostError,
+    WorkerInfo,
+    address_in,
+)
+from alps_geo.tiles.feed import Feed, InOrder
+from alps_geo.tiles.shipped import (
+    PreparedLater,
+    Shipment,
+    ShippedWork,
+    nothing_needed,
+    shown_token,
+    versions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        Callable,
+        Collection,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
+
+    from distributed import Future
+
+    Ticket = Future[Any]
+
+    from alps_geo.events import Tally
+    from alps_geo.settings.scheduler import SchedulerAddress
+    from alps_geo.tiles.contract import Stage
+    from alps_geo.tiles.jobs import Task
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_SECONDS_TO_CONNECT = 5.0
+_SECONDS_TO_ANSWER = 30.0
+_SECONDS_TO_CLOSE = 5.0
+_SECONDS_BETWEEN_TRIES = 1.0
+
+# By the scheduler, of a task that has raised an exception.
+_RETRIES = 1
+
+_MOST_AHEAD = 64
+"""Results of `map` that may lie ready while an earlier one is waited for."""
+
+_MOST_LOST = 20
+"""Times that a scheduler may come back."""
+
+_GPU = "GPU"
+
+_NO_CONNECTION = (OSError, ValueError, ImportError, RuntimeError, TypeError, LookupError)
+"""Exceptions of a client that finds nobody at an address, or somebody else."""
+
+
+class _Plugin(WorkerPlugin):
+    """Brings work to a worker."""
+
+    def __init__(self, name: str, work: ShippedWork) -> None:
+        self.name = name
+        self.work = work
+
+    def setup(self, worker: Any) -> None:
+        """Tell the work the worker's name."""
+        self.work.begin(str(worker.name), worker.address)
+
+
+def _versions_there() -> tuple[tuple[str, str], ...]:
+    return versions()
+
+
+def _load(name: str) -> str:
+    return _work_of(name).load()
+
+
+def _do(name: str, item: Any) -> tuple[str, Any]:
+    return _work_of(name).do(item)
+
+
+def _work_of(name: str) -> ShippedWork:
+    plugin: Any = get_worker().plugins[name]
+    work: ShippedWork = plugin.work
+    return work
+
+
+@dataclass(frozen=True)
+class DaskExecutor:
+    """Works on tiles on the workers of a Dask scheduler, one at a time in each.
+
+    Attributes
+    ----------
+    address : SchedulerAddress
+        The scheduler.
+    wait : float
+        Seconds to wait for a worker where there is none, and for a lost scheduler.
+    """
+
+    address: SchedulerAddress
+    wait: float = 60.0
+
+    def run(
+        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
+    ) -> Generator[tuple[Task, Outcome], None, None]:
+        """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
+
+        def tell(note: str) -> None:
+            tally.tell("tiles", note=note)
+
+        shipped = stage.shipped()
+        with shown_token(stage.store_folder) as token:
+            shipment = Shipment(shipped.load, shipped.check, token)
+            rules = CrewRules(self.wait, tell, is_strict=True, on_gpu=True)
+            with closing(self._results(shipment, rules, Feed(tasks), lambda: None)) as results:
+                for index, result in results:
+                    if isinstance(result, Failed):
+                        yield tasks[index], Outcome(computed=False, reason=result.reason)
+                    else:
+                        worker, outcome = result
+                        yield tasks[index], replace(outcome, worker=worker)
+
+    def map(
+        self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
+        """Apply a function to items; see `alps_geo.tiles.executors.Executor`."""
+        ordered = InOrder[Result]()
+        # Errors of the function, and of making it, are those of items: no worker is to blame.
+        shipment = Shipment(partial(PreparedLater, prepare), nothing_needed)
+        rules = CrewRules(self.wait, lambda _: None)
+
+        def limit() -> int:
+            return ordered.following + _MOST_AHEAD
+
+        with closing(self._results(shipment, rules, Feed(items), limit)) as results:
+            for index, result in results:
+                if isinstance(result, Failed):
+                    raise (
+                        RuntimeError(result.details) if result.details else RunError(result.reason)
+                    )
+                yield from ordered.add(index, result[1])
+
+    def _results(
+        self,
+        shipment: Shipment,
+        rules: CrewRules,
+        feed: Feed[Any],
+        limit: Callable[[], int | None],
+    ) -> Generator[tuple[int, Any], None, None]:
+        """Yield indices of items with their results, whatever becomes of workers and scheduler."""
+        with _quiet():
+            link = _Link(_connected(self.address, self._local_url), shipment)
+            for following in count():
+                crew = Crew(link, replace(rules, is_strict=rules.is_strict and not following))
+                try:
+                    link.begin()
+                    yield from crew.results(feed, limit)
+                    return
+                except SchedulerLostError as error:
+                    if following >= _MOST_LOST:
+                        raise RunError(
+                            f"the connection to the Dask scheduler {self.address} broke "
+                            f"{_MOST_LOST} times: look into its log; {KEPT}"
+                        ) from error
+                    feed.put_back(crew.left())
+                    rules.tell(
+                        f"the Dask scheduler {self.address} is gone: waiting up to {self.wait:g} s "
+                        "for it to come back"
+                    )
+                finally:
+                    link.close()
+                link = _Link(_connected_again(self.address, self.wait), shipment)
+
+    @cached_property
+    def _local_url(self) -> str:
+        """Address of the scheduler of workers on this machine; empty for another scheduler."""
+        if not self.address.workers:
+            return ""
+        try:
+            started = LocalCluster(
+                n_workers=self.address.workers,
+                threads_per_worker=1,
+                # Any free port: another program may have the usual one.
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        except (RuntimeError, OSError) as error:
+            raise RunError(
+                f"Dask workers cannot be started here ({one_line(error)}): use fewer (and a script "
+                'of your own must guard its main part with if __name__ == "__main__")'
+            ) from error
+        weakref.finalize(self, started.close)
+        return str(started.scheduler_address)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the loggers of distributed quiet in this process: its news reaches the user as notes."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _connected(address: SchedulerAddress, local: str) -> Client:
+    """Connect to a scheduler; raise RunError if none answers in time."""
+    try:
+        url = local or address.url or address_in(Path(str(address.file)))
+        with warnings.catch_warnings():
+            # Versions that decide results are compared elsewhere.
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            return Client(url, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+    except _NO_CONNECTION as error:
+        raise RunError(
+            f"no Dask scheduler answers at {address} ({one_line(error)}): start one by "
+            f"`dask scheduler`, or give the address that it prints; {KEPT}"
+        ) from error
+
+
+def _connected_again(address: SchedulerAddress, wait: float) -> Client:
+    """Connect to a scheduler that comes back in time."""
+    end = monotonic() + wait
+    while True:
+        try:
+            return _connected(address, "")
+        except RunError:
+            if monotonic() > end:
+                raise
+        sleep(_SECONDS_BETWEEN_TRIES)
+
+
+class _Link:
+    """One connection to a scheduler; see `alps_geo.tiles.crew.Link`."""
+
+    def __init__(self, client: Client, shipment: Shipment) -> None:
+        self._client = client
+        self._name = f"alps-geo-{uuid4().hex[:12]}"
+        self._plugin = _Plugin(self._name, ShippedWork(dumps(shipment)))
+        self._scheduler = ""
+        self._is_shipped = False
+        self._numbers = count()
+        self._given = as_completed(loop=client.loop)
+
+    def begin(self) -> None:
+        """Ship the work to the workers that are there and to all that will come.
+
+        Raises
+        ------
+        RunError
+            If one of them cannot run alps-geo.
+        SchedulerLostError
+            If nobody answers.
+        """
+        with _losses():
+            found = self._client.run(_versions_there, on_error="return")
+        for address, error in found.items():
+            # Of a function that cannot be read there only the text comes back.
+            if isinstance(error, Exception):
+                raise RunError(
+                    f"worker {address} cannot run alps-geo ({one_line(error)}): install the same "
+                    f"version there, or stop that worker; {KEPT}"
+                )
+        with _losses():
+            self._client.register_plugin(self._plugin)
+        self._is_shipped = True
+
+    def workers(self) -> Mapping[str, WorkerInfo]:
+        """Return all workers by address; raise SchedulerLostError if nobody answers."""
+        if self._client.status != "running":
+            raise SchedulerLostError
+        with _losses():
+            scheduler: Any = self._client.scheduler
+            found = self._client.sync(
+                scheduler.identity, callback_timeout=_SECONDS_TO_ANSWER, n_workers=-1
+            )
+        if self._scheduler not in ("", found["id"]):
+            raise SchedulerLostError
+        self._scheduler = found["id"]
+        return {
+            address: WorkerInfo(
+                str(worker["name"]),
+                worker["status"] == "running",
+                bool(worker["resources"].get(_GPU)),
+            )
+            for address, worker in found["workers"].items()
+        }
+
+    def load(self, address: str) -> Ticket:
+        """Ask a worker to load the work; return the ticket."""
+        return self._submit(_load, self._name, workers=[address], priority=1)
+
+    def give(self, item: object, workers: Collection[str], *, on_gpu: bool) -> Ticket:
+        """Ask some workers, any for none, to work on an item; return the ticket."""
+        return self._submit(
+            _do,
+            self._name,
+            item,
+            workers=sorted(workers) or None,
+            resources={_GPU: 1} if on_gpu else None,
+            retries=_RETRIES,
+        )
+
+    def _submit(self, function: Callable[..., Any], *args: object, **options: Any) -> Ticket:
+        key = f"{self._name}-{next(self._numbers)}"
+        with _losses():
+            future = self._client.submit(function, *args, key=key, pure=False, **options)
+            self._given.add(future)
+        return future
+
+    def ended(self) -> list[tuple[Ticket, Any]]:
+        """Return tickets of tasks that have ended, with their results or exceptions."""
+        return [(each, _outcome(each)) for each in self._given.next_batch(block=False)]
+
+    def withdraw(self, tickets: Collection[Ticket]) -> None:
+        """Withdraw tasks."""
+        if tickets:
+            with _losses():
+                self._client.cancel(list(tickets), force=True)
+
+    def close(self) -> None:
+        """Withdraw the work, as far as the scheduler answers, and close the connection."""
+        with suppress(*_LOSSES):
+            if self._client.status == "running":
+                left = [each for each in self._given.futures if not each.done()]
+                self._client.cancel(left, force=True)
+                if self._is_shipped:
+                    self._client.unregister_worker_plugin(self._name)
+        with suppress(*_LOSSES):
+            self._client.close(timeout=_SECONDS_TO_CLOSE)
+
+
+_LOSSES = (OSError, CancelledError, AttributeError, RuntimeError, AssertionError)
+"""Exceptions of a client whose scheduler is gone, or is going in this moment."""
+
+
+@contextmanager
+def _losses() -> Iterator[None]:
+    """Turn exceptions of a client without a scheduler into SchedulerLostError."""
+    try:
+        yield
+    except _LOSSES as error:
+        raise SchedulerLostError from error
+
+
+def _outcome(future: Ticket) -> Any:
+    """Return the result of a task that has ended, or its exception."""
+    try:
+        if future.status == "finished":
+            return future.result(timeout=_SECONDS_TO_ANSWER)
+        error = future.exception(timeout=_SECONDS_TO_ANSWER) if future.status == "error" else None
+    except (OSError, CancelledError):
+        error = None
+    if isinstance(error, KilledWorker):
+        return DiedError(
+            f"the worker at work on it died, {error.allowed_failures + 1} times in all, perhaps "
+            "for lack of memory: give workers more, or use a smaller --tile-size"
+        )
+    return error or MissedError()
