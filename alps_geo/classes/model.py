@@ -120,16 +120,16 @@ class ClassModel:
         """
         if not len(table):
             return  # A scene without segments lacks columns too.
+        if table.kind not in self.projection.kinds:
+            raise SettingsError(
+                f"{where} is of {table.kind}, and the model knows "
+                f"{' and '.join(self.projection.kinds)}; expected the same bands and data type"
+            )
         if absent := set(self.projection.column_names) - set(table.names):
             raise SettingsError(
                 f"{where} has no column {sorted(absent)[0]}: its segments are described by "
                 f"{'+'.join(table.features)}, and those of the model by other features; "
                 "give a model of a run with the same --features"
-            )
-        if table.kind not in self.projection.kinds:
-            raise SettingsError(
-                f"{where} is of {table.kind}, and the model knows "
-                f"{' and '.join(self.projection.kinds)}; expected the same bands and data type"
             )
 
     def rows(self) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alps_geo import __version__
-from alps_geo.errors import SettingsError
+from alps_geo.errors import RunError, SettingsError
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.training_set.classes import classes_of
 from alps_geo.outputs.training_set.formats import FORMATS
@@ -14,14 +14,18 @@ from alps_geo.outputs.training_set.maps import MapSource
 from alps_geo.outputs.training_set.record import SetOrigin, check_folder
 from alps_geo.outputs.training_set.write import SetRequest, write_training_set
 from alps_geo.review.scenes import open_labelled
+from alps_geo.runs.classes import stored_classes
 from alps_geo.runs.folder import RunFolder
-from alps_geo.runs.labelled import labelled_scene
+from alps_geo.runs.labelled import labelled_scene, legend_of_classes
 from alps_geo.runs.run import read_finished
 from alps_geo.scene import open_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from alps_geo.events import Event
     from alps_geo.outputs.training_set.classes import ClassTable
@@ -77,8 +81,8 @@ def export_run(
         raise SettingsError(f"to is {to!r}, expected one of {known}")
     check_folder(out, overwrite=overwrite)
     run = read_finished(RunFolder(path))
-    classes = classes_of(run.model.legend, settings)
-    sources = _sources(run, settings)
+    classes = classes_of(run.model.legend, settings, legend_of_classes(run.record))
+    sources = _sources(run, settings, of_run=classes.of_run)
     origin = SetOrigin(
         __version__, str(path.absolute()), run.record.origin.model.name, run.model.stamp
     )
@@ -87,8 +91,8 @@ def export_run(
     return write_training_set(request, out, overwrite=overwrite, listen=listen)
 
 
-def _sources(run: FinishedRun, settings: ExportSettings) -> Sequence[ChipSource]:
-    """Give the scenes of a run, or the images of all its splits."""
+def _sources(run: FinishedRun, settings: ExportSettings, *, of_run: bool) -> Sequence[ChipSource]:
+    """Give the scenes of a run with their clusters or classes, or the images of all its splits."""
     folder, images = run.folder, run.record.folder
     if images is None:
         return tuple(
@@ -96,6 +100,7 @@ def _sources(run: FinishedRun, settings: ExportSettings) -> Sequence[ChipSource]
                 record.name,
                 _opened(run, number, settings),
                 labelled_scene(folder, folder, run.record, record, run.clusters),
+                _classes(run, record.name) if of_run else None,
             )
             for number, record in enumerate(run.record.scenes)
         )
@@ -106,6 +111,17 @@ def _sources(run: FinishedRun, settings: ExportSettings) -> Sequence[ChipSource]
         for split in run.record.scenes
     ]
     return ImageSources(splits, None if settings.is_native else settings.bands)
+
+
+def _classes(run: FinishedRun, scene: str) -> NDArray[np.int64]:
+    """Return the class of each segment of a scene."""
+    found = stored_classes(run.folder, scene)
+    if found is None:
+        raise RunError(
+            f"{run.folder.classes_folder(scene)}: the classes of {scene} are absent, expected "
+            f"those of alps-geo classify; give it again with --model {run.folder.class_model_path}"
+        )
+    return found.ids
 
 
 def _opened(run: FinishedRun, number: int, settings: ExportSettings) -> Scene:

@@ -43,8 +43,14 @@ def classify(
         ),
     ] = None,
     layer: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Layer of vector files.", show_default="the only layer"),
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="Layer of the vector files that have several. May be given again: of each file "
+            "those count that it has.",
+            show_default="the only layer",
+        ),
     ] = None,
     from_names: Annotated[
         bool,
@@ -133,7 +139,7 @@ def classify(
         from alps_geo_cli.progress import counting_for
 
         request = ClassifyRequest(
-            files=SampleFiles(tuple(samples or ()), field, layer),
+            files=SampleFiles(tuple(samples or ()), field, tuple(layer or ())),
             from_names=from_names,
             models=tuple(model or ()),
             classifier=classifier,
