@@ -16,7 +16,7 @@ from alps_geo.classes.classifier import Fitted, Method
 from alps_geo.clusters.arrays import damage, numbers, plain_arrays, texts, to_npz
 from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.projection import Projection
-from alps_geo.errors import RunError, SettingsError
+from alps_geo.errors import RunError, SceneError, SettingsError
 from alps_geo.features.columns import Columns, batches
 from alps_geo.files import ARRAYS_DAMAGE
 
@@ -152,13 +152,13 @@ class ClassModel:
 
         Raises
         ------
-        SettingsError
+        SceneError
             If they are of one class only.
         """
         classes = self.classes()
         if len(np.unique(classes)) < 2:
             names = [self.legend.names[i] for i in sorted(set(self.samples.classes.tolist()))]
-            raise SettingsError(
+            raise SceneError(
                 f"the samples are of {names[0] if names else 'no class'} only; expected two "
                 "classes at least: draw samples of another one too"
             )

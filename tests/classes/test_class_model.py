@@ -22,7 +22,7 @@ from alps_geo.classes.next_samples import Candidates, choose_next, uncertainty_o
 from alps_geo.clusters.named_colors import usual_color
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.sight import PLAIN, SIGHTS
-from alps_geo.errors import RunError, SettingsError
+from alps_geo.errors import RunError, SceneError, SettingsError
 from alps_geo.features.columns import Columns
 from alps_geo.segments.borders import Borders
 
@@ -71,7 +71,7 @@ def test_a_model_holds_no_pickle() -> None:
 def test_one_class_is_not_enough() -> None:
     found = model()
     only = replace(found.samples, classes=np.ones(30, np.int64))
-    with pytest.raises(SettingsError, match="the samples are of a only"):
+    with pytest.raises(SceneError, match="the samples are of a only"):
         replace(found, samples=only).fitted()
 
 
