@@ -43,6 +43,7 @@ from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.review.classify import segment_borders
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
+from alps_geo.settings import LabelSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +58,7 @@ PURE = 0.8
 MOSTLY = 0.5
 """Least share of the class in a suggested segment that a person names."""
 FIRST = 2
-PER_PIXEL = 0.00116
+PER_PIXEL = 0.0036
 """Segments per pixel, a little fewer than the stand-in finds."""
 
 PROGRAM = "from alps_geo_cli.main import run; run()"
@@ -234,7 +235,9 @@ def _seconds(segments: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         scene, out = Path(folder) / "scene.vrt", Path(folder) / "out"
         mosaic(scene, round((segments / PER_PIXEL) ** 0.5))
-        record = label_scenes([str(scene)], out, generator=BrightRegions())
+        # Superpixels stay apart: of a third of the pixels there are as many segments.
+        apart = LabelSettings(merge=False)
+        record = label_scenes([str(scene)], out, apart, generator=BrightRegions())
         samples = Path(folder) / "samples.gpkg"
         _write_points(out / scene.stem, samples)
         begin, used = perf_counter(), _processor_seconds()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alps_geo import __version__
-from alps_geo.errors import RunError, SettingsError
+from alps_geo.errors import SettingsError
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.training_set.classes import classes_of
 from alps_geo.outputs.training_set.formats import FORMATS
@@ -14,7 +14,7 @@ from alps_geo.outputs.training_set.maps import MapSource
 from alps_geo.outputs.training_set.record import SetOrigin, check_folder
 from alps_geo.outputs.training_set.write import SetRequest, write_training_set
 from alps_geo.review.scenes import open_labelled
-from alps_geo.runs.classes import stored_classes
+from alps_geo.runs.classes import given_classes
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.labelled import labelled_scene, legend_of_classes
 from alps_geo.runs.run import read_finished
@@ -23,9 +23,6 @@ from alps_geo.scene import open_scene
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from alps_geo.events import Event
     from alps_geo.outputs.training_set.classes import ClassTable
@@ -100,7 +97,7 @@ def _sources(run: FinishedRun, settings: ExportSettings, *, of_run: bool) -> Seq
                 record.name,
                 _opened(run, number, settings),
                 labelled_scene(folder, folder, run.record, record, run.clusters),
-                _classes(run, record.name) if of_run else None,
+                given_classes(folder, record.name).ids if of_run else None,
             )
             for number, record in enumerate(run.record.scenes)
         )
@@ -111,17 +108,6 @@ def _sources(run: FinishedRun, settings: ExportSettings, *, of_run: bool) -> Seq
         for split in run.record.scenes
     ]
     return ImageSources(splits, None if settings.is_native else settings.bands)
-
-
-def _classes(run: FinishedRun, scene: str) -> NDArray[np.int64]:
-    """Return the class of each segment of a scene."""
-    found = stored_classes(run.folder, scene)
-    if found is None:
-        raise RunError(
-            f"{run.folder.classes_folder(scene)}: the classes of {scene} are absent, expected "
-            f"those of alps-geo classify; give it again with --model {run.folder.class_model_path}"
-        )
-    return found.ids
 
 
 def _opened(run: FinishedRun, number: int, settings: ExportSettings) -> Scene:

@@ -121,8 +121,9 @@ def classify(
     """Give all segments of a finished run the classes of a few samples: in seconds, without SAM.
 
     Segments are compared as the clusters compare them, and probabilities are averaged over
-    neighbours and the most similar segments. The map is classes.tif; segments.gpkg gets columns, a style and a layer of the
-    dissolved classes; classes.npz can be applied to other runs. Clusters stay as they are.
+    neighbours and the most similar segments. The map is classes.tif; segments.gpkg gets columns,
+    a style and a layer of the dissolved classes; classes.npz can be applied to other runs.
+    Clusters stay as they are.
 
     Examples
     --------

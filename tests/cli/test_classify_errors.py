@@ -316,6 +316,7 @@ def test_labelling_again_lets_classes_go_with_a_note(
     outcome = alps_geo("label", *scenes, *options)
     assert outcome.exit_code == 0, outcome.stderr
     assert "the classes of the segments of before are gone" in outcome.stderr
+    assert f"alps-geo classify {run} --model {run / 'classes.npz'} classifies" in outcome.stderr
     assert json.loads((run / "run.json").read_text()).get("classes") is None
     assert not list(run.rglob("classes.tif"))
     assert "class" not in segments(run).columns
