@@ -4,11 +4,12 @@
     python benchmarks/bench_classes.py --segments 30000
 
 The first measures a finished run of one scene (`alps-geo label scene.tif --out out/`) against
-ground truth. Samples are segments of which at least 80 % are one class, with its name: so many of
-each class at random, or as many in all as `alps-geo classify --suggest` asks for, twenty at a time,
-beginning with two of each class at random. A person who is asked leaves a segment empty that is
-not of one class; it is no sample, and is not asked for again. Figures are overall accuracy and mean
-IoU of all pixels, means over draws, with the standard deviation.
+ground truth. Samples are so many segments of each class at random, of those of which at least 80 %
+are one class; or as many in all as `alps-geo classify --suggest` asks for, by default ten at a
+time, beginning with two of each class at random. A person who is asked gives the class of most of
+a segment, and leaves it empty where no class has half of it; it is no sample then, and is not asked
+for again. Figures are overall accuracy and mean IoU of all pixels, means over draws, with the
+standard deviation, and the number of segments that the person has looked at.
 
 The second times the command on a mosaic of the NAIP scene in tests/data with about so many
 segments, whose masks come from a stand-in for SAM.
@@ -21,6 +22,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,7 @@ from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.review.classify import segment_borders
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
+from alps_geo.settings import LabelSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -51,7 +54,10 @@ if TYPE_CHECKING:
 
 SIZES = (5, 10, 20, 50)
 PURE = 0.8
-AT_ONCE, FIRST = 20, 2
+"""Least share of the class in a segment that is drawn at random."""
+MOSTLY = 0.5
+"""Least share of the class in a suggested segment that a person names."""
+FIRST = 2
 PER_PIXEL = 0.0036
 """Segments per pixel, a little fewer than the stand-in finds."""
 
@@ -88,11 +94,10 @@ class Scene:
         """Class of most pixels of each segment."""
         return np.asarray(self.pixels.argmax(axis=1))
 
-    @property
-    def pure(self) -> NDArray[np.bool_]:
-        """True for segments of one class."""
+    def holding(self, share: float) -> NDArray[np.bool_]:
+        """Return True for segments of which one class has at least this share."""
         known = self.pixels.sum(axis=1)
-        return np.asarray((self.pixels.max(axis=1) >= PURE * self.area) & (known > 0))
+        return np.asarray((self.pixels.max(axis=1) >= share * self.area) & (known > 0))
 
     def score(self, given: NDArray[np.int64]) -> tuple[float, float]:
         """Overall accuracy and mean IoU of a map of classes."""
@@ -121,6 +126,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ignore", default="", help="classes that are no truth, with commas")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="samples of each class")
     parser.add_argument("--draws", type=int, default=5, help="default: %(default)s")
+    parser.add_argument(
+        "--at-once", type=int, default=10, help="segments suggested at a time (%(default)s)"
+    )
     parser.add_argument("--segments", type=int, default=0, help="time this many segments")
     return parser.parse_args()
 
@@ -135,7 +143,9 @@ def _curve(options: argparse.Namespace) -> list[dict[str, Any]]:
             for seed in range(options.draws)
         ]
         rows.append({"samples": "random", "size": size, **_summary(drawn)})
-    asked = [_suggested(scene, options.sizes, seed) for seed in range(options.draws)]
+    asked = [
+        _suggested(scene, options.sizes, options.at_once, seed) for seed in range(options.draws)
+    ]
     for number, size in enumerate(options.sizes):
         drawn = [found[number] for found in asked]
         rows.append({"samples": "suggested", "size": size, **_summary(drawn)})
@@ -167,7 +177,7 @@ def _draw(scene: Scene, size: int, rng: np.random.Generator) -> NDArray[np.int64
     """Draw so many pure segments of each class."""
     parts = []
     for number in range(scene.classes):
-        known = np.flatnonzero(scene.pure & (scene.truth == number))
+        known = np.flatnonzero(scene.holding(PURE) & (scene.truth == number))
         parts.append(rng.choice(known, min(size, len(known)), replace=False))
     return np.concatenate(parts)
 
@@ -178,16 +188,21 @@ def _classify(scene: Scene, samples: NDArray[np.int64], seed: int) -> NDArray[np
     return scene.graph.averaged(fitted.probability(scene.rows, scene.classes))
 
 
-def _measure(scene: Scene, samples: NDArray[np.int64], seed: int) -> tuple[float, float]:
+def _measure(
+    scene: Scene, samples: NDArray[np.int64], seed: int, asked: int = 0
+) -> tuple[float, float, float]:
+    """Return overall accuracy, mean IoU, and the number of segments that were looked at."""
     given = _classify(scene, samples, seed).argmax(axis=1)
     given[samples] = scene.truth[samples]
-    return scene.score(given)
+    return *scene.score(given), float(asked or len(samples))
 
 
-def _suggested(scene: Scene, sizes: tuple[int, ...], seed: int) -> list[tuple[float, float]]:
+def _suggested(
+    scene: Scene, sizes: tuple[int, ...], at_once: int, seed: int
+) -> list[tuple[float, float, float]]:
     """Ask for segments until there are as many samples as of each size at random."""
     samples = _draw(scene, FIRST, np.random.default_rng(seed))
-    asked, found = samples, []
+    asked, found, named = samples, [], scene.holding(MOSTLY)
     for size in sizes:
         while (left := size * scene.classes - len(samples)) > 0:
             probability = _classify(scene, samples, seed)
@@ -197,20 +212,21 @@ def _suggested(scene: Scene, sizes: tuple[int, ...], seed: int) -> list[tuple[fl
             candidates = Candidates(
                 scene.rows, scene.area * known, uncertainty_of(probability), guess
             )
-            new = choose_next(candidates, asked, AT_ONCE)
+            new = choose_next(candidates, asked, at_once)
             asked = np.append(asked, new)
-            samples = np.append(samples, new[scene.pure[new]][:left])
-        found.append(_measure(scene, samples, seed))
+            samples = np.append(samples, new[named[new]][:left])
+        found.append(_measure(scene, samples, seed, len(asked)))
     return found
 
 
-def _summary(found: list[tuple[float, float]]) -> dict[str, float]:
+def _summary(found: list[tuple[float, float, float]]) -> dict[str, float]:
     mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
     return {
         "OA": float(mean[0]),
         "+-": float(spread[0]),
         "mIoU": float(mean[1]),
         "+- ": float(spread[1]),
+        "asked": float(mean[2]),
     }
 
 
@@ -219,15 +235,23 @@ def _seconds(segments: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         scene, out = Path(folder) / "scene.vrt", Path(folder) / "out"
         mosaic(scene, round((segments / PER_PIXEL) ** 0.5))
-        record = label_scenes([str(scene)], out, generator=BrightRegions())
+        # Superpixels stay apart: of a third of the pixels there are as many segments.
+        apart = LabelSettings(merge=False)
+        record = label_scenes([str(scene)], out, apart, generator=BrightRegions())
         samples = Path(folder) / "samples.gpkg"
         _write_points(out / scene.stem, samples)
-        begin = perf_counter()
+        begin, used = perf_counter(), _processor_seconds()
         command = [sys.executable, "-c", PROGRAM, "classify", str(out)]
         subprocess.run([*command, "--samples", str(samples), "--quiet"], check=True)
-        seconds = perf_counter() - begin
-    print(f"{record.segments:,} segments: {seconds:.1f} s")
-    return {"segments": record.segments, "seconds": seconds}
+        seconds, used = perf_counter() - begin, _processor_seconds() - used
+    print(f"{record.segments:,} segments: {seconds:.1f} s, {used:.1f} s of processor time")
+    return {"segments": record.segments, "seconds": seconds, "processor_seconds": used}
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of the programs that this one has started."""
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _write_points(folder: Path, path: Path) -> None:

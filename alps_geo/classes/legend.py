@@ -25,7 +25,10 @@ MOST_CLASSES = 65_535
 
 
 def class_legend(
-    names: Iterable[str], colors: Mapping[str, Color] | None = None, known: Legend | None = None
+    names: Iterable[str],
+    colors: Mapping[str, Color] | None = None,
+    known: Legend | None = None,
+    ids: Mapping[str, int] | None = None,
 ) -> Legend:
     """Make the legend of classes of these names.
 
@@ -41,6 +44,9 @@ def class_legend(
         water, or else colours that can be told apart from all of these.
     known : Legend, optional
         Classes of before, which keep their ids and colours; ids of others follow theirs.
+    ids : mapping of str to int, optional
+        Ids that names had before. Those of `names` keep them, unless a class of `known` has the id
+        or all names are numbers; ids of others follow all of these.
 
     Raises
     ------
@@ -59,14 +65,23 @@ def class_legend(
             raise SettingsError(f"the class {name!r} is not one line of text: give it another name")
     own = {int(name): name for name in fresh if _is_id(name)}
     if earlier or len(own) < len(fresh):
-        first = max(earlier, default=0) + 1
-        own = dict(enumerate(fresh, start=first))
+        own = _numbered(fresh, earlier, ids or {})
     found = dict(sorted({**earlier, **own}.items()))
     if max(found, default=0) > MOST_CLASSES:
         raise SettingsError(f"{len(found)} classes, expected {MOST_CLASSES} at most")
     given = {i: colors[name] for i, name in found.items() if name in colors} if colors else {}
     given |= {} if known is None else known.palette
     return Legend(dict(sorted(_palette(found, given).items())), found)
+
+
+def _numbered(
+    fresh: Iterable[str], earlier: Mapping[int, str], ids: Mapping[str, int]
+) -> dict[int, str]:
+    """Give new classes the free ids that they had before, and others ids above the highest."""
+    kept = {ids[name]: name for name in fresh if ids.get(name, 0) not in {0, *earlier}}
+    first = max([0, *earlier, *ids.values()]) + 1
+    others = (name for name in fresh if name not in kept.values())
+    return kept | dict(enumerate(others, start=first))
 
 
 def _palette(names: Mapping[int, str], given: Mapping[int, Color]) -> dict[int, Color]:

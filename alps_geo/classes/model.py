@@ -16,7 +16,7 @@ from alps_geo.classes.classifier import Fitted, Method
 from alps_geo.clusters.arrays import damage, numbers, plain_arrays, texts, to_npz
 from alps_geo.clusters.legend import Legend
 from alps_geo.clusters.projection import Projection
-from alps_geo.errors import RunError, SettingsError
+from alps_geo.errors import RunError, SceneError, SettingsError
 from alps_geo.features.columns import Columns, batches
 from alps_geo.files import ARRAYS_DAMAGE
 
@@ -120,16 +120,16 @@ class ClassModel:
         """
         if not len(table):
             return  # A scene without segments lacks columns too.
+        if table.kind not in self.projection.kinds:
+            raise SettingsError(
+                f"{where} is of {table.kind}, and the model knows "
+                f"{' and '.join(self.projection.kinds)}; expected the same bands and data type"
+            )
         if absent := set(self.projection.column_names) - set(table.names):
             raise SettingsError(
                 f"{where} has no column {sorted(absent)[0]}: its segments are described by "
                 f"{'+'.join(table.features)}, and those of the model by other features; "
                 "give a model of a run with the same --features"
-            )
-        if table.kind not in self.projection.kinds:
-            raise SettingsError(
-                f"{where} is of {table.kind}, and the model knows "
-                f"{' and '.join(self.projection.kinds)}; expected the same bands and data type"
             )
 
     def rows(self) -> NDArray[np.float64]:
@@ -152,13 +152,13 @@ class ClassModel:
 
         Raises
         ------
-        SettingsError
+        SceneError
             If they are of one class only.
         """
         classes = self.classes()
         if len(np.unique(classes)) < 2:
             names = [self.legend.names[i] for i in sorted(set(self.samples.classes.tolist()))]
-            raise SettingsError(
+            raise SceneError(
                 f"the samples are of {names[0] if names else 'no class'} only; expected two "
                 "classes at least: draw samples of another one too"
             )

@@ -27,6 +27,11 @@ def is_vector(path: str) -> bool:
     return len(layers) > 0
 
 
+def layer_names(path: str) -> list[str]:
+    """List the layers of a vector file that have geometries."""
+    return [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+
+
 def pick_layer(path: str, layer: str | None) -> str:
     """Return the layer of a file, its only one with geometries if none is named.
 
@@ -35,7 +40,7 @@ def pick_layer(path: str, layer: str | None) -> str:
     SceneError
         If there is no such layer, or none is named and there are several.
     """
-    layers = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+    layers = layer_names(path)
     if not layers:
         raise SceneError(f"{path}: has no geometries; expected a vector file with features")
     if layer is None and len(layers) == 1:

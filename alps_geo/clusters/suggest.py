@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from alps_geo.clusters.sampling import sample_rows
+from alps_geo.clusters.small import put_together, small_number
 from alps_geo.clusters.threads import one_thread
+from alps_geo.clusters.tree import TOP
 from alps_geo.errors import RunError
 
 if TYPE_CHECKING:
@@ -163,7 +166,8 @@ def suggest_number(
 ) -> Suggestion:
     """Try numbers of clusters on segments, and recommend one.
 
-    Segments are compared as the model compares them. Of the numbers at the bend of the inertia,
+    Segments are compared as the model compares them, and clusters are put together of small ones
+    if those of the model are. Of the numbers at the bend of the inertia,
     where more clusters begin to explain little more, the most stable is recommended. All three
     curves show how segments lie among each other; none knows the classes of a map, in which more
     clusters are never less pure.
@@ -171,7 +175,7 @@ def suggest_number(
     Parameters
     ----------
     model : ClusterModel
-        Its projection of the columns is used, and not its clusters.
+        Its projection of the columns is used, and the number of centres of its clusters.
     tables : sequence of Table
         One per scene.
     span : Span
@@ -191,10 +195,11 @@ def suggest_number(
     rng = np.random.default_rng(seed)
     rows = rng.permutation(sample_rows(model.projection, tables, SAMPLE_ROWS, rng))
     numbers = span.numbers(len(np.unique(rows, axis=0)), where)
+    trial = Trial.of(rows, seed, numbers[-1], _small_of_each(model))
     tried = []
     for done, number in enumerate(numbers):
         listen(done, len(numbers))
-        tried.append(try_number(rows, number, seed))
+        tried.append(trial.figures(number))
     listen(len(numbers), len(numbers))
     clusters, reason = recommend(tried)
     total = sum(len(table) for table in tables)
@@ -202,40 +207,127 @@ def suggest_number(
     return Suggestion(clusters, reason, caveat(chosen), total, len(rows), tuple(tried))
 
 
-def try_number(rows: NDArray[np.float64], clusters: int, seed: int) -> Tried:
-    """Cluster rows and halves of them.
+@dataclass(frozen=True)
+class Part:
+    """Rows of which some are clustered as `alps_geo.clusters.fit` does, and all get a cluster.
 
-    Parameters
+    Attributes
     ----------
     rows : ndarray of float64, shape (n, P)
-        In random order.
-    clusters : int
-        From 2 to half of the number of different rows.
+        All rows.
+    part : ndarray of float64, shape (m, P)
+        Those that are clustered.
+    small : int
+        Number of small clusters, which clusters are put together of; 0 for clusters at once.
     seed : int
-        Of the clusters, and of the halves.
+        Of the clusters.
     """
-    half = len(rows) // 2
-    rng = np.random.default_rng(seed)
-    # With one thread, the same run gives the same figures. Rows that are all alike make fewer
-    # clusters in a half than were asked for: that shows in the stability.
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = KMeans(clusters, n_init=3, random_state=seed).fit(rows)
-        agreed = []
+
+    rows: NDArray[np.float64]
+    part: NDArray[np.float64]
+    small: int
+    seed: int
+
+    def labels(self, clusters: int) -> NDArray[np.integer]:
+        """Return the cluster of each row, from 0."""
+        if self.small > clusters:
+            small = self._small
+            count = np.bincount(small.labels_, minlength=self.small)
+            group = put_together(small.cluster_centers_, count, clusters, self.seed)
+            if group is not None:
+                found: NDArray[np.int64] = group[self._nearest]
+                return found
+        labels: NDArray[np.int32] = self._fit(clusters, beginnings=3).predict(self.rows)
+        return labels
+
+    @cached_property
+    def _small(self) -> KMeans:
+        return self._fit(self.small, beginnings=1)
+
+    @cached_property
+    def _nearest(self) -> NDArray[np.int32]:
+        nearest: NDArray[np.int32] = self._small.predict(self.rows)
+        return nearest
+
+    def _fit(self, clusters: int, beginnings: int) -> KMeans:
+        # Rows that are all alike make fewer clusters in a half than were asked for: that shows in
+        # the stability.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return KMeans(clusters, n_init=beginnings, random_state=self.seed).fit(self.part)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Rows and pairs of halves of them, on which numbers of clusters are tried.
+
+    Attributes
+    ----------
+    whole : Part
+        All rows.
+    halves : tuple of (Part, Part)
+        `RESAMPLES` pairs.
+    """
+
+    whole: Part
+    halves: tuple[tuple[Part, Part], ...]
+
+    @classmethod
+    def of(cls, rows: NDArray[np.float64], seed: int, most: int, times: int = 1) -> Trial:
+        """Prepare rows.
+
+        Parameters
+        ----------
+        rows : ndarray of float64, shape (n, P)
+            In random order.
+        seed : int
+            Of the clusters, and of the halves.
+        most : int
+            Highest number of clusters that is tried. Small clusters are found once, for this.
+        times : int
+            Small clusters for each cluster; 1 for clusters at once.
+        """
+        half, rng = len(rows) // 2, np.random.default_rng(seed)
+
+        def part(chosen: NDArray[np.float64], number: int) -> Part:
+            small = small_number(most, len(chosen), times) if times > 1 else 0
+            return Part(rows, chosen, small, seed + number)
+
+        halves = []
         for pair in range(RESAMPLES):
             order = rng.permutation(len(rows))
-            halves = (
-                KMeans(clusters, n_init=3, random_state=seed + pair).fit(rows[part]).predict(rows)
-                for part in (order[:half], order[half:])
+            first, second = rows[order[:half]], rows[order[half:]]
+            halves.append((part(first, pair), part(second, pair)))
+        return cls(part(rows, 0), tuple(halves))
+
+    def figures(self, clusters: int) -> Tried:
+        """Cluster rows and halves of them.
+
+        Parameters
+        ----------
+        clusters : int
+            From 2 to half of the number of different rows.
+        """
+        # With one thread, the same run gives the same figures.
+        with one_thread():
+            rows, labels = self.whole.rows, self.whole.labels(clusters)
+            agreed = [
+                adjusted_rand_score(first.labels(clusters), second.labels(clusters))
+                for first, second in self.halves
+            ]
+            return Tried(
+                clusters=clusters,
+                inertia=_inertia(rows, labels),
+                silhouette=_silhouette(rows, labels),
+                stability=float(np.mean(agreed)),
+                stability_error=float(np.std(agreed, ddof=1) / np.sqrt(RESAMPLES)),
             )
-            agreed.append(adjusted_rand_score(*halves))
-        return Tried(
-            clusters=clusters,
-            inertia=float(fitted.inertia_) / len(rows),
-            silhouette=_silhouette(rows, fitted.labels_),
-            stability=float(np.mean(agreed)),
-            stability_error=float(np.std(agreed, ddof=1) / np.sqrt(RESAMPLES)),
-        )
+
+
+def _small_of_each(model: ClusterModel) -> int:
+    """Return the number of small clusters that each cluster of a model is made of, on average."""
+    topmost = int((model.tree.parents == TOP).sum())
+    return max(1, round(topmost / len(model.tree.ids)))
 
 
 def recommend(tried: Sequence[Tried]) -> tuple[int, str]:
@@ -284,7 +376,16 @@ def caveat(chosen: Tried) -> str:
     )
 
 
-def _silhouette(rows: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
+def _inertia(rows: NDArray[np.float64], labels: NDArray[np.integer]) -> float:
+    """Return the mean squared distance of rows to the mean of their cluster."""
+    _, index, count = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.zeros((len(count), rows.shape[1]))
+    np.add.at(means, index, rows)
+    means /= count[:, None]
+    return float(((rows - means[index]) ** 2).sum() / len(rows))
+
+
+def _silhouette(rows: NDArray[np.float64], labels: NDArray[np.integer]) -> float:
     """Measure the silhouette on the first rows, which are in random order, and one per cluster."""
     _, one_each = np.unique(labels, return_index=True)
     picked = np.union1d(np.arange(min(SILHOUETTE_ROWS, len(rows))), one_each)

@@ -13,7 +13,7 @@ from alps_geo.review.changes import finish_stopped
 from alps_geo.review.class_model import read_class_model
 from alps_geo.review.class_results import Classification, write_classification
 from alps_geo.review.kept import scene_overrides
-from alps_geo.runs.classes import SegmentClasses, stored_classes
+from alps_geo.runs.classes import SegmentClasses, given_classes
 from alps_geo.runs.clusters import overrides_of
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.lock import held
@@ -52,12 +52,7 @@ def find_classes(run: FinishedRun) -> dict[str, ClassEdits]:
     """
     found = {}
     for scene in run.tables if run.record.classes is not None else ():
-        if (before := stored_classes(run.folder, scene)) is None:
-            raise RunError(
-                f"{run.folder.classes_folder(scene)}: the classes of {scene} are absent, expected "
-                f"those of alps-geo classify; give it again with --model "
-                f"{run.folder.class_model_path}"
-            )
+        before = given_classes(run.folder, scene)
         path = run.folder.scene_folder(scene) / POLYGONS
         edits = find_class_edits(path, [before.names[i] for i in before.ids.tolist()])
         names = {segment: _name(path, segment, value) for segment, value in edits.items()}

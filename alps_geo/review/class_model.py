@@ -106,7 +106,8 @@ def make_model(
     legend = given[0].legend if given else None
     for each in given[1:]:
         legend = class_legend(each.legend.names.values(), known=legend)
-    legend = class_legend(names, _colors(run), legend)
+    ids = {each.name: each.id for each in run.record.classes or ()}
+    legend = class_legend(names, _colors(run), legend, ids)
     id_of = {name: number for number, name in legend.names.items()}
     parts = [_renamed(each, given[0], id_of) for each in given]
     for scene, table in run.tables.items():
@@ -139,15 +140,15 @@ def _renamed(model: ClassModel, first: ClassModel, id_of: Mapping[str, int]) -> 
     """Return the samples of a model with the columns of the first, and the ids of a legend."""
     columns = model.projection.column_names
     wanted = first.projection.column_names
-    if absent := set(wanted) - set(columns):
-        raise SettingsError(
-            f"the models are of different features: one has no column {sorted(absent)[0]}; "
-            "give models of runs with the same --features"
-        )
     if unknown := set(model.samples.kinds) - set(first.projection.kinds):
         raise SettingsError(
             f"a model has samples of {sorted(unknown)[0]}, and the first one knows "
             f"{' and '.join(first.projection.kinds)}; expected the same bands and data type"
+        )
+    if absent := set(wanted) - set(columns):
+        raise SettingsError(
+            f"the models are of different features: one has no column {sorted(absent)[0]}; "
+            "give models of runs with the same --features"
         )
     order = [columns.index(name) for name in wanted]
     classes = [id_of[model.legend.names[i]] for i in model.samples.classes.tolist()]

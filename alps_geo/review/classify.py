@@ -11,7 +11,7 @@ from alps_geo.classes.cross_validation import block_of, cross_validate
 from alps_geo.classes.graph import SegmentGraph, borders_of
 from alps_geo.classes.model import ClassModel, table_rows
 from alps_geo.classes.next_samples import Candidates, uncertainty_of
-from alps_geo.errors import RunError, SettingsError
+from alps_geo.errors import RunError, SceneError, SettingsError
 from alps_geo.outputs.cog import row_reader
 from alps_geo.outputs.names import SEGMENTS
 from alps_geo.review.changes import finish_stopped
@@ -112,9 +112,9 @@ def classify_segments(
         folder, if polygons are held by another program or edits would be overwritten, or if a file
         cannot be read or written.
     SceneError
-        If a file of samples cannot be read, or lies elsewhere.
+        If a file of samples cannot be read, or lies elsewhere, or if samples are of one class only.
     SettingsError
-        If there are no samples, or of one class only, or if a model is of other features.
+        If there are no samples, or if a model is of other bands or features.
     """
     folder = RunFolder(path)
     if (record := read_record(folder)).folder is not None:
@@ -240,7 +240,7 @@ def _fitted_to(
     """Fit the classifier to the samples of one scene."""
     names = set(sampled.name.tolist())
     if len(names) < 2:
-        raise SettingsError(
+        raise SceneError(
             f"{scene} has samples of {len(names)} classes, and --per-scene fits a classifier to "
             "those of each scene; expected two classes at least in each: draw some, or leave out "
             "--per-scene"

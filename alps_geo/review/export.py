@@ -14,8 +14,9 @@ from alps_geo.outputs.training_set.maps import MapSource
 from alps_geo.outputs.training_set.record import SetOrigin, check_folder
 from alps_geo.outputs.training_set.write import SetRequest, write_training_set
 from alps_geo.review.scenes import open_labelled
+from alps_geo.runs.classes import given_classes
 from alps_geo.runs.folder import RunFolder
-from alps_geo.runs.labelled import labelled_scene
+from alps_geo.runs.labelled import labelled_scene, legend_of_classes
 from alps_geo.runs.run import read_finished
 from alps_geo.scene import open_scene
 
@@ -77,8 +78,8 @@ def export_run(
         raise SettingsError(f"to is {to!r}, expected one of {known}")
     check_folder(out, overwrite=overwrite)
     run = read_finished(RunFolder(path))
-    classes = classes_of(run.model.legend, settings)
-    sources = _sources(run, settings)
+    classes = classes_of(run.model.legend, settings, legend_of_classes(run.record))
+    sources = _sources(run, settings, of_run=classes.of_run)
     origin = SetOrigin(
         __version__, str(path.absolute()), run.record.origin.model.name, run.model.stamp
     )
@@ -87,8 +88,8 @@ def export_run(
     return write_training_set(request, out, overwrite=overwrite, listen=listen)
 
 
-def _sources(run: FinishedRun, settings: ExportSettings) -> Sequence[ChipSource]:
-    """Give the scenes of a run, or the images of all its splits."""
+def _sources(run: FinishedRun, settings: ExportSettings, *, of_run: bool) -> Sequence[ChipSource]:
+    """Give the scenes of a run with their clusters or classes, or the images of all its splits."""
     folder, images = run.folder, run.record.folder
     if images is None:
         return tuple(
@@ -96,6 +97,7 @@ def _sources(run: FinishedRun, settings: ExportSettings) -> Sequence[ChipSource]
                 record.name,
                 _opened(run, number, settings),
                 labelled_scene(folder, folder, run.record, record, run.clusters),
+                given_classes(folder, record.name).ids if of_run else None,
             )
             for number, record in enumerate(run.record.scenes)
         )

@@ -24,7 +24,7 @@ from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import geopandas as gpd
     import pandas as pd
@@ -233,7 +233,7 @@ class Run:
         self,
         *samples: str | PathLike[str],
         field: str | None = None,
-        layer: str | None = None,
+        layers: Sequence[str] = (),
         model: str | PathLike[str] | None = None,
         classifier: str | None = None,
         seed: int | None = None,
@@ -244,8 +244,10 @@ class Run:
         ----------
         *samples : path
             Vector files of points, lines or polygons, or rasters of classes.
-        field, layer : str, optional
-            Column of the class in vector files, and their layer.
+        field : str, optional
+            Column of the class in vector files.
+        layers : sequence of str
+            Layers of the vector files that have several.
         model : path, optional
             ``classes.npz`` of a classified run, whose samples count too.
         classifier : str, optional
@@ -267,7 +269,7 @@ class Run:
         from alps_geo.review.sample_files import SampleFiles
 
         models = () if model is None else (Path(model),)
-        files = SampleFiles(tuple(fspath(path) for path in samples), field, layer)
+        files = SampleFiles(tuple(fspath(path) for path in samples), field, tuple(layers))
         request = ClassifyRequest(files, models=models, classifier=classifier, seed=seed)
         classify_segments(self.folder, request)
         return self.classes

@@ -10,7 +10,7 @@ import numpy as np
 
 from alps_geo.classes.sample_layer import LEAST_SHARE, place, read_layer
 from alps_geo.classes.samples import Sampled, Votes, resolve
-from alps_geo.classes.vector_file import is_vector
+from alps_geo.classes.vector_file import is_vector, layer_names, pick_layer
 from alps_geo.clusters.overrides import override
 from alps_geo.errors import SceneError, SettingsError
 from alps_geo.evaluate.rasters import open_ids
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
+    from alps_geo.classes.sample_layer import SampleLayer
     from alps_geo.evaluate.rasters import IdRaster
     from alps_geo.runs.run import FinishedRun
     from alps_geo.segments.table import SegmentTable
@@ -45,13 +46,14 @@ class SampleFiles:
         Vector files of points, lines or polygons, or rasters of classes.
     field : str or None
         Column of the class in vector files.
-    layer : str or None
-        Layer of vector files.
+    layers : tuple of str
+        Layers of vector files: all of these that a file has. None is needed for a file with one
+        layer alone.
     """
 
     paths: tuple[str, ...]
     field: str | None = None
-    layer: str | None = None
+    layers: tuple[str, ...] = ()
 
 
 NO_FILES = SampleFiles(())
@@ -90,9 +92,11 @@ def gather_samples(run: FinishedRun, files: SampleFiles) -> Gathered:
     notes: list[str] = []
     for path in files.paths:
         _check_file(path)
-        if is_vector(path):
-            _place_features(run, path, files, votes, seen, notes)
-        else:
+    layers = _layers_of(files)
+    for path in files.paths:
+        for layer in layers.get(path, ()):
+            _place_features(run, read_layer(path, files.field, layer), votes, seen, notes)
+        if path not in layers:
             _place_raster(run, path, votes, notes)
     return Gathered(
         {name: resolve(Votes.together(parts)) for name, parts in votes.items()},
@@ -112,6 +116,19 @@ def _check_file(path: str) -> None:
             f"{path} cannot be opened as a vector file: expected points, lines or polygons; check "
             "it in a GIS, or save it again"
         )
+
+
+def _layers_of(files: SampleFiles) -> dict[str, list[str]]:
+    """Choose the layers of each vector file."""
+    found = {path: layer_names(path) for path in files.paths if is_vector(path)}
+    known = {name for names in found.values() for name in names}
+    for name in files.layers:
+        if found and name not in known:
+            pick_layer(next(iter(found)), name)  # Raises that it is not there.
+    return {
+        path: [name for name in names if name in files.layers] or [pick_layer(path, None)]
+        for path, names in found.items()
+    }
 
 
 def named_samples(run: FinishedRun) -> dict[str, Sampled]:
@@ -163,14 +180,13 @@ def named_samples(run: FinishedRun) -> dict[str, Sampled]:
 
 def _place_features(
     run: FinishedRun,
-    path: str,
-    files: SampleFiles,
+    layer: SampleLayer,
     votes: Mapping[str, list[Votes]],
     seen: Mapping[str, list[NDArray[np.int64]]],
     notes: list[str],
 ) -> None:
-    """Add the votes of the features of a vector file."""
-    layer = read_layer(path, files.field, files.layer)
+    """Add the votes of the features of a layer."""
+    path = layer.path
     on_segments, inside = np.zeros(len(layer), np.bool_), np.zeros(len(layer), np.bool_)
     for name, table in run.tables.items():
         with open_ids(_segments(run, name)) as grid:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.clusters.arrays import to_npz
+from alps_geo.errors import RunError
 from alps_geo.files import write_bytes
 from alps_geo.runs.class_journal import scene_file
 from alps_geo.segments.table import read_arrays
@@ -87,6 +88,23 @@ def stored_classes(folder: RunFolder, scene: str) -> SegmentClasses | None:
     """Read the classes of the segments of a scene as they were written; None without any."""
     path = folder.classes_folder(scene) / _FILE
     return read_classes(path) if path.is_file() else None
+
+
+def given_classes(folder: RunFolder, scene: str) -> SegmentClasses:
+    """Read the classes of the segments of a scene in a run that is classified.
+
+    Raises
+    ------
+    RunError
+        If the file is absent or damaged.
+    """
+    found = stored_classes(folder, scene)
+    if found is None:
+        raise RunError(
+            f"{folder.classes_folder(scene)}: the classes of {scene} are absent, expected those of "
+            f"alps-geo classify; give it again with --model {folder.class_model_path}"
+        )
+    return found
 
 
 def store_classes(folder: RunFolder, scene: str, classes: SegmentClasses) -> None:

@@ -57,7 +57,7 @@ def labelled_run(
         for scene in scenes
     )
     files, model = record.files, clusters.model
-    classes = _classes(record)
+    classes = legend_of_classes(record)
     return LabelledRun(target.path, home.path, files, model, shown, classes, moves_segments)
 
 
@@ -85,8 +85,8 @@ def labelled_scene(
     )
 
 
-def _classes(record: RunRecord) -> Legend | None:
-    """Read the legend of the classes, if the segments have any."""
+def legend_of_classes(record: RunRecord) -> Legend | None:
+    """Return the legend of the classes, if the segments have any."""
     if record.classes is None:
         return None
     return Legend(

@@ -43,8 +43,14 @@ def classify(
         ),
     ] = None,
     layer: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Layer of vector files.", show_default="the only layer"),
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="Layer of the vector files that have several. May be given again: of each file "
+            "those count that it has.",
+            show_default="the only layer",
+        ),
     ] = None,
     from_names: Annotated[
         bool,
@@ -115,8 +121,9 @@ def classify(
     """Give all segments of a finished run the classes of a few samples: in seconds, without SAM.
 
     Segments are compared as the clusters compare them, and probabilities are averaged over
-    neighbours. The map is classes.tif; segments.gpkg gets columns, a style and a layer of the
-    dissolved classes; classes.npz can be applied to other runs. Clusters stay as they are.
+    neighbours and the most similar segments. The map is classes.tif; segments.gpkg gets columns,
+    a style and a layer of the dissolved classes; classes.npz can be applied to other runs.
+    Clusters stay as they are.
 
     Examples
     --------
@@ -133,7 +140,7 @@ def classify(
         from alps_geo_cli.progress import counting_for
 
         request = ClassifyRequest(
-            files=SampleFiles(tuple(samples or ()), field, layer),
+            files=SampleFiles(tuple(samples or ()), field, tuple(layer or ())),
             from_names=from_names,
             models=tuple(model or ()),
             classifier=classifier,

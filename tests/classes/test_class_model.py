@@ -11,9 +11,10 @@ from color_differences import differences
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alps_geo.classes import graph
 from alps_geo.classes.classifier import Method
 from alps_geo.classes.cross_validation import block_of, cross_validate
-from alps_geo.classes.graph import SHARE, SegmentGraph, borders_of
+from alps_geo.classes.graph import SegmentGraph, borders_of
 from alps_geo.classes.legend import class_legend
 from alps_geo.classes.model import ClassModel, SampleColumns, sample_columns, table_rows
 from alps_geo.classes.names import CLASSIFIERS
@@ -21,7 +22,7 @@ from alps_geo.classes.next_samples import Candidates, choose_next, uncertainty_o
 from alps_geo.clusters.named_colors import usual_color
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.sight import PLAIN, SIGHTS
-from alps_geo.errors import RunError, SettingsError
+from alps_geo.errors import RunError, SceneError, SettingsError
 from alps_geo.features.columns import Columns
 from alps_geo.segments.borders import Borders
 
@@ -70,7 +71,7 @@ def test_a_model_holds_no_pickle() -> None:
 def test_one_class_is_not_enough() -> None:
     found = model()
     only = replace(found.samples, classes=np.ones(30, np.int64))
-    with pytest.raises(SettingsError, match="the samples are of a only"):
+    with pytest.raises(SceneError, match="the samples are of a only"):
         replace(found, samples=only).fitted()
 
 
@@ -110,6 +111,19 @@ def test_known_classes_keep_ids_and_colours() -> None:
     assert len(set(more.palette.values())) == 3
 
 
+def test_classes_keep_the_ids_that_a_run_has() -> None:
+    ids = {"road": 1, "roof": 2, "sand": 3}
+    assert class_legend(["grass", "road", "roof"], ids=ids).names == {
+        1: "road",
+        2: "roof",
+        4: "grass",
+    }
+    known = class_legend(["lake", "sea"])
+    more = class_legend(["grass", "road", "sand"], known=known, ids=ids)
+    assert more.names == {1: "lake", 2: "sea", 3: "sand", 4: "grass", 5: "road"}
+    assert class_legend(["7", "3"], ids={"7": 1, "roof": 2}).names == {3: "3", 7: "7"}
+
+
 def test_classes_have_the_usual_colours_of_their_names() -> None:
     usual = {name: usual_color(name) for name in ("building", "forest", "water", "road")}
     legend = class_legend([*usual, "river", "thing", "other"], {"road": (250, 250, 20)})
@@ -141,7 +155,10 @@ def test_borders_of_strips_are_those_of_the_whole(seed: int, rows: int) -> None:
     np.testing.assert_array_equal(found.sides, whole.sides)
 
 
-def test_averages_are_over_like_neighbours_and_stay_probabilities() -> None:
+def test_averages_are_over_like_neighbours_and_stay_probabilities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graph, "ALIKE_SHARE", 0.0)
     rows = np.array([[0.0], [0.1], [5.0], [9.0]])
     borders = Borders(np.array([[0, 1], [1, 2]]), np.array([4, 4]))
     probability = np.array([[0.4, 0.6], [1.0, 0.0], [0.0, 1.0], [0.3, 0.7]])
@@ -151,7 +168,35 @@ def test_averages_are_over_like_neighbours_and_stay_probabilities() -> None:
     assert found[0].argmax() == 0
     assert found[1].argmax() == 0
     np.testing.assert_array_equal(found[3], probability[3])
-    assert 0 < SHARE < 1
+    assert 0 < graph.SHARE < 1
+
+
+def test_averages_are_over_the_most_similar_segments_too() -> None:
+    rows = np.repeat([[0.0], [50.0]], 20, axis=0) + RNG.normal(size=(40, 1))
+    probability = np.repeat([[0.9, 0.1], [0.1, 0.9]], 20, axis=0)
+    probability[[3, 30]] = 0.45, 0.55
+    alone = SegmentGraph.of(rows, Borders.none())
+    assert (alone.weights[:20, 20:].sum(), alone.weights[20:, :20].sum()) == (0, 0)
+    np.testing.assert_allclose(alone.weights.sum(axis=1), 1)
+    assert (np.diff(alone.weights.indptr) == graph.ALIKE).all()
+    assert alone.weights.diagonal().sum() == 0
+    found = alone.averaged(probability)
+    assert found[3].argmax() == 0
+    assert found[30].argmax() == 1
+    one = SegmentGraph.of(rows[:1], Borders.none())
+    np.testing.assert_array_equal(one.averaged(probability[:1]), probability[:1])
+    assert SegmentGraph.of(rows[:0], Borders.none()).averaged(probability[:0]).shape == (0, 2)
+
+
+def test_similar_segments_of_many_are_looked_for_among_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graph, "ALIKE_OF", 10)
+    rows = np.repeat(np.arange(4.0), 25)[:, None] * 9
+    weights = SegmentGraph.of(rows, Borders.none()).weights
+    assert len(np.unique(weights.indices)) == 10
+    assert weights.diagonal().sum() == 0
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
 
 
 def blobs(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

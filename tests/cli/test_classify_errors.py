@@ -88,7 +88,7 @@ def bad_files(run: Path, folder: Path) -> dict[str, tuple[Path, int, tuple[str, 
         ),
         "one class": (
             write(folder / "one.gpkg", ["a", "a"], inside, found.crs),
-            2,
+            1,
             ("the samples are of a only", "two classes at least"),
         ),
         "no CRS": (
@@ -169,7 +169,7 @@ def test_a_column_or_layer_that_is_not_there(untouched: Path, tmp_path: Path) ->
 def test_a_scene_without_samples_of_its_own(untouched: Path, tmp_path: Path) -> None:
     file = points(untouched, tmp_path / "points.gpkg", scenes=("first",))
     parts = ("second has samples of 0 classes", "leave out --per-scene")
-    refuses(untouched, "--samples", file, "--per-scene", code=2, parts=parts)
+    refuses(untouched, "--samples", file, "--per-scene", parts=parts)
 
 
 def test_no_samples_and_no_names(untouched: Path) -> None:
@@ -194,6 +194,9 @@ def test_a_model_of_other_features(untouched: Path, run: Path, samples: Path) ->
     kinds = {"projection.kinds": other, "samples.kinds": np.repeat(other, 24)}
     np.savez(path, **data | kinds)
     refuses(untouched, "--model", path, code=2, parts=("first is of uint8", "knows int16: red"))
+    # Other bands make other columns too.
+    np.savez(path, **data | kinds | {"projection.column_names": np.array(names)})
+    refuses(untouched, "--model", path, code=2, parts=("first is of uint8", "same bands"))
     refuses(
         untouched,
         "--model",
@@ -313,6 +316,7 @@ def test_labelling_again_lets_classes_go_with_a_note(
     outcome = alps_geo("label", *scenes, *options)
     assert outcome.exit_code == 0, outcome.stderr
     assert "the classes of the segments of before are gone" in outcome.stderr
+    assert f"alps-geo classify {run} --model {run / 'classes.npz'} classifies" in outcome.stderr
     assert json.loads((run / "run.json").read_text()).get("classes") is None
     assert not list(run.rglob("classes.tif"))
     assert "class" not in segments(run).columns

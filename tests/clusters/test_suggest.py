@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 from cluster_tables import blobs, fit
+from numpy.typing import NDArray
 
+from alps_geo.clusters.fit import Recipe, fit_clusters
 from alps_geo.clusters.suggest import (
     Span,
+    Trial,
     Tried,
     caveat,
     recommend,
     suggest_number,
-    try_number,
 )
 from alps_geo.errors import RunError
 
@@ -17,11 +19,13 @@ def tried(clusters: int, inertia: float, stability: float) -> Tried:
     return Tried(clusters, inertia, 0.2, stability, 0.01)
 
 
-def test_the_number_of_clear_groups_is_found() -> None:
+@pytest.mark.parametrize("times", [1, 4])
+def test_the_number_of_clear_groups_is_found(times: int) -> None:
     rng = np.random.default_rng(6)
     centers = rng.normal(scale=20, size=(6, 4))
     rows = rng.permutation(np.repeat(centers, 60, axis=0) + rng.normal(size=(360, 4)))
-    found = [try_number(rows, clusters, seed=0) for clusters in range(2, 15)]
+    trial = Trial.of(rows, 0, 14, times)
+    found = [trial.figures(clusters) for clusters in range(2, 15)]
     assert recommend(found)[0] == 6
     best = found[6 - 2]
     assert best.stability == 1
@@ -35,16 +39,16 @@ def test_the_number_of_clear_groups_is_found() -> None:
 
 def test_the_same_seed_gives_the_same_figures() -> None:
     rows = np.random.default_rng(0).normal(size=(200, 3))
-    assert try_number(rows, 7, seed=3) == try_number(rows, 7, seed=3)
+    assert Trial.of(rows, 3, 7).figures(7) == Trial.of(rows, 3, 7).figures(7)
     # There are no groups, so that halves do not agree on any.
-    found = try_number(rows, 7, seed=3)
+    found = Trial.of(rows, 3, 7).figures(7)
     assert found.stability < 0.8
     assert f"no clear groups (silhouette {found.silhouette:.2f};" in caveat(found)
 
 
 def test_a_cluster_of_one_segment_is_no_error() -> None:
     rows = np.concatenate([np.random.default_rng(0).normal(size=(3000, 2)), [[1e3, 1e3]]])
-    assert try_number(rows, 2, seed=0).silhouette > 0.9
+    assert Trial.of(rows, 0, 2).figures(2).silhouette > 0.9
 
 
 def test_few_but_stable_clusters_are_not_recommended() -> None:
@@ -116,3 +120,37 @@ def test_a_number_is_suggested_for_the_rows_that_the_model_compares() -> None:
     tried = found.to_dict()["tried"]
     assert isinstance(tried, tuple)
     assert tried[0]["clusters"] == 2
+
+
+def test_clusters_are_those_that_a_fit_with_small_clusters_finds() -> None:
+    """A few rows of another kind next to many have a cluster of their own, as in a fit."""
+    rng = np.random.default_rng(1)
+    many = rng.normal(size=(4000, 6))
+    few = rng.normal([0, 0, 6, 0, 0, 0], 0.3, size=(60, 6))
+    rows = np.vstack([many, few])
+
+    def purity(times: int) -> float:
+        labels = Trial.of(rows, 0, 4, times).whole.labels(4)
+        mine = np.bincount(labels[4000:]).argmax()
+        return float((labels == mine)[4000:].sum() / (labels == mine).sum())
+
+    assert purity(1) < 0.2
+    assert purity(10) > 0.9
+
+
+def test_small_clusters_are_tried_where_the_model_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, _ = blobs(per_cluster=40)
+    given: list[int] = []
+    make = Trial.of
+
+    def noting(rows: NDArray[np.float64], seed: int, most: int, times: int = 1) -> Trial:
+        given.append(times)
+        return make(rows, seed, most, times)
+
+    monkeypatch.setattr(Trial, "of", noting)
+    areas = [np.ones(200, int)]
+    for small, times in ((1, 1), (8, 8)):
+        model = fit_clusters([columns], areas, 5, seed=0, recipe=Recipe(small=small))
+        found = suggest_number(model, [columns], Span(2, 9, 1), 0, "results", lambda *_: None)
+        assert found.clusters == 5
+        assert given.pop() == times

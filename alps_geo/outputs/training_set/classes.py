@@ -1,4 +1,4 @@
-"""Classes of a training set, made of the clusters of a run."""
+"""Classes of a training set, made of the clusters or classes of a run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TrainingClass:
     color : (red, green, blue)
         Its colour.
     clusters : tuple of int
-        The clusters that it is made of, ascending.
+        Ids of the clusters that it is made of, ascending; its id in a run with classes.
     """
 
     name: str
@@ -57,11 +57,14 @@ class ClassTable:
         Clusters that belong to no class.
     unnamed : tuple of int
         Those of them that lack the name which a class is made of.
+    of_run : bool
+        True if they are the classes of a run, and ids are those of its classes.
     """
 
     classes: tuple[TrainingClass, ...]
     unlabelled: tuple[int, ...] = ()
     unnamed: tuple[int, ...] = ()
+    of_run: bool = False
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -100,8 +103,10 @@ class ClassTable:
         return np.where(numbers < 0, self.ignored, numbers).astype(self.mask_type)
 
 
-def classes_of(legend: Legend, settings: ExportSettings) -> ClassTable:
-    """Make classes of clusters.
+def classes_of(
+    legend: Legend, settings: ExportSettings, classes: Legend | None = None
+) -> ClassTable:
+    """Make classes of clusters, or of the classes of a run.
 
     Parameters
     ----------
@@ -109,6 +114,8 @@ def classes_of(legend: Legend, settings: ExportSettings) -> ClassTable:
         The clusters.
     settings : ExportSettings
         `by` decides whether clusters or their names are classes, `ignore` what is left out.
+    classes : Legend, optional
+        The classes of the run, which count in place of names of clusters.
 
     Raises
     ------
@@ -116,10 +123,13 @@ def classes_of(legend: Legend, settings: ExportSettings) -> ClassTable:
         If no cluster has a name and names are to be classes, if something is ignored that is not
         there, or if no class is left.
     """
+    of_run = settings.by == "class" and classes is not None
+    if classes is not None and of_run:
+        legend = classes
     if settings.by == "class" and not legend.names:
         raise SettingsError(
             "by is class, but no cluster has a name; give some with alps-geo clusters name RUN "
-            "3=water, or export --by cluster"
+            "3=water, or classes with alps-geo classify, or export --by cluster"
         )
     ignored = _ignored(legend, settings.ignore)
     kept = [i for i in legend.palette if i not in ignored]
@@ -132,12 +142,13 @@ def classes_of(legend: Legend, settings: ExportSettings) -> ClassTable:
         raise SettingsError(
             f"ignore is {','.join(settings.ignore)}, which leaves no class; ignore fewer"
         )
-    classes = tuple(
+    table = tuple(
         TrainingClass(name, legend.palette[ids[0]], tuple(ids)) for name, ids in members.items()
     )
     used = {i for ids in members.values() for i in ids}
     unlabelled = tuple(i for i in legend.palette if i not in used)
-    return ClassTable(classes, unlabelled, tuple(i for i in unlabelled if i not in names))
+    unnamed = tuple(i for i in unlabelled if i not in names)
+    return ClassTable(table, unlabelled, unnamed, of_run)
 
 
 def _one_by_one(legend: Legend) -> dict[int, str]:

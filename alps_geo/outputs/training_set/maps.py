@@ -38,11 +38,14 @@ class MapSource:
         The scene; its red, green and blue are those of pictures.
     labelled : LabelledScene
         Its segments and clusters.
+    classes : ndarray of int64, shape (n,), optional
+        Class of each segment, by id from 1, which takes the place of its cluster.
     """
 
     name: str
     scene: Scene
     labelled: LabelledScene
+    classes: NDArray[np.int64] | None = None
 
     @property
     def path(self) -> str:
@@ -109,9 +112,10 @@ class MapSource:
         return ids
 
     def clusters(self) -> NDArray[np.integer]:
-        """Return the cluster of each segment."""
+        """Return the cluster of each segment, or its class."""
         return self._clusters
 
     @cached_property
     def _clusters(self) -> NDArray[np.int64]:
-        return np.concatenate([[0], self.labelled.assigned.cluster])
+        given = self.classes
+        return np.concatenate([[0], self.labelled.assigned.cluster if given is None else given])

@@ -76,6 +76,7 @@ class TrainingSet:
 
     def to_json(self, contents: tuple[str, ...] = ()) -> dict[str, object]:
         """Return the set as a JSON object; `contents` are the names in its folder."""
+        ids = "classes_of_run" if self.classes.of_run else "clusters"
         return {
             "kind": _KIND,
             "format": self.format,
@@ -86,10 +87,10 @@ class TrainingSet:
             "settings": self.settings.to_dict(),
             "classes": [
                 {"class": number, "name": each.name, "color": list(each.color)}
-                | {"clusters": list(each.clusters)}
+                | {ids: list(each.clusters)}
                 for number, each in enumerate(self.classes.classes)
             ],
-            "unlabelled_clusters": list(self.classes.unlabelled),
+            f"unlabelled_{ids}": list(self.classes.unlabelled),
             "splits": [each.to_json() for each in self.counts],
             "chips": len(self.plan.chips),
             "left_out": {"few_labels": self.plan.sparse, "in_gap": self.plan.in_gap},

@@ -79,14 +79,14 @@ class ExportSettings:
     by: str = setting(
         "cluster",
         Choices(("cluster", "class")),
-        "cluster: every cluster is a class; class: clusters of one name are one class, and those "
-        "without a name are unlabelled.",
+        "cluster: every cluster is a class; class: the classes of alps-geo classify, or else the "
+        "names of clusters; those without a name are unlabelled.",
         CLASSES,
     )
     ignore: tuple[str, ...] = setting(
         (),
         Words(),
-        "Names or numbers of clusters that are left unlabelled, separated by commas.",
+        "Names or numbers of clusters or classes that are left unlabelled, separated by commas.",
         CLASSES,
         metavar="NAMES",
         shown="none",

@@ -78,7 +78,10 @@ class ChipSource(Protocol):
         """Read the id of the segment of each pixel (H, W), unique in the source, 0 for none."""
 
     def clusters(self) -> NDArray[np.integer]:
-        """Return the cluster of each segment id from 0 on, shape (n + 1,), 0 for unlabelled."""
+        """Return the cluster of each segment id from 0 on, shape (n + 1,), 0 for unlabelled.
+
+        If the classes of a run are exported, the class takes the place of the cluster.
+        """
 
 
 @dataclass(frozen=True)
