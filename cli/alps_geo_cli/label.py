@@ -33,7 +33,7 @@ def label(
     alps-geo label scenes/ --out results --clusters 12 --workers 2
     alps-geo label scene.tif --out results --preset draft
     alps-geo label scene.tif --out results --config results/run.json
-    alps-geo label scene.tif --out results --only tiles --shard 3/16  # docs/machines.md
+    alps-geo label scene.tif --out results --only tiles --shard 3/16
     """
     if shares.check(flags):
         run_share(*required(scenes, out, RESULTS), shares, flags, chosen, printing)
