@@ -21,7 +21,7 @@ from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.output import LabelledRun
 from alps_geo.outputs.results import write_image_results, write_run_files
 from alps_geo.pipeline.image_plan import FolderRequest, PlannedRun, check_folders, plan_images
-from alps_geo.pipeline.stages import Clock, fit_model
+from alps_geo.pipeline.stages import Clock, fit_model, reachable
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.checks import check_valid
 from alps_geo.runs.claim import claimed
@@ -106,7 +106,7 @@ def label_images(
         )
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
-    folder = RunFolder(root if out is None else Path(out))
+    folder = RunFolder(reachable(root if out is None else out, settings))
     request = FolderRequest(root, layout or FolderSettings(), settings, flags, given)
     clock = Clock()
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):

@@ -19,7 +19,7 @@ from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import check_formats, write_run_files
 from alps_geo.pipeline.scene_results import SceneWriting
-from alps_geo.pipeline.stages import Clock, fit_model, make_models
+from alps_geo.pipeline.stages import Clock, fit_model, make_models, reachable
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
 from alps_geo.runs.checks import check_model, check_model_path, check_valid
@@ -109,7 +109,7 @@ def label_scenes(
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
-    clock, folder = Clock(), RunFolder(Path(out))
+    clock, folder = Clock(), RunFolder(reachable(out, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         models = make_models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen, given)
@@ -180,7 +180,7 @@ def fit_scenes(
         As `label_scenes`, or if the model cannot be written.
     """
     settings = settings or LabelSettings()
-    clock, folder = Clock(), RunFolder(Path(work))
+    clock, folder = Clock(), RunFolder(reachable(work, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         models = make_models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen)
@@ -335,7 +335,7 @@ def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
         raise SceneError("no scene was given; name at least one raster")
     return [
         open_scene(
-            path,
+            path if settings.dask is None or not is_local(path) else str(Path(path).absolute()),
             bands=settings.bands,
             nodata=settings.nodata,
             stretch=settings.stretch,

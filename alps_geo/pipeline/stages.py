@@ -62,8 +62,13 @@ def make_models(settings: LabelSettings, generator: MaskGenerator | None) -> Mod
 def _with_absolute_paths(settings: LabelSettings) -> LabelSettings:
     """Return settings with absolute paths of weights, for workers that were started elsewhere."""
     paths = settings.checkpoint, settings.timm_checkpoint
-    checkpoint, timm = (None if path is None else str(Path(path).absolute()) for path in paths)
+    checkpoint, timm = (None if path is None else str(reachable(path, settings)) for path in paths)
     return replace(settings, checkpoint=checkpoint, timm_checkpoint=timm)
+
+
+def reachable(path: str | Path, settings: LabelSettings) -> Path:
+    """Return a path of a run, absolute if workers work on it that were started elsewhere."""
+    return Path(path) if settings.dask is None else Path(path).absolute()
 
 
 def fit_model(
