@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rasterio
@@ -12,11 +11,12 @@ from alps_geo.pipeline.image_plan import check_folders, folder_request, plan_ima
 from alps_geo.pipeline.tile_shares import EVERYTHING, progress_of, work_on_share
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.tile_claim import claimed_together
-from alps_geo.tiles.executors import choose_executor
+from alps_geo.tiles.executors import choose_executor, reachable
 from alps_geo.tiles.shares import ShareStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from alps_geo.events import Event
     from alps_geo.masks.generator import MaskGenerator
@@ -52,7 +52,7 @@ def label_image_share(
         As `alps_geo.pipeline.tile_shares.label_share`, with images in the place of tiles.
     """
     asked = folder_request(root, settings, layout)
-    folder = RunFolder(asked.root if out is None else Path(out))
+    folder = RunFolder(reachable(asked.root if out is None else out, asked.settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = plan_images(asked, folder, generator, listen)
         check_folders(run, folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rasterio
@@ -34,11 +33,12 @@ from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
-from alps_geo.tiles.executors import choose_executor
+from alps_geo.tiles.executors import choose_executor, reachable
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Event
@@ -97,7 +97,7 @@ def label_images(
         labelled, or, if the run is strict, if one cannot.
     """
     request = folder_request(root, settings, layout, flags)
-    folder = RunFolder(request.root if out is None else Path(out))
+    folder = RunFolder(reachable(request.root if out is None else out, request.settings))
     clock = Clock()
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = plan_images(request, folder, generator, listen)

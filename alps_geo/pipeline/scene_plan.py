@@ -155,7 +155,7 @@ def open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
         raise SceneError("no scene was given; name at least one raster")
     return [
         open_scene(
-            path,
+            path if settings.dask is None or not is_local(path) else str(Path(path).absolute()),
             bands=settings.bands,
             nodata=settings.nodata,
             stretch=settings.stretch,

@@ -35,6 +35,7 @@ from alps_geo.segments.painting import StoredPainting
 from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
+from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.stored import StoredTiles
 from alps_geo.tiles.work import label_tiles
 
@@ -94,7 +95,7 @@ def label_scenes(
     settings = settings or LabelSettings()
     check_formats(settings.chosen_formats)
     settings, given = with_given_model(settings)
-    clock, folder = Clock(), RunFolder(Path(out))
+    clock, folder = Clock(), RunFolder(reachable(out, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         models = make_models(settings, generator)
         run = open_run(paths, settings, folder, models, listen, given)
@@ -166,7 +167,7 @@ def fit_scenes(
         As `label_scenes`, or if the model cannot be written.
     """
     settings = settings or LabelSettings()
-    clock, folder = Clock(), RunFolder(Path(work))
+    clock, folder = Clock(), RunFolder(reachable(work, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         models = make_models(settings, generator)
         run = open_run(paths, settings, folder, models, listen)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from alps_geo.masks.registry import make_backbone, make_generator
 from alps_geo.review.looks import segment_looks
 from alps_geo.runs.checks import check_segments
 from alps_geo.settings import DEFAULT_CLUSTERS
+from alps_geo.tiles.executors import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def make_models(settings: LabelSettings, generator: MaskGenerator | None) -> Mod
 def _with_absolute_paths(settings: LabelSettings) -> LabelSettings:
     """Return settings with absolute paths of weights, for workers that were started elsewhere."""
     paths = settings.checkpoint, settings.timm_checkpoint
-    checkpoint, timm = (None if path is None else str(Path(path).absolute()) for path in paths)
+    checkpoint, timm = (None if path is None else str(reachable(path, settings)) for path in paths)
     return replace(settings, checkpoint=checkpoint, timm_checkpoint=timm)
 
 

@@ -18,7 +18,7 @@ from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.array_jobs import ALL
-from alps_geo.tiles.executors import choose_executor
+from alps_geo.tiles.executors import choose_executor, reachable
 from alps_geo.tiles.shares import Share, ShareStage
 from alps_geo.tiles.work import label_tiles
 
@@ -128,7 +128,7 @@ def label_share(
     """
     settings, given = with_given_model(settings or LabelSettings())
     check_formats(settings.chosen_formats)
-    folder = RunFolder(out)
+    folder = RunFolder(reachable(out, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = open_run(paths, settings, folder, make_models(settings, generator), listen, given)
         plan = plan_of(run, given, fit=request.fit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from alps_geo.errors import RunError
@@ -106,3 +107,8 @@ def _dask_executor(address: str, wait: float) -> Executor:
             "pip install 'alps-geo[dask]'"
         ) from error
     return DaskExecutor(SchedulerAddress.read(address), wait)
+
+
+def reachable(path: str | Path, settings: Settings) -> Path:
+    """Return a path of a run, absolute if workers work on it that were started elsewhere."""
+    return Path(path) if settings.dask is None else Path(path).absolute()

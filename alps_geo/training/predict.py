@@ -42,7 +42,7 @@ from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene.raster import is_local
-from alps_geo.tiles.executors import choose_executor
+from alps_geo.tiles.executors import choose_executor, reachable
 from alps_geo.tiles.shares import ShareStage
 from alps_geo.tiles.work import label_tiles
 from alps_geo.training.blending import StoredProbabilities, blended
@@ -106,7 +106,7 @@ def predict_scenes(
         If a scene, the model or the run folder cannot be used, if no tile can be predicted, or, if
         the flags are strict, if one cannot.
     """
-    clock, place = Clock(), RunFolder(Path(out))
+    clock, place = Clock(), RunFolder(reachable(out, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
@@ -169,7 +169,7 @@ def predict_share(
     AlpsGeoError
         As `alps_geo.pipeline.tile_shares.label_share`.
     """
-    place = RunFolder(Path(out))
+    place = RunFolder(reachable(out, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
