@@ -22,6 +22,7 @@ from alps_geo.pipeline.scene_results import SceneWriting
 from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
+from alps_geo.runs.address import open_folder
 from alps_geo.runs.checks import check_model, check_model_path, check_valid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.clusters import RunClusters, segments_key
@@ -33,9 +34,9 @@ from alps_geo.runs.labelled import labelled_run
 from alps_geo.runs.names import folder_names, result_files
 from alps_geo.runs.overrides import replace_overrides
 from alps_geo.runs.plan import Plan, PlannedScene
-from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_model
+from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.claim import Cleared
     from alps_geo.runs.failures import FailedTile, Failure
     from alps_geo.runs.overrides import RunOverrides
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
 
 def label_scenes(
     paths: Sequence[str],
-    out: Path,
+    out: Path | RunAddress,
     settings: LabelSettings | None = None,
     flags: RunFlags = DEFAULT_FLAGS,
     *,
@@ -78,9 +80,10 @@ def label_scenes(
     ----------
     paths : sequence of str
         At least one raster.
-    out : pathlib.Path
-        The run folder. A run of the same scenes and settings that was stopped there goes on, and
-        tries tiles that failed again; one that has finished is left as it is.
+    out : pathlib.Path or RunAddress
+        The run folder, on this machine or in an object store. A run of the same scenes and settings
+        that was stopped there goes on, and tries tiles that failed again; one that has finished is
+        left as it is.
     settings : LabelSettings, optional
         The defaults if not given. With ``clusters_from`` that model is applied, and its features
         are used; else one is fitted.
@@ -107,12 +110,15 @@ def label_scenes(
     given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
     if given is not None:
         settings = replace(settings, features="+".join(given.features), clusters=len(given))
-    clock, folder = Clock(), RunFolder(Path(out))
+    clock, folder = Clock(), open_folder(out)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         models = make_models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen, given)
         plan = _plan(run, given)
-        if not flags.force and (record := finished_record(folder, plan.fingerprint)):
+        tell = partial(run.tally.tell, "upload")
+        if not flags.force and (
+            record := earlier_record(folder, plan, tell, overwrite=flags.overwrite)
+        ):
             return record
         check = _check_of(run, folder, flags)
         with claimed(
@@ -141,6 +147,8 @@ def label_scenes(
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)
             sweep(folder, plan)
+            if folder.store is not None:
+                publish(folder, tell)
             return record
 
 
@@ -349,7 +357,8 @@ def _plan_jobs(
     for name, scene in zip(folder_names([scene.name for scene in scenes]), scenes, strict=True):
         grid = TileGrid(scene.height, scene.width, settings.tile_sizes[0], settings.tile_overlap)
         key = tile_key(scene, grid, settings, weights)
-        store = TileStore(folder.tiles_folder(scene.name, key), key)
+        tiles = folder.tiles_folder(scene.name, key)
+        store = TileStore(tiles, key, folder.tile_storage(tiles.name))
         jobs.append(Job(name, scene, grid, store))
     return jobs
 

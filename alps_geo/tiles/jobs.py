@@ -13,7 +13,7 @@ from alps_geo.runs.tile_store import ARRAYS
 from alps_geo.scene import read_overview
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
@@ -62,8 +62,8 @@ class Job:
 class _Store(Protocol):
     """Stored files of the tiles of one scene."""
 
-    def holds(self, tile: Tile) -> bool:
-        """Return True if all that a tile needs is stored."""
+    def find(self) -> Callable[[Tile], bool]:
+        """Return a test of tiles for all that they need being stored."""
         ...
 
     def fail(self, failed: FailedTile, tile: Tile) -> None:
@@ -108,8 +108,9 @@ class TileTasks(Generic[AnyJob]):
     def tasks(self) -> Iterator[tuple[Task, bool]]:
         """Yield all tiles in their order, each with True if it is stored already."""
         for index, job in enumerate(self.jobs):
+            holds = job.store.find()
             for tile in job.grid:
-                yield (index, tile.row, tile.col), job.store.holds(tile)
+                yield (index, tile.row, tile.col), holds(tile)
 
     def find(self, task: Task) -> tuple[AnyJob, Tile]:
         """Look up the scene and the tile of a task."""
