@@ -58,6 +58,7 @@ from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.jobs import Job, tile_key
+from alps_geo.tiles.serial import SerialExecutor
 from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.stored import StoredTiles
 from alps_geo.tiles.work import label_tiles
@@ -143,7 +144,7 @@ class _Run:
         key = tile_key(scene, grid, settings, models.weights())
         job = Job(scene.name, scene, grid, TileStore(folder / f"{scene.name}.{key[:16]}", key))
         run = cls(job, settings, models)
-        label_tiles(run.stage, Tally(len(grid), lambda _: None), strict=True)
+        label_tiles(run.stage, Tally(len(grid), lambda _: None), SerialExecutor(), strict=True)
         return run
 
     @property

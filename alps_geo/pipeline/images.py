@@ -36,6 +36,7 @@ from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.folder import FolderSettings
+from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
@@ -127,9 +128,10 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
     ) as cleared:
         run.note_unreadable()
         clock.lap("open")
+        executor = choose_executor(request.settings)
         failed = [
             *run.unreadable.values(),
-            *label_tiles(run.stage, run.tally, strict=request.flags.strict),
+            *label_tiles(run.stage, run.tally, executor, strict=request.flags.strict),
         ]
         clock.lap("tiles")
         splits = _describe(run, folder)

@@ -46,6 +46,7 @@ from alps_geo.segments.painting import StoredPainting
 from alps_geo.segments.pooling import Source
 from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
+from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.stored import StoredTiles
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
     from alps_geo.segments.table import SegmentTable
+    from alps_geo.tiles.executors import Executor
 
 
 def label_scenes(
@@ -214,13 +216,14 @@ def fit_scenes(
 
 @dataclass(frozen=True)
 class _Run:
-    """Scenes, settings, models and their weights that all stages work on."""
+    """Scenes, settings, models with their weights, and the executor, of all stages."""
 
     jobs: list[Job]
     settings: LabelSettings
     models: Models
     weights: Weights
     tally: Tally
+    executor: Executor
 
     @property
     def scenes(self) -> dict[str, Scene]:
@@ -258,7 +261,7 @@ def _open_run(
             tally.tell("open", job.name, note)
     for note in differences:
         tally.tell("open", note=note)
-    return _Run(jobs, settings, models, weights, tally)
+    return _Run(jobs, settings, models, weights, tally, choose_executor(settings))
 
 
 def _open_claimed(run: _Run, clock: Clock, cleared: Cleared) -> None:
@@ -274,7 +277,7 @@ def _find_segments(
     run: _Run, folder: RunFolder, clock: Clock, *, strict: bool
 ) -> tuple[list[FailedTile], list[SegmentTable]]:
     """Work on all tiles, stitch those of each scene, and keep its segments and their columns."""
-    failed = label_tiles(run.tile_stage, run.tally, strict=strict)
+    failed = label_tiles(run.tile_stage, run.tally, run.executor, strict=strict)
     clock.lap("tiles")
     stored = StoredTiles(run.tile_stage, run.tally)
     tables, valid_pixels = [], 0

@@ -57,11 +57,6 @@ class Stage(Protocol[Failed]):
     `Failed` is the type of its failures.
     """
 
-    @property
-    def settings(self) -> Settings:
-        """The run's settings."""
-        ...
-
     def tasks(self) -> Iterator[tuple[Task, bool]]:
         """Yield all tasks in their order, each with True if its result is stored already."""
         ...

@@ -1,22 +1,25 @@
-"""The contract of executors, which work on tiles, and the choice of one."""
+"""The contract of executors, which work on tiles and map functions, and the choice of one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from alps_geo.tiles.processes import ProcessExecutor
 from alps_geo.tiles.serial import SerialExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.tiles.contract import Outcome, Settings, Stage
     from alps_geo.tiles.jobs import Task
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 class Executor(Protocol):
-    """A way to work on tiles: in this process, in several, or elsewhere.
+    """A way to work on tiles, and on other items: in this process, in several, or elsewhere.
 
     Wherever tiles are worked on, ``stage.load()`` gives a `Worker`, and calling it with a task
     does all the work and stores the result. Stages, tasks and outcomes pickle.
@@ -45,6 +48,33 @@ class Executor(Protocol):
         ------
         AlpsGeoError
             If no tile can be worked on, such as for lack of a model.
+        """
+        ...
+
+    def map(
+        self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
+        """Apply a function to items.
+
+        Parameters
+        ----------
+        prepare : callable
+            Called once wherever items are worked on; returns the function. It pickles, and so do
+            items and results.
+        items : iterable
+            Drawn only a bounded number ahead of the results.
+
+        Yields
+        ------
+        Result
+            That of each item, in the order of the items. Closing the generator ends all work.
+
+        Raises
+        ------
+        AlpsGeoError
+            As the function raised it.
+        RunError
+            If the process at work on an item died, and the one after it too.
         """
         ...
 

@@ -14,6 +14,8 @@ import traceback
 from collections import deque
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,7 +23,7 @@ from alps_geo.errors import AlpsGeoError, RunError
 from alps_geo.tiles.contract import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
@@ -30,9 +32,13 @@ if TYPE_CHECKING:
     from alps_geo.tiles.jobs import Task as TileTask
 
 Task = TypeVar("Task")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _ATTEMPTS = 2
+
+_AHEAD = 3
+"""Items for each process that are in work or done before the first of them is taken."""
 
 # Long enough for an idle process to end by itself, and far too short to look like hanging.
 _SECONDS_TO_END = 5.0
@@ -61,6 +67,12 @@ class ProcessExecutor:
         with closing(in_processes(stage.load, tasks, self.workers)) as results:
             for task, result in results:
                 yield task, _failed(result) if isinstance(result, WorkerDied) else result
+
+    def map(
+        self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
+        """Apply a function to items; see `alps_geo.tiles.executors.Executor`."""
+        return map_in_processes(prepare, items, self.workers)
 
 
 def _failed(died: WorkerDied) -> Outcome:
@@ -127,13 +139,73 @@ def in_processes(
     pool = _Pool(prepare, tasks, count)
     try:
         while pool.is_busy:
-            pool.start()
-            pool.assign()
-            for worker in pool.poll():
-                yield from pool.receive(worker)
+            yield from pool.step()
         pool.close()
     finally:
         pool.kill()
+
+
+def map_in_processes(
+    prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item], count: int
+) -> Generator[Result, None, None]:
+    """Apply a function to items in processes.
+
+    Parameters
+    ----------
+    prepare, count
+        As for `in_processes`.
+    items : iterable
+        Drawn only a few for each process ahead of the results.
+
+    Yields
+    ------
+    Result
+        In the order of the items. Close the iterator to end all processes at once.
+
+    Raises
+    ------
+    AlpsGeoError, RuntimeError
+        As `in_processes`.
+    RunError
+        If a process cannot start, or if that of an item died twice.
+    """
+    pool = _Pool(partial(_numbered, prepare), (), count)
+    coming = enumerate(items)
+    found: dict[int, Result] = {}
+    given = taken = 0
+    try:
+        while True:
+            drawn = list(islice(coming, _AHEAD * count - (given - taken)))
+            given += len(drawn)
+            pool.add(drawn)
+            if given == taken:
+                break
+            # With a result at hand, processes are only given more to do before it is taken.
+            for (number, _), result in pool.step(block=taken not in found):
+                found[number] = _alive(result)
+            if taken in found:
+                yield found.pop(taken)
+                taken += 1
+        pool.close()
+    finally:
+        pool.kill()
+
+
+def _numbered(
+    prepare: Callable[[], Callable[[Item], Result]],
+) -> Callable[[tuple[int, Item]], Result]:
+    """Prepare the function of items that come with their numbers."""
+    work = prepare()
+    return lambda task: work(task[1])
+
+
+def _alive(result: Result | WorkerDied) -> Result:
+    if isinstance(result, WorkerDied):
+        raise RunError(
+            f"a worker process died twice at the same work ({result.cause}), perhaps for lack of "
+            "memory: use fewer --workers; the same command goes on with the tiles that are done"
+        )
+    return result
 
 
 class _Pool(Generic[Task, Result]):
@@ -151,6 +223,17 @@ class _Pool(Generic[Task, Result]):
     def is_busy(self) -> bool:
         return bool(self._queue) or any(worker.task is not None for worker in self._workers)
 
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Queue more tasks."""
+        self._queue.extend((task, 1) for task in tasks)
+
+    def step(self, *, block: bool = True) -> Iterator[tuple[Task, Result | WorkerDied]]:
+        """Assign tasks, and yield the results that are there; wait for one if `block`."""
+        self.start()
+        self.assign()
+        for worker in self.poll(None if block else 0):
+            yield from self.receive(worker)
+
     def start(self) -> None:
         """Start as many processes as have tasks."""
         while len(self._workers) < min(self._count, len(self._queue) + self._assigned):
@@ -162,9 +245,15 @@ class _Pool(Generic[Task, Result]):
             if worker.ready and worker.task is None and self._queue:
                 _assign(worker, *self._queue.popleft())
 
-    def poll(self) -> list[_Worker[Task]]:
-        """Wait until some processes have sent a message or died, and list them."""
-        pipes = wait([worker.pipe for worker in self._workers])
+    def poll(self, seconds: float | None) -> list[_Worker[Task]]:
+        """Wait until some processes have sent a message or died, and list them.
+
+        Parameters
+        ----------
+        seconds : float, optional
+            The longest time to wait; None for any.
+        """
+        pipes = wait([worker.pipe for worker in self._workers], seconds)
         return [worker for worker in self._workers if worker.pipe in pipes]
 
     def receive(self, worker: _Worker[Task]) -> Iterator[tuple[Task, Result | WorkerDied]]:

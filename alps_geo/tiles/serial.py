@@ -6,17 +6,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from alps_geo.tiles.contract import Outcome, TaskError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from typing import Any
 
     from alps_geo.events import Tally
     from alps_geo.tiles.contract import Stage, Worker
     from alps_geo.tiles.jobs import Task
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class SerialExecutor:
                     written = writer.submit(_save, worker, task, result, outcome)
             if written is not None:
                 yield written.result()
+
+    def map(
+        self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
+        """Apply a function to items; see `alps_geo.tiles.executors.Executor`."""
+        work = prepare()
+        for item in items:
+            yield work(item)
 
 
 def _encode_together(

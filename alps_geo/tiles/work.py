@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 from alps_geo.errors import SceneError
 from alps_geo.events import TileNews
 from alps_geo.tiles.contract import Outcome
-from alps_geo.tiles.executors import choose_executor
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,7 +21,7 @@ Failed = TypeVar("Failed")
 
 
 def label_tiles(
-    stage: Stage[Failed], tally: Tally, executor: Executor | None = None, *, strict: bool
+    stage: Stage[Failed], tally: Tally, executor: Executor, *, strict: bool
 ) -> list[Failed]:
     """Store the results of every task of a stage that are not stored yet.
 
@@ -32,8 +31,8 @@ def label_tiles(
         Tiles or images, settings and models.
     tally : Tally
         Counts the tasks.
-    executor : Executor, optional
-        Works on the tasks; by default the one for the ``workers`` of the settings.
+    executor : Executor
+        Works on the tasks; `alps_geo.tiles.executors.choose_executor` has that of the settings.
     strict : bool
         True to stop at the first task that fails.
 
@@ -49,7 +48,6 @@ def label_tiles(
         `strict`, if one cannot.
     """
     failures: dict[Task, str] = {}
-    executor = executor or choose_executor(stage.settings)
     done = 0
     with closing(_outcomes(stage, tally, executor)) as outcomes:
         for task, outcome in outcomes:

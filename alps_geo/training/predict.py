@@ -33,6 +33,7 @@ from alps_geo.runs.probability_store import ProbabilityStore
 from alps_geo.runs.reading import finished_prediction
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene.raster import is_local
+from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.work import label_tiles
 from alps_geo.training.blending import StoredProbabilities, blended
 from alps_geo.training.model_folder import DESCRIPTION, WEIGHTS, read_model
@@ -111,7 +112,8 @@ def predict_scenes(
             check=check,
         ) as cleared:
             clock.lap("open")
-            failed = label_tiles(prediction.stage, prediction.tally, strict=flags.strict)
+            executor = choose_executor(settings)
+            failed = label_tiles(prediction.stage, prediction.tally, executor, strict=flags.strict)
             clock.lap("tiles")
             with replaced(place, plan, check) as target:
                 scenes = {job.name: job.bands.scene for job in prediction.stage.jobs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pytest
@@ -27,11 +27,14 @@ from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from pathlib import Path
 
     from alps_geo.tiles.executors import Executor
     from alps_geo.tiles.jobs import Task
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 SETTINGS = LabelSettings(tile_size=160, overlap=0, fill="none")
 
@@ -65,6 +68,11 @@ class Backwards:
                     yield task, worker(task)
         finally:
             self.closed = True
+
+    def map(
+        self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
+        yield from map(prepare(), items)
 
 
 def silent() -> Tally:

@@ -25,6 +25,7 @@ from alps_geo.segments.matching import join
 from alps_geo.segments.paint import PaintedCore, paint_core
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.jobs import Job
+from alps_geo.tiles.serial import SerialExecutor
 from alps_geo.tiles.stage import TileStage, TileWorker
 from alps_geo.tiles.stored import StoredTiles
 from alps_geo.tiles.work import label_tiles
@@ -72,7 +73,7 @@ def stage(scene: Path, tmp_path: Path) -> TileStage:
     opened = open_scene(str(scene))
     job = Job("corner", opened, GRID, TileStore(tmp_path / "tiles", "key"))
     stage = TileStage([job], SETTINGS, Models(QuarterTiles()))
-    label_tiles(stage, silent(), strict=True)
+    label_tiles(stage, silent(), SerialExecutor(), strict=True)
     return stage
 
 
