@@ -117,10 +117,7 @@ def label_scenes(
         models = make_models(settings, generator)
         run = _open_run(paths, settings, folder, models, listen, given)
         plan = _plan(run, given)
-        tell = partial(run.tally.tell, "upload")
-        if not flags.force and (
-            record := earlier_record(folder, plan, tell, overwrite=flags.overwrite)
-        ):
+        if (record := earlier_record(folder, plan, run.tally, flags)) is not None:
             return record
         check = _check_of(run, folder, flags)
         with claimed(
@@ -149,8 +146,7 @@ def label_scenes(
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)
             sweep(folder, plan)
-            if folder.store is not None:
-                publish(folder, tell)
+            publish(folder, run.tally)
             return record
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.runs.address import RunAddress, at_address
 from alps_geo.runs.failures import FailedScene
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.lock import is_running
@@ -17,6 +18,7 @@ from alps_geo.runs.reading import (
     read_prediction,
     read_record,
 )
+from alps_geo.runs.store import stored_plan, stored_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +61,8 @@ class RunStatus:
     ----------
     state : str
         "running" while a process is at work in the folder, "finished" when all results are
-        written, else "stopped".
+        written, else "stopped"; "unfinished" in an object store, which does not tell one from the
+        other.
     scenes : tuple of SceneStatus
         The scenes.
     unwritten : tuple of FailedScene
@@ -100,15 +103,17 @@ class RunStatus:
         }
 
 
-def run_status(path: Path) -> RunStatus:
-    """Return the progress of the run in a folder, without opening a scene or a tile.
+def run_status(place: Path | RunAddress) -> RunStatus:
+    """Return the progress of the run in a folder or a store, without opening a scene or a tile.
 
     Raises
     ------
     RunError
-        If the folder holds no run, may not be read or is damaged.
+        If it holds no run, may not be read or is damaged.
     """
-    folder = RunFolder(path)
+    if isinstance(place, RunAddress):
+        return _status_in_store(place)
+    folder = RunFolder(place)
     plan = read_plan(folder)
     if (damage := plan_damage(folder)) is not None:
         raise RunError(
@@ -116,9 +121,7 @@ def run_status(path: Path) -> RunStatus:
             "tiles that are done are kept"
         )
     if plan is None:
-        raise RunError(
-            f"{path} holds no run of alps-geo; give the folder that was the --out of a run"
-        )
+        raise _no_run(place)
     running = is_running(folder)
     state = "running" if running else "finished" if has_finished(folder) else "stopped"
     # The scenes of a fit have no results that could fail.
@@ -127,6 +130,23 @@ def run_status(path: Path) -> RunStatus:
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
     return RunStatus(state, scenes, unwritten, plan.images)
+
+
+def _status_in_store(address: RunAddress) -> RunStatus:
+    folder = at_address(address)
+    if folder.store is None or (plan := stored_plan(folder.store)) is None:
+        raise _no_run(address)
+    record = stored_record(folder.store)
+    failed = () if record is None else record.failed
+    unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
+    scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
+    return RunStatus("unfinished" if record is None else "finished", scenes, unwritten)
+
+
+def _no_run(place: Path | RunAddress) -> RunError:
+    return RunError(
+        f"{place} holds no run of alps-geo; give the folder that was the --out of a run"
+    )
 
 
 def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:

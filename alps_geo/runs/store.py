@@ -25,8 +25,10 @@ from alps_geo.runs.record import RunRecord
 from alps_geo.runs.stored_json import DamagedError, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from alps_geo.events import Tally
+    from alps_geo.runs.flags import RunFlags
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.storage import ObjectStore
 
@@ -132,24 +134,27 @@ def begin_in_store(store: ObjectStore, plan: Plan, *, overwrite: bool, force: bo
     return dated if store.put_new(_PLAN, content) else _other_plan(store, plan)
 
 
-def publish(folder: RunFolder, tell: Callable[[str], None]) -> None:
+def publish(folder: RunFolder, tally: Tally) -> None:
     """Put the results of a run that has finished in a folder of this machine into its store.
 
-    The record is put last. Then the folder is emptied, but for the note of its address.
+    The record is put last. Then the folder is emptied, but for the note of its address. Nothing is
+    done for a run that is kept in the folder.
 
     Parameters
     ----------
     folder : RunFolder
         The folder, held by this process.
-    tell : callable
-        Called with the name of each file before it is put.
+    tally : Tally
+        Told before results are put.
 
     Raises
     ------
     RunError
         If the store does not take a file: then all remain here, and are put by the next call.
     """
-    store = _store_of(folder)
+    if (store := folder.store) is None:
+        return
+    tally.tell("upload")
     names = sorted(
         path.relative_to(folder.path).as_posix()
         for path in folder.path.rglob("*")
@@ -157,25 +162,28 @@ def publish(folder: RunFolder, tell: Callable[[str], None]) -> None:
     )
     more = [f"{TILES}/{path.name}" for path in (folder.polygons_path,) if path.exists()]
     for name in (*more, *(name for name in names if name != RECORD), RECORD):
-        tell(name)
         store.put_file(name, folder.path / name)
     with run_errors(folder.path):
-        for path in folder.path.iterdir():
-            if path == folder.tiles_path:
-                continue
-            if path.is_dir():
-                rmtree(path)
-            else:
-                path.unlink()
-        for path in folder.tiles_path.iterdir():
-            if path.is_dir():
-                rmtree(path)
+        _empty(folder)
+
+
+def _empty(folder: RunFolder) -> None:
+    """Remove all of a folder but its lock, which is held, and the note of its address.
+
+    The record goes first: without it the rest is taken for what a stopped run left.
+    """
+    folder.record_path.unlink()
+    for path in (*folder.path.iterdir(), *folder.tiles_path.iterdir()):
+        if path.is_dir() and path != folder.tiles_path:
+            rmtree(path)
+        elif path.parent == folder.path and path.is_file():
+            path.unlink()
 
 
 def earlier_record(
-    folder: RunFolder, plan: Plan, tell: Callable[[str], None], *, overwrite: bool
+    folder: RunFolder, plan: Plan, tally: Tally, flags: RunFlags
 ) -> RunRecord | None:
-    """Read the record of a run, if all of it is done and in its place; else return None.
+    """Read the record of a run, if all of it is done, in its place, and not to be done again.
 
     Results that were made for a store and are not there yet are put there.
 
@@ -185,16 +193,23 @@ def earlier_record(
         The run folder.
     plan : Plan
         The run.
-    tell : callable
-        As for `publish`.
-    overwrite : bool
-        True to replace results of another run in the store.
+    tally : Tally
+        Told of each result that is put.
+    flags : RunFlags
+        Treatment of earlier results.
+
+    Returns
+    -------
+    RunRecord or None
+        None if there is something to be done.
 
     Raises
     ------
     RunError
         If the folder is a file, or a store does not take the results.
     """
+    if flags.force:
+        return None
     if folder.store is None:
         return finished_record(folder, plan.fingerprint)
     if (record := finished_in_store(folder.store, plan.fingerprint)) is not None:
@@ -203,17 +218,11 @@ def earlier_record(
     if made is None or record is None:
         return None
     with held(folder, "stop it, or choose another --out"):
-        dated = begin_in_store(folder.store, made, overwrite=overwrite, force=False)
-        if dated != made:
+        # Results of another date are those of a run of before.
+        if begin_in_store(folder.store, made, overwrite=flags.overwrite, force=False) != made:
             return None
-        publish(folder, tell)
+        publish(folder, tally)
     return record
-
-
-def _store_of(folder: RunFolder) -> ObjectStore:
-    if folder.store is None:
-        raise RunError(f"{folder.path} is of no run in a store")
-    return folder.store
 
 
 def _check(store: ObjectStore, found: Plan | None, plan: Plan, *, force: bool) -> None:

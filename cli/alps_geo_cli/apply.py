@@ -7,15 +7,16 @@ from typing import Annotated
 import typer
 
 from alps_geo_cli.console import RunPrinting
-from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
+from alps_geo_cli.options import Chosen, FlagOptions, ResultsAnywhere, Scenes, SettingsGroup, Work
 from alps_geo_cli.report import WithReport
-from alps_geo_cli.run import run_label
+from alps_geo_cli.run import Target, run_label
 
 
 def apply(
     *,
     scenes: Scenes = None,
-    out: Results = None,
+    out: ResultsAnywhere = None,
+    work: Work = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
     report: WithReport = False,
@@ -33,4 +34,4 @@ def apply(
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
-    run_label(scenes, out, flags, chosen, printing, report=report)
+    run_label(Target(scenes, out, work), flags, chosen, printing, report=report)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 from alps_geo_cli.console import RunPrinting
-from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
+from alps_geo_cli.options import Chosen, FlagOptions, ResultsAnywhere, Scenes, SettingsGroup, Work
 from alps_geo_cli.report import WithReport
-from alps_geo_cli.run import run_label
+from alps_geo_cli.run import Target, run_label
 
 
 def label(
     *,
     scenes: Scenes = None,
-    out: Results = None,
+    out: ResultsAnywhere = None,
+    work: Work = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
     report: WithReport = False,
@@ -32,4 +33,4 @@ def label(
     alps-geo label scene.tif --out results --preset draft
     alps-geo label scene.tif --out results --config results/run.json
     """
-    run_label(scenes, out, flags, chosen, printing, report=report)
+    run_label(Target(scenes, out, work), flags, chosen, printing, report=report)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
+from alps_geo_cli.paths import run_place
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from alps_geo.events import Event
     from alps_geo.runs.record import RunRecord
@@ -19,9 +22,10 @@ if TYPE_CHECKING:
     Listener: TypeAlias = Callable[[Event], None]
 
 R = TypeVar("R")
+Out = TypeVar("Out", Path, str)
 
 
-def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[list[str], Path]:
+def required(scenes: list[str] | None, out: Out | None, what: str) -> tuple[list[str], Out]:
     """Return the scenes and --out of a command, which needs both.
 
     Parameters
@@ -76,9 +80,27 @@ def run_scenes(
             return work(find_scenes(scenes, progress.note), settings, progress.show)
 
 
+@dataclass(frozen=True)
+class Target:
+    """Scenes to label and the place of the results, as they were typed.
+
+    Attributes
+    ----------
+    scenes : list of str or None
+        The scenes.
+    out : str or None
+        Folder of the results, or its address in an object store.
+    work : pathlib.Path or None
+        Folder of this machine for the work on results in a store.
+    """
+
+    scenes: list[str] | None
+    out: str | None
+    work: Path | None
+
+
 def run_label(
-    scenes: list[str] | None,
-    out: Path | None,
+    target: Target,
     flags: FlagOptions,
     chosen: Chosen,
     printing: RunPrinting,
@@ -88,8 +110,19 @@ def run_label(
     """Label scenes and print the table of clusters: the work of `label` and of `apply`.
 
     With `report`, the page that shows the run is written at the end.
+
+    Raises
+    ------
+    typer.BadParameter
+        If scenes or results are missing, or an option does not go with the place of the results.
     """
-    paths, folder = required(scenes, out, "folder for the results")
+    paths, out = required(target.scenes, target.out, "folder for the results")
+    folder = run_place(out, target.work)
+    if report and not isinstance(folder, Path):
+        raise typer.BadParameter(
+            f"{folder} is in a store; alps-geo report makes the page of a folder that was fetched",
+            param_hint="--report",
+        )
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> RunRecord:
         from alps_geo.pipeline.scenes import label_scenes
@@ -110,7 +143,7 @@ def run_label(
         print_summary(record, folder)
 
     printing.show(record.to_json(), print_table)
-    if report:
+    if report and isinstance(folder, Path):
         from alps_geo.outputs.names import REPORT
         from alps_geo_cli.report import write_report
 

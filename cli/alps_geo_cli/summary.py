@@ -11,10 +11,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.record import RunRecord
 
 
-def print_summary(record: RunRecord, out: Path) -> None:
+def print_summary(record: RunRecord, out: Path | RunAddress) -> None:
     """Print the clusters of a finished run and the folders of its results."""
     print_clusters(record)
     folders = [scene.name for scene in record.scenes]
