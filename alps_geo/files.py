@@ -8,10 +8,14 @@ Files and the folders that name them are flushed to the disk, so that a power lo
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
+import socket
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
 from contextlib import contextmanager, suppress
@@ -46,6 +50,15 @@ GDAL's holds properties that a raster cannot, such as names of clusters.
 """
 
 _PARTIAL, _REPLACED = ".partial", ".replaced"
+
+_LATE = {errno.ENOENT, errno.EEXIST, errno.ESTALE, errno.EIO, errno.ETIMEDOUT}
+"""Errors of a rename on a network, which may have been done all the same."""
+
+_PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds to wait before each look at a file whose rename was reported as failed."""
+
+_WRITES = 3
+"""Times that a file is written before it counts as lost."""
 
 _OPEN_FILES = 256
 """Files that libraries have open, at most."""
@@ -182,6 +195,57 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with replacing(path) as part, run_errors(path):
         part.write_bytes(data)
+
+
+def put_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, whoever else writes it at the same moment on any machine.
+
+    Network file systems report a rename as failed that was done when an answer is lost, and show
+    its result late. So the file is looked for before it is written again.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written.
+    """
+    with run_errors(path):
+        _make_folders(path.parent)
+        for _ in range(_WRITES):
+            part = path.with_name(_part_name(path.name))
+            try:
+                with part.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if _is_renamed(part, path, data):
+                    _flush_folder(path.parent)
+                    return
+            finally:
+                part.unlink(missing_ok=True)
+        raise OSError(errno.ESTALE, "the file system loses files that were renamed")
+
+
+def _part_name(name: str) -> str:
+    """Make up a name that no other process on any machine has."""
+    host = socket.gethostname()[:32].replace("/", "_")
+    return f".{name[:40]}.{host}.{os.getpid()}.{secrets.token_hex(4)}{_PARTIAL}"
+
+
+def _is_renamed(part: Path, path: Path, data: bytes) -> bool:
+    """Rename a file; return False if it is lost."""
+    for pause in _PAUSES:
+        time.sleep(pause)
+        try:
+            part.replace(path)
+        except OSError as error:
+            if error.errno not in _LATE:
+                raise
+        else:
+            return True
+        with suppress(OSError):
+            if path.read_bytes() == data:
+                return True
+    return False
 
 
 def remove_result(path: Path) -> None:

@@ -300,6 +300,9 @@ def test_docstrings_name_their_subject() -> None:
 
 
 OPTIONAL = {
+    "fsspec": {"fsspec.py"},
+    # Brought in by fsspec, by the scheme of an address.
+    "s3fs": set(),
     "matplotlib": {"matplotlib.py"},
     "IPython": {"ipython.py"},
     "onnx": {"onnx.py"},

@@ -25,12 +25,13 @@ from alps_geo.pipeline.stages import Clock, fit_model
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.checks import check_valid
 from alps_geo.runs.claim import claimed
-from alps_geo.runs.describe import origin_of, split_record, split_run_record
+from alps_geo.runs.describe import origin_of, split_record, split_run_record, with_machines
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_model
+from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
@@ -128,11 +129,7 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
     ) as cleared:
         run.note_unreadable()
         clock.lap("open")
-        executor = choose_executor(request.settings)
-        failed = [
-            *run.unreadable.values(),
-            *label_tiles(run.stage, run.tally, executor, strict=request.flags.strict),
-        ]
+        failed = [*run.unreadable.values(), *_work_on_images(run, folder)]
         clock.lap("tiles")
         splits = _describe(run, folder)
         check_valid(sum(int(each.images.valid_pixels.sum()) for each in splits.values()), failed)
@@ -153,9 +150,16 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
             )
             written = tuple(name for name in run.plan.files if (target.path / name).exists())
             record = replace(record, seconds=clock.laps, files=written)
+            record = with_machines(record, tiles_by_machine(folder))
             write_record(target.record_path, record)
         sweep(folder, run.plan)
         return record
+
+
+def _work_on_images(run: PlannedRun, folder: RunFolder) -> list[FailedImage]:
+    executor, strict = choose_executor(run.request.settings), run.request.flags.strict
+    with at_work(folder) as count:
+        return label_tiles(run.stage, run.tally, executor, strict=strict, count=count)
 
 
 @dataclass(frozen=True)

@@ -181,9 +181,10 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
         for name in (GALLERY, REPORT, SUGGESTION, SUGGESTED_PAGE, SIMILAR):
             (folder.path / name).unlink(missing_ok=True)
     used = set() if force else _used_folders(folder, old, plan)
+    notes = {folder.workers_path.name} if used and _goes_on(old, plan) else set()
     earlier = False
     for tiles in sorted(folder.tiles_path.iterdir()):
-        if tiles.is_dir() and tiles.name not in used:
+        if tiles.is_dir() and tiles.name not in used | notes:
             earlier |= any(_EARLIER_TILE.fullmatch(path.name) for path in tiles.iterdir())
             shutil.rmtree(tiles)
     for name in sorted(used):
@@ -198,8 +199,14 @@ def _date(old: Plan | None, plan: Plan, *, force: bool) -> str:
     """Return the date of a run: its own, or that of before if it goes on."""
     if plan.date:
         return plan.date
-    goes_on = old is not None and old.fingerprint == plan.fingerprint and not force
-    return (old.date if old is not None and goes_on else "") or current_date()
+    return (old.date if old is not None and _goes_on(old, plan) and not force else "") or (
+        current_date()
+    )
+
+
+def _goes_on(old: Plan | None, plan: Plan) -> bool:
+    """Return True if a run goes on with the one that was found."""
+    return old is not None and old.fingerprint == plan.fingerprint
 
 
 def _classes_gone(folder: RunFolder) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import rasterio
@@ -16,7 +16,7 @@ from alps_geo.clusters.colors import hex_color
 from alps_geo.runs.identity import fingerprint
 from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
-from alps_geo.runs.parts import ClusterRecord, SceneRecord
+from alps_geo.runs.parts import ClusterRecord, MachineRecord, SceneRecord
 from alps_geo.runs.record import FitRecord, RunRecord
 from alps_geo.scene.raster import is_local
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene
     from alps_geo.segments.images import ImageTable
     from alps_geo.settings import LabelSettings
+
+AnyRecord = TypeVar("AnyRecord", RunRecord, FitRecord)
 
 _STAGES: tuple[Stage, ...] = ("scene", "tiles", "segments", "clusters")
 """Stages that decide segments and clusters, in whatever form they are written."""
@@ -153,6 +155,21 @@ def fit_record(
         failed=tuple(failed),
         seconds=dict(seconds),
     )
+
+
+def with_machines(record: AnyRecord, tiles: Mapping[str, int]) -> AnyRecord:
+    """Let a record tell which machines made how many tiles, if not all of them were alike.
+
+    Parameters
+    ----------
+    record : RunRecord or FitRecord
+        The record.
+    tiles : mapping of str to int
+        Tiles by device and torch; see `alps_geo.runs.workers.tiles_by_machine`.
+    """
+    if len(tiles) < 2:
+        return record
+    return replace(record, machines=tuple(MachineRecord(*each) for each in tiles.items()))
 
 
 def split_record(planned: PlannedScene, images: ImageTable, results: SceneResults) -> SceneRecord:

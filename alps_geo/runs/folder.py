@@ -16,6 +16,8 @@
     DIR/.run.json.partial/                    all results and the record, until all are written
     DIR/.tiles/run.json                       the plan of the run, from the first moment on
     DIR/.tiles/lock                           held while a run is at work here
+    DIR/.tiles/workers/                       notes of the processes at work on tiles, until the run
+                                              has finished: see `alps_geo.runs.workers`
     DIR/.tiles/<scene>.<key>/                 the tiles:
         0003_0007.outlines.npz                the outlines of tile row 3, column 7, which is done
         0003_0007.embeddings.npz              its embeddings
@@ -113,6 +115,11 @@ class RunFolder:
     def lock_path(self) -> Path:
         """Path of the file that is locked while a process is at work here."""
         return self.tiles_path / "lock"
+
+    @property
+    def workers_path(self) -> Path:
+        """Folder of the notes of the processes that work on tiles."""
+        return self.tiles_path / "workers"
 
     @property
     def change_path(self) -> Path:

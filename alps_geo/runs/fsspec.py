@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,16 @@ class ObjectStorage:
             except FileNotFoundError:
                 return False
             return True
+
+    def age(self, name: str) -> float | None:
+        """Return the seconds since an object was put, by the clock of the store; None if absent."""
+        with self._errors(name, "read"):
+            system, root = _opened(self.address)
+            try:
+                put: datetime = system.modified(f"{root}/{name}")
+            except FileNotFoundError:
+                return None
+            return max(0.0, (datetime.now(UTC) - put).total_seconds())
 
     def names(self, folder: str = "") -> list[str]:
         """List the objects in a folder and below, by their names in the folder."""

@@ -12,7 +12,7 @@ from alps_geo.runs.stored_json import Perhaps, further_fields, json_object, know
 from alps_geo.settings.folder import FolderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SCENE = {
     "name": str,
@@ -251,3 +251,42 @@ class FolderRecord:
     def to_json(self) -> dict[str, object]:
         """Return the folder as a JSON object."""
         return {"root": self.root, "settings": self.settings.to_dict(), **self.further}
+
+
+MACHINE = {"name": str, "tiles": int}
+"""Shape of a `MachineRecord` as JSON."""
+
+
+@dataclass(frozen=True)
+class MachineRecord:
+    """A device and torch that made tiles of a run.
+
+    Attributes
+    ----------
+    name : str
+        As `alps_geo.masks.machine` names it.
+    tiles : int
+        Number of tiles that it made.
+    """
+
+    name: str
+    tiles: int
+
+    @classmethod
+    def from_json(cls, found: object) -> MachineRecord:
+        """Build a value from JSON; raise ValueError for JSON of another shape."""
+        return cls(**known_fields(found, MACHINE))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the value as a JSON object."""
+        return json_object(self, MACHINE)
+
+
+def machines_from_json(found: Sequence[object] | None) -> tuple[MachineRecord, ...] | None:
+    """Build machines from a part of the JSON of a record; None if it has none."""
+    return None if found is None else tuple(map(MachineRecord.from_json, found))
+
+
+def machines_to_json(machines: Sequence[MachineRecord] | None) -> dict[str, object]:
+    """Return the part of the JSON of a record that is about machines; empty without any."""
+    return {} if machines is None else {"machines": [each.to_json() for each in machines]}

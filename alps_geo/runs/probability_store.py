@@ -32,9 +32,9 @@ class ProbabilityStore(TileFiles):
         """Return True if a tile's probabilities are stored, and undamaged as far as is known."""
         return self.holds_all(tile, (PROBABILITIES,))
 
-    def find(self) -> Callable[[Tile], bool]:
+    def held(self) -> Callable[[Tile], bool]:
         """Return `holds` for many tiles."""
-        return self.finder((PROBABILITIES,))
+        return self.held_of((PROBABILITIES,))
 
     def load(self, tile: Tile) -> NDArray[np.uint8] | None:
         """Load probabilities (k, H, W) of a tile; None if they are absent or damaged."""

@@ -25,11 +25,15 @@ from alps_geo.runs.parts import (
     CLASS,
     CLUSTER,
     FOLDER,
+    MACHINE,
     SCENE,
     ClassRecord,
     ClusterRecord,
     FolderRecord,
+    MachineRecord,
     SceneRecord,
+    machines_from_json,
+    machines_to_json,
 )
 from alps_geo.runs.stored_json import (
     DamagedError,
@@ -58,6 +62,7 @@ RUN = {
     "changes": Perhaps([str]),
     "folder": Perhaps(FOLDER),
     "classes": Perhaps([CLASS]),
+    "machines": Perhaps([MACHINE, ...]),
 }
 """Shape of a `RunRecord` as JSON."""
 
@@ -70,6 +75,7 @@ FIT = {
     "failed": [FAILED_TILE],
     "seconds": {},
     "files": [str],
+    "machines": Perhaps([MACHINE, ...]),
 }
 """Shape of a `FitRecord` as JSON."""
 
@@ -104,6 +110,8 @@ class RunRecord:
         The folder of images that was labelled, whose splits are the scenes; None for rasters.
     classes : tuple of ClassRecord or None
         The classes of the segments, by ascending id; None before ``alps-geo classify``.
+    machines : tuple of MachineRecord or None
+        Devices and versions of torch that made the tiles; None where all were alike.
     further : mapping of str to object
         Keys of a later version.
     """
@@ -120,6 +128,7 @@ class RunRecord:
     changes: tuple[str, ...] | None = None
     folder: FolderRecord | None = None
     classes: tuple[ClassRecord, ...] | None = None
+    machines: tuple[MachineRecord, ...] | None = None
     further: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
@@ -136,6 +145,7 @@ class RunRecord:
                 "failed": tuple(map(failure_from_json, known["failed"])),
                 "folder": None if folder is None else FolderRecord.from_json(folder),
                 "classes": None if classes is None else tuple(map(ClassRecord.from_json, classes)),
+                "machines": machines_from_json(known["machines"]),
             },
             further=further_fields(found, RUN),
         )
@@ -150,6 +160,7 @@ class RunRecord:
             "clusters": [cluster.to_json() for cluster in self.clusters],
             "failed": [failure.to_json() for failure in self.failed],
             **({} if self.classes is None else {"classes": [c.to_json() for c in self.classes]}),
+            **machines_to_json(self.machines),
         }
 
 
@@ -159,7 +170,7 @@ class FitRecord:
 
     Attributes
     ----------
-    origin, segments, seconds, further
+    origin, segments, seconds, machines, further
         As of `RunRecord`.
     scenes : tuple of SceneRecord
         All scenes.
@@ -181,6 +192,7 @@ class FitRecord:
     failed: tuple[FailedTile, ...]
     seconds: Mapping[str, float]
     files: tuple[str, ...] = ()
+    machines: tuple[MachineRecord, ...] | None = None
     further: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
@@ -193,6 +205,7 @@ class FitRecord:
             | {
                 "scenes": tuple(map(SceneRecord.from_json, known["scenes"])),
                 "failed": tuple(map(FailedTile.from_json, known["failed"])),
+                "machines": machines_from_json(known["machines"]),
             },
             further=further_fields(found, FIT),
         )
@@ -204,6 +217,7 @@ class FitRecord:
             **json_object(self, FIT, self.further),
             "scenes": [scene.to_json() for scene in self.scenes],
             "failed": [failure.to_json() for failure in self.failed],
+            **machines_to_json(self.machines),
         }
 
 

@@ -7,10 +7,11 @@ that is asked of it is that a file is put whole: there is no renaming, no append
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from alps_geo.files import run_errors, write_bytes
+from alps_geo.files import put_bytes, run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +48,10 @@ class Storage(Protocol):
 
     def exists(self, name: str) -> bool:
         """Return True if there is a file of that name; raises as `read`."""
+        ...
+
+    def age(self, name: str) -> float | None:
+        """Return the seconds since a file was put; None if there is none; raises as `read`."""
         ...
 
     def names(self, folder: str = "") -> list[str]:
@@ -114,11 +119,20 @@ class LocalStorage:
         RunError
             If the disk does not take it.
         """
-        write_bytes(self.path / name, data)
+        put_bytes(self.path / name, data)
 
     def exists(self, name: str) -> bool:
         """Return True if there is a file of that name."""
         return (self.path / name).exists()
+
+    def age(self, name: str) -> float | None:
+        """Return the seconds since a file was put; None if there is none."""
+        try:
+            put = (self.path / name).stat().st_mtime
+        except OSError:
+            return None
+        # Clocks of machines differ a little.
+        return max(0.0, time.time() - put)
 
     def names(self, folder: str = "") -> list[str]:
         """List the files in a folder and the folders in it, by their names in the folder."""

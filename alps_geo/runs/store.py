@@ -134,6 +134,28 @@ def begin_in_store(store: ObjectStore, plan: Plan, *, overwrite: bool, force: bo
     return dated if store.put_new(_PLAN, content) else _other_plan(store, plan)
 
 
+def join_in_store(store: ObjectStore, plan: Plan) -> None:
+    """Put the plan of a run into a store, unless it is there, for work on tiles next to others.
+
+    Raises
+    ------
+    RunError
+        If the store holds another run, or results that would be replaced, or does not answer.
+    """
+    found = stored_plan(store)
+    if found is None:
+        _check(store, None, plan, force=False)
+        dated = replace(plan, date=current_date())
+        if not store.put_new(_PLAN, json.dumps(dated.to_json()).encode()):
+            _other_plan(store, plan)
+    elif found.fingerprint != plan.fingerprint:
+        raise RunError(
+            f"{store.address} holds another run (other scenes, settings or version), whose tiles "
+            "stay; choose another --out, or give the command once without --only tiles and with "
+            "--overwrite, which keeps tiles that still fit"
+        )
+
+
 def publish(folder: RunFolder, tally: Tally) -> None:
     """Put the results of a run that has finished in a folder of this machine into its store.
 
@@ -163,6 +185,9 @@ def publish(folder: RunFolder, tally: Tally) -> None:
     more = [f"{TILES}/{path.name}" for path in (folder.polygons_path,) if path.exists()]
     for name in (*more, *(name for name in names if name != RECORD), RECORD):
         store.put_file(name, folder.path / name)
+    # The record says by now which machines made the tiles.
+    notes = f"{TILES}/{folder.workers_path.name}"
+    store.remove(f"{notes}/{name}" for name in store.names(notes))
     with run_errors(folder.path):
         _empty(folder)
 

@@ -18,7 +18,7 @@ import numpy as np
 from alps_geo.runs.storage import LocalStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.grid import Tile
@@ -80,6 +80,17 @@ class TileFiles:
         """
         self._files.put(self._name(tile, "json"), json.dumps(failed.to_json()).encode())
 
+    def forget_failures(self, tiles: Iterable[Tile]) -> None:
+        """Remove the notes of failures of tiles, as far as there are any.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        notes = {self._name(tile, "json") for tile in tiles}
+        self._files.remove(sorted(notes.intersection(self._files.names())))
+
     def has_failed(self, tile: Tile) -> bool:
         """Return True if a failure of the tile was noted."""
         return self._files.exists(self._name(tile, "json"))
@@ -94,7 +105,7 @@ class TileFiles:
             return self._files.exists(self._name(tile, kinds[-1]))
         return all(self.read(tile, kind) is not None for kind in kinds)
 
-    def finder(self, kinds: Sequence[str]) -> Callable[[Tile], bool]:
+    def held_of(self, kinds: Sequence[str]) -> Callable[[Tile], bool]:
         """Return `holds_all` for many tiles, which takes one listing of a store."""
         if not self._files.is_remote:
             return lambda tile: self.holds_all(tile, kinds)

@@ -52,9 +52,9 @@ class TileStore(TileFiles):
         """Return True if a tile's fragments are stored, and undamaged as far as that is known."""
         return self.holds_all(tile, _WRITTEN)
 
-    def find(self) -> Callable[[Tile], bool]:
+    def held(self) -> Callable[[Tile], bool]:
         """Return `holds` for many tiles."""
-        return self.finder(_WRITTEN)
+        return self.held_of(_WRITTEN)
 
     def load_outlines(self, tile: Tile) -> Outlines | None:
         """Load the outlines of a tile; None if they are absent or damaged."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.files import remove_result, replacing, run_errors
 from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.workers import forget_workers
 from alps_geo.segments.painting import StoredPainting
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def replaced(
         check(set(plan.files))
         with run_errors(folder.path):
             remove_results(folder, plan.files)
+    # From here on the record says which machines made the tiles.
+    with run_errors(folder.path):
+        forget_workers(folder)
 
 
 def remove_results(folder: RunFolder, names: Iterable[str]) -> None:
@@ -74,7 +78,7 @@ def remove_results(folder: RunFolder, names: Iterable[str]) -> None:
 
 def sweep(folder: RunFolder, plan: Plan) -> None:
     """Remove half-written files that killed processes left, and painted cores, used up by now."""
-    folders = [folder.path, folder.tiles_path]
+    folders = [folder.path, folder.tiles_path, folder.workers_path]
     folders += [folder.scene_folder(scene.name) for scene in plan.scenes]
     folders += [folder.tiles_path / scene.tiles_folder for scene in plan.scenes]
     for path in folders:

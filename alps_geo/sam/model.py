@@ -183,9 +183,9 @@ def choose_device(device: str) -> str:
     return device
 
 
-def describe_device() -> str:
-    """Name the device of ``auto``, with the name of a GPU: ``cuda (NVIDIA H100 80GB HBM3)``."""
-    device = choose_device("auto")
+def describe_device(device: str = "auto") -> str:
+    """Name a device, with the name of a GPU: ``cuda (NVIDIA H100 80GB HBM3)``."""
+    device = choose_device(device)
     return f"{device} ({torch.cuda.get_device_name()})" if device == "cuda" else device
 
 

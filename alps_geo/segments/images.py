@@ -26,7 +26,7 @@ import numpy as np
 
 from alps_geo.errors import RunError
 from alps_geo.features.columns import Columns
-from alps_geo.files import write_bytes
+from alps_geo.files import put_bytes
 from alps_geo.scene.folder import FolderImage, ImageReading
 from alps_geo.segments.names import IMAGE
 from alps_geo.segments.table import Attributes, TableWriter, read_arrays
@@ -167,7 +167,11 @@ class ImageStore:
         RunError
             If the folder cannot be written.
         """
-        write_bytes(self.folder / f"{image.name}.json", failure)
+        put_bytes(self.folder / f"{image.name}.json", failure)
+
+    def forget_failure(self, image: FolderImage) -> None:
+        """Remove the note of a failure of an image, if there is one."""
+        (self.folder / f"{image.name}.json").unlink(missing_ok=True)
 
     def has_failed(self, image: FolderImage) -> bool:
         """Return True if a failure of the image was noted."""
@@ -177,7 +181,7 @@ class ImageStore:
         buffer = BytesIO()
         np.savez(buffer, **arrays)
         data = buffer.getvalue()
-        write_bytes(self._path(image, ending), data + self._digest(image, ending, data))
+        put_bytes(self._path(image, ending), data + self._digest(image, ending, data))
 
     def _data(self, image: FolderImage, ending: str) -> bytes | None:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from alps_geo.errors import SceneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.tiles.jobs import Task
@@ -31,11 +31,14 @@ class Outcome:
     seconds : float or None
         Time that the task took, less that of reading and storing where these go on next to the
         work on another one; None if nothing was done.
+    machine : str
+        Device and torch that the model ran on; empty if it did not.
     """
 
     computed: bool
     reason: str | None = None
     seconds: float | None = None
+    machine: str = ""
 
 
 class TaskError(Exception):
@@ -57,8 +60,16 @@ class Stage(Protocol[Failed]):
     `Failed` is the type of its failures.
     """
 
-    def tasks(self) -> Iterator[tuple[Task, bool]]:
-        """Yield all tasks in their order, each with True if its result is stored already."""
+    def tasks(self) -> Iterator[Task]:
+        """Yield all tasks in their order."""
+        ...
+
+    def stored(self) -> Callable[[Task], bool]:
+        """Return a test of many tasks that is as `is_stored` was when this was called."""
+        ...
+
+    def is_stored(self, task: Task) -> bool:
+        """Return True if the result of a task is stored, and undamaged."""
         ...
 
     def scene_of(self, task: Task) -> str:
@@ -81,6 +92,10 @@ class Stage(Protocol[Failed]):
         RunError
             If the folder cannot be written.
         """
+        ...
+
+    def forget_failures(self, tasks: Iterable[Task]) -> None:
+        """Remove the notes of failures of tasks, as far as there are any."""
         ...
 
     def load(self) -> Worker:

@@ -13,6 +13,7 @@ import rasterio
 from alps_geo.features.embeddings import Embeddings
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.masks.generator import TileImage, check_tile
+from alps_geo.masks.machine import machine_of
 from alps_geo.segments.fragments import FragmentRules, cut_fragments, no_fragments
 from alps_geo.segments.prompts import innermost_points
 from alps_geo.segments.superpixels import TileBands
@@ -152,6 +153,12 @@ class CuttingWorker:
     """
 
     cutter: Cutter
+
+    def outcome(self, settings: LabelSettings, valid: NDArray[np.bool_]) -> Outcome:
+        """Describe the work on pixels: only where some are valid did the models run."""
+        if not valid.any():
+            return Outcome(computed=False)
+        return Outcome(computed=True, machine=machine_of(settings.device))
 
     @property
     def images_at_once(self) -> int:

@@ -26,11 +26,11 @@ from alps_geo.segments.painting import MemoryPainting, painted_blocks
 from alps_geo.segments.pooling import Source, sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import Attributes
-from alps_geo.tiles.contract import Outcome, load_with_note, retry_once
+from alps_geo.tiles.contract import load_with_note, retry_once
 from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.features.images import BandScale
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from alps_geo.segments.images import ImageStore
     from alps_geo.segments.stitch import Stitched
     from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.contract import Outcome
     from alps_geo.tiles.jobs import Task
 
 
@@ -129,11 +130,19 @@ class ImageStage:
     settings: LabelSettings
     models: Models
 
-    def tasks(self) -> Iterator[tuple[Task, bool]]:
-        """Yield all images in their order, each with True if its segments are stored already."""
+    def tasks(self) -> Iterator[Task]:
+        """Yield all images in their order."""
         for index, job in enumerate(self.jobs):
-            for position, image in enumerate(job.images):
-                yield (index, position, 0), job.store.holds(image)
+            for position in range(len(job.images)):
+                yield index, position, 0
+
+    def is_stored(self, task: Task) -> bool:
+        """Return True if the segments of an image are stored."""
+        return self.jobs[task[0]].store.holds(self.image(task))
+
+    def stored(self) -> Callable[[Task], bool]:
+        """Return `is_stored`, for images are on a disk."""
+        return self.is_stored
 
     def scene_of(self, task: Task) -> str:
         """Return the name of the split that an image is of."""
@@ -162,6 +171,11 @@ class ImageStage:
         """
         note = json.dumps(self.failure(task, reason).to_json()).encode()
         self.jobs[task[0]].store.note(self.image(task), note)
+
+    def forget_failures(self, tasks: Iterable[Task]) -> None:
+        """Remove the notes of failures of images, as far as there are any."""
+        for task in tasks:
+            self.jobs[task[0]].store.forget_failure(self.image(task))
 
     def load(self) -> ImageWorker:
         """Load the models.
@@ -237,7 +251,7 @@ class ImageWorker(CuttingWorker):
         """
         kind = self.stage.jobs[task[0]].kind
         segments = retry_once(partial(self._segments, pixels, kind, encoded))
-        return segments, Outcome(computed=bool(pixels.pixels.valid.any()))
+        return segments, self.outcome(self.stage.settings, pixels.pixels.valid)
 
     def save(self, task: Task, result: ImageSegments) -> None:
         """Store the segments of an image."""

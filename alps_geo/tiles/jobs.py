@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from alps_geo.features.images import band_scale
@@ -13,7 +15,7 @@ from alps_geo.runs.tile_store import ARRAYS
 from alps_geo.scene import read_overview
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
@@ -62,12 +64,20 @@ class Job:
 class _Store(Protocol):
     """Stored files of the tiles of one scene."""
 
-    def find(self) -> Callable[[Tile], bool]:
-        """Return a test of tiles for all that they need being stored."""
+    def holds(self, tile: Tile) -> bool:
+        """Return True if all that a tile needs is stored."""
+        ...
+
+    def held(self) -> Callable[[Tile], bool]:
+        """Return a test of many tiles that is as `holds` was when this was called."""
         ...
 
     def fail(self, failed: FailedTile, tile: Tile) -> None:
         """Note why a tile failed."""
+        ...
+
+    def forget_failures(self, tiles: Iterable[Tile]) -> None:
+        """Remove the notes of failures of tiles."""
         ...
 
 
@@ -105,12 +115,21 @@ class TileTasks(Generic[AnyJob]):
 
     jobs: Sequence[AnyJob]
 
-    def tasks(self) -> Iterator[tuple[Task, bool]]:
-        """Yield all tiles in their order, each with True if it is stored already."""
+    def tasks(self) -> Iterator[Task]:
+        """Yield all tiles in their order."""
         for index, job in enumerate(self.jobs):
-            holds = job.store.find()
             for tile in job.grid:
-                yield (index, tile.row, tile.col), holds(tile)
+                yield index, tile.row, tile.col
+
+    def is_stored(self, task: Task) -> bool:
+        """Return True if the result of a tile is stored."""
+        job, tile = self.find(task)
+        return job.store.holds(tile)
+
+    def stored(self) -> Callable[[Task], bool]:
+        """Return a test of many tiles that is as `is_stored` was when this was called."""
+        held = [job.store.held() for job in self.jobs]
+        return lambda task: held[task[0]](self.find(task)[1])
 
     def find(self, task: Task) -> tuple[AnyJob, Tile]:
         """Look up the scene and the tile of a task."""
@@ -140,6 +159,12 @@ class TileTasks(Generic[AnyJob]):
         """
         job, tile = self.find(task)
         job.store.fail(FailedTile.of(job.name, tile, reason), tile)
+
+    def forget_failures(self, tasks: Iterable[Task]) -> None:
+        """Remove the notes of failures of tiles, as far as there are any."""
+        for index, those in groupby(tasks, key=itemgetter(0)):
+            job = self.jobs[index]
+            job.store.forget_failures([self.find(task)[1] for task in those])
 
 
 def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, weights: Weights) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from alps_geo.scene import fill_invalid, read_tile
-from alps_geo.tiles.contract import Outcome, load_with_note, retry_once
+from alps_geo.tiles.contract import load_with_note, retry_once
 from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
 from alps_geo.tiles.jobs import Job, TileTasks
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alps_geo.scene import Scene, TilePixels
     from alps_geo.segments.fragments import Fragments
     from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.contract import Outcome
     from alps_geo.tiles.jobs import Task
 
 
@@ -119,7 +120,7 @@ class TileWorker(CuttingWorker):
         """
         job, tile = self.stage.find(task)
         fragments = retry_once(partial(self.fragments, job, tile, pixels, encoded))
-        return fragments, Outcome(computed=bool(pixels.valid.any()))
+        return fragments, self.outcome(self.stage.settings, pixels.valid)
 
     def save(self, task: Task, fragments: Fragments) -> None:
         """Store a tile's fragments."""

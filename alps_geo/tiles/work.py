@@ -10,7 +10,7 @@ from alps_geo.events import TileNews
 from alps_geo.tiles.contract import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from alps_geo.events import Tally
     from alps_geo.tiles.contract import Stage
@@ -21,7 +21,13 @@ Failed = TypeVar("Failed")
 
 
 def label_tiles(
-    stage: Stage[Failed], tally: Tally, executor: Executor, *, strict: bool
+    stage: Stage[Failed],
+    tally: Tally,
+    executor: Executor,
+    *,
+    strict: bool,
+    count: Callable[[str], None] = lambda _: None,
+    a_share: bool = False,
 ) -> list[Failed]:
     """Store the results of every task of a stage that are not stored yet.
 
@@ -35,6 +41,11 @@ def label_tiles(
         Works on the tasks; `alps_geo.tiles.executors.choose_executor` has that of the settings.
     strict : bool
         True to stop at the first task that fails.
+    count : callable
+        Called with the device and torch of each task that is computed; see
+        `alps_geo.runs.workers.at_work`.
+    a_share : bool
+        True if other processes work on other tasks: then it is no error that none can be done.
 
     Returns
     -------
@@ -47,24 +58,32 @@ def label_tiles(
         If the model or the run folder cannot be used, if no task at all can be done, or, if
         `strict`, if one cannot.
     """
-    failures: dict[Task, str] = {}
-    done = 0
+    done, failures = 0, {}
     with closing(_outcomes(stage, tally, executor)) as outcomes:
         for task, outcome in outcomes:
+            _take(stage, tally, task, outcome, strict=strict)
             if outcome.reason is not None:
                 failures[task] = outcome.reason
-                stage.note_failure(task, outcome.reason)
-                if strict:
-                    kept = "stopped there, as --strict says; tiles that are done are kept"
-                    raise SceneError(f"{outcome.reason} ({kept})")
+            if outcome.computed:
+                count(outcome.machine)
             done += 1
-            news = TileNews(stage.title_of(task), outcome.seconds, outcome.reason)
-            tally.count(stage.scene_of(task), news, computed=outcome.computed)
-    failed = [stage.failure(task, failures[task]) for task in sorted(failures)]
-    if failed and len(failed) == done:
-        more = f" (and so with all {len(failed)} tiles)" if len(failed) > 1 else ""
+    if failures and len(failures) == done and not a_share:
+        more = f" (and so with all {done} tiles)" if done > 1 else ""
         raise SceneError(f"{failures[min(failures)]}{more}")
-    return failed
+    return [stage.failure(task, failures[task]) for task in sorted(failures)]
+
+
+def _take(
+    stage: Stage[object], tally: Tally, task: Task, outcome: Outcome, *, strict: bool
+) -> None:
+    """Note the failure of a task, if it failed, and count it."""
+    if outcome.reason is not None:
+        stage.note_failure(task, outcome.reason)
+        if strict:
+            kept = "stopped there, as --strict says; tiles that are done are kept"
+            raise SceneError(f"{outcome.reason} ({kept})")
+    news = TileNews(stage.title_of(task), outcome.seconds, outcome.reason)
+    tally.count(stage.scene_of(task), news, computed=outcome.computed)
 
 
 def _outcomes(
@@ -72,8 +91,9 @@ def _outcomes(
 ) -> Generator[tuple[Task, Outcome], None, None]:
     """Yield stored tasks, then work on the others."""
     left: list[Task] = []
-    for task, is_stored in stage.tasks():
-        if is_stored:
+    is_stored = stage.stored()
+    for task in stage.tasks():
+        if is_stored(task):
             yield task, Outcome(computed=False)
         else:
             left.append(task)

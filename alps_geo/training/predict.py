@@ -31,6 +31,7 @@ from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.prediction import write_prediction
 from alps_geo.runs.probability_store import ProbabilityStore
 from alps_geo.runs.reading import finished_prediction
+from alps_geo.runs.workers import at_work
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene.raster import is_local
 from alps_geo.tiles.executors import choose_executor
@@ -113,7 +114,14 @@ def predict_scenes(
         ) as cleared:
             clock.lap("open")
             executor = choose_executor(settings)
-            failed = label_tiles(prediction.stage, prediction.tally, executor, strict=flags.strict)
+            with at_work(place) as count:
+                failed = label_tiles(
+                    prediction.stage,
+                    prediction.tally,
+                    executor,
+                    strict=flags.strict,
+                    count=count,
+                )
             clock.lap("tiles")
             with replaced(place, plan, check) as target:
                 scenes = {job.name: job.bands.scene for job in prediction.stage.jobs}

@@ -10,6 +10,7 @@ import numpy as np
 import rasterio
 
 from alps_geo.files import GDAL_CACHE_BYTES
+from alps_geo.masks.machine import machine_of
 from alps_geo.tiles.contract import Outcome, TaskError, load_with_note, retry_once
 from alps_geo.tiles.jobs import TileTasks
 from alps_geo.training.inference import Predictor
@@ -151,7 +152,7 @@ class PredictWorker:
             classes = len(self.stage.model.classes)
             return np.zeros((classes, *valid.shape), np.uint8), Outcome(computed=False)
         found = retry_once(partial(self.predictor.probabilities, values, valid))
-        return found, Outcome(computed=True)
+        return found, Outcome(computed=True, machine=machine_of(self.stage.settings.device))
 
     def save(self, task: Task, result: NDArray[np.uint8]) -> None:
         """Store a tile's probabilities."""

@@ -10,6 +10,7 @@ from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, ResultsAnywhere, Scenes, SettingsGroup, Work
 from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import Target, run_label
+from alps_geo_cli.shares import ShareOptions, run_share
 
 
 def apply(
@@ -19,6 +20,7 @@ def apply(
     work: Work = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
+    shares: ShareOptions,
     report: WithReport = False,
     printing: RunPrinting,
 ) -> None:
@@ -34,4 +36,8 @@ def apply(
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
-    run_label(Target(scenes, out, work), flags, chosen, printing, report=report)
+    target = Target.of(scenes, out, work)
+    if shares.check(flags):
+        run_share(target.scenes, target.place, shares, flags, chosen, printing)
+        return
+    run_label(target, flags, chosen, printing, report=report)

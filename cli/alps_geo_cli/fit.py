@@ -14,6 +14,7 @@ from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import Chosen, FlagOptions, Scenes, SettingsGroup
 from alps_geo_cli.paths import typed_path
 from alps_geo_cli.run import required, run_scenes
+from alps_geo_cli.shares import ShareOptions, run_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ def fit(
     ] = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=False)],
+    shares: ShareOptions,
     printing: RunPrinting,
 ) -> None:
     """Fit one cluster model to rasters, for `alps-geo apply` to label any scene by.
@@ -63,6 +65,9 @@ def fit(
     """
     paths, model = required(scenes, out, "file for the cluster model")
     folder = fit_folder(model) if work is None else work
+    if shares.check(flags):
+        run_share(paths, folder, shares, flags, chosen, printing, fit=True)
+        return
 
     def fit_all(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> FitRecord:
         from alps_geo.pipeline.scenes import fit_scenes

@@ -8,6 +8,7 @@ from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.options import Chosen, FlagOptions, ResultsAnywhere, Scenes, SettingsGroup, Work
 from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import Target, run_label
+from alps_geo_cli.shares import ShareOptions, run_share
 
 
 def label(
@@ -17,6 +18,7 @@ def label(
     work: Work = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],
+    shares: ShareOptions,
     report: WithReport = False,
     printing: RunPrinting,
 ) -> None:
@@ -32,5 +34,10 @@ def label(
     alps-geo label scenes/ --out results --clusters 12 --workers 2
     alps-geo label scene.tif --out results --preset draft
     alps-geo label scene.tif --out results --config results/run.json
+    alps-geo label scene.tif --out results --only tiles --shard 3/16  # docs/machines.md
     """
-    run_label(Target(scenes, out, work), flags, chosen, printing, report=report)
+    target = Target.of(scenes, out, work)
+    if shares.check(flags):
+        run_share(target.scenes, target.place, shares, flags, chosen, printing)
+        return
+    run_label(target, flags, chosen, printing, report=report)

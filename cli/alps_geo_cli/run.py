@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.events import Event
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.record import RunRecord
     from alps_geo.settings import LabelSettings
     from alps_geo_cli.console import RunPrinting
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Out = TypeVar("Out", Path, str)
+
+RESULTS = "folder for the results"
+"""Meaning of --out where it is a run folder."""
 
 
 def required(scenes: list[str] | None, out: Out | None, what: str) -> tuple[list[str], Out]:
@@ -82,21 +86,30 @@ def run_scenes(
 
 @dataclass(frozen=True)
 class Target:
-    """Scenes to label and the place of the results, as they were typed.
+    """Scenes to label, and the place of the results.
 
     Attributes
     ----------
-    scenes : list of str or None
-        The scenes.
-    out : str or None
-        Folder of the results, or its address in an object store.
-    work : pathlib.Path or None
-        Folder of this machine for the work on results in a store.
+    scenes : list of str
+        The scenes, as they were typed.
+    place : pathlib.Path or RunAddress
+        Folder of the results, here or in an object store.
     """
 
-    scenes: list[str] | None
-    out: str | None
-    work: Path | None
+    scenes: list[str]
+    place: Path | RunAddress
+
+    @classmethod
+    def of(cls, scenes: list[str] | None, out: str | None, work: Path | None) -> Target:
+        """Return the target that was typed.
+
+        Raises
+        ------
+        typer.BadParameter
+            If scenes or results are missing, or --work does not go with the results.
+        """
+        given, text = required(scenes, out, RESULTS)
+        return cls(given, run_place(text, work))
 
 
 def run_label(
@@ -114,10 +127,9 @@ def run_label(
     Raises
     ------
     typer.BadParameter
-        If scenes or results are missing, or an option does not go with the place of the results.
+        If a report is to be written of results in a store.
     """
-    paths, out = required(target.scenes, target.out, "folder for the results")
-    folder = run_place(out, target.work)
+    folder = target.place
     if report and not isinstance(folder, Path):
         raise typer.BadParameter(
             f"{folder} is in a store; alps-geo report makes the page of a folder that was fetched",
@@ -135,7 +147,7 @@ def run_label(
             listen=listen,
         )
 
-    record = run_scenes(work, paths, chosen, flags, printing)
+    record = run_scenes(work, target.scenes, chosen, flags, printing)
 
     def print_table() -> None:
         from alps_geo_cli.summary import print_summary

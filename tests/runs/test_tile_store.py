@@ -93,7 +93,7 @@ def test_a_tile_whose_outlines_are_not_there_yet_is_not_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the program is killed between the two files."""
-    folder, written = RunFolder(tmp_path), files.write_bytes
+    folder, written = RunFolder(tmp_path), files.put_bytes
 
     def killed(path: Path, data: bytes) -> None:
         if list(path.parent.glob("*.npz")):
@@ -101,7 +101,7 @@ def test_a_tile_whose_outlines_are_not_there_yet_is_not_done(
         written(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("alps_geo.runs.tile_files.write_bytes", killed)
+        patch.setattr("alps_geo.runs.tile_files.put_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             stored(folder)
     store = tile_store(folder, "scene")

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     Given = Mapping[str, object]
 
 LOAD = "LOAD"
-_OF_TERMINALS = {"quiet", "json", "debug", "progress"}
-"""Options of what a terminal shows, which the dialog has in place of it."""
+_OF_TERMINALS = {"quiet", "json", "debug", "progress", "only", "shard"}
+"""Options of what a terminal shows, which the dialog has in place of it, and of job arrays."""
 
 
 class _Dialog:
