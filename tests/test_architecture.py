@@ -300,15 +300,10 @@ def test_docstrings_name_their_subject() -> None:
 
 
 OPTIONAL = {
-    "fsspec": {"fsspec.py"},
-    # Brought in by fsspec, by the scheme of an address.
-    "s3fs": set(),
-    "matplotlib": {"matplotlib.py"},
+    **{name: {f"{name}.py"} for name in ("matplotlib", "onnx", "onnxruntime", "pyarrow", "pystac")},
     "IPython": {"ipython.py"},
-    "onnx": {"onnx.py"},
-    "onnxruntime": {"onnxruntime.py"},
-    "pyarrow": {"pyarrow.py"},
-    "pystac": {"pystac.py"},
+    "fsspec": {"fsspec.py"},
+    "s3fs": set(),  # brought in by fsspec
     "segmentation_models_pytorch": {"segmentation_models_pytorch.py"},
     "tensorboard": {"tensorboard.py"},
     "torchmetrics": {"torchmetrics.py"},
