@@ -14,13 +14,10 @@ from pathlib import Path
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
-from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.folder import RECORD, TILES, RunFolder
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 """A scheme; one letter alone would be a drive of Windows."""
-
-_NOTE = "address"
-"""Name of the file that says of which run in a store a folder of this machine is."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,7 @@ def open_folder(out: Path | RunAddress) -> RunFolder:
     Raises
     ------
     RunError
-        If the store cannot be reached for lack of a package, if there is none of that kind, or if
-        the folder of this machine holds something else.
+        As `at_address`, or if the folder of this machine holds something else.
     """
     if not isinstance(out, RunAddress):
         return RunFolder(Path(out))
@@ -92,7 +88,7 @@ def at_address(address: RunAddress) -> RunFolder:
     Raises
     ------
     RunError
-        If there is no store of that kind, or a package for it is absent.
+        If the store cannot be read, if there is none of that kind, or if a package is absent.
     """
     text = str(address)
     if find_spec("fsspec") is None:
@@ -102,7 +98,10 @@ def at_address(address: RunAddress) -> RunFolder:
         )
     from alps_geo.runs.fsspec import ObjectStorage
 
-    return RunFolder(address.work or _default_work(text), ObjectStorage(text))
+    store = ObjectStorage(text)
+    # Asked before anything that takes time.
+    store.read(f"{TILES}/{RECORD}")
+    return RunFolder(address.work or _default_work(text), store)
 
 
 def _default_work(text: str) -> Path:
@@ -121,7 +120,7 @@ def _claim_work(folder: RunFolder, text: str) -> None:
     RunError
         If it holds something else.
     """
-    note = folder.tiles_path / _NOTE
+    note = folder.address_path
     with run_errors(note):
         if note.exists():
             found = note.read_text(encoding="utf-8")

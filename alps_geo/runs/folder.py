@@ -15,6 +15,7 @@
     DIR/<scene>/classes.tif, ...              the results of classes
     DIR/.run.json.partial/                    all results and the record, until all are written
     DIR/.tiles/run.json                       the plan of the run, from the first moment on
+    DIR/.tiles/address                        the address of the run, if it is kept in a store
     DIR/.tiles/lock                           held while a run is at work here
     DIR/.tiles/workers/                       notes of the processes at work on tiles, until the run
                                               has finished: see `alps_geo.runs.workers`
@@ -110,6 +111,11 @@ class RunFolder:
     def plan_path(self) -> Path:
         """Path of the plan."""
         return self.tiles_path / "run.json"
+
+    @property
+    def address_path(self) -> Path:
+        """Path of the note of the store that the run is kept in."""
+        return self.tiles_path / "address"
 
     @property
     def lock_path(self) -> Path:

@@ -128,10 +128,9 @@ class ObjectStorage:
         """List the objects in a folder and below, by their names in the folder."""
         with self._errors(folder, "listed"):
             system, root = _opened(self.address)
-            # Some file systems give names that begin with a slash though the root does not.
-            top = f"{root}/{folder}".strip("/") + "/"
-            found = [str(each).lstrip("/") for each in system.find(top.rstrip("/"))]
-            return sorted(each[len(top) :] for each in found if each.startswith(top))
+            path = f"{root}/{folder}".rstrip("/")
+            top = f"{path}/"
+            return sorted(str(each)[len(top) :] for each in system.find(path) if each != path)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects, as far as they are there, several at a time."""

@@ -198,10 +198,11 @@ def _empty(folder: RunFolder) -> None:
     The record goes first: without it the rest is taken for what a stopped run left.
     """
     folder.record_path.unlink()
-    for path in (*folder.path.iterdir(), *folder.tiles_path.iterdir()):
-        if path.is_dir() and path != folder.tiles_path:
+    stays = {folder.tiles_path, folder.lock_path, folder.address_path}
+    for path in {*folder.path.iterdir(), *folder.tiles_path.iterdir()} - stays:
+        if path.is_dir():
             rmtree(path)
-        elif path.parent == folder.path and path.is_file():
+        else:
             path.unlink()
 
 
