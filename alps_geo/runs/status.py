@@ -19,12 +19,14 @@ from alps_geo.runs.reading import (
     read_record,
 )
 from alps_geo.runs.store import stored_plan, stored_record
+from alps_geo.runs.workers import workers_at
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.runs.failures import Failure
     from alps_geo.runs.plan import PlannedScene
+    from alps_geo.runs.workers import WorkerNote
 
 
 @dataclass(frozen=True)
@@ -61,20 +63,23 @@ class RunStatus:
     ----------
     state : str
         "running" while a process is at work in the folder, "finished" when all results are
-        written, else "stopped"; "unfinished" in an object store, which does not tell one from the
-        other.
+        written, else "stopped". A store has no lock: there it is "running" while a process at work
+        on tiles gives signs of life, and "unfinished" in place of "stopped".
     scenes : tuple of SceneStatus
         The scenes.
     unwritten : tuple of FailedScene
         Scenes of a finished run whose results could not be written.
     images : bool
         True for a folder of images: its scenes are splits, and its tiles images.
+    workers : tuple of WorkerNote
+        Processes that are at work on tiles or were killed, as far as the run has not finished.
     """
 
     state: str
     scenes: tuple[SceneStatus, ...]
     unwritten: tuple[FailedScene, ...] = ()
     images: bool = False
+    workers: tuple[WorkerNote, ...] = ()
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -99,6 +104,16 @@ class RunStatus:
                     "failed": len(scene.failed),
                 }
                 for scene in self.scenes
+            ],
+            "workers": [
+                {
+                    "host": worker.host,
+                    "pid": worker.pid,
+                    "task": worker.task,
+                    "tiles": worker.done,
+                    "silent_seconds": round(worker.silent, 1),
+                }
+                for worker in self.workers
             ],
         }
 
@@ -129,7 +144,8 @@ def run_status(place: Path | RunAddress) -> RunStatus:
     failed = (read_prediction(folder) or read_record(folder)).failed if has_results else ()
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
-    return RunStatus(state, scenes, unwritten, plan.images)
+    workers = tuple(each for each in workers_at(folder) if not each.has_ended)
+    return RunStatus(state, scenes, unwritten, plan.images, workers)
 
 
 def _status_in_store(address: RunAddress) -> RunStatus:
@@ -140,7 +156,10 @@ def _status_in_store(address: RunAddress) -> RunStatus:
     failed = () if record is None else record.failed
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
-    return RunStatus("unfinished" if record is None else "finished", scenes, unwritten)
+    workers = tuple(each for each in workers_at(folder) if not each.has_ended)
+    alive = any(not each.seems_dead for each in workers)
+    state = "finished" if record is not None else "running" if alive else "unfinished"
+    return RunStatus(state, scenes, unwritten, workers=workers)
 
 
 def _no_run(place: Path | RunAddress) -> RunError:

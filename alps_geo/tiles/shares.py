@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 Failed = TypeVar("Failed")
 
-RUNS_EACH = 16
+RUNS_EACH = 64
 """Runs of neighbouring tasks in a share, at least, if there are enough tasks."""
 
-LONGEST_RUN = 64
-"""Tasks in a run, at most: more save no reading."""
+LONGEST_RUN = 16
+"""Tasks in a run, at most: more save hardly any reading."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,19 @@ from alps_geo_cli.console import Debug, Json, Printing
 from alps_geo_cli.paths import run_place, typed_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
     from alps_geo.runs.status import RunStatus
+    from alps_geo.runs.workers import WorkerNote
 
 ADVICE = {
     "running": "A run is at work here.",
     "stopped": "The run has stopped; its command, given again, goes on where it stopped.",
     "finished": "The run has finished.",
-    "unfinished": "The run has not finished. A store does not tell if it is at work; its command, "
-    "given again, goes on with all tiles that are done.",
+    "unfinished": "The run has not finished, and nobody is at work on its tiles; unless its results "
+    "are just being made, its command, given again, goes on.",
 }
 
 
@@ -33,7 +38,7 @@ def status(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say how far a run is: what is done, what is left and what failed.
+    """Say how far a run is: what is done, what is left, what failed, and who is at work.
 
     Looks at names of files only, so it may be asked at any time, also while the run is at work.
 
@@ -54,7 +59,7 @@ def _print_status(found: RunStatus) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from alps_geo_cli.failures import print_failures
+    from alps_geo_cli.failures import SHOWN, print_failures
 
     table = Table()
     table.add_column("split" if found.images else "scene")
@@ -66,6 +71,31 @@ def _print_status(found: RunStatus) -> None:
     console = Console()
     console.print(table)
     console.print(ADVICE[found.state], highlight=False)
+    if found.workers:
+        console.print(_workers_table(found.workers))
+        if (more := len(found.workers) - SHOWN) > 0:
+            console.print(f"and {more} more; --json lists them all", highlight=False)
     if found.failed:
         console.print("The same command tries again what failed:", highlight=False)
         print_failures(found.failed, err=False)
+
+
+def _workers_table(workers: Sequence[WorkerNote]) -> Table:
+    """Lay out the processes at work, those that have been silent for long last."""
+    from rich.table import Table
+
+    from alps_geo_cli.failures import SHOWN
+
+    table = Table("host", "process", "share")
+    for title in ("tiles done", "last sign of life"):
+        table.add_column(title, justify="right")
+    for worker in sorted(workers, key=lambda each: each.seems_dead)[:SHOWN]:
+        share = worker.task or "all tiles"
+        table.add_row(worker.host, str(worker.pid), share, str(worker.done), _last_sign(worker))
+    return table
+
+
+def _last_sign(worker: WorkerNote) -> str:
+    if worker.seems_dead:
+        return f"silent for {worker.silent / 60:.0f} minutes"
+    return f"{worker.silent:.0f} s ago"

@@ -1,0 +1,97 @@
+"""Notes of the processes at work on tiles, for the status and for the record."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import alps_geo
+from run_folders import FIT_RECORD, PLAN, RECORD, begin, stored
+from share_runs import wait_for
+
+from alps_geo.runs import workers
+from alps_geo.runs.describe import with_machines
+from alps_geo.runs.folder import RunFolder
+from alps_geo.runs.workers import at_work, forget_workers, tiles_by_machine, workers_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alps_geo.runs.record import FitRecord, RunRecord
+    from alps_geo.runs.workers import WorkerNote
+
+
+def only(folder: RunFolder) -> WorkerNote:
+    (note,) = workers_at(folder)
+    return note
+
+
+def test_a_process_at_work_says_so_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.02)
+    folder = RunFolder(tmp_path)
+    with at_work(folder, "shard 2/3") as count:
+        note = only(folder)
+        assert (note.host, note.pid, note.task) == (socket.gethostname(), os.getpid(), "shard 2/3")
+        assert (note.done, note.has_ended, note.seems_dead) == (0, False, False)
+        for machine in ("cpu", "cuda", "cpu"):
+            count(machine)
+        wait_for(lambda: only(folder).done == 3)
+    assert only(folder).has_ended
+    assert tiles_by_machine(folder) == {"cpu": 2, "cuda": 1}
+    assert not list(folder.workers_path.glob(".*"))
+    forget_workers(folder)
+    assert workers_at(folder) == []
+
+
+def test_notes_last_as_long_as_the_run_goes_on(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    begin(folder, PLAN)
+    stored(folder)
+    with at_work(folder) as count:
+        count("cuda")
+    begin(folder, PLAN)
+    assert tiles_by_machine(folder) == {"cuda": 1}
+    begin(folder, PLAN, force=True)
+    assert tiles_by_machine(folder) == {}
+
+
+def test_the_status_names_who_is_at_work_and_who_is_silent(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    begin(folder, PLAN)
+    with at_work(folder, "shard 1/2"), at_work(folder, "shard 2/2"):
+        first, _ = sorted(folder.workers_path.iterdir(), key=lambda path: path.read_text())
+        long_ago = time.time() - 720
+        os.utime(first, (long_ago, long_ago))
+        outcome = alps_geo("status", folder.path)
+        found = json.loads(alps_geo("status", folder.path, "--json").stdout)["workers"]
+    assert "shard 1/2" in outcome.stdout
+    assert "silent for 12 minutes" in outcome.stdout
+    assert outcome.stdout.index("shard 2/2") < outcome.stdout.index("shard 1/2")
+    assert sorted(each["task"] for each in found) == ["shard 1/2", "shard 2/2"]
+    assert max(each["silent_seconds"] for each in found) > 700
+    assert "shard" not in alps_geo("status", folder.path).stdout
+
+
+def test_a_damaged_note_is_nobody(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with at_work(folder):
+        (folder.workers_path / "host.1.abc.json").write_text("{")
+        assert len(workers_at(folder)) == 1
+
+
+@pytest.mark.parametrize("record", [RECORD, FIT_RECORD])
+def test_the_record_names_machines_where_they_differ(record: RunRecord | FitRecord) -> None:
+    same = with_machines(record, {"cpu (AVX2), torch 2.9": 4})  # type: ignore[type-var]
+    assert same.to_json() == record.to_json()
+    mixed = with_machines(record, {"cpu": 3, "cuda (H100)": 1})  # type: ignore[type-var]
+    assert mixed.to_json()["machines"] == [
+        {"name": "cpu", "tiles": 3},
+        {"name": "cuda (H100)", "tiles": 1},
+    ]
+    assert type(record).from_json(mixed.to_json()) == mixed
