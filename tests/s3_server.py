@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import socket
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
@@ -124,9 +126,13 @@ def running_server(patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """Run a server with one bucket behind a proxy, and point the program at it."""
     for name, value in CREDENTIALS.items():
         patch.setenv(name, value)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     proxy = Proxy(server.get_host_and_port()[1])
+    # The servers of one process share what they hold.
+    with urlopen(f"http://127.0.0.1:{proxy.port}/moto-api/reset", data=b""):
+        pass
     proxy.client().create_bucket(Bucket=BUCKET)
     handler = type("Handler", (_Handler,), {"proxy": proxy})
     front = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -21,8 +21,8 @@ ADVICE = {
     "running": "A run is at work here.",
     "stopped": "The run has stopped; its command, given again, goes on where it stopped.",
     "finished": "The run has finished.",
-    "unfinished": "The run has not finished, and nobody is at work on its tiles; unless its results "
-    "are just being made, its command, given again, goes on.",
+    "unfinished": "The run has not finished, and nobody is at work on its tiles; unless its "
+    "results are just being made, its command, given again, goes on.",
 }
 
 
