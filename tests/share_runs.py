@@ -120,4 +120,5 @@ def assert_same(out: Path, undisturbed: Path) -> None:
     """Check that two run folders hold the same bytes."""
     found, expected = contents(out), contents(undisturbed)
     assert found.keys() == expected.keys()
-    assert [name for name in found if found[name] != expected[name]] == []
+    different = [name for name in found if found[name] != expected[name]]
+    assert different == []
