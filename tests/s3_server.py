@@ -50,8 +50,8 @@ class Proxy:
     port : int
         Port of the server behind it.
     fault : callable
-        Called with each request; returns "503" to refuse it, "cut" to close the connection,
-        "delay" to answer too late, or "" to hand it on.
+        Called with each request; returns "503" or "403" to refuse it, "cut" to close the
+        connection, "delay" to answer too late, or "" to hand it on.
     requests : list of Request
         All requests in their order.
     """
@@ -96,8 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
-        elif fault == "503":
-            self._answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
+        elif fault:
+            code = {"503": "SlowDown", "403": "AccessDenied"}[fault]
+            content = f"<Error><Code>{code}</Code><Message>No.</Message></Error>"
+            self._answer(int(fault), {}, content.encode())
         else:
             behind = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=60)
             behind.request(self.command, self.path, body, dict(self.headers))

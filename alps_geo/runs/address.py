@@ -61,8 +61,8 @@ def local_path(text: str) -> Path:
 
 
 NOT_LOCAL = (
-    "is an address in a store, expected a path of this machine; a finished run is fetched by the "
-    "tools of the store, as by aws s3 sync s3://bucket/run DIR"
+    "is an address in a store, expected a path of this machine; the tools of the store fetch a "
+    "finished run, as aws s3 sync s3://bucket/run DIR does"
 )
 """End of the error for users who give an address where only a path will do."""
 

@@ -130,7 +130,9 @@ class ObjectStorage:
             system, root = _opened(self.address)
             path = f"{root}/{folder}".rstrip("/")
             top = f"{path}/"
-            return sorted(str(each)[len(top) :] for each in system.find(path) if each != path)
+            names = (str(each).removeprefix(top) for each in system.find(path) if each != path)
+            # Consoles of stores put objects that stand for folders.
+            return sorted(name for name in names if not name.endswith("/"))
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects, as far as they are there, several at a time."""

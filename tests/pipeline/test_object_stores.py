@@ -22,9 +22,10 @@ from s3_server import BUCKET, Proxy, running_server
 from alps_geo.errors import RunError
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.pipeline.tile_shares import ShareRequest, label_share
-from alps_geo.runs.address import RunAddress
+from alps_geo.runs.address import RunAddress, at_address
 from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.status import run_status
+from alps_geo.runs.workers import at_work
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.shares import Share
 
@@ -228,6 +229,10 @@ def test_shards_share_a_store(
     status = run_status(address)
     assert status.state == "unfinished"
     assert status.scenes[0].left == 0
+    with at_work(at_address(address), "shard 2/2"):
+        status = run_status(address)
+        assert status.state == "running"
+        assert [worker.task for worker in status.workers] == ["shard 2/2"]
     proxy.requests.clear()
     run(scene, address)
     assert not [name for name in proxy.puts() if name.endswith("outlines.npz")]
@@ -239,7 +244,7 @@ import sys
 from pathlib import Path
 from quarter_tiles import QuarterTiles
 from alps_geo.pipeline.scenes import label_scenes
-from alps_geo.runs.address import RunAddress
+from alps_geo.runs.address import RunAddress, at_address
 from alps_geo.settings import LabelSettings
 settings = LabelSettings(tile_size=64, overlap=16, clusters=3, fill="none")
 address = RunAddress(sys.argv[2], Path(sys.argv[3]))
@@ -271,6 +276,22 @@ def test_a_killed_run_goes_on(
     assert_same(found(proxy), expected)
 
 
+def test_a_run_that_is_fetched_without_tiles_is_changed_as_ever(
+    scene: str, address: RunAddress, proxy: Proxy, tmp_path: Path
+) -> None:
+    run(scene, address)
+    folder = tmp_path / "fetched"
+    for name, content in found(proxy).items():
+        if not name.endswith(("outlines.npz", "embeddings.npz")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    outcome = alps_geo("clusters", "name", folder, "1=water")
+    assert outcome.exit_code == 0
+    assert "water" in outcome.stdout
+    merged = alps_geo("clusters", "merge", folder, "1", "2")
+    assert merged.exit_code == 0
+
+
 def test_a_working_folder_of_something_else_is_left_alone(
     scene: str, address: RunAddress, tmp_path: Path
 ) -> None:
@@ -285,32 +306,3 @@ def test_a_working_folder_of_something_else_is_left_alone(
     other = RunAddress(f"s3://{BUCKET}/other", tmp_path / "used")
     with pytest.raises(RunError, match="is where results of s3://bucket/some/run are made"):
         run(scene, other)
-
-
-def test_commands_tell_of_bad_addresses_in_one_line(
-    scene: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def error(out: str) -> str:
-        outcome = alps_geo("label", scene, "--out", out, "--work", tmp_path / "work")
-        assert outcome.exit_code == 1
-        (line,) = outcome.stderr.splitlines()
-        return line
-
-    assert "s3://nowhere/run/.tiles/run.json: cannot be read (The specified" in error(
-        "s3://nowhere/run"
-    )
-    assert "expected a bucket that exists" in error("s3://nowhere/run")
-    assert "Protocol not known: gopher" in error("gopher://bucket/run")
-    assert "pip install" not in error("gs://bucket/run")
-    assert "gs:// needs a package that is not installed" in error("gs://bucket/run")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    from s3_server import forget_stores
-
-    forget_stores()
-    assert "check the address, the network and AWS_ENDPOINT_URL" in error("s3://bucket/run")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    forget_stores()
-    assert "expected credentials for the store" in error("s3://bucket/run")
-    assert not (tmp_path / "work").exists()
