@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,7 +155,7 @@ def test_results_of_somebody_else_are_not_replaced(
 def test_a_run_goes_on_after_requests_that_fail_now_and_then(
     scene: str, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
 ) -> None:
-    """Every seventh request is refused, and every eleventh is cut off."""
+    """Of two workers and the last command every seventh request is refused, every eleventh cut."""
     counts = iter(range(1, 10**6))
 
     def fault(_: object) -> str:
@@ -162,9 +163,16 @@ def test_a_run_goes_on_after_requests_that_fail_now_and_then(
         return "503" if count % 7 == 0 else "cut" if count % 11 == 0 else ""
 
     proxy.fault = fault
-    run(scene, address)
+    settings = replace(SETTINGS, workers=2)
+    label_scenes([scene], address, settings, generator=QuarterTiles())
     proxy.fault = lambda _: ""
-    assert_same(found(proxy), expected)
+    results = found(proxy)
+    record = json.loads(results["run.json"])
+    assert record["settings"].pop("workers") == 2
+    results["run.json"] = json.dumps(
+        {**record, "settings": {**record["settings"], "workers": 1}}
+    ).encode()
+    assert_same(results, expected)
 
 
 @pytest.mark.parametrize("part", ["0001_0001.outlines.npz", "corner/segments.tif", "run/run.json"])
