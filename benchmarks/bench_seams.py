@@ -19,8 +19,10 @@ over the tiles.
 The second is of labels that stay: when all is moved; when only the segments come from moved tiles
 and their embedding from unmoved ones; and when the segments are those of the unmoved run and only
 the embedding is moved. They are shares of the pixels that another tile decides in the moved run;
-`everywhere` is that of all pixels when all is moved. Last come the segments that stay: the pixels
-whose segments in the two runs have an IoU above one half.
+`everywhere` is that of all pixels when all is moved. Next come the segments that stay: the pixels
+whose segments in the two runs have an IoU above one half. `noise alone` is the measure of luck: no
+tile moves, but each value of the image is higher or lower by one or stays, at random, as if it had
+been compressed once more. It is the share of the same pixels as that of `all moved`.
 
 Figures are means over several seeds of k-means, errors too; segments are the same for all.
 
@@ -36,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
+from moved_borders import excess_along_lines, excess_in_overlaps
 from rasterio.transform import from_origin
 from reporting import make_parser, write_report
 from rich.console import Console
@@ -51,6 +54,7 @@ from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
+from alps_geo.scene.describe import Alike
 from alps_geo.segments.describe import NeighbourRules, describe_segments
 from alps_geo.segments.matching import match_labels
 from alps_geo.segments.painting import StoredPainting, painted_blocks
@@ -77,7 +81,8 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent.parent / "tests" / "data"
 BORDERS = ("as it is", "where none is", "in overlaps")
 MOVED = ("all moved", "segments moved", "embedding moved")
-STAY = (*MOVED, "everywhere", "segments that stay")
+NOISE = "noise alone"
+STAY = (*MOVED, "everywhere", "segments that stay", NOISE)
 
 
 def main() -> None:
@@ -224,8 +229,10 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     rows, cols = (step // options.parts for step in grid.steps)
     whole = _Run.of(scene, grid, settings, options.out)
     moved = _Run.of(scene, replace(grid, offset=(rows, cols)), settings, options.out)
+    noisy = _Run.of(_with_noise(scene, options.out), grid, settings, options.out)
     described = {
         "whole": whole.described(whole),
+        NOISE: noisy.described(noisy),
         "all moved": moved.described(moved),
         "segments moved": moved.described(whole),
         "embedding moved": whole.described(moved),
@@ -245,6 +252,23 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _with_noise(scene: Scene, folder: Path) -> Scene:
+    """Write a copy of a scene whose values are off by one at random, and open it alike."""
+    path = folder / f"{scene.name}_noise.tif"
+    with rasterio.open(scene.path) as source:
+        profile = {**source.profile, "compress": "deflate", "photometric": None}
+        values = source.read()
+        noise = np.random.default_rng(0).integers(-1, 2, values.shape)
+        limits = np.iinfo(values.dtype)
+        changed = np.clip(values.astype(np.int64) + noise, limits.min, limits.max)
+        # Values without data stay so, and no other becomes such a value.
+        kept = np.isin(values, source.nodatavals) | np.isin(changed, source.nodatavals)
+        with rasterio.open(path, "w", **profile) as target:
+            target.write(np.where(kept, values, changed).astype(values.dtype))
+            target.colorinterp = source.colorinterp
+    return open_scene(str(path), alike=Alike(scene.stretch))
+
+
 def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[str, list[float]]:
     """Fit a model to the first table, and compare its labels with those of the others."""
     whole, moved = described["whole"], described["all moved"]
@@ -254,7 +278,7 @@ def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[
     grids = (whole.grid, moved.grid)
     found = _borders_between(labels["whole"], labels["all moved"], grids, "labels", path)
     there = _deciders(*grids) & (whole.ids > 0)
-    for name in MOVED:
+    for name in (*MOVED, NOISE):
         found[name] = [float((labels[name] == labels["whole"])[there].mean())]
     same = labels["all moved"] == labels["whole"]
     found["everywhere"] = [float(same[whole.ids > 0].mean())]
@@ -291,8 +315,8 @@ def _borders_between(
     path = path.with_name(f"{path.name}.{kind}.tif")
     measured = (
         _seams(one, path, grid),
-        _along_lines(one, other, grid, moved),
-        _in_overlaps(one, other, grid, moved),
+        excess_along_lines(one, other, grid, moved),
+        excess_in_overlaps(one, other, grid, moved),
     )
     return {f"{kind} {name}": list(pair) for name, pair in zip(BORDERS, measured, strict=True)}
 
@@ -306,55 +330,6 @@ def _seams(ids: Ids, path: Path, grid: TileGrid) -> tuple[float, float]:
         raster.write(ids.astype(np.uint32), 1)
     found = evaluate_seams(str(path), grid.tile_size, grid.overlap)
     return found.excess, np.nan if found.standard_error is None else found.standard_error
-
-
-def _along_lines(one: Ids, other: Ids, grid: TileGrid, moved: TileGrid) -> tuple[float, float]:
-    """Compare lines where tiles meet in one of two rasters with the same lines of the other."""
-    counts: list[tuple[int, int]] = []
-    for axis in (0, 1):
-        pair = [np.moveaxis(ids, axis, 0) for ids in (one, other)]
-        lines = [
-            {tile.core.toslices()[axis].start for tile in each} - {0} for each in (grid, moved)
-        ]
-        for meeting, line in [(i, line) for i in (0, 1) for line in lines[i] - lines[1 - i]]:
-            differing = [int((ids[line] != ids[line - 1]).sum()) for ids in pair]
-            counts.append((differing[meeting], differing[1 - meeting]))
-    return _ratio_excess(np.array(counts))
-
-
-def _in_overlaps(one: Ids, other: Ids, grid: TileGrid, moved: TileGrid) -> tuple[float, float]:
-    """Compare how many borders there are on pixels that several tiles see in one run only."""
-    first, second = _tiles_over(grid) == 1, _tiles_over(moved) == 1
-    before, after = _borders(one), _borders(other)
-    several = np.where(first, 0, before) * second + np.where(second, 0, after) * first
-    alone = np.where(second, 0, before) * first + np.where(first, 0, after) * second
-    counts = [[part[tile.core.toslices()].sum() for part in (several, alone)] for tile in grid]
-    return _ratio_excess(np.array(counts))
-
-
-def _tiles_over(grid: TileGrid) -> NDArray[np.int64]:
-    """Count the tiles that see each pixel."""
-    count = np.zeros((grid.height, grid.width), dtype=np.int64)
-    for tile in grid:
-        count[tile.window.toslices()] += 1
-    return count
-
-
-def _borders(ids: Ids) -> NDArray[np.int64]:
-    """Count for each pixel from how many of those below and on the right it differs."""
-    count = np.zeros(ids.shape, dtype=np.int64)
-    count[:-1] += ids[:-1] != ids[1:]
-    count[:, :-1] += ids[:, :-1] != ids[:, 1:]
-    return count
-
-
-def _ratio_excess(counts: NDArray[np.integer]) -> tuple[float, float]:
-    """Excess of the first of two columns over the second, and a jackknife over the rows."""
-    here, there = counts.T
-    without = (here.sum() - here) / (there.sum() - there)
-    rows = len(counts)
-    error = np.sqrt((rows - 1) / rows * ((without - without.mean()) ** 2).sum())
-    return float(here.sum() / there.sum() - 1), float(error)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

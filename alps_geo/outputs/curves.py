@@ -32,6 +32,8 @@ class Curve:
     ----------
     title : str
         The quantity that it shows.
+    unit : str
+        Its unit, or its range.
     x, y : tuple of float
         Coordinates of the points, by ascending x.
     error : tuple of float
@@ -39,12 +41,29 @@ class Curve:
     """
 
     title: str
+    unit: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     error: tuple[float, ...] = ()
 
 
-def write_curves(path: Path, curves: Sequence[Curve], *, mark: float, across: str) -> None:
+@dataclass(frozen=True)
+class Mark:
+    """A line through all curves.
+
+    Attributes
+    ----------
+    x : float
+        Its position.
+    meaning : str
+        Text that explains it.
+    """
+
+    x: float
+    meaning: str
+
+
+def write_curves(path: Path, curves: Sequence[Curve], *, mark: Mark, across: str) -> None:
     """Draw curves as a PNG.
 
     Parameters
@@ -53,8 +72,8 @@ def write_curves(path: Path, curves: Sequence[Curve], *, mark: float, across: st
         File to write; one that is there is replaced at the end.
     curves : sequence of Curve
         All of the same x.
-    mark : float
-        The x that a line through all of them marks.
+    mark : Mark
+        The line through all of them.
     across : str
         Name of x.
 
@@ -100,16 +119,18 @@ def _errors(curve: Curve) -> tuple[float, ...]:
     return curve.error or (0.0,) * len(curve.y)
 
 
-def _draw(draw: ImageDraw.ImageDraw, curve: Curve, mark: float, across: str) -> None:
+def _draw(draw: ImageDraw.ImageDraw, curve: Curve, mark: Mark, across: str) -> None:
     text, axes = pillow_lettering(_TEXT), _Axes.of(curve)
     text.draw(draw, (_LEFT, 18), curve.title, INK)
+    text.draw(draw, (_LEFT + text.width(curve.title), 18), f", {curve.unit}", FAINT_INK)
+    text.draw(draw, (_WIDTH - _RIGHT, 18), f"{mark.x:g}: {mark.meaning}", _MARK, "ra")
     for level in (axes.low, (axes.low + axes.high) / 2, axes.high):
         left, height = axes.pixel(curve.x[0], level)
         draw.line((left, height, _WIDTH - _RIGHT, height), _GRID, 2)
         text.draw(draw, (left - 16, height), f"{level:.3g}", FAINT_INK, "rm")
-    marked = axes.pixel(mark, axes.low)[0]
+    marked = axes.pixel(mark.x, axes.low)[0]
     draw.line((marked, _TOP - 8, marked, _HEIGHT - _BOTTOM), _MARK, 4)
-    _draw_numbers(draw, curve, axes, mark)
+    _draw_numbers(draw, curve, axes, mark.x)
     text.draw(draw, (_LEFT - 16, _HEIGHT - _BOTTOM + 12), across, FAINT_INK, "ra")
     points = [axes.pixel(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
     draw.line(points, _LINE, 4, joint="curve")

@@ -16,7 +16,7 @@ from alps_geo.outputs.segment_styles import (
     shade,
     symbol,
 )
-from alps_geo.outputs.sld import Rule, between, equal_to, sld
+from alps_geo.outputs.sld import Rule, between, equal_to, sld, with_others
 
 # Light for sure, dark for unsure: five steps of viridis, apart to every eye.
 _STEPS = (
@@ -60,13 +60,13 @@ def fixed_styles() -> tuple[Style, ...]:
             "confidence",
             "Confidence of the cluster, in steps",
             qml(_graduated()),
-            sld("confidence", _confidence_rules()),
+            sld("confidence", with_others("confidence", _confidence_rules())),
         ),
         Style(
             "source",
             "Segments that SAM found, and those that fill gaps",
             qml(categories("source", "string", _source_rows())),
-            sld("source", _source_rules()),
+            sld("source", with_others("source", _source_rules())),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,9 +16,10 @@ from rasterio.warp import transform_bounds
 
 from alps_geo.files import write_bytes
 from alps_geo.outputs.fixed_styles import fixed_styles
+from alps_geo.outputs.gpkg.patches import LAYER as PATCH_LAYER
 from alps_geo.outputs.gpkg.update import LAYER
 from alps_geo.outputs.id_styles import labels_pipe
-from alps_geo.outputs.names import CLASSES, LABELS, POLYGONS, PROJECT, SEGMENTS
+from alps_geo.outputs.names import CLASSES, LABELS, PATCHES, POLYGONS, PROJECT, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.pages import render
 from alps_geo.outputs.segment_styles import describing, outlines
@@ -40,6 +42,9 @@ _OPACITY = 0.5
 
 _MARGIN = 0.03
 """Margin around the data, as a share of their extent."""
+
+_FAR = 10.0
+"""Scenes are far apart if their joint extent is so many times as long as all of them in a row."""
 
 _ID = "alps_geo"
 """Beginning of the ids of layers: QGIS gives those of up to ten characters others."""
@@ -140,6 +145,7 @@ class _Layer:
     styles: tuple[_NamedStyle, ...] = ()
     kind: str = "raster"
     provider: str = "gdal"
+    opacity: float = 1.0
     is_shown: bool = True
     is_expanded: bool = False
 
@@ -185,7 +191,29 @@ def _layers(
         # Moved together with the run folder, it still lies where the project says.
         source = before.get(key, source)
     imagery = _Layer(key, f"{scene.name} imagery", source, crs, _imagery_style(scene))
-    return [segments, *ids, imagery]
+    return [segments, *_patches(run, scene, crs, number), *ids, imagery]
+
+
+def _patches(run: LabelledRun, scene: ShownScene, crs: _System | None, number: int) -> list[_Layer]:
+    """List the layer of patches, hidden at first; none in a run of an earlier version."""
+    if PATCHES not in scene.labelled.results:
+        return []
+    if run.classes is None:
+        style = cluster_style(run.model.legend, PATCH_LAYER)
+    else:
+        style = class_style(run.classes, PATCH_LAYER)
+    layer = _Layer(
+        f"{_ID}_patches_{number}",
+        f"{scene.name} patches",
+        f"./{scene.name}/{PATCHES}|layername={PATCH_LAYER}",
+        crs,
+        "".join(map(_text, ET.fromstring(style.qml))),
+        kind="vector",
+        provider="ogr",
+        opacity=_OPACITY,
+        is_shown=False,
+    )
+    return [layer]
 
 
 def _segment_styles(run: LabelledRun) -> tuple[_NamedStyle, ...]:
@@ -291,21 +319,38 @@ def _place(path: Path) -> _Place:
 
 
 def _view(places: list[_Place], crs: CRS | None) -> Bounds:
-    """Join the bounds of scenes in a CRS, with a margin; scenes of no known place stay out."""
+    """Join the bounds of scenes in a CRS, with a margin; scenes of no known place stay out.
+
+    Scenes that are far apart would be dots: the view is of the first alone.
+    """
     found = [places[0].bounds]
     for place in places[1:]:
         if (place.crs is None) != (crs is None):
             continue
         try:
-            found.append(
-                place.bounds if crs is None else transform_bounds(place.crs, crs, *place.bounds)
-            )
+            bounds = place.bounds
+            if crs is not None:
+                bounds = transform_bounds(place.crs, crs, *bounds)
         except CRSError:
             continue
-    lefts, bottoms, rights, tops = zip(*found, strict=True)
-    left, bottom, right, top = min(lefts), min(bottoms), max(rights), max(tops)
-    margin = _MARGIN * max(right - left, top - bottom)
+        if all(map(math.isfinite, bounds)):
+            found.append(bounds)
+    if _side(_joined(found)) > _FAR * sum(map(_side, found)):
+        found = found[:1]
+    left, bottom, right, top = _joined(found)
+    margin = _MARGIN * _side((left, bottom, right, top))
     return left - margin, bottom - margin, right + margin, top + margin
+
+
+def _joined(bounds: list[Bounds]) -> Bounds:
+    lefts, bottoms, rights, tops = zip(*bounds, strict=True)
+    return min(lefts), min(bottoms), max(rights), max(tops)
+
+
+def _side(bounds: Bounds) -> float:
+    """Return the longer side of bounds."""
+    left, bottom, right, top = bounds
+    return max(right - left, top - bottom)
 
 
 def _named(crs: CRS | None) -> _System | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.files import write_bytes
+from alps_geo.outputs.area_units import area_unit
 from alps_geo.outputs.pages import render
 
 if TYPE_CHECKING:
@@ -208,27 +209,14 @@ class ReportPage:
 def render_report(page: ReportPage) -> str:
     """Return the page as HTML that needs nothing else; the same content gives the same text."""
     largest = max((each.area for each in page.clusters), default=0.0)
-    divisor, unit = area_unit(largest, page.area_unit)
+    unit = area_unit(largest, page.area_unit)
     return render(
         "report.html",
         page=page,
-        unit=unit,
-        area=lambda value: f"{value / divisor:,.{0 if divisor == 1 else 2}f}",
+        unit=unit.name,
+        area=unit.shown,
         total_seconds=sum(seconds for _, seconds in page.run.seconds),
     )
-
-
-def area_unit(largest: float, unit: str) -> tuple[float, str]:
-    """Choose a unit for people, the same for all areas of a table: its size, and its name.
-
-    >>> area_unit(250_000.0, "m2")
-    (10000.0, 'ha')
-    """
-    if unit == "px":
-        return 1.0, "px"
-    if largest >= 1e7:
-        return 1e6, "km²"
-    return (1e4, "ha") if largest >= 1e5 else (1.0, "m²")
 
 
 def write_report_page(path: Path, page: ReportPage) -> None:

@@ -26,7 +26,8 @@ _DARK = 300
 # between two widths, so that it neither covers small segments nor is lost at 1:500.
 _THINNEST, _WIDEST, _ON_GROUND = 0.05, 0.26, 0.2
 
-_LINE, _BEHIND = "255,255,255,255", "0,0,0,140"
+_WHITE: Color = (255, 255, 255)
+_BEHIND = "0,0,0,140"
 
 _MEASURES = {
     "area_m2": "Area (m²)",
@@ -86,7 +87,8 @@ def qml(renderer: ET.Element, *, by_class: bool = False) -> str:
     by_class : bool
         True to describe segments by their class, not their cluster.
     """
-    parts = "Symbology|Fields|MapTips"
+    # The name that segments are shown by belongs to the configuration of the layer.
+    parts = "LayerConfiguration|Symbology|Fields|MapTips"
     root = ET.Element("qgis", version="3.22.0", styleCategories=parts)
     root.append(renderer)
     root.extend(describing(by_class=by_class))
@@ -148,15 +150,15 @@ def shade(color: Color) -> Color:
     return red, green, blue
 
 
-def outlines() -> ET.Element:
+def outlines(color: Color = _WHITE) -> ET.Element:
     """Style segments as outlines alone, light on dark: they are seen on any image."""
     renderer = ET.Element(
         "renderer-v2", {"type": "singleSymbol", "enableorderby": "0", "forceraster": "0"}
     )
     symbols = ET.SubElement(renderer, "symbols")
     element = ET.SubElement(symbols, "symbol", type="fill", name="0", alpha="1")
-    for color, times in ((_BEHIND, 2.5), (_LINE, 1.0)):
-        element.append(_fill_layer({"style": "no", **_border(color, times)}))
+    for line, times in ((_BEHIND, 2.5), (_rgba(color), 1.0)):
+        element.append(_fill_layer({"style": "no", **_border(line, times)}))
     return renderer
 
 

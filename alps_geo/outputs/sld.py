@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from alps_geo.clusters.colors import hex_color
+from alps_geo.outputs.segment_styles import OTHERS, OTHERS_COLOR, shade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,10 +66,35 @@ def between(field: str, low: str, high: str) -> ET.Element:
     return condition
 
 
+def with_others(field: str, rules: Iterable[Rule]) -> list[Rule]:
+    """Add a rule for all other values of an attribute, empty ones included.
+
+    QGIS passes over an ``ElseFilter`` and draws everything by its rule, so the filter is spelt out.
+
+    Parameters
+    ----------
+    field : str
+        The attribute.
+    rules : iterable of Rule
+        The rules of its values, each with a condition.
+    """
+    rules = list(rules)
+    if not rules:
+        return [Rule(OTHERS, shade(OTHERS_COLOR), OTHERS_COLOR)]
+    condition = ET.Element("ogc:Filter")
+    either = ET.SubElement(condition, "ogc:Or")
+    empty = ET.SubElement(either, "ogc:PropertyIsNull")
+    ET.SubElement(empty, "ogc:PropertyName").text = field
+    others = ET.SubElement(either, "ogc:Not")
+    if len(rules) > 1:
+        others = ET.SubElement(others, "ogc:Or")
+    for rule in rules:
+        others.extend(() if rule.condition is None else rule.condition)
+    return [*rules, Rule(OTHERS, shade(OTHERS_COLOR), OTHERS_COLOR, condition)]
+
+
 def sld(style_name: str, rules: Iterable[Rule], layer: str = "segments") -> str:
     """Style polygons by rules; those that no rule takes are not drawn.
-
-    QGIS draws everything by an ``ElseFilter``, so there is none.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from alps_geo.outputs.segment_styles import (
     qml,
     shade,
 )
-from alps_geo.outputs.sld import Rule, equal_to, sld
+from alps_geo.outputs.sld import Rule, equal_to, sld, with_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -70,7 +70,7 @@ def cluster_style(legend: Legend, layer: str = "segments") -> Style:
         CLUSTER_STYLE,
         "One colour for each cluster",
         qml(categories(CLUSTER_FIELD, "long", rows)),
-        sld(CLUSTER_STYLE, _rules(CLUSTER_FIELD, rows), layer),
+        sld(CLUSTER_STYLE, with_others(CLUSTER_FIELD, _rules(CLUSTER_FIELD, rows)), layer),
     )
 
 
@@ -107,7 +107,7 @@ def _by_class(legend: Legend, layer: str, draw: Callable[[ET.Element], str]) -> 
         CLASS_STYLE,
         "One colour for each class",
         draw(categories(_CLASS_FIELD, "string", rows)),
-        sld(CLASS_STYLE, _rules(_CLASS_FIELD, rows), layer),
+        sld(CLASS_STYLE, with_others(_CLASS_FIELD, _rules(_CLASS_FIELD, rows)), layer),
     )
 
 

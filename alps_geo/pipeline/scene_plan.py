@@ -52,7 +52,7 @@ class SceneRun:
     tally : Tally
         Told what is done.
     executor : Executor
-        Works on tiles.
+        Works on the tiles.
     """
 
     jobs: list[Job]

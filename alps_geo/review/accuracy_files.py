@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from alps_geo import __version__
 from alps_geo.classes.accuracy import CONFIDENCE, Accuracy, Estimate, Strata
 from alps_geo.files import write_bytes
+from alps_geo.outputs.area_units import area_unit
 from alps_geo.outputs.pages import render
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from alps_geo.outputs.area_units import AreaUnit
+
 NAMES = ("accuracy.json", "accuracy.csv", "accuracy.md")
 """Names of the files."""
-
-_HECTARE = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,10 @@ class AccuracyReport:
     strata_points: NDArray[np.int64]
     notes: tuple[str, ...]
 
-    def shown_area(self, area: float) -> str:
-        """Write an area for people, in hectares or pixels."""
-        if math.isnan(area):
-            return "-"
-        if self.unit == "px":
-            return f"{area:,.0f}"
-        hectares = area / _HECTARE
-        return f"{hectares:,.{2 if hectares < 100 else 0}f}"
-
     @property
-    def shown_unit(self) -> str:
-        """Unit of `shown_area`."""
-        return "px" if self.unit == "px" else "ha"
+    def shown_unit(self) -> AreaUnit:
+        """Unit of areas for people."""
+        return area_unit(self.accuracy.total, self.unit)
 
 
 def shown_share(estimate: Estimate) -> str:

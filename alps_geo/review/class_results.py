@@ -244,7 +244,7 @@ def _refuse(run: Path, edits: Mapping[Path, tuple[int, str]], command: str) -> N
     them = "it" if count == 1 else f"{count} classes that were edited by hand, the first of them"
     remedy = NOT_ADOPTED if command == "clusters adopt" else KEEP
     raise RunError(
-        f"{path}: {first}: alps-geo {command} would overwrite {them}; "
+        f"{path}: {first}: alps-geo {command} {run} would overwrite {them}; "
         + remedy.format(run=run, it="it" if count == 1 else "them")
     )
 

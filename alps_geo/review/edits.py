@@ -290,8 +290,10 @@ def _refuse(folder: RunFolder, found: dict[Path, Edits], command: str) -> None:
     them = "it" if count == 1 else f"{count} features that were edited by hand, the first of them"
     where = f" (in {len(edited)} scenes)" if len(edited) > 1 else ""
     remedy = NOT_ADOPTED if command == "adopt" else KEEP
+    verb, space, rest = command.partition(" ")
     raise RunError(
-        f"{path}: {edits.first}: alps-geo clusters {command} would overwrite {them}{where}; "
+        f"{path}: {edits.first}: alps-geo clusters {verb} {folder.path}{space}{rest} would "
+        f"overwrite {them}{where}; "
         + remedy.format(run=folder.path, it="it" if count == 1 else "them")
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from alps_geo.outputs.area_units import area_unit
 from alps_geo.outputs.names import CLASSES, LABELS
-from alps_geo.outputs.report_page import ReportTable, area_unit
+from alps_geo.outputs.report_page import ReportTable
 from alps_geo.runs.stored_json import DamagedError, check_shape, read_json
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _quality_table(title: str, found: Mapping[str, Any]) -> ReportTable:
 
 
 def _accuracy_table(title: str, found: Mapping[str, Any]) -> ReportTable:
-    divisor, unit = area_unit(found["area"], found["area_unit"])
+    unit = area_unit(found["area"], found["area_unit"])
     rows = tuple(
         (
             each["class"],
@@ -145,8 +146,8 @@ def _accuracy_table(title: str, found: Mapping[str, Any]) -> ReportTable:
             f"{each['points_on_ground']:,}",
             _estimate(each["users_accuracy"]),
             _estimate(each["producers_accuracy"]),
-            f"{each['mapped_area'] / divisor:,.2f}",
-            _estimate(each["area"], divisor, digits=2),
+            unit.shown(each["mapped_area"]),
+            _estimate(each["area"], unit.shown),
         )
         for each in found["classes"]
     )
@@ -155,12 +156,11 @@ def _accuracy_table(title: str, found: Mapping[str, Any]) -> ReportTable:
         f"against {found['reference']}; ± is half of the {found['confidence']:.0%} interval."
     )
     header = ("class", "points in map", "points on ground", "user's accuracy")
-    areas = ("producer's accuracy", f"area in the map, {unit}", f"estimated area, {unit}")
+    areas = ("producer's accuracy", f"area in the map, {unit.name}", f"estimated area, {unit.name}")
     return ReportTable(title, (about, *found["notes"]), (*header, *areas), rows)
 
 
-def _estimate(found: Mapping[str, float] | None, divisor: float = 1.0, *, digits: int = 3) -> str:
-    if found is None:
-        return "-"
-    value, margin = found["value"] / divisor, found["margin"] / divisor
-    return f"{value:,.{digits}f} ± {margin:,.{digits}f}"
+def _estimate(
+    found: Mapping[str, float] | None, shown: Callable[[float], str] = "{:.3f}".format
+) -> str:
+    return "-" if found is None else f"{shown(found['value'])} ± {shown(found['margin'])}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alps_geo.clusters.suggest import Span, suggest_number
-from alps_geo.outputs.curves import Curve, write_curves
+from alps_geo.outputs.curves import Curve, Mark, write_curves
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.run import read_finished
 
@@ -53,7 +53,8 @@ def suggest_clusters(
     tables, span = list(run.tables.values()), Span(low, high, step)
     suggestion = suggest_number(run.model, tables, span, seed, str(path), listen)
     if picture is not None:
-        write_curves(picture, _curves(suggestion), mark=suggestion.clusters, across="clusters")
+        mark = Mark(suggestion.clusters, "suggested")
+        write_curves(picture, _curves(suggestion), mark=mark, across="clusters")
     return suggestion
 
 
@@ -61,12 +62,18 @@ def _curves(suggestion: Suggestion) -> list[Curve]:
     tried = suggestion.tried
     at = tuple(each.clusters for each in tried)
     return [
-        Curve("inertia: mean squared distance to the centre", at, tuple(t.inertia for t in tried)),
+        Curve(
+            "inertia: mean squared distance to the centre",
+            "no unit",
+            at,
+            tuple(t.inertia for t in tried),
+        ),
         Curve(
             "stability: adjusted Rand of clusters from two halves, with its standard error",
+            "at most 1",
             at,
             tuple(t.stability for t in tried),
             tuple(t.stability_error for t in tried),
         ),
-        Curve("silhouette", at, tuple(t.silhouette for t in tried)),
+        Curve("silhouette", "-1 to 1", at, tuple(t.silhouette for t in tried)),
     ]

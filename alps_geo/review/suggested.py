@@ -17,6 +17,7 @@ from alps_geo.classes.names import CLASS_FIELD
 from alps_geo.classes.next_samples import Candidates, choose_next
 from alps_geo.classes.vector_file import read_features
 from alps_geo.errors import SceneError, SettingsError
+from alps_geo.outputs.fill_in_styles import areas_style
 from alps_geo.outputs.gpkg.read import read_geometries
 from alps_geo.outputs.gpkg.write import write_layer
 from alps_geo.outputs.names import POLYGONS, SUGGESTED, SUGGESTED_PAGE
@@ -153,7 +154,10 @@ def write_suggestions(
     reasons = [_reason(scene, index) for scene, index in chosen]
     frame = _frame(run, picks, reasons)
     both = frame if before is None else pd.concat([before.to_crs(frame.crs), frame])
-    write_layer(path, gpd.GeoDataFrame(both, crs=frame.crs), LAYER)
+    known = {name for scene in scenes for name in scene.names}
+    choices = sorted(known | set(both[CLASS_FIELD].dropna())) if known else []
+    style = areas_style(LAYER, CLASS_FIELD, choices, "reason")
+    write_layer(path, gpd.GeoDataFrame(both, crs=frame.crs), LAYER, style)
     return _draw_page(run, path, picks, reasons)
 
 

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
 from alps_geo.files import write_bytes
-from alps_geo.outputs.curves import Curve, write_curves
+from alps_geo.outputs.curves import Curve, Mark, write_curves
 from alps_geo.runs.stored_json import check_shape
 
 if TYPE_CHECKING:
@@ -93,14 +93,14 @@ def write_learning_curves(path: Path, history: Sequence[EpochFigures], best: int
         If the file cannot be written.
     """
     titles = {
-        "loss": "loss of training chips",
-        "val_loss": "loss of validation chips",
-        "mean_iou": "mean IoU of validation chips",
-        "learning_rate": "learning rate",
+        "loss": ("loss of training chips", "no unit"),
+        "val_loss": ("loss of validation chips", "no unit"),
+        "mean_iou": ("mean IoU of validation chips", "0 to 1"),
+        "learning_rate": ("learning rate of the decoder", "no unit"),
     }
     epochs = tuple(float(each.epoch) for each in history)
     curves = [
-        Curve(title, epochs, tuple(getattr(each, name) for each in history))
-        for name, title in titles.items()
+        Curve(title, unit, epochs, tuple(getattr(each, name) for each in history))
+        for name, (title, unit) in titles.items()
     ]
-    write_curves(path, curves, mark=best, across="epoch")
+    write_curves(path, curves, mark=Mark(best, "best, whose weights were kept"), across="epoch")

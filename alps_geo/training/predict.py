@@ -116,11 +116,7 @@ def predict_scenes(
             executor = choose_executor(settings)
             with at_work(place) as count:
                 failed = label_tiles(
-                    prediction.stage,
-                    prediction.tally,
-                    executor,
-                    strict=flags.strict,
-                    count=count,
+                    prediction.stage, prediction.tally, executor, strict=flags.strict, count=count
                 )
             clock.lap("tiles")
             with replaced(place, plan, check) as target:

@@ -175,19 +175,20 @@ def print_classes(record: RunRecord) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from alps_geo.outputs.area_units import area_unit
+
     classes = record.classes or ()
-    unit = "km²" if record.area_unit == "m2" else "pixels"
+    unit = area_unit(max((each.area for each in classes), default=0.0), record.area_unit)
     table = Table(title=f"{len(classes)} classes of {record.segments:,} segments")
-    for title in ("", "class", "samples", "segments", unit, "share"):
+    for title in ("", "class", "samples", "segments", f"area, {unit.name}", "share"):
         table.add_column(title, justify="left" if title in ("", "class") else "right")
     for each in classes:
-        area = f"{each.area / 1e6:,.3f}" if record.area_unit == "m2" else f"{each.area:,.0f}"
         table.add_row(
             f"[{each.color}]██[/] {each.id}",
             escape(each.name),
             f"{each.samples:,}",
             f"{each.segments:,}",
-            area,
+            unit.shown(each.area),
             f"{each.share:.1%}",
         )
     Console().print(table)

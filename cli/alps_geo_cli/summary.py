@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from alps_geo.outputs.area_units import area_unit
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,14 +31,14 @@ def print_clusters(record: RunRecord) -> None:
     """Print the clusters of a finished run."""
     console = Console()
     clusters = record.clusters
-    size, unit = area_scale(max(cluster.area for cluster in clusters), record.area_unit)
+    unit = area_unit(max(cluster.area for cluster in clusters), record.area_unit)
     table = Table(title=f"{record.segments} segments in {len(clusters)} clusters")
     table.add_column("cluster", justify="right")
     if named := any(cluster.name for cluster in clusters):
         table.add_column("name")
     table.add_column("colour")
     table.add_column("segments", justify="right")
-    table.add_column(f"area, {unit}", justify="right")
+    table.add_column(f"area, {unit.name}", justify="right")
     table.add_column("share", justify="right")
     for cluster in clusters:
         table.add_row(
@@ -44,7 +46,7 @@ def print_clusters(record: RunRecord) -> None:
             *([escape(cluster.name)] if named else []),
             f"[{cluster.color}]██[/] {cluster.color}",
             str(cluster.segments),
-            f"{cluster.area / size:,.{0 if size == 1 else 2}f}",
+            unit.shown(cluster.area),
             f"{cluster.share:.1%}",
         )
     console.print(table)
@@ -53,12 +55,3 @@ def print_clusters(record: RunRecord) -> None:
             f"{1 - record.labelled_share:.1%} of the area with data carries no label.",
             highlight=False,
         )
-
-
-def area_scale(largest: float, unit: str) -> tuple[float, str]:
-    """Choose a unit for people, the same for all areas of a table: what it holds, and its name."""
-    if unit == "px":
-        return 1, "px"
-    if largest >= 1e7:
-        return 1e6, "km²"
-    return (1e4, "ha") if largest >= 1e5 else (1, "m²")

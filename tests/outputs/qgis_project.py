@@ -48,6 +48,12 @@ def described(layer):
     return {
         "features": found,
         "alias": layer.attributeAlias(layer.fields().indexOf("cluster_name")),
+        "choices": {
+            field.name(): [name for each in setup.config()["map"] for name in each]
+            for field in layer.fields()
+            if (setup := layer.editorWidgetSetup(layer.fields().indexOf(field.name()))).type()
+            == "ValueMap"
+        },
         "legend": [item.label() for item in layer.renderer().legendSymbolItems()],
         "colors": len(drawn(QgsProject.instance(), [layer], layer.extent())),
     }
@@ -66,6 +72,7 @@ for node in nodes:
         "valid": layer is not None and layer.isValid(),
         "visible": node.isVisible(),
         "opacity": layer.renderer().opacity() if hasattr(layer.renderer(), "opacity") else None,
+        "layer_opacity": layer.opacity(),
         "colors": len(drawn(project, [layer], view)),
         "inside": QgsRectangle(view).contains(layer.extent()),
     }

@@ -181,7 +181,8 @@ def test_other_programs_get_the_same_colours(tmp_path: Path) -> None:
         for rule in sld.iter(f"{SE}Rule")
     ]
     named = (f"{NAMES[2]} (2)", "2", "#0adc5a")
-    assert rules == [("1", "1", "#c81e28"), named, ("3", "3", "#010203")]
+    others = ("all other values", "1", "#808080")
+    assert rules == [("1", "1", "#c81e28"), named, ("3", "3", "#010203"), others]
 
 
 def test_without_a_crs_the_plane_is_undefined(tmp_path: Path) -> None:

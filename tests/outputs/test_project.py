@@ -80,8 +80,8 @@ def crop(source: str, path: Path, **changed: Any) -> Path:
 
 
 def test_layers_lie_in_a_group_for_each_scene_imagery_below(folder: Path) -> None:
-    kinds = ("segments", "labels", "imagery")
-    expected = {name: [(f"{name} {kind}", True) for kind in kinds] for name in SCENES}
+    kinds = {"segments": True, "patches": False, "labels": True, "imagery": True}
+    expected = {name: [(f"{name} {kind}", on) for kind, on in kinds.items()] for name in SCENES}
     assert tree(folder / "out") == expected
     assert PROJECT in json.loads((folder / "out/run.json").read_text())["files"]
 
@@ -121,7 +121,7 @@ def test_every_style_of_the_segments_can_be_chosen_in_the_menu_of_the_layer(fold
 def test_every_source_is_found_from_the_folder_after_a_move(folder: Path) -> None:
     moved = folder.rename(folder.with_name("moved"))
     sources = [each.findtext("datasource", "") for each in project(moved / "out").iter("maplayer")]
-    assert len(sources) == 6
+    assert len(sources) == 8
     for source in sources:
         assert source.startswith(("./", "../"))
         assert (moved / "out" / source.split("|")[0]).is_file()
@@ -152,6 +152,16 @@ def test_the_view_holds_all_scenes_in_the_crs_of_the_first(folder: Path) -> None
     assert root.findtext("projectCrs/spatialrefsys/authid") == "EPSG:26918"
 
 
+def test_the_view_of_scenes_on_two_continents_holds_the_first(tmp_path: Path) -> None:
+    here = crop("naip_md_1m", tmp_path / "here.tif")
+    there = crop("sentinel2_uint16_4band", tmp_path / "there.tif")
+    label([here, there], tmp_path / "out")
+    (view,) = project(tmp_path / "out").iter("DefaultViewExtent")
+    with rasterio.open(here) as scene:
+        assert float(view.attrib["xmin"]) == pytest.approx(scene.bounds.left - 64 * 0.03)
+        assert float(view.attrib["ymax"]) == pytest.approx(scene.bounds.top + 64 * 0.03)
+
+
 def test_the_same_run_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(folder, tmp_path / "other"))
     for place in (folder, other):
@@ -176,9 +186,11 @@ def test_the_legend_follows_names_colours_and_merged_clusters(folder: Path) -> N
 def test_classes_are_a_layer_over_the_labels_and_stay_one(folder: Path) -> None:
     run = folder / "out"
     done(alps_geo("classify", run, "--samples", points(run, folder / "points.gpkg"), "--quiet"))
-    shown = [("segments", True), ("classes", True), ("labels", False), ("imagery", True)]
+    shown = {"segments": True, "patches": False, "classes": True, "labels": False, "imagery": True}
     for _ in range(2):
-        assert tree(run)["second"] == [(f"second {kind}", visible) for kind, visible in shown]
+        assert tree(run)["second"] == [(f"second {kind}", on) for kind, on in shown.items()]
+        (renderer,) = layer(run, "second patches").iter("renderer-v2")
+        assert renderer.attrib["attr"] == "class"
         names = " ".join(text for _, text in legend(run, "first classes").values())
         assert all(word in names for word in ("wood", "grass", "road"))
         done(alps_geo("clusters", "name", run, "2=tar", "--quiet"))
@@ -192,6 +204,19 @@ def test_a_run_of_an_earlier_version_gets_none_before_it_is_labelled_again(folde
     (run / "run.json").write_text(json.dumps(record))
     done(alps_geo("clusters", "name", run, "2=tar", "--quiet"))
     assert not (run / PROJECT).exists()
+
+
+def test_a_run_of_an_earlier_version_without_patches_has_no_layer_of_them(folder: Path) -> None:
+    run = folder / "out"
+    record = json.loads((run / "run.json").read_text())
+    for name in SCENES:
+        (run / name / "patches.gpkg").unlink()
+        record["files"].remove(f"{name}/patches.gpkg")
+    (run / "run.json").write_text(json.dumps(record))
+    done(alps_geo("clusters", "name", run, "2=tar", "--quiet"))
+    assert [name for name, _ in tree(run)["first"]] == [
+        f"first {kind}" for kind in ("segments", "labels", "imagery")
+    ]
 
 
 def test_images_without_a_place_have_none(labelled_images: Path) -> None:
@@ -243,13 +268,14 @@ def test_qgis_opens_the_moved_project_and_draws_all_layers(folder: Path) -> None
     found = in_qgis(PROGRAM, moved / "out" / PROJECT)
     assert found["read"]
     assert found["crs"] == "EPSG:26918"
-    assert len(found["layers"]) == 6
-    for each in found["layers"].values():
+    assert len(found["layers"]) == 8
+    for name, each in found["layers"].items():
         assert each["valid"]
-        assert each["visible"]
+        assert each["visible"] == (not name.endswith("patches"))
         assert each["inside"]
         assert each["colors"] > 2
     assert found["layers"]["first labels"]["opacity"] == 0.5
+    assert found["layers"]["first patches"]["layer_opacity"] == 0.5
     assert found["all"] > max(each["colors"] for each in found["layers"].values()) / 2
 
 

@@ -21,7 +21,6 @@ from alps_geo.outputs.report_page import (
     ReportScene,
     ReportSizes,
     ReportTable,
-    area_unit,
     render_report,
 )
 from alps_geo.outputs.size_histogram import SizeAxis
@@ -153,12 +152,3 @@ def test_sizes_are_counted_over_an_axis_that_holds_them_all() -> None:
     assert [label for _, label in axis.decades] == ["10", "100", "1,000"]
     assert all(0 <= position <= 1 for position, _ in axis.decades)
     assert sum(SizeAxis.of(np.empty(0), "px").count(np.empty(0))) == 0
-
-
-def test_areas_have_a_unit_for_people() -> None:
-    assert [area_unit(value, "m2") for value in (99.0, 1e5, 1e7)] == [
-        (1.0, "m²"),
-        (1e4, "ha"),
-        (1e6, "km²"),
-    ]
-    assert area_unit(1e9, "px") == (1.0, "px")

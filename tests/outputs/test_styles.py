@@ -37,9 +37,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(run: Path) -> dict[str, Any]:
-    """Draw all styles in QGIS, one segment without a confidence and of an unknown source."""
+    """Draw all styles in QGIS, one segment without values, and one of unknown values."""
     path = polygons(run)
-    ((largest,),) = query(path, "SELECT segment_id FROM segments ORDER BY area_m2 DESC LIMIT 1")
+    by_area = "SELECT segment_id FROM segments ORDER BY area_m2 DESC LIMIT 2"
+    (largest,), (second,) = query(path, by_area)
+    edit(
+        path,
+        "UPDATE segments SET cluster = 99, source = 'drawn', class = 'else' "
+        f"WHERE segment_id = {second}",
+    )
     edit(
         path,
         "UPDATE segments SET confidence = NULL, source = NULL, cluster = NULL, class = NULL "
@@ -76,7 +82,9 @@ def test_every_style_says_in_words_which_value_has_which_colour(seen: dict[str, 
 
 @pytest.mark.parametrize("style", ["clusters", "confidence", "source", "classes"])
 def test_values_that_have_no_entry_are_drawn_in_grey(seen: dict[str, Any], style: str) -> None:
-    assert seen["styles"][f"segments {style}"]["drawn"][GREY] > 0.01
+    found = seen["styles"][f"segments {style}"]
+    assert found["drawn"][GREY] > 0.01
+    assert found["sld"][GREY] == pytest.approx(found["drawn"][GREY], rel=0.2)
 
 
 def test_confidence_is_light_where_it_is_high(seen: dict[str, Any]) -> None:
@@ -133,3 +141,17 @@ def test_the_style_of_a_raster_stays_small(tmp_path: Path, count: int, listed: i
 def test_a_style_has_an_entry_for_every_value(run: Path) -> None:
     assert [value for value, _ in entries(run, "source")] == ["sam", "fill", ""]
     assert [value for value, _ in entries(run, "classes")] == [*sorted(WORDS), ""]
+
+
+def test_a_style_lists_all_parts_that_it_has(run: Path) -> None:
+    """Newer versions of QGIS read no others."""
+    owners = {
+        "renderer-v2": "Symbology",
+        "aliases": "Fields",
+        "previewExpression": "LayerConfiguration",
+        "mapTip": "MapTips",
+    }
+    for (qml,) in query(polygons(run), "SELECT styleQML FROM layer_styles"):
+        root = ET.fromstring(qml)
+        listed = root.attrib["styleCategories"].split("|")
+        assert {owners[part.tag] for part in root} <= set(listed)

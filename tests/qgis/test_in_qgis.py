@@ -211,7 +211,7 @@ def test_names_show_in_layers_that_are_open(qgis: Qgis, run: Path) -> None:
     assert shown["ok"], shown["errors"]
     assert [layer["is_new"] for layer in shown["layers"]] == [False, False]
     for layer in shown["layers"]:
-        assert {"open water", "wood"} <= set(layer["legend"])
+        assert {"open water (1)", "wood (3)"} <= set(layer["legend"])
     assert shown["results"]["OUTPUT"] == str(run)
 
 
@@ -230,7 +230,7 @@ def test_samples_of_a_layer_become_classes(qgis: Qgis, run: Path, tmp_path: Path
     assert shown["ok"], shown["errors"]
     layers = {layer["name"]: layer for layer in shown["layers"]}
     assert set(layers) == {"crop: classes", "crop: areas of classes", "segments to label next"}
-    assert set(layers["crop: classes"]["legend"]) == {"bright", "dark"}
+    assert set(layers["crop: classes"]["legend"]) == {"bright (1)", "dark (2)"}
     assert layers["crop: areas of classes"]["features"] == 2
     assert layers["segments to label next"]["features"] == 2
 

@@ -87,8 +87,9 @@ def test_commands_that_would_overwrite_edits_name_both_remedies(run: Path) -> No
         ),
         (
             ["UPDATE segments SET confidence = 0.5 WHERE segment_id = 5"],
-            "alps-geo clusters adopt would overwrite it; adopt cannot make it part of the run: "
-            "undo it in QGIS, or overwrite it with alps-geo clusters adopt {run} --discard-edits",
+            "alps-geo clusters adopt {run} would overwrite it; adopt cannot make it part of the "
+            "run: undo it in QGIS, or overwrite it with alps-geo clusters adopt {run} "
+            "--discard-edits",
         ),
         (["UPDATE layer_styles SET styleQML = '<qgis/>'"], "the style clusters was edited"),
         (

@@ -121,7 +121,7 @@ def test_qgis_lists_the_classes(run: Path) -> None:
     (name, qml), *more = query(
         run / "sample.gpkg",
         # As QGIS asks: a table without these columns has no style for it.
-        "SELECT f_table_name, styleQML FROM layer_styles WHERE useAsDefault AND ui = '' "
+        "SELECT f_table_name, styleQML FROM layer_styles WHERE useAsDefault AND ui IS NULL "
         "ORDER BY update_time DESC",
     )
     assert (name, more) == ("sample", [])

@@ -104,6 +104,14 @@ def test_names_and_styles_are_where_gis_programs_look(classified: Path) -> None:
     assert listed["classes"] == "MultiPolygon"
 
 
+def test_areas_of_a_small_scene_are_told_in_square_metres(run: Path, tmp_path: Path) -> None:
+    samples = points(run, tmp_path / "points.gpkg")
+    shown = alps_geo("classify", run, "--samples", samples).stdout
+    record = json.loads((run / "run.json").read_text())
+    assert "area, m²" in shown
+    assert all(f"{each['area']:,.0f}" in shown for each in record["classes"])
+
+
 def test_areas_lines_and_points_in_any_crs_give_their_segments(run: Path) -> None:
     """Whole segments drawn as polygons, points and lines inside of them are the same samples."""
     sampled, words = brightest(run, "first")

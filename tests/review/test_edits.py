@@ -307,7 +307,7 @@ def test_a_change_that_was_cut_short_between_two_files_is_finished(
     row = "SELECT cluster_name FROM segments WHERE segment_id = ?"
     for command in (("merge", run, "2", "3"), ("name", run, "1=water")):
         outcome = alps_geo("clusters", *command)
-        refused(outcome, "clusters merge 2 3 would overwrite it", "--discard-edits")
+        refused(outcome, f"clusters merge {run} 2 3 would overwrite it", "--discard-edits")
     assert query(polygons(run), row, segment) == [("mine",)]
     shutil.copy(polygons(plain if commits else finished / "out"), polygons(run))
     done(alps_geo("clusters", "merge", run, "2", "3", "--quiet"))

@@ -11,6 +11,7 @@ import pytest
 from class_samples import points, segments
 from edited_runs import SCENES, contents, done, finished_crops
 from helpers import alps_geo
+from in_qgis import in_qgis
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,23 @@ def test_filled_suggestions_are_samples_and_the_layer_goes_on(run: Path) -> None
     assert not second.duplicated(["scene", "segment_id"]).any()
     doubts = second["reason"].iloc[6:]
     assert doubts.str.fullmatch(r"[ab] \d\.\d\d or [ab] \d\.\d\d").all()
+
+
+def test_qgis_lists_the_classes_that_are_known(run: Path) -> None:
+    path, project = run / "suggested.gpkg", run / "alps.qgz"
+    done(alps_geo("classify", run, "--suggest", 4, "--quiet"))
+    (before,) = in_qgis("qgis_project.py", project, f"{path}|layername=suggested")["styled"]
+    # Without classes any word can be given.
+    assert before["choices"] == {}
+    assert {display for display, _ in before["features"].values()} == {
+        "large, and unlike the others"
+    }
+    fill_in(run, {0: "a <b>", 1: "c"})
+    done(alps_geo("classify", run, "--samples", path, "--suggest", 3, "--quiet"))
+    (after,) = in_qgis("qgis_project.py", project, f"{path}|layername=suggested")["styled"]
+    assert after["choices"] == {"class": ["a <b>", "c"]}
+    assert after["colors"] > 2
+    assert ["a <b>", "a &lt;b>"] in after["features"].values()
 
 
 def test_labels_that_were_filled_in_survive_new_suggestions(run: Path) -> None:

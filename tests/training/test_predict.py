@@ -13,6 +13,7 @@ import torch
 from random_models import CLASSES, STRIDE, cut, write_random_model
 from rasterio.features import rasterize
 from rasterio.windows import Window
+from rio_cogeo.cogeo import cog_validate
 from training_chips import make_chips, train_small
 
 from alps_geo.evaluate import evaluate_seams
@@ -78,6 +79,13 @@ def probabilities(folder: Path, model: TrainedModel, window: Window) -> NDArray[
     with torch.inference_mode():
         logits = network(torch.from_numpy(scaled)[None])[0]
     return np.asarray(logits.softmax(0).numpy())
+
+
+def test_rasters_are_cloud_optimised(folder: Path) -> None:
+    rasters = sorted((folder / "out").rglob("*.tif"))
+    assert len(rasters) > 1
+    for path in rasters:
+        assert cog_validate(path, strict=True, quiet=True) == (True, [], [])
 
 
 def test_a_scene_becomes_a_map_with_names_colours_and_probabilities(folder: Path) -> None:

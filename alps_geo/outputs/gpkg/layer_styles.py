@@ -10,6 +10,7 @@ from alps_geo.outputs.styles import CLASS_STYLE, CLUSTER_STYLE
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from alps_geo.outputs.segment_styles import Style
 
@@ -48,8 +49,22 @@ def own_styles() -> tuple[str, ...]:
     return (CLUSTER_STYLE, CLASS_STYLE, *(style.name for style in fixed_styles()))
 
 
-def create_styles(database: sqlite3.Connection, date: str) -> None:
-    """Create the table of styles."""
+def add_styles(
+    database: sqlite3.Connection, columns: tuple[str, str], styles: Iterable[Style], date: str
+) -> None:
+    """Create the table of styles, with some for a layer.
+
+    Parameters
+    ----------
+    database : sqlite3.Connection
+        The file, which has no such table yet.
+    columns : tuple of str
+        The layer, and its column of geometries.
+    styles : iterable of Style
+        The styles, the default first.
+    date : str
+        Time of their last change.
+    """
     database.executescript(_TABLE)
     database.execute("INSERT INTO gpkg_ogr_contents VALUES ('layer_styles', 0)")
     database.execute(
@@ -57,6 +72,8 @@ def create_styles(database: sqlite3.Connection, date: str) -> None:
         "VALUES ('layer_styles', 'attributes', 'layer_styles', ?, 0)",
         [date],
     )
+    for number, style in enumerate(styles):
+        insert_style(database, columns, style, date, is_default=int(number == 0))
 
 
 def has_styles(database: sqlite3.Connection) -> bool:

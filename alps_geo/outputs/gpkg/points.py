@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
+from contextlib import closing
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
-import pandas as pd
 import pyogrio
 
 from alps_geo.errors import DiskError
 from alps_geo.files import replacing, run_errors, unwritable
+from alps_geo.outputs.fill_in_styles import points_style
+from alps_geo.outputs.gpkg.layer_styles import add_styles
+from alps_geo.outputs.gpkg.metadata import timestamp
 from alps_geo.outputs.gpkg.wkt2 import VERSION, needs_wkt2
 from alps_geo.outputs.gpkg.write import ERRORS
+from alps_geo.outputs.provenance import current_date
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +30,6 @@ _UNDEFINED_CARTESIAN = "-1"
 
 # Longitude and latitude, for a CRS that pyogrio cannot hand to GDAL.
 _ANYWHERE = "EPSG:4326"
-
-_RING = {"name": "circle", "color": "255,255,255,0", "outline_color": "255,230,0,255", "size": "3"}
-"""Look of a point: a ring, through which its pixel can be seen."""
 
 
 def write_points_gpkg(
@@ -70,51 +71,10 @@ def write_points_gpkg(
                 dataset_options=VERSION,
                 layer_options=options,
             )
-        # QGIS finds styles in a table of this name, whichever program made it.
-        style = pd.DataFrame([_style(layer, _points_qml(field, choices))])
-        pyogrio.write_dataframe(style, part, layer="layer_styles", driver="GPKG", FID="id")
+        time = timestamp(current_date())
+        with closing(sqlite3.connect(part)) as database:
+            add_styles(database, (layer, _GEOMETRY), [points_style(layer, field, choices)], time)
+            database.commit()
         stored = pyogrio.read_info(part, layer=layer, force_feature_count=True)["features"]
         if stored != len(points):
             raise DiskError(unwritable(path, f"{stored} of {len(points)} points were stored"))
-
-
-def _style(layer: str, qml: str) -> dict[str, object]:
-    """Describe a default style in the columns of QGIS."""
-    return {
-        "f_table_catalog": "",
-        "f_table_schema": "",
-        "f_table_name": layer,
-        "f_geometry_column": _GEOMETRY,
-        "styleName": layer,
-        "styleQML": qml,
-        "styleSLD": "",
-        "useAsDefault": True,
-        "description": "Points to be checked",
-        "owner": "",
-        # QGIS passes over a table of styles that lacks one of its columns.
-        "ui": "",
-        "update_time": "2000-01-01T00:00:00.000Z",
-    }
-
-
-def _points_qml(field: str, choices: Sequence[str]) -> str:
-    """Style points as rings, with a form that lists the choices for a column."""
-    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology|Fields|Forms")
-    renderer = ET.SubElement(root, "renderer-v2", type="singleSymbol", enableorderby="0")
-    symbols = ET.SubElement(renderer, "symbols")
-    symbol = ET.SubElement(symbols, "symbol", type="marker", name="0", alpha="1")
-    marker = ET.SubElement(symbol, "layer", {"class": "SimpleMarker", "enabled": "1"})
-    options = ET.SubElement(marker, "Option", type="Map")
-    for name, value in _RING.items():
-        ET.SubElement(options, "Option", type="QString", name=name, value=value)
-    if choices:
-        fields = ET.SubElement(root, "fieldConfiguration")
-        widget = ET.SubElement(ET.SubElement(fields, "field", name=field), "editWidget")
-        widget.set("type", "ValueMap")
-        config = ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map")
-        listed = ET.SubElement(config, "Option", type="List", name="map")
-        for choice in choices:
-            entry = ET.SubElement(listed, "Option", type="Map")
-            ET.SubElement(entry, "Option", type="QString", name=choice, value=choice)
-    ET.indent(root, " ")
-    return ET.tostring(root, encoding="unicode") + "\n"

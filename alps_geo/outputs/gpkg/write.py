@@ -13,7 +13,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from alps_geo.errors import DiskError
 from alps_geo.files import gdal_error, replacing, run_errors, unwritable
 from alps_geo.outputs.fixed_styles import fixed_styles
-from alps_geo.outputs.gpkg.layer_styles import create_styles, insert_style
+from alps_geo.outputs.gpkg.layer_styles import add_styles
 from alps_geo.outputs.gpkg.lock import settle
 from alps_geo.outputs.gpkg.metadata import About, describe_layer, timestamp
 from alps_geo.outputs.gpkg.wkt2 import VERSION, create_layer, needs_wkt2
@@ -100,14 +100,16 @@ def write_styled_layer(
             count += len(batch)
         with run_errors(path, *ERRORS), closing(sqlite3.connect(part)) as database:
             stored = database.execute(f'SELECT count(*) FROM "{layer}"').fetchone()[0]
-            _add_styles(database, layer, styles, timestamp(about.date))
+            add_styles(database, (layer, GEOMETRY), styles, timestamp(about.date))
             describe_layer(database, layer, about)
             database.commit()
         if stored != count:
             raise DiskError(unwritable(path, f"{stored} of {count} polygons were stored"))
 
 
-def write_layer(path: Path, frame: gpd.GeoDataFrame, layer: str) -> None:
+def write_layer(
+    path: Path, frame: gpd.GeoDataFrame, layer: str, style: Style | None = None
+) -> None:
     """Write polygons as the only layer of a GeoPackage, whole or not at all.
 
     Parameters
@@ -117,6 +119,8 @@ def write_layer(path: Path, frame: gpd.GeoDataFrame, layer: str) -> None:
     frame : geopandas.GeoDataFrame
         Polygons and multipolygons, which become multipolygons, with their CRS or without.
     layer : str
+    style : Style, optional
+        The style in which QGIS opens it; by default one that QGIS chooses.
 
     Raises
     ------
@@ -125,8 +129,13 @@ def write_layer(path: Path, frame: gpd.GeoDataFrame, layer: str) -> None:
     """
     if path.is_file():
         settle(path)
-    with replacing(path) as part, _ogr_options(current_date()), run_errors(path, *ERRORS):
+    date = current_date()
+    with replacing(path) as part, _ogr_options(date), run_errors(path, *ERRORS):
         _append(part, frame, layer)
+        if style is not None:
+            with closing(sqlite3.connect(part)) as database:
+                add_styles(database, (layer, GEOMETRY), [style], timestamp(date))
+                database.commit()
 
 
 def _append(path: Path, batch: gpd.GeoDataFrame, layer: str) -> None:
@@ -163,12 +172,3 @@ def _ogr_options(date: str) -> Iterator[None]:
         yield
     finally:
         pyogrio.set_gdal_config_options(before)
-
-
-def _add_styles(
-    database: sqlite3.Connection, layer: str, styles: Iterable[Style], date: str
-) -> None:
-    """Add styles, the default first."""
-    create_styles(database, date)
-    for number, style in enumerate(styles):
-        insert_style(database, (layer, GEOMETRY), style, date, is_default=int(number == 0))

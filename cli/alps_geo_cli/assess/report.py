@@ -158,7 +158,7 @@ def _class_table(found: AccuracyReport) -> Table:
     unit, accuracy = found.shown_unit, found.accuracy
     table = Table(title="estimates, weighted by area")
     table.add_column("class")
-    for title in ("user's", "producer's", f"in the map ({unit})", f"area ({unit})"):
+    for title in ("user's", "producer's", f"in the map ({unit.name})", f"area ({unit.name})"):
         table.add_column(title, justify="right")
     for i, name in enumerate(accuracy.classes):
         area = accuracy.areas[i]
@@ -166,7 +166,7 @@ def _class_table(found: AccuracyReport) -> Table:
             escape(name),
             shown_share(accuracy.users[i]),
             shown_share(accuracy.producers[i]),
-            found.shown_area(found.mapped_area[i]),
-            f"{found.shown_area(area.value)} ± {found.shown_area(area.margin)}",
+            unit.shown(found.mapped_area[i]),
+            f"{unit.shown(area.value)} ± {unit.shown(area.margin)}",
         )
     return table

@@ -110,21 +110,21 @@ def _print_classes(record: PredictionRecord, out: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from alps_geo_cli.summary import area_scale
+    from alps_geo.outputs.area_units import area_unit
 
     console = Console()
-    size, unit = area_scale(max(each.area for each in record.classes), record.area_unit)
+    unit = area_unit(max(each.area for each in record.classes), record.area_unit)
     table = Table(title=f"{record.regions} regions in {len(record.classes)} classes")
     table.add_column("class", justify="right")
     table.add_column("name")
-    for title in ("regions", f"area, {unit}", "share", "probability"):
+    for title in ("regions", f"area, {unit.name}", "share", "probability"):
         table.add_column(title, justify="right")
     for each in record.classes:
         table.add_row(
             str(each.id),
             f"[{each.color}]██[/] {escape(each.name)}",
             str(each.regions),
-            f"{each.area / size:,.{0 if size == 1 else 2}f}",
+            unit.shown(each.area),
             f"{each.share:.1%}",
             "none" if each.probability is None else f"{each.probability:.2f}",
         )
