@@ -81,6 +81,12 @@ class Proxy:
         return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.port}")
 
 
+_REFUSED = {
+    "503": ("SlowDown", "Please reduce your request rate."),
+    "403": ("AccessDenied", "Access Denied"),
+}
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     proxy: Proxy
@@ -97,8 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
         elif fault:
-            code = {"503": "SlowDown", "403": "AccessDenied"}[fault]
-            content = f"<Error><Code>{code}</Code><Message>No.</Message></Error>"
+            code, message = _REFUSED[fault]
+            content = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
             self._answer(int(fault), {}, content.encode())
         else:
             behind = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=60)

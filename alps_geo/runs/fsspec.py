@@ -162,7 +162,9 @@ class ObjectStorage:
                 raise
             where = f"{self.address}/{name}" if name else self.address
             reason = _reason(error, "written" if done == "removed" else done, self._is_s3)
-            raise RunError(f"{where}: cannot be {done} ({one_line(error)}); {reason}") from error
+            # Without the number of an error of the system, which libraries choose by likeness.
+            told = (isinstance(error, OSError) and error.strerror) or one_line(error)
+            raise RunError(f"{where}: cannot be {done} ({told}); {reason}") from error
 
 
 @cache

@@ -46,6 +46,11 @@ class TileFiles:
     key: str
     storage: Storage | None = None
 
+    @property
+    def files(self) -> Storage:
+        """The storage of the files: the folder on this machine, or elsewhere."""
+        return LocalStorage(self.folder) if self.storage is None else self.storage
+
     def read(self, tile: Tile, kind: str) -> bytes | None:
         """Read a file of a tile; None if it is absent or damaged, so that it is to be made again.
 
@@ -54,7 +59,7 @@ class TileFiles:
         RunError
             If a store does not answer.
         """
-        content = self._files.read(self._name(tile, kind))
+        content = self.files.read(self._name(tile, kind))
         if content is None:
             return None
         data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
@@ -68,7 +73,7 @@ class TileFiles:
         RunError
             If the folder cannot be written.
         """
-        self._files.put(self._name(tile, kind), data + self._digest(tile, kind, data))
+        self.files.put(self._name(tile, kind), data + self._digest(tile, kind, data))
 
     def fail(self, failed: FailedTile, tile: Tile) -> None:
         """Note why a tile failed.
@@ -78,7 +83,7 @@ class TileFiles:
         RunError
             If the folder cannot be written.
         """
-        self._files.put(self._name(tile, "json"), json.dumps(failed.to_json()).encode())
+        self.files.put(self._name(tile, "json"), json.dumps(failed.to_json()).encode())
 
     def forget_failures(self, tiles: Iterable[Tile]) -> None:
         """Remove the notes of failures of tiles, as far as there are any.
@@ -89,11 +94,11 @@ class TileFiles:
             If the folder cannot be written.
         """
         notes = {self._name(tile, "json") for tile in tiles}
-        self._files.remove(sorted(notes.intersection(self._files.names())))
+        self.files.remove(sorted(notes.intersection(self.files.names())))
 
     def has_failed(self, tile: Tile) -> bool:
         """Return True if a failure of the tile was noted."""
-        return self._files.exists(self._name(tile, "json"))
+        return self.files.exists(self._name(tile, "json"))
 
     def holds_all(self, tile: Tile, kinds: Sequence[str]) -> bool:
         """Return True if all files of a tile are there; on a disk also undamaged.
@@ -101,24 +106,20 @@ class TileFiles:
         Of a store it is asked for the last of them alone, which says that the tile is done: damage
         is found when the tile is read.
         """
-        if self._files.is_remote:
-            return self._files.exists(self._name(tile, kinds[-1]))
+        if self.files.is_remote:
+            return self.files.exists(self._name(tile, kinds[-1]))
         return all(self.read(tile, kind) is not None for kind in kinds)
 
     def held_of(self, kinds: Sequence[str]) -> Callable[[Tile], bool]:
         """Return `holds_all` for many tiles, which takes one listing of a store."""
-        if not self._files.is_remote:
+        if not self.files.is_remote:
             return lambda tile: self.holds_all(tile, kinds)
-        found = set(self._files.names())
+        found = set(self.files.names())
         return lambda tile: all(self._name(tile, kind) in found for kind in kinds)
 
     def _digest(self, tile: Tile, kind: str, data: bytes) -> bytes:
         header = f"{self.key} {tile.row} {tile.col} {kind} ".encode()
         return hashlib.sha256(header + data).digest()
-
-    @property
-    def _files(self) -> Storage:
-        return LocalStorage(self.folder) if self.storage is None else self.storage
 
     def _name(self, tile: Tile, kind: str) -> str:
         return f"{tile.row:04d}_{tile.col:04d}.{kind}"

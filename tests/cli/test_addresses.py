@@ -72,7 +72,7 @@ def test_a_store_that_is_not_there_or_lets_nobody_in(
 ) -> None:
     proxy.fault = lambda request: "403" if request[0] == "PUT" else ""
     line = error(f"s3://{BUCKET}/run")
-    assert line.startswith(f"s3://{BUCKET}/run/.tiles/run.json: cannot be written (No)")
+    assert line.startswith(f"s3://{BUCKET}/run/.tiles/run.json: cannot be written (Access Denied)")
     assert "credentials that may put and remove objects (s3:PutObject, s3:DeleteObject)" in line
     proxy.fault = lambda _: "403"
     assert "may read objects (s3:GetObject) there" in error(f"s3://{BUCKET}/run")

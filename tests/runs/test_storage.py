@@ -127,7 +127,8 @@ def test_requests_that_fail_now_and_then_are_sent_again(
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [("503", "SlowDown"), ("cut", "Connection"), ("delay", "imeout")]
+    ("fault", "reason"),
+    [("503", "Please reduce your request rate"), ("cut", "Connection"), ("delay", "imeout")],
 )
 def test_a_store_that_does_not_answer_is_told_in_one_line(
     fault: str, reason: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
