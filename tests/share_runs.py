@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +54,12 @@ def make_scene(folder: Path) -> Path:
     return path
 
 
-def share(scene: Path, out: Path, number: int = 1, count: int = 1) -> ShareProgress:
-    """Work on a share in this process."""
-    request = ShareRequest(Share(number, count))
-    return label_share([str(scene)], out, SETTINGS, request, generator=QuarterTiles())
+def share(
+    scene: Path, out: Path, number: int = 1, count: int = 1, workers: int = 1
+) -> ShareProgress:
+    """Work on a share in this process, or in some of its own."""
+    request, settings = ShareRequest(Share(number, count)), replace(SETTINGS, workers=workers)
+    return label_share([str(scene)], out, settings, request, generator=QuarterTiles())
 
 
 def finish(scene: Path, out: Path) -> RunRecord:

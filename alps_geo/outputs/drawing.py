@@ -28,11 +28,39 @@ WIDTH_MM = 250
 
 
 @dataclass(frozen=True, eq=False)
+class PanelLines:
+    """Lines over a panel, which vector formats draw in place of pixels.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (rows, cols, 3)
+        The panel without them.
+    ends : ndarray of int64, shape (n, 4)
+        x and y of the start and of the end of each line, in pixels from the panel's corner.
+    ink : Color
+        Their colour.
+    width : int
+        Their width, in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    ink: Color
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
 class Panel:
-    """Pixels (rows, cols, 3), uint8, with their upper left corner at (x, y)."""
+    """Pixels (rows, cols, 3), uint8, with their upper left corner at (x, y), and lines in them."""
 
     corner: tuple[int, int]
     pixels: NDArray[np.uint8]
+    lines: PanelLines | None = None
+
+    @property
+    def bare(self) -> NDArray[np.uint8]:
+        """The pixels without the lines."""
+        return self.pixels if self.lines is None else self.lines.pixels
 
 
 @dataclass(frozen=True)

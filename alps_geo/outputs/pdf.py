@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from alps_geo.clusters.colors import Color
-    from alps_geo.outputs.drawing import Drawing, Mark
+    from alps_geo.outputs.drawing import Drawing, Mark, PanelLines
     from alps_geo.outputs.letters import Glyph
     from alps_geo.outputs.typefaces import Typeface
 
@@ -70,10 +70,12 @@ class _Page:
     def add(self, mark: Mark) -> None:
         """Add the commands that draw a mark."""
         if isinstance(mark, Panel):
-            rows, cols = mark.pixels.shape[:2]
+            rows, cols = mark.bare.shape[:2]
             (x, y), name = mark.corner, f"/I{len(self.panels)}"
             self.commands.append(f"q {cols} 0 0 {-rows} {x} {y + rows} cm {name} Do Q")
             self.panels.append(mark)
+            if mark.lines is not None:
+                self.commands.append(_lines(mark.lines, mark.corner))
         elif isinstance(mark, Text):
             self._add_text(mark)
         elif isinstance(mark, Box):
@@ -127,6 +129,13 @@ class _Page:
         letters = self.fonts[number].letters
         letters[glyph.number] = letters.get(glyph.number) or glyph.text
         return number
+
+
+def _lines(lines: PanelLines, corner: tuple[int, int]) -> str:
+    """Draw the lines of a panel as one path, with square ends."""
+    path = " ".join(f"{x1} {y1} m {x2} {y2} l" for x1, y1, x2, y2 in lines.ends.tolist())
+    place = f"1 0 0 1 {corner[0]} {corner[1]} cm"
+    return f"q {place} {_rgb(lines.ink)} RG {lines.width} w 2 J {path} S Q"
 
 
 def _outline(glyph: Glyph, size: int, start: tuple[float, float]) -> str:
@@ -184,10 +193,10 @@ class _File:
 
 
 def _add_image(file: _File, panel: Panel) -> int:
-    rows, cols = panel.pixels.shape[:2]
+    rows, cols = panel.bare.shape[:2]
     entries = f"/Type/XObject/Subtype/Image/Width {cols}/Height {rows}"
     entries += "/ColorSpace/DeviceRGB/BitsPerComponent 8"
-    return file.add_stream(entries, panel.pixels.tobytes())
+    return file.add_stream(entries, panel.bare.tobytes())
 
 
 def _add_font(file: _File, font: _Font) -> int:

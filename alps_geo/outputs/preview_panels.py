@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from PIL import Image
 
+from alps_geo.outputs.drawing import PanelLines
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -114,12 +116,49 @@ def borders_panel(scene: Pixels, ids: NDArray[np.integer], valid: NDArray[np.boo
     across, down = found[:, 1:] != found[:, :-1], found[1:] != found[:-1]
     lines[:, 1:] |= across
     lines[1:] |= down
-    if mean_side(int(here.sum()), len(np.unique(found))) >= _THICK:
+    if _is_thick(found, here):
         lines[:, :-1] |= across
         lines[:-1] |= down
     panel = scene.copy()
     panel[lines & here] = BORDER
     return panel
+
+
+def border_lines(scene: Pixels, ids: NDArray[np.integer], valid: NDArray[np.bool_]) -> PanelLines:
+    """Trace the borders of `borders_panel` as lines between pixels.
+
+    Parameters
+    ----------
+    scene : array (rows, cols, 3), uint8
+        The panel without borders.
+    ids : array (H, W), integer
+        Segments, 0 for none.
+    valid : array (H, W), bool
+        True where there are data; no border is traced elsewhere.
+    """
+    shape = scene.shape[:2]
+    found, here = nearest(ids, shape), nearest(valid, shape)
+    across = (found[:, 1:] != found[:, :-1]) & (here[:, 1:] | here[:, :-1])
+    down = (found[1:] != found[:-1]) & (here[1:] | here[:-1])
+    x, top, bottom = _runs(across.T)
+    y, left, right = _runs(down)
+    upright = np.stack([x + 1, top, x + 1, bottom], axis=1)
+    level = np.stack([left, y + 1, right, y + 1], axis=1)
+    width = 2 if _is_thick(found, here) else 1
+    return PanelLines(scene, np.concatenate([upright, level]), BORDER, width)
+
+
+def _runs(
+    values: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return row, first column and column after the last of the runs of True in each row."""
+    steps = np.diff(np.pad(values, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(steps == 1)
+    return rows, starts, np.nonzero(steps == -1)[1]
+
+
+def _is_thick(found: NDArray[np.integer], here: NDArray[np.bool_]) -> bool:
+    return mean_side(int(here.sum()), len(np.unique(found))) >= _THICK
 
 
 def mean_side(pixels: float, segments: int) -> float:

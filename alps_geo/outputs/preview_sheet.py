@@ -23,6 +23,7 @@ from alps_geo.outputs.ground_view import GroundView, ScaleStyle, scale_marks
 from alps_geo.outputs.letters import lettering
 from alps_geo.outputs.preview_panels import (
     blank,
+    border_lines,
     borders_panel,
     labels_panel,
     panel_shape,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.colors import Color
     from alps_geo.clusters.legend import Legend as ClusterLegend
-    from alps_geo.outputs.drawing import Mark
+    from alps_geo.outputs.drawing import Mark, PanelLines
     from alps_geo.outputs.letters import Lettering
 
     Pixels = NDArray[np.uint8]
@@ -146,6 +147,7 @@ class _Shown:
 
     caption: str
     pixels: Pixels
+    lines: PanelLines | None = None
     view: GroundView | None = None
     box: tuple[float, float, float, float] | None = None
 
@@ -228,17 +230,19 @@ def _panels(
     detail = picture.detail
     box = None if detail is None else detail.box
     shown = [
-        _Shown(captions.scene, scene, picture.view(shape), box),
+        _Shown(captions.scene, scene, None, picture.view(shape), box),
         _Shown(captions.labels, labels),
     ]
     if detail is not None:
         part = scene_panel(detail.image, detail.valid, shape)
         borders = borders_panel(part, detail.segments, detail.valid)
+        lines = border_lines(part, detail.segments, detail.valid)
         caption = f"{captions.segments}, in the frame"
-        shown.append(_Shown(caption, borders, picture.view(shape, detail.box)))
+        shown.append(_Shown(caption, borders, lines, picture.view(shape, detail.box)))
     elif picture.segments is not None:
         borders = borders_panel(scene, picture.segments, picture.valid)
-        shown.append(_Shown(captions.segments, borders))
+        lines = border_lines(scene, picture.segments, picture.valid)
+        shown.append(_Shown(captions.segments, borders, lines))
     return tuple(shown)
 
 
@@ -270,7 +274,7 @@ def _place(
 def _framed(panel: _Shown, corner: tuple[int, int], sizes: _Sizes) -> Iterator[Mark]:
     """Yield the pixels of a panel, the frame around them, and that of the part shown elsewhere."""
     x, y = corner
-    yield Panel(corner, panel.pixels)
+    yield Panel(corner, panel.pixels, panel.lines)
     yield Box((x - 1, y - 1), (x + sizes.cols, y + sizes.rows), None, _FRAME)
     if panel.box is not None:
         top, left, bottom, right = panel.box

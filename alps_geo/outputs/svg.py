@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.colors import Color
-    from alps_geo.outputs.drawing import Drawing, Mark
+    from alps_geo.outputs.drawing import Drawing, Mark, PanelLines
     from alps_geo.outputs.typefaces import Typeface
 
 _FAMILIES = ("'DejaVu Sans'", "'Noto Sans'", "Verdana", "sans-serif")
@@ -119,13 +119,32 @@ def _add_area(root: ET.Element, area: Area) -> None:
 
 
 def _add_panel(root: ET.Element, panel: Panel) -> None:
-    rows, cols = panel.pixels.shape[:2]
+    rows, cols = panel.bare.shape[:2]
     place = {"x": str(panel.corner[0]), "y": str(panel.corner[1])}
     size = {"width": str(cols), "height": str(rows)}
-    data = {"href": f"data:image/png;base64,{_png(panel.pixels)}"}
+    data = {"href": f"data:image/png;base64,{_png(panel.bare)}"}
     # Pixels that are enlarged stay pixels.
     style = {"image-rendering": "pixelated"}
     ET.SubElement(root, "image", {**place, **size, **style, **data})
+    if panel.lines is not None:
+        _add_lines(root, panel.lines, panel.corner)
+
+
+def _add_lines(root: ET.Element, lines: PanelLines, corner: tuple[int, int]) -> None:
+    """Add upright and level lines as one path."""
+    steps = (
+        f"M{x1} {y1}v{y2 - y1}" if x1 == x2 else f"M{x1} {y1}h{x2 - x1}"
+        for x1, y1, x2, y2 in lines.ends.tolist()
+    )
+    attributes = {
+        "transform": f"translate({corner[0]} {corner[1]})",
+        "d": "".join(steps),
+        "fill": "none",
+        "stroke": _css(lines.ink),
+        "stroke-width": str(lines.width),
+        "stroke-linecap": "square",
+    }
+    ET.SubElement(root, "path", attributes)
 
 
 def _add_box(root: ET.Element, box: Box) -> None:

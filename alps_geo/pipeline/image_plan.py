@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +23,16 @@ from alps_geo.outputs.results import image_files, run_files
 from alps_geo.pipeline.stages import make_models
 from alps_geo.runs.checks import check_model
 from alps_geo.runs.failures import FailedImage
+from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.identity import fingerprint, images_identity, kind_key
 from alps_geo.runs.names import folder_names
 from alps_geo.runs.parts import FolderRecord
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.reading import planned_results
+from alps_geo.runs.run import read_model
 from alps_geo.segments.images import ImageStore, open_image_table
+from alps_geo.settings import LabelSettings
+from alps_geo.settings.folder import FolderSettings
 from alps_geo.tiles.image_kinds import find_kinds
 from alps_geo.tiles.images import ImageJob, ImageStage
 from alps_geo.tiles.jobs import TILE_STAGE_VERSION
@@ -38,11 +42,8 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Weights
-    from alps_geo.runs.flags import RunFlags
     from alps_geo.runs.folder import RunFolder
     from alps_geo.scene.folder import FolderImage
-    from alps_geo.settings import LabelSettings
-    from alps_geo.settings.folder import FolderSettings
     from alps_geo.tiles.image_kinds import KnownImages
     from alps_geo.tiles.images import ImageKind
 
@@ -78,6 +79,31 @@ class FolderRequest:
     def record(self) -> FolderRecord:
         """The folder, as the record of the run has it."""
         return FolderRecord(str(self.root.absolute()), self.layout)
+
+
+def folder_request(
+    root: Path,
+    settings: LabelSettings | None,
+    layout: FolderSettings | None,
+    flags: RunFlags = DEFAULT_FLAGS,
+) -> FolderRequest:
+    """Return a request, with the defaults where nothing is given, and the cluster model read.
+
+    Raises
+    ------
+    AlpsGeoError
+        If the cluster model cannot be used, or has another number of clusters than the settings.
+    """
+    # An image has too few segments to tell which of them are alike.
+    settings = replace(settings or LabelSettings(), merge=False, neighbours=0.0)
+    given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
+    if given is not None and settings.clusters not in (None, len(given)):
+        raise SettingsError(
+            f"clusters is {settings.clusters}, and clusters_from has {len(given)}: leave one out"
+        )
+    if given is not None:
+        settings = replace(settings, features="+".join(given.features), clusters=len(given))
+    return FolderRequest(Path(root), layout or FolderSettings(), settings, flags, given)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
-from alps_geo.errors import RunError, SettingsError
+from alps_geo.errors import RunError
 from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.output import LabelledRun
 from alps_geo.outputs.results import write_image_results, write_run_files
-from alps_geo.pipeline.image_plan import FolderRequest, PlannedRun, check_folders, plan_images
+from alps_geo.pipeline.image_plan import PlannedRun, check_folders, folder_request, plan_images
 from alps_geo.pipeline.stages import Clock, fit_model
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.checks import check_valid
@@ -30,13 +30,10 @@ from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record
-from alps_geo.runs.run import read_model
 from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
-from alps_geo.settings import LabelSettings
-from alps_geo.settings.folder import FolderSettings
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.work import label_tiles
 
@@ -53,6 +50,8 @@ if TYPE_CHECKING:
     from alps_geo.runs.record import RunRecord
     from alps_geo.scene.folder import FolderImage
     from alps_geo.segments.images import ImageTable, StoredImage
+    from alps_geo.settings import LabelSettings
+    from alps_geo.settings.folder import FolderSettings
     from alps_geo.tiles.images import ImageJob
 
 
@@ -97,18 +96,8 @@ def label_images(
         If the folder, a model or the folder of the results cannot be used, if no image can be
         labelled, or, if the run is strict, if one cannot.
     """
-    # An image has too few segments to tell which of them are alike.
-    settings = replace(settings or LabelSettings(), merge=False, neighbours=0.0)
-    root = Path(root)
-    given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
-    if given is not None and settings.clusters not in (None, len(given)):
-        raise SettingsError(
-            f"clusters is {settings.clusters}, and clusters_from has {len(given)}: leave one out"
-        )
-    if given is not None:
-        settings = replace(settings, features="+".join(given.features), clusters=len(given))
-    folder = RunFolder(root if out is None else Path(out))
-    request = FolderRequest(root, layout or FolderSettings(), settings, flags, given)
+    request = folder_request(root, settings, layout, flags)
+    folder = RunFolder(request.root if out is None else Path(out))
     clock = Clock()
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = plan_images(request, folder, generator, listen)

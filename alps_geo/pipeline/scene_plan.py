@@ -118,7 +118,7 @@ def open_run(
         If a scene or a model cannot be used.
     """
     known = () if given is None else given.projection.kinds
-    scenes = in_one_order(_open_scenes(paths, settings), known)
+    scenes = in_one_order(open_scenes(paths, settings), known)
     scenes = with_kind_notes(scenes, settings.feature_names, known, raw=settings.is_raw)
     weights = models.weights()
     differences = (
@@ -143,7 +143,14 @@ def inputs_of(run: SceneRun) -> list[str]:
     return [job.scene.path for job in run.jobs if is_local(job.scene.path)] + given
 
 
-def _open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
+def open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
+    """Open scenes with the settings of a run.
+
+    Raises
+    ------
+    SceneError
+        If there is none, or one cannot be used.
+    """
     if not paths:
         raise SceneError("no scene was given; name at least one raster")
     return [

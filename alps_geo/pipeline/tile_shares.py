@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import rasterio
 
+from alps_geo.events import Tally
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.results import check_formats
 from alps_geo.pipeline.scene_plan import inputs_of, open_run, plan_of, with_given_model
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from alps_geo.events import Event, Tally
+    from alps_geo.events import Event
     from alps_geo.masks.generator import MaskGenerator
     from alps_geo.runs.failures import Failure
     from alps_geo.runs.plan import Plan
-    from alps_geo.tiles.contract import Stage
     from alps_geo.tiles.executors import Executor
 
 Failed = TypeVar("Failed", bound="Failure")
@@ -135,15 +135,15 @@ def label_share(
         plan = plan_of(run, given, fit=request.fit)
         with claimed_together(folder, plan, [] if request.fit else inputs_of(run)):
             stage, executor = ShareStage(run.tile_stage, request.share), choose_executor(settings)
-            failed = work_on_share(folder, stage, run.tally, executor, strict=request.strict)
+            failed = work_on_share(folder, stage, executor, listen, strict=request.strict)
             return progress_of(folder, plan, request.share, failed)
 
 
 def work_on_share(
     folder: RunFolder,
     stage: ShareStage[Failed],
-    tally: Tally,
     executor: Executor,
+    listen: Callable[[Event], None],
     *,
     strict: bool = False,
 ) -> list[Failed]:
@@ -159,14 +159,12 @@ def work_on_share(
     AlpsGeoError
         If a model or the folder cannot be used, or, if `strict`, if a task fails.
     """
-    forget_failures(stage)
+    tasks = list(stage.tasks())
+    for task in tasks:
+        stage.forget_failure(task)  # it is tried again
+    tally = Tally(len(tasks), listen)
     with at_work(folder, str(stage.share)) as count:
         return label_tiles(stage, tally, executor, strict=strict, count=count, a_share=True)
-
-
-def forget_failures(stage: Stage[object]) -> None:
-    """Remove the notes of failures of all tasks of a stage, which are tried again."""
-    stage.forget_failures(stage.tasks())
 
 
 def progress_of(

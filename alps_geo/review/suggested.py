@@ -155,7 +155,8 @@ def write_suggestions(
     frame = _frame(run, picks, reasons)
     both = frame if before is None else pd.concat([before.to_crs(frame.crs), frame])
     known = {name for scene in scenes for name in scene.names}
-    choices = sorted(known | set(both[CLASS_FIELD].dropna())) if known else []
+    given = set(both[CLASS_FIELD].dropna().astype(str).str.strip()) - {""}
+    choices = sorted(known | given) if known else []
     style = areas_style(LAYER, CLASS_FIELD, choices, "reason")
     write_layer(path, gpd.GeoDataFrame(both, crs=frame.crs), LAYER, style)
     return _draw_page(run, path, picks, reasons)

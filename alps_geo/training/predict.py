@@ -20,6 +20,13 @@ from alps_geo.outputs.class_map import ClassMap
 from alps_geo.outputs.names import PREDICTED_FILES
 from alps_geo.outputs.provenance import Provenance
 from alps_geo.pipeline.stages import Clock
+from alps_geo.pipeline.tile_shares import (
+    EVERYTHING,
+    ShareProgress,
+    ShareRequest,
+    progress_of,
+    work_on_share,
+)
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.failures import write_each
@@ -31,10 +38,12 @@ from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.prediction import write_prediction
 from alps_geo.runs.probability_store import ProbabilityStore
 from alps_geo.runs.reading import finished_prediction
+from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene.raster import is_local
 from alps_geo.tiles.executors import choose_executor
+from alps_geo.tiles.shares import ShareStage
 from alps_geo.tiles.work import label_tiles
 from alps_geo.training.blending import StoredProbabilities, blended
 from alps_geo.training.model_folder import DESCRIPTION, WEIGHTS, read_model
@@ -133,6 +142,41 @@ def predict_scenes(
                 write_prediction(target.record_path, record)
             sweep(place, plan)
             return record
+
+
+def predict_share(
+    paths: Sequence[str],
+    folder: Path,
+    out: Path,
+    settings: PredictSettings = _SETTINGS,
+    request: ShareRequest = EVERYTHING,
+    *,
+    listen: Callable[[Event], None] = lambda _: None,
+) -> ShareProgress:
+    """Work on a share of the tiles of a prediction that any number of processes work on together.
+
+    When all tiles are done, `predict_scenes` finishes it.
+
+    Parameters
+    ----------
+    paths, folder, out, settings, listen
+        As for `predict_scenes`.
+    request : ShareRequest
+        The tiles to work on; all of them by default.
+
+    Raises
+    ------
+    AlpsGeoError
+        As `alps_geo.pipeline.tile_shares.label_share`.
+    """
+    place = RunFolder(Path(out))
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+        prediction = open_prediction(paths, Path(folder), place, settings, listen)
+        plan = prediction.plan()
+        with claimed_together(place, plan, prediction.inputs()):
+            stage, executor = ShareStage(prediction.stage, request.share), choose_executor(settings)
+            failed = work_on_share(place, stage, executor, listen, strict=request.strict)
+            return progress_of(place, plan, request.share, failed)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from alps_geo_cli.groups import spread
 from alps_geo_cli.help import App
 from alps_geo_cli.label import label
 from alps_geo_cli.models import models
+from alps_geo_cli.plan import plan
 from alps_geo_cli.qgis import qgis
 from alps_geo_cli.report import report
 from alps_geo_cli.similar import similar
@@ -68,6 +69,7 @@ def _alps_geo(
 app.command()(spread(label))
 app.command()(spread(fit))
 app.command()(spread(apply))
+app.command()(spread(plan))
 app.command()(status)
 app.command()(spread(classify))
 app.command()(spread(similar))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from alps_geo.pipeline.tile_shares import ShareProgress
+    from alps_geo.pipeline.tile_shares import ShareProgress, ShareRequest
     from alps_geo.runs.address import RunAddress
     from alps_geo.settings import LabelSettings
     from alps_geo_cli.console import RunPrinting
@@ -71,6 +71,19 @@ class ShareOptions:
                 )
         return True
 
+    def request(self, flags: FlagOptions, *, fit: bool = False) -> ShareRequest:
+        """Return the share of the options or of the job array.
+
+        Raises
+        ------
+        SettingsError
+            If they give none.
+        """
+        from alps_geo.pipeline.tile_shares import ShareRequest
+        from alps_geo.tiles.array_jobs import share_of
+
+        return ShareRequest(share_of(self.shard, os.environ), fit=fit, strict=flags.strict)
+
 
 def run_share(
     scenes: list[str],
@@ -83,23 +96,28 @@ def run_share(
     fit: bool = False,
 ) -> None:
     """Work on a share of the tiles of a run, and say how far the run is."""
-    from alps_geo_cli.failures import end_with_failures
     from alps_geo_cli.run import run_scenes
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> ShareProgress:
-        from alps_geo.pipeline.tile_shares import ShareRequest, label_share
-        from alps_geo.tiles.array_jobs import share_of
+        from alps_geo.pipeline.tile_shares import label_share
 
-        share = share_of(shares.shard, os.environ)
-        request = ShareRequest(share, fit=fit, strict=flags.strict)
-        return label_share(paths, folder, settings, request, listen=listen)
+        return label_share(paths, folder, settings, shares.request(flags, fit=fit), listen=listen)
 
-    progress = run_scenes(work, scenes, chosen, flags, printing)
-    printing.show(progress.to_json(), lambda: print_progress(progress))
+    end_share(run_scenes(work, scenes, chosen, flags, printing), printing)
+
+
+def end_share(progress: ShareProgress, printing: RunPrinting, noun: str = "tiles") -> None:
+    """Print how far a run is after work on a share, and end with the code of failures if any.
+
+    The `noun` is that of its tasks.
+    """
+    from alps_geo_cli.failures import end_with_failures
+
+    printing.show(progress.to_json(), lambda: print_progress(progress, noun))
     end_with_failures(progress.failed, CONSEQUENCE)
 
 
-def print_progress(progress: ShareProgress, noun: str = "tiles") -> None:
+def print_progress(progress: ShareProgress, noun: str) -> None:
     """Say how many tiles of a run are done, and what to give next."""
     options = "--only tiles and --shard" if progress.share.count > 1 else "--only tiles"
     when = "when all shards have ended, " if progress.left else ""

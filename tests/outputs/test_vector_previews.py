@@ -17,6 +17,7 @@ from PIL import Image
 
 from alps_geo.clusters.legend import Legend
 from alps_geo.outputs.preview import write_preview
+from alps_geo.outputs.preview_panels import BORDER, border_lines, borders_panel
 from alps_geo.outputs.preview_sheet import MapPicture
 
 if TYPE_CHECKING:
@@ -98,6 +99,37 @@ def test_svg_has_the_panels_pixel_by_pixel_and_lines_of_its_own(
     fills = {element.get("fill") for element in root.iter(f"{SVG}rect")}
     assert {"#{:02x}{:02x}{:02x}".format(*color) for color in PALETTE.values()} <= fills
     assert len(list(root.iter(f"{SVG}polygon"))) == 1, "the arrow"
+
+
+def test_borders_of_segments_are_lines_over_the_bare_scene(
+    folder: Path, scene: NDArray[np.uint8]
+) -> None:
+    root = ET.parse(folder / "preview.svg").getroot()
+    data = base64.b64decode(list(root.iter(f"{SVG}image"))[2].get("href", "").partition(",")[2])
+    with Image.open(BytesIO(data)) as panel:
+        assert np.array_equal(np.asarray(panel), scene)
+    (path,) = (each for each in root.iter(f"{SVG}path") if each.get("stroke") == "#ffdd00")
+    assert path.get("d") == "M0 100h400M0 200h400M0 300h400M0 400h400"
+    objects = pdf_objects(folder / "preview.pdf")
+    (content,) = (each for each in objects.values() if b"0 100 m 400 100 l" in each)
+    assert b"0 400 m 400 400 l S" in content
+
+
+def test_lines_lie_where_borders_are_painted() -> None:
+    random = np.random.default_rng(0)
+    ids = random.integers(1, 4, (30, 25)).repeat(2, axis=0).repeat(2, axis=1)
+    valid = np.ones(ids.shape, bool)
+    valid[:10, :8] = False
+    ids[~valid] = 0
+    scene = np.zeros((*ids.shape, 3), np.uint8)
+    painted = (borders_panel(scene, ids, valid) == BORDER).all(axis=-1)
+    lines = border_lines(scene, ids, valid)
+    drawn = np.zeros(ids.shape, bool)
+    for x1, y1, x2, y2 in lines.ends.tolist():
+        drawn[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)] = True
+    assert lines.width == 1
+    assert np.array_equal(drawn & valid, painted)
+    assert not drawn[:10, :8].any()
 
 
 def pdf_objects(path: Path) -> dict[int, bytes]:

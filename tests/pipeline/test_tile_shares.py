@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from rasterio.windows import Window
 
+    from alps_geo.events import Event
     from alps_geo.scene import Scene, TilePixels
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal")
@@ -96,6 +97,28 @@ def test_shares_one_after_the_other_make_the_same_run(
     assert run_status(out).state == "finished"
 
 
+def test_the_progress_of_a_share_is_that_of_its_own_tiles(scene: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    request = ShareRequest(Share(1, 2))
+    label_share(
+        [str(scene)], tmp_path, SETTINGS, request, generator=QuarterTiles(), listen=events.append
+    )
+    last = [event for event in events if event.tile is not None][-1]
+    assert last.tiles == last.computed + last.skipped == len(tile_files(tmp_path))
+
+
+def test_a_share_may_have_processes_of_its_own(
+    scene: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert share(scene, out, 1, 2, workers=2).done > 0
+    (note,) = out.glob(".tiles/workers/*.json")
+    assert sum(json.loads(note.read_text())["tiles"].values()) == len(tile_files(out))
+    assert share(scene, out, 2, 2).left == 0
+    finish(scene, out)
+    assert_same(out, undisturbed)
+
+
 def test_shares_that_are_killed_overlap_and_run_twice_make_the_same_run(
     scene: Path, undisturbed: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
@@ -112,7 +135,7 @@ def test_shares_that_are_killed_overlap_and_run_twice_make_the_same_run(
             process.send_signal(signal.SIGKILL)
         for process in running:
             process.communicate()
-    # What a process leaves that is killed while it writes.
+    # Left by a process that is killed while it writes.
     left = next(out.glob(".tiles/*/*.npz")).with_name(".a.host.1.abcd.partial")
     left.write_bytes(b"half")
     running = [started(scene, out, *each) for each in [(1, 2), (1, 2), (2, 2)]]

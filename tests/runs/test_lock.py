@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -21,8 +23,11 @@ from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    Hold = Callable[[RunFolder], AbstractContextManager[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +84,26 @@ def test_a_lock_ends_with_its_process(tmp_path: Path, kind: str) -> None:
         process.wait()
         with held(RunFolder(tmp_path)):
             pass
+
+
+@pytest.mark.parametrize("hold", [held, held_together])
+def test_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold: Hold
+) -> None:
+    pytest.importorskip("fcntl", reason="locks are POSIX's")
+
+    def without(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("portalocker.portalocker.LOCKER", without)
+    folder = RunFolder(tmp_path)
+    with (
+        pytest.raises(RunError, match=r"lock: cannot be locked \(No locks available\)"),
+        hold(folder),
+    ):
+        pytest.fail("two runs may change one folder")
+    with pytest.raises(RunError, match="cannot be told"):
+        is_running(folder)
 
 
 def test_the_processes_at_work_are_named(tmp_path: Path) -> None:

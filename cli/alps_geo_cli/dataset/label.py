@@ -13,6 +13,7 @@ from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.log import logged
 from alps_geo_cli.options import Chosen, FlagOptions, FolderGroup, FolderOptions, SettingsGroup
 from alps_geo_cli.paths import typed_path
+from alps_geo_cli.shares import ShareOptions, end_share
 
 if TYPE_CHECKING:
     from alps_geo.runs.record import RunRecord
@@ -43,6 +44,7 @@ def label(
     folder: Annotated[FolderOptions, FolderGroup()],
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True, scenes=False)],
+    shares: ShareOptions,
     printing: RunPrinting,
 ) -> None:
     """Label the images of a folder: one cluster model for all, and a mask for each image.
@@ -57,6 +59,9 @@ def label(
     alps-geo dataset label ROOT --out results --splits train,val --fit-on train
     """
     place = root if out is None else out
+    if shares.check(flags):
+        _label_share(root, place, folder, shares, flags, chosen, printing)
+        return
     with printing.errors(flags.on_stop):
         from alps_geo.pipeline.images import label_images
         from alps_geo_cli.progress import run_progress
@@ -73,6 +78,27 @@ def label(
             log.end(record)
     printing.show(record.to_json(), lambda: _print_results(record, place))
     end_with_failures(record.failed, "so they have no mask")
+
+
+def _label_share(
+    root: Path,
+    place: Path,
+    folder: FolderOptions,
+    shares: ShareOptions,
+    flags: FlagOptions,
+    chosen: Chosen,
+    printing: RunPrinting,
+) -> None:
+    """Work on a share of the images; the log is that of the run that finishes."""
+    with printing.errors(flags.on_stop):
+        from alps_geo.pipeline.image_shares import label_image_share
+        from alps_geo_cli.progress import run_progress
+
+        layout = folder.settings()
+        with run_progress(printing, verbose=printing.verbose) as progress:
+            settings, request = chosen.settings(progress.note), shares.request(flags)
+            found = label_image_share(root, place, settings, layout, request, listen=progress.show)
+    end_share(found, printing, "images")
 
 
 def _print_results(record: RunRecord, place: Path) -> None:

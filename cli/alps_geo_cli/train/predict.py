@@ -14,7 +14,8 @@ from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import Chosen, FieldsGroup, FlagOptions, Results
 from alps_geo_cli.paths import typed_path
-from alps_geo_cli.run import required
+from alps_geo_cli.run import RESULTS, required
+from alps_geo_cli.shares import ShareOptions, end_share
 
 if TYPE_CHECKING:
     from alps_geo.runs.prediction import PredictionRecord
@@ -48,6 +49,7 @@ def predict(
     ] = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, FieldsGroup(PredictSettings)],
+    shares: ShareOptions,
     printing: RunPrinting,
 ) -> None:
     """Map the classes of scenes with a network that alps-geo train has trained.
@@ -63,19 +65,29 @@ def predict(
     alps-geo train predict scene.tif --model tuned --out maps
     alps-geo train predict --segments results --model tuned --out maps
     """
+    only_tiles = shares.check(flags)
     if segments is not None:
+        if only_tiles:
+            raise typer.BadParameter("is for scenes, not for --segments", param_hint="--only")
         _predict_segments(segments, scenes, model, out, (flags, chosen, printing))
         return
-    paths, folder = required(scenes, out, "folder for the results")
+    paths, folder = required(scenes, out, RESULTS)
     with printing.errors(flags.on_stop):
         from alps_geo.datasets import find_scenes
-        from alps_geo.training.predict import predict_scenes
+        from alps_geo.training.predict import predict_scenes, predict_share
         from alps_geo_cli.progress import run_progress
 
         settings = PredictSettings(**chosen.values)
         with run_progress(printing, verbose=printing.verbose) as progress:
             found = find_scenes(paths, progress.note)
-            record = predict_scenes(found, model, folder, settings, flags, listen=progress.show)
+            if only_tiles:
+                request = shares.request(flags)
+                done = predict_share(found, model, folder, settings, request, listen=progress.show)
+            else:
+                record = predict_scenes(found, model, folder, settings, flags, listen=progress.show)
+    if only_tiles:
+        end_share(done, printing)
+        return
     printing.show(record.to_json(), lambda: _print_classes(record, folder))
     end_with_failures(record.failed, "so the map has gaps")
 
