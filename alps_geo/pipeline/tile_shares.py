@@ -160,8 +160,7 @@ def work_on_share(
         If a model or the folder cannot be used, or, if `strict`, if a task fails.
     """
     tasks = list(stage.tasks())
-    for task in tasks:
-        stage.forget_failure(task)  # it is tried again
+    stage.forget_failures(tasks)  # they are tried again
     tally = Tally(len(tasks), listen)
     with at_work(folder, str(stage.share)) as count:
         return label_tiles(stage, tally, executor, strict=strict, count=count, a_share=True)
