@@ -17,6 +17,7 @@ from alps_geo.ipython import in_notebook, notebook_bar
 from alps_geo.pipeline.images import label_images as label_folder
 from alps_geo.pipeline.scenes import fit_scenes, label_scenes
 from alps_geo.review.opened_run import Run
+from alps_geo.runs.address import local_path
 from alps_geo.runs.flags import FLAG_NAMES, RunFlags
 from alps_geo.runs.folder import fit_folder
 from alps_geo.runs.run import fitted_settings, read_model
@@ -53,7 +54,8 @@ def label(
         Rasters, folders or globs. All scenes share one cluster model.
     out : path, optional
         The run folder. By default the name of the first scene and ``.run``, in the current folder.
-        A run that was stopped there goes on; one that has finished is only read.
+        A run that was stopped there goes on; one that has finished is only read. Only the program
+        writes into object stores.
     overwrite, force, discard_edits, strict : bool
         As in `alps_geo.runs.flags.RunFlags`.
     generator : MaskGenerator, optional
@@ -252,7 +254,7 @@ def open_run(folder: str | PathLike[str]) -> Run:
     >>> run.scenes  # doctest: +SKIP
     ('scene',)
     """
-    run = Run(Path(folder))
+    run = Run(local_path(fspath(folder)))
     run.record  # noqa: B018 (raises if there is none)
     return run
 
@@ -266,7 +268,7 @@ def _label(
 ) -> Run:
     listen = _listener()
     scenes = _find(paths, listen)
-    folder = Path(out) if out is not None else Path(f"{Path(scenes[0]).stem}.run")
+    folder = Path(f"{Path(scenes[0]).stem}.run") if out is None else local_path(fspath(out))
     label_scenes(scenes, folder, settings, flags, generator=generator, listen=listen)
     return open_run(folder)
 

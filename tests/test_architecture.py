@@ -303,6 +303,8 @@ OPTIONAL = {
     **{name: {f"{name}.py"} for name in ("matplotlib", "onnx", "onnxruntime", "pyarrow", "pystac")},
     "IPython": {"ipython.py"},
     "distributed": {"dask.py"},
+    "fsspec": {"fsspec.py"},
+    "s3fs": set(),  # brought in by fsspec
     "segmentation_models_pytorch": {"segmentation_models_pytorch.py"},
     "tensorboard": {"tensorboard.py"},
     "torchmetrics": {"torchmetrics.py"},

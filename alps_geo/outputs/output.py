@@ -190,6 +190,9 @@ class LabelledRun:
         The classes, if the segments have any.
     moves_segments : bool
         False if no segment has another cluster than in the files that are there.
+    address : str
+        Address to which the files are put in the end, such as ``s3://bucket/run``; empty for a run
+        that stays in its folder.
     """
 
     folder: Path
@@ -199,6 +202,12 @@ class LabelledRun:
     scenes: tuple[ShownScene, ...] = ()
     classes: Legend | None = None
     moves_segments: bool = True
+    address: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, wherever it is."""
+        return self.address.rpartition("/")[2] or self.home.absolute().name or "run"
 
 
 class Output(Protocol):

@@ -185,7 +185,7 @@ def _layers(
         )
         for kind, file, legend, is_shown in _id_rasters(run)
     ]
-    source = imagery_source(scene.path, run.home)
+    source = imagery_source(scene.path, None if run.address else run.home)
     key = f"{_ID}_imagery_{number}"
     if is_local(scene.path) and not Path(scene.path).exists():
         # Moved together with the run folder, it still lies where the project says.
@@ -233,15 +233,15 @@ def _id_rasters(run: LabelledRun) -> list[tuple[str, str, Legend, bool]]:
     return [labels] if run.classes is None else [("classes", CLASSES, run.classes, True), labels]
 
 
-def imagery_source(path: str, home: Path) -> str:
+def imagery_source(path: str, home: Path | None) -> str:
     """Return the name under which a project finds the image of a scene.
 
     Parameters
     ----------
     path : str
         The scene, absolute for a file.
-    home : pathlib.Path
-        Folder of the project.
+    home : pathlib.Path or None
+        Folder of the project; None in a store.
 
     Returns
     -------
@@ -254,8 +254,9 @@ def imagery_source(path: str, home: Path) -> str:
             return prefix + path.removeprefix(protocol)
     if not is_local(path):
         return path
-    file, folder = Path(path).absolute(), home.absolute()
-    return _relative(file, folder) or file.as_posix()
+    file = Path(path).absolute()
+    relative = None if home is None else _relative(file, home.absolute())
+    return relative or file.as_posix()
 
 
 def _relative(file: Path, folder: Path) -> str | None:

@@ -92,7 +92,7 @@ def _collection(run: LabelledRun, items: list[pystac.Item]) -> pystac.Collection
     whole = shapely.union_all([shapely.box(*box) for box in boxes]).bounds if boxes else _WORLD
     dates = [item.datetime for item in items]
     return pystac.Collection(
-        run.home.absolute().name or "run",
+        run.name,
         f"Labels of {len(items)} scenes: {run.scenes[0].labelled.origin.describe('all', 'Labels')}",
         pystac.Extent(
             pystac.SpatialExtent([list(whole), *boxes] if len(boxes) > 1 else [list(whole)]),

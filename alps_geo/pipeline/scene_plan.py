@@ -172,7 +172,8 @@ def _plan_jobs(
     for name, scene in zip(folder_names([scene.name for scene in scenes]), scenes, strict=True):
         grid = TileGrid(scene.height, scene.width, settings.tile_sizes[0], settings.tile_overlap)
         key = tile_key(scene, grid, settings, weights)
-        store = TileStore(folder.tiles_folder(scene.name, key), key)
+        tiles = folder.tiles_folder(scene.name, key)
+        store = TileStore(tiles, key, folder.tile_storage(tiles.name))
         jobs.append(Job(name, scene, grid, store))
     return jobs
 

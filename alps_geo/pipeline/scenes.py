@@ -17,6 +17,7 @@ from alps_geo.pipeline.scene_results import SceneWriting
 from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
+from alps_geo.runs.address import RunAddress, open_folder
 from alps_geo.runs.checks import check_model_path, check_valid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.clusters import RunClusters, segments_key
@@ -25,8 +26,8 @@ from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.labelled import labelled_run
 from alps_geo.runs.overrides import replace_overrides
-from alps_geo.runs.reading import finished_record
 from alps_geo.runs.record import write_record
+from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.workers import at_work, forget_workers, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import read_tile
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 def label_scenes(
     paths: Sequence[str],
-    out: Path,
+    out: Path | RunAddress,
     settings: LabelSettings | None = None,
     flags: RunFlags = DEFAULT_FLAGS,
     *,
@@ -68,9 +69,10 @@ def label_scenes(
     ----------
     paths : sequence of str
         At least one raster.
-    out : pathlib.Path
-        The run folder. A run of the same scenes and settings that was stopped there goes on, and
-        tries tiles that failed again; one that has finished is left as it is.
+    out : pathlib.Path or RunAddress
+        The run folder, on this machine or in an object store. A run of the same scenes and settings
+        that was stopped there goes on, and tries tiles that failed again; one that has finished is
+        left as it is.
     settings : LabelSettings, optional
         The defaults if not given. With ``clusters_from`` that model is applied, and its features
         are used; else one is fitted.
@@ -95,12 +97,13 @@ def label_scenes(
     settings = settings or LabelSettings()
     check_formats(settings.chosen_formats)
     settings, given = with_given_model(settings)
-    clock, folder = Clock(), RunFolder(reachable(out, settings))
+    place = out if isinstance(out, RunAddress) else reachable(out, settings)
+    clock, folder = Clock(), open_folder(place)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         models = make_models(settings, generator)
         run = open_run(paths, settings, folder, models, listen, given)
         plan = plan_of(run, given)
-        if not flags.force and (record := finished_record(folder, plan.fingerprint)):
+        if (record := earlier_record(folder, plan, run.tally, flags)) is not None:
             return record
         check = _check_of(run, folder, flags)
         with claimed(
@@ -130,6 +133,7 @@ def label_scenes(
                 write_record(target.record_path, record)
                 note_polygons(target, plan.files)
             sweep(folder, plan)
+            publish(folder, run.tally)
             return record
 
 

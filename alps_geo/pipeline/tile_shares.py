@@ -12,6 +12,7 @@ from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.results import check_formats
 from alps_geo.pipeline.scene_plan import inputs_of, open_run, plan_of, with_given_model
 from alps_geo.pipeline.stages import make_models
+from alps_geo.runs.address import RunAddress, at_address
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import done_and_failed
 from alps_geo.runs.tile_claim import claimed_together
@@ -95,7 +96,7 @@ class ShareProgress:
 
 def label_share(
     paths: Sequence[str],
-    out: Path,
+    out: Path | RunAddress,
     settings: LabelSettings | None = None,
     request: ShareRequest = EVERYTHING,
     *,
@@ -115,8 +116,8 @@ def label_share(
     ----------
     paths, settings, generator, listen
         As for `alps_geo.pipeline.scenes.label_scenes`.
-    out : pathlib.Path
-        The run folder, or that of the tiles of a fit.
+    out : pathlib.Path or RunAddress
+        The run folder, on this machine or in an object store; or that of the tiles of a fit.
     request : ShareRequest
         The tiles to work on; all of them by default.
 
@@ -128,7 +129,7 @@ def label_share(
     """
     settings, given = with_given_model(settings or LabelSettings())
     check_formats(settings.chosen_formats)
-    folder = RunFolder(reachable(out, settings))
+    folder = at_address(out) if isinstance(out, RunAddress) else RunFolder(reachable(out, settings))
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = open_run(paths, settings, folder, make_models(settings, generator), listen, given)
         plan = plan_of(run, given, fit=request.fit)
@@ -159,8 +160,7 @@ def work_on_share(
         If a model or the folder cannot be used, or, if `strict`, if a task fails.
     """
     tasks = list(stage.tasks())
-    for task in tasks:
-        stage.forget_failure(task)  # it is tried again
+    stage.forget_failures(tasks)  # they are tried again
     tally = Tally(len(tasks), listen)
     with at_work(folder, str(stage.share)) as count:
         return label_tiles(stage, tally, executor, strict=strict, count=count, a_share=True)

@@ -29,6 +29,7 @@ from alps_geo.runs.reading import (
     record_damage,
     stopped_change,
 )
+from alps_geo.runs.store import begin_in_store
 from alps_geo.runs.writing import remove_results, sweep
 
 if TYPE_CHECKING:
@@ -112,10 +113,14 @@ def claimed(
         If another process is running here, or if the folder cannot be written, or holds results
         that may not be replaced.
     """
-    check_claim(folder, plan, inputs, overwrite=overwrite, force=force)
+    # Before the results of a store are in it, nothing in the folder of this machine is of worth.
+    replaces = overwrite or folder.store is not None
+    check_claim(folder, plan, inputs, overwrite=replaces, force=force)
     with held(folder, "stop it, or choose another --out"):
-        check_claim(folder, plan, inputs, overwrite=overwrite, force=force)
+        check_claim(folder, plan, inputs, overwrite=replaces, force=force)
         check({*plan.files, *planned_results(folder)})
+        if folder.store is not None:
+            plan = begin_in_store(folder.store, plan, overwrite=overwrite, force=force)
         with run_errors(folder.path):
             cleared = _clear(folder, plan, force=force)
         write_bytes(folder.plan_path, json.dumps(cleared.plan.to_json()).encode())
@@ -191,7 +196,9 @@ def _clear(folder: RunFolder, plan: Plan, *, force: bool) -> Cleared:
 
 
 def _date(old: Plan | None, plan: Plan, *, force: bool) -> str:
-    """Return the date of a run: that of before if it goes on."""
+    """Return the date of a run: its own, or that of before if it goes on."""
+    if plan.date:
+        return plan.date
     return (old.date if old is not None and _goes_on(old, plan) and not force else "") or (
         current_date()
     )

@@ -15,6 +15,7 @@
     DIR/<scene>/classes.tif, ...              the results of classes
     DIR/.run.json.partial/                    all results and the record, until all are written
     DIR/.tiles/run.json                       the plan of the run, from the first moment on
+    DIR/.tiles/address                        the address of the run, if it is kept in a store
     DIR/.tiles/lock                           held while a run is at work here
     DIR/.tiles/workers/                       notes of the processes at work on tiles, until the run
                                               has finished: see `alps_geo.runs.workers`
@@ -34,6 +35,9 @@
     DIR/.tiles/<scene>.classes/               the classes of the segments, as they were written
     DIR/.tiles/polygons.json                  the contents of the polygons, as they were written
 
+A run in an object store has the same files under its address. There tiles, notes of failures and
+the plan are put as they are made; all else is made in a folder of this machine, and put at the end.
+
 The files of the tiles are those of `alps_geo.runs.tile_store`. Modules next to this one work on the
 folder: `reading` reads the small files, `lock` and `claim` keep others out, `writing` puts results
 into their places and `journal` notes changes of the clusters.
@@ -45,9 +49,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.outputs.names import CLASS_MODEL, MODEL
+from alps_geo.runs.storage import LocalStorage
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from alps_geo.runs.storage import ObjectStore, Storage
 
 RECORD, TILES = "run.json", ".tiles"
 """Names of the record, and of the folder of all that is no result."""
@@ -72,9 +79,13 @@ class RunFolder:
     ----------
     path : pathlib.Path
         The folder.
+    store : ObjectStore or None
+        The object store that the run is kept in, if it is: then the folder is that in which its
+        results are made.
     """
 
     path: Path
+    store: ObjectStore | None = None
 
     @property
     def record_path(self) -> Path:
@@ -100,6 +111,11 @@ class RunFolder:
     def plan_path(self) -> Path:
         """Path of the plan."""
         return self.tiles_path / "run.json"
+
+    @property
+    def address_path(self) -> Path:
+        """Path of the note of the store that the run is kept in."""
+        return self.tiles_path / "address"
 
     @property
     def lock_path(self) -> Path:
@@ -151,6 +167,12 @@ class RunFolder:
     def tiles_folder(self, scene: str, key: str) -> Path:
         """Return the folder of the tiles of a scene that depend on a fingerprint `key`."""
         return self.tiles_path / f"{scene}.{key[:_KEY_DIGITS]}"
+
+    def tile_storage(self, name: str) -> Storage:
+        """Return the storage of tiles, by the name of their folder."""
+        if self.store is None:
+            return LocalStorage(self.tiles_path / name)
+        return self.store.within(f"{TILES}/{name}")
 
 
 def fit_folder(model: Path) -> Path:

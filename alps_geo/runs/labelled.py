@@ -56,9 +56,16 @@ def labelled_run(
         )
         for scene in scenes
     )
-    files, model = record.files, clusters.model
-    classes = legend_of_classes(record)
-    return LabelledRun(target.path, home.path, files, model, shown, classes, moves_segments)
+    return LabelledRun(
+        target.path,
+        home.path,
+        record.files,
+        clusters.model,
+        shown,
+        legend_of_classes(record),
+        moves_segments,
+        "" if home.store is None else home.store.address,
+    )
 
 
 def labelled_scene(

@@ -12,6 +12,8 @@ from alps_geo.runs.folder import PROBABILITIES
 from alps_geo.runs.tile_files import TileFiles, packed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from alps_geo.grid import Tile
@@ -27,8 +29,12 @@ class ProbabilityStore(TileFiles):
     """
 
     def holds(self, tile: Tile) -> bool:
-        """Return True if a tile's probabilities are stored, and undamaged."""
-        return self.read(tile, PROBABILITIES) is not None
+        """Return True if a tile's probabilities are stored, and undamaged as far as is known."""
+        return self.holds_all(tile, (PROBABILITIES,))
+
+    def held(self) -> Callable[[Tile], bool]:
+        """Return `holds` for many tiles."""
+        return self.held_of((PROBABILITIES,))
 
     def load(self, tile: Tile) -> NDArray[np.uint8] | None:
         """Load probabilities (k, H, W) of a tile; None if they are absent or damaged."""

@@ -17,7 +17,7 @@ from alps_geo.runs.journal import Change
 from alps_geo.runs.plan import Plan
 from alps_geo.runs.prediction import PredictionRecord
 from alps_geo.runs.record import FitRecord, RunRecord, listed_results
-from alps_geo.runs.stored_json import DamagedError, read_json
+from alps_geo.runs.stored_json import DamagedError, parse_json, read_json
 from alps_geo.segments.names import IMAGE
 
 if TYPE_CHECKING:
@@ -227,14 +227,14 @@ def has_finished(folder: RunFolder) -> bool:
 
 def done_and_failed(folder: RunFolder, scene: PlannedScene) -> tuple[int, list[Failure]]:
     """Count the tiles of a scene, or images of a split, that are done; list those that failed."""
-    tiles = folder.tiles_path / scene.tiles_folder
-    names = [path.name for path in tiles.iterdir()] if tiles.is_dir() else []
+    tiles = folder.tile_storage(scene.tiles_folder)
+    names = tiles.names()
     failed = []
-    for name in sorted(name for name in names if name.endswith(".json")):
+    for name in (name for name in names if name.endswith(".json")):
         # Gone if a run has just begun, which tries the tile again; so it does without a reason.
         with suppress(DamagedError):
-            if (tile := read_json(tiles / name, failure_from_json)) is not None:
-                failed.append(tile)
+            if (note := tiles.read(name)) is not None:
+                failed.append(parse_json(note, name, failure_from_json))
     endings = (f".{OUTLINES}", f".{IMAGE}", f".{PROBABILITIES}")
     done = {
         name.removesuffix(ending) for ending in endings for name in names if name.endswith(ending)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.runs.address import RunAddress, at_address
 from alps_geo.runs.failures import FailedScene
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.lock import is_running
@@ -17,6 +18,7 @@ from alps_geo.runs.reading import (
     read_prediction,
     read_record,
 )
+from alps_geo.runs.store import stored_plan, stored_record
 from alps_geo.runs.workers import workers_at
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ class RunStatus:
     ----------
     state : str
         "running" while a process is at work in the folder, "finished" when all results are
-        written, else "stopped".
+        written, else "stopped". A store has no lock: there it is "running" while a process at work
+        on tiles gives signs of life, and "unfinished" in place of "stopped".
     scenes : tuple of SceneStatus
         The scenes.
     unwritten : tuple of FailedScene
@@ -115,15 +118,17 @@ class RunStatus:
         }
 
 
-def run_status(path: Path) -> RunStatus:
-    """Return the progress of the run in a folder, without opening a scene or a tile.
+def run_status(place: Path | RunAddress) -> RunStatus:
+    """Return the progress of the run in a folder or a store, without opening a scene or a tile.
 
     Raises
     ------
     RunError
-        If the folder holds no run, may not be read or is damaged.
+        If it holds no run, may not be read or is damaged.
     """
-    folder = RunFolder(path)
+    if isinstance(place, RunAddress):
+        return _status_in_store(place)
+    folder = RunFolder(place)
     plan = read_plan(folder)
     if (damage := plan_damage(folder)) is not None:
         raise RunError(
@@ -131,9 +136,7 @@ def run_status(path: Path) -> RunStatus:
             "tiles that are done are kept"
         )
     if plan is None:
-        raise RunError(
-            f"{path} holds no run of alps-geo; give the folder that was the --out of a run"
-        )
+        raise _no_run(place)
     running = is_running(folder)
     state = "running" if running else "finished" if has_finished(folder) else "stopped"
     # The scenes of a fit have no results that could fail.
@@ -143,6 +146,26 @@ def run_status(path: Path) -> RunStatus:
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
     workers = tuple(each for each in workers_at(folder) if not each.has_ended)
     return RunStatus(state, scenes, unwritten, plan.images, workers)
+
+
+def _status_in_store(address: RunAddress) -> RunStatus:
+    folder = at_address(address)
+    if folder.store is None or (plan := stored_plan(folder.store)) is None:
+        raise _no_run(address)
+    record = stored_record(folder.store)
+    failed = () if record is None else record.failed
+    unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
+    scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
+    workers = tuple(each for each in workers_at(folder) if not each.has_ended)
+    alive = any(not each.seems_dead for each in workers)
+    state = "finished" if record is not None else "running" if alive else "unfinished"
+    return RunStatus(state, scenes, unwritten, workers=workers)
+
+
+def _no_run(place: Path | RunAddress) -> RunError:
+    return RunError(
+        f"{place} holds no run of alps-geo; give the folder that was the --out of a run"
+    )
 
 
 def _scene_status(folder: RunFolder, scene: PlannedScene) -> SceneStatus:

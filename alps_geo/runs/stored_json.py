@@ -61,14 +61,27 @@ def read_json(path: Path, build: Callable[[object], Value]) -> Value | None:
         If the file cannot be read, is no JSON or has another shape.
     """
     try:
-        return build(json.loads(path.read_bytes()))
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise DamagedError(f"{path} cannot be read ({error.strerror})") from error
+    return parse_json(content, str(path), build)
+
+
+def parse_json(content: bytes, name: str, build: Callable[[object], Value]) -> Value:
+    """Build a value from the content of a JSON file, called `name` in errors; see `read_json`.
+
+    Raises
+    ------
+    DamagedError
+        If it is no JSON or has another shape.
+    """
+    try:
+        return build(json.loads(content))
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise DamagedError(f"{path} is damaged or of another version ({reason})") from error
+        raise DamagedError(f"{name} is damaged or of another version ({reason})") from error
 
 
 def known_fields(found: object, shape: Shape) -> Mapping[str, Any]:

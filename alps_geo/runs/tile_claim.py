@@ -17,6 +17,7 @@ from alps_geo.outputs.provenance import current_date
 from alps_geo.runs.claim import check_claim
 from alps_geo.runs.lock import BusyError, held, held_together
 from alps_geo.runs.reading import plan_damage, read_plan
+from alps_geo.runs.store import join_in_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def claimed_together(folder: RunFolder, plan: Plan, inputs: Sequence[str] = ()) -> Iterator[None]:
     """Hold a folder for work on the tiles of a run, as other processes may at the same time.
 
-    Nothing in the folder is removed.
+    Nothing in the folder is removed. An object store is not held: it has no locks.
 
     Parameters
     ----------
@@ -46,6 +47,10 @@ def claimed_together(folder: RunFolder, plan: Plan, inputs: Sequence[str] = ()) 
         If the folder holds another run or results that would be lost, if a process holds it alone,
         or if it cannot be written.
     """
+    if folder.store is not None:
+        join_in_store(folder.store, plan)
+        yield
+        return
     if _planned(folder) is None:
         # Held by others already, the first of them has written the plan in the meantime.
         with suppress(BusyError), held(folder):

@@ -21,7 +21,7 @@ from alps_geo.runs.tile_files import TileFiles, packed
 from alps_geo.segments.fragments import Fragments, Objects, Outlines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -40,13 +40,21 @@ ARRAYS = {
 _COMPRESSION = {OUTLINES: ZIP_DEFLATED, EMBEDDINGS: ZIP_STORED}
 
 
+_WRITTEN = (EMBEDDINGS, OUTLINES)
+"""Files of a tile in the order of writing: outlines last, for they say that the tile is done."""
+
+
 @dataclass(frozen=True)
 class TileStore(TileFiles):
     """The fragments of the tiles of one scene under one key."""
 
     def holds(self, tile: Tile) -> bool:
-        """Return True if a tile's fragments are stored, and undamaged."""
-        return all(self.read(tile, kind) is not None for kind in ARRAYS)
+        """Return True if a tile's fragments are stored, and undamaged as far as that is known."""
+        return self.holds_all(tile, _WRITTEN)
+
+    def held(self) -> Callable[[Tile], bool]:
+        """Return `holds` for many tiles."""
+        return self.held_of(_WRITTEN)
 
     def load_outlines(self, tile: Tile) -> Outlines | None:
         """Load the outlines of a tile; None if they are absent or damaged."""
@@ -73,8 +81,7 @@ class TileStore(TileFiles):
         RunError
             If the folder cannot be written; the tile is then not done.
         """
-        # Outlines last: they say that the tile is done.
-        for kind in (EMBEDDINGS, OUTLINES):
+        for kind in _WRITTEN:
             arrays = {name: attrgetter(name)(fragments) for name in ARRAYS[kind]}
             self.write(tile, kind, packed(arrays, _COMPRESSION[kind]))
 

@@ -13,19 +13,16 @@ import secrets
 import shutil
 import socket
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
-from alps_geo.files import put_bytes
-from alps_geo.runs.stored_json import DamagedError, json_object, known_fields, read_json
+from alps_geo.runs.stored_json import DamagedError, json_object, known_fields, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from alps_geo.runs.folder import RunFolder
 
@@ -109,14 +106,14 @@ def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str], None]
     """
     host = socket.gethostname()
     name = f"{host.replace('/', '_')}.{os.getpid()}.{secrets.token_hex(4)}.json"
-    path = folder.workers_path / name
+    notes = folder.tile_storage(folder.workers_path.name)
     note = WorkerNote(host, os.getpid(), task, {})
     tiles: Counter[str] = Counter()
     ended = threading.Event()
 
     def write(*, has_ended: bool = False) -> None:
         now = replace(note, tiles=dict(sorted(tiles.items())), has_ended=has_ended)
-        put_bytes(path, json.dumps(now.to_json()).encode())
+        notes.put(name, json.dumps(now.to_json()).encode())
 
     def beat() -> None:
         while not ended.wait(BEAT_SECONDS):
@@ -138,13 +135,13 @@ def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str], None]
 
 def workers_at(folder: RunFolder) -> list[WorkerNote]:
     """Read the notes of all processes that have worked on the tiles of a run, in order."""
-    now, notes = time.time(), []
-    for path in _notes(folder):
+    files, notes = folder.tile_storage(folder.workers_path.name), []
+    for name in files.names():
         # Half of a note is never seen; it may be gone, or of another version.
-        with suppress(DamagedError, OSError):
-            if (note := read_json(path, WorkerNote.from_json)) is not None:
-                # Clocks of machines differ a little.
-                silent = max(0.0, now - path.stat().st_mtime)
+        with suppress(DamagedError):
+            content, silent = files.read(name), files.age(name)
+            if content is not None and silent is not None and name.endswith(".json"):
+                note = parse_json(content, name, WorkerNote.from_json)
                 notes.append(replace(note, silent=silent))
     return notes
 
@@ -158,10 +155,6 @@ def tiles_by_machine(folder: RunFolder) -> dict[str, int]:
 
 
 def forget_workers(folder: RunFolder) -> None:
-    """Remove all notes, those of processes that were killed too."""
+    """Remove all notes in a folder of this machine, those of processes that were killed too."""
     if folder.workers_path.is_dir():
         shutil.rmtree(folder.workers_path)
-
-
-def _notes(folder: RunFolder) -> list[Path]:
-    return sorted(folder.workers_path.glob("[!.]*.json"))

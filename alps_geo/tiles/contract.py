@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from alps_geo.errors import ModelError, SceneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.masks.generator import Models, Weights
+    from alps_geo.runs.storage import Storage
     from alps_geo.tiles.jobs import Task
 
 Value = TypeVar("Value")
@@ -79,6 +79,10 @@ class Stage(Protocol[Failed]):
         """Yield all tasks in their order."""
         ...
 
+    def stored(self) -> Callable[[Task], bool]:
+        """Return a test of many tasks that is as `is_stored` was when this was called."""
+        ...
+
     def is_stored(self, task: Task) -> bool:
         """Return True if the result of a task is stored, and undamaged."""
         ...
@@ -105,13 +109,13 @@ class Stage(Protocol[Failed]):
         """
         ...
 
-    def forget_failure(self, task: Task) -> None:
-        """Remove the note of a failure of a task, if there is one."""
+    def forget_failures(self, tasks: Iterable[Task]) -> None:
+        """Remove the notes of failures of tasks, as far as there are any."""
         ...
 
     @property
-    def store_folder(self) -> Path:
-        """Folder of the run folder that holds the folders of stored results."""
+    def shared(self) -> Storage:
+        """Storage of results, which all machines at work have to see."""
         ...
 
     def shipped(self) -> Stage[Failed]:

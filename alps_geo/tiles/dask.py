@@ -143,7 +143,7 @@ class DaskExecutor:
             tally.tell("tiles", note=note)
 
         shipped = stage.shipped()
-        with shown_token(stage.store_folder) as token:
+        with shown_token(shipped.shared) as token:
             shipment = Shipment(shipped.load, shipped.check, token)
             rules = CrewRules(self.wait, tell, is_strict=True, on_gpu=True)
             with closing(self._results(shipment, rules, Feed(tasks), lambda: None)) as results:

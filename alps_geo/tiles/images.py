@@ -21,6 +21,7 @@ from alps_geo.features.kinds import kind_of
 from alps_geo.features.sums import RegionSums
 from alps_geo.grid import TileGrid
 from alps_geo.runs.failures import FailedImage
+from alps_geo.runs.storage import LocalStorage
 from alps_geo.scene import TilePixels, fill_invalid, read_tile
 from alps_geo.segments.images import ImageSegments
 from alps_geo.segments.painting import MemoryPainting, painted_blocks
@@ -31,12 +32,13 @@ from alps_geo.tiles.contract import Outcome, check_weights, load_with_note, retr
 from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile
     from alps_geo.masks.generator import Models, TileImage, Weights
+    from alps_geo.runs.storage import Storage
     from alps_geo.scene import Scene
     from alps_geo.scene.folder import FolderImage, ImageReading
     from alps_geo.segments.fragments import Fragments
@@ -143,9 +145,9 @@ class ImageStage:
     weights: Weights | None = None
 
     @property
-    def store_folder(self) -> Path:
-        """Folder of the run folder that holds the folders of stored segments."""
-        return self.jobs[0].store.folder.parent
+    def shared(self) -> Storage:
+        """Storage of the segments of the first split, which all machines at work have to see."""
+        return LocalStorage(self.jobs[0].store.folder)
 
     def shipped(self) -> ImageStage:
         """Return the stage with absolute paths and digests, for processes started elsewhere."""
@@ -176,6 +178,10 @@ class ImageStage:
         """Return True if the segments of an image are stored."""
         return self.jobs[task[0]].store.holds(self.image(task))
 
+    def stored(self) -> Callable[[Task], bool]:
+        """Return `is_stored`, for images are on a disk."""
+        return self.is_stored
+
     def scene_of(self, task: Task) -> str:
         """Return the name of the split that an image is of."""
         return self.jobs[task[0]].name
@@ -204,9 +210,10 @@ class ImageStage:
         note = json.dumps(self.failure(task, reason).to_json()).encode()
         self.jobs[task[0]].store.note(self.image(task), note)
 
-    def forget_failure(self, task: Task) -> None:
-        """Remove the note of a failure of an image, if there is one."""
-        self.jobs[task[0]].store.forget_failure(self.image(task))
+    def forget_failures(self, tasks: Iterable[Task]) -> None:
+        """Remove the notes of failures of images, as far as there are any."""
+        for task in tasks:
+            self.jobs[task[0]].store.forget_failure(self.image(task))
 
     def load(self) -> ImageWorker:
         """Load the models.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
@@ -17,11 +19,12 @@ from alps_geo.scene import read_overview, read_tile
 from alps_geo.scene.raster import is_local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from alps_geo.features.images import BandScale
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.masks.generator import Weights
+    from alps_geo.runs.storage import Storage
     from alps_geo.runs.tile_files import TileFiles
     from alps_geo.runs.tile_store import TileStore
     from alps_geo.scene import Scene
@@ -80,16 +83,25 @@ class _Store(Protocol):
         """Folder of the files."""
         ...
 
+    @property
+    def files(self) -> Storage:
+        """Storage of the files."""
+        ...
+
     def holds(self, tile: Tile) -> bool:
         """Return True if all that a tile needs is stored."""
+        ...
+
+    def held(self) -> Callable[[Tile], bool]:
+        """Return a test of many tiles that is as `holds` was when this was called."""
         ...
 
     def fail(self, failed: FailedTile, tile: Tile) -> None:
         """Note why a tile failed."""
         ...
 
-    def forget_failure(self, tile: Tile) -> None:
-        """Remove the note of a failure of a tile."""
+    def forget_failures(self, tiles: Iterable[Tile]) -> None:
+        """Remove the notes of failures of tiles."""
         ...
 
 
@@ -161,15 +173,20 @@ class TileTasks(Generic[AnyJob]):
         job, tile = self.find(task)
         return job.store.holds(tile)
 
+    def stored(self) -> Callable[[Task], bool]:
+        """Return a test of many tiles that is as `is_stored` was when this was called."""
+        held = [job.store.held() for job in self.jobs]
+        return lambda task: held[task[0]](self.find(task)[1])
+
     def find(self, task: Task) -> tuple[AnyJob, Tile]:
         """Look up the scene and the tile of a task."""
         index, row, col = task
         return self.jobs[index], self.jobs[index].grid[row, col]
 
     @property
-    def store_folder(self) -> Path:
-        """Folder of the run folder that holds the folders of stored tiles."""
-        return self.jobs[0].store.folder.parent
+    def shared(self) -> Storage:
+        """Storage of the tiles of the first scene, which all machines at work have to see."""
+        return self.jobs[0].store.files
 
     def shipped(self) -> Self:
         """Return the stage with absolute paths, for processes that were started elsewhere."""
@@ -204,10 +221,11 @@ class TileTasks(Generic[AnyJob]):
         job, tile = self.find(task)
         job.store.fail(FailedTile.of(job.name, tile, reason), tile)
 
-    def forget_failure(self, task: Task) -> None:
-        """Remove the note of a failure of a tile, if there is one."""
-        job, tile = self.find(task)
-        job.store.forget_failure(tile)
+    def forget_failures(self, tasks: Iterable[Task]) -> None:
+        """Remove the notes of failures of tiles, as far as there are any."""
+        for index, those in groupby(tasks, key=itemgetter(0)):
+            job = self.jobs[index]
+            job.store.forget_failures([self.find(task)[1] for task in those])
 
 
 def tile_key(scene: Scene, grid: TileGrid, settings: LabelSettings, weights: Weights) -> str:

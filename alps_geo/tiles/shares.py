@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from alps_geo.tiles.contract import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from alps_geo.events import Tally
+    from alps_geo.runs.storage import Storage
     from alps_geo.tiles.contract import Stage, Worker
     from alps_geo.tiles.jobs import Task
 
@@ -92,6 +92,10 @@ class ShareStage(Generic[Failed]):
         """Return True if the result of a task is stored."""
         return self.stage.is_stored(task)
 
+    def stored(self) -> Callable[[Task], bool]:
+        """Return a test of many tasks that is as `is_stored` was when this was called."""
+        return self.stage.stored()
+
     def scene_of(self, task: Task) -> str:
         """Return the name of the scene that a task is of."""
         return self.stage.scene_of(task)
@@ -108,14 +112,14 @@ class ShareStage(Generic[Failed]):
         """Note the failure of a task in the run folder."""
         self.stage.note_failure(task, reason)
 
-    def forget_failure(self, task: Task) -> None:
+    def forget_failures(self, tasks: Iterable[Task]) -> None:
         """Remove the note of a failure of a task."""
-        self.stage.forget_failure(task)
+        self.stage.forget_failures(tasks)
 
     @property
-    def store_folder(self) -> Path:
-        """Folder of the run folder that holds the folders of stored results."""
-        return self.stage.store_folder
+    def shared(self) -> Storage:
+        """Storage of results, which all machines at work have to see."""
+        return self.stage.shared
 
     def shipped(self) -> ShareStage[Failed]:
         """Return the share of the stage as other machines need it; raises as the stage does."""

@@ -16,11 +16,11 @@ from uuid import uuid4
 import rasterio
 
 from alps_geo.errors import AlpsGeoError, RunError, one_line
-from alps_geo.files import run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from alps_geo.runs.storage import Storage
 
 PACKAGES = ("alps-geo", "torch", "numpy")
 """Packages that decide the bytes of tiles; GDAL does too."""
@@ -54,17 +54,20 @@ class WorkError(Exception):
 
 @dataclass(frozen=True)
 class Token:
-    """A file of the run folder, by which a machine knows that it sees the same folder.
+    """A file of a run, by which a machine knows that it sees the same folder or store.
 
     Attributes
     ----------
-    path : pathlib.Path
-        The file.
+    storage : Storage
+        The storage of the file.
+    name : str
+        Its name there.
     text : str
         Its content.
     """
 
-    path: Path
+    storage: Storage
+    name: str
     text: str
 
     def check(self) -> None:
@@ -79,42 +82,37 @@ class Token:
         while not self._is_seen():
             if monotonic() > end:
                 raise UnfitWorkerError(
-                    f"does not see the run folder of this run at {self.path.parent}: expected a "
+                    f"does not see the run folder of this run at {self.storage}: expected a "
                     "folder that all machines share under the same path; mount it there"
                 )
             sleep(0.5)
 
     def _is_seen(self) -> bool:
-        try:
-            return self.path.read_text() == self.text
-        except OSError:
-            return False
+        return self.storage.read(self.name) == self.text.encode()
 
 
 @contextmanager
-def shown_token(folder: Path) -> Iterator[Token]:
-    """Keep a file in a folder as long as the block lasts.
+def shown_token(storage: Storage) -> Iterator[Token]:
+    """Keep a file in a storage as long as the block lasts.
 
     Parameters
     ----------
-    folder : pathlib.Path
-        The folder; made if need be.
+    storage : Storage
+        The storage, by its absolute path or address.
 
     Raises
     ------
     RunError
-        If the folder cannot be written.
+        If it cannot be written.
     """
     text = uuid4().hex
     # The name is one of those that are swept up after a run that was killed.
-    token = Token(folder.absolute() / f".{text}.partial", text)
-    with run_errors(token.path):
-        token.path.parent.mkdir(parents=True, exist_ok=True)
-        token.path.write_text(text)
+    token = Token(storage, f".{text}.partial", text)
+    storage.put(token.name, text.encode())
     try:
         yield token
     finally:
-        token.path.unlink(missing_ok=True)
+        storage.remove([token.name])
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,9 @@ def _outcomes(
 ) -> Generator[tuple[Task, Outcome], None, None]:
     """Yield stored tasks, then work on the others."""
     left: list[Task] = []
+    is_stored = stage.stored()
     for task in stage.tasks():
-        if stage.is_stored(task):
+        if is_stored(task):
             yield task, Outcome(computed=False)
         else:
             left.append(task)

@@ -7,16 +7,17 @@ from typing import Annotated
 import typer
 
 from alps_geo_cli.console import RunPrinting
-from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup
+from alps_geo_cli.options import Chosen, FlagOptions, ResultsAnywhere, Scenes, SettingsGroup, Work
 from alps_geo_cli.report import WithReport
-from alps_geo_cli.run import RESULTS, required, run_label
+from alps_geo_cli.run import Target, run_label
 from alps_geo_cli.shares import ShareOptions, run_share
 
 
 def apply(
     *,
     scenes: Scenes = None,
-    out: Results = None,
+    out: ResultsAnywhere = None,
+    work: Work = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],
     shares: ShareOptions,
@@ -35,7 +36,8 @@ def apply(
     """
     if chosen.values["clusters_from"] is None:
         raise typer.BadParameter("give a cluster model", param_hint="--clusters-from")
+    target = Target.of(scenes, out, work)
     if shares.check(flags):
-        run_share(*required(scenes, out, RESULTS), shares, flags, chosen, printing)
+        run_share(target.scenes, target.place, shares, flags, chosen, printing)
         return
-    run_label(scenes, out, flags, chosen, printing, report=report)
+    run_label(target, flags, chosen, printing, report=report)

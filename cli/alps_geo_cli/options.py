@@ -50,6 +50,29 @@ Results = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+ResultsAnywhere = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        "-o",
+        parser=typed_name,
+        metavar="DIR",
+        help="Folder for the results, or its address in an object store, such as s3://bucket/run.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        "--work",
+        parser=typed_path,
+        metavar="DIR",
+        help="Folder of this machine for the work on results in an object store; emptied when they "
+        "are there.",
+        show_default="one in the user's cache",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
+from alps_geo_cli.paths import run_place
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from alps_geo.events import Event
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.record import RunRecord
     from alps_geo.settings import LabelSettings
     from alps_geo_cli.console import RunPrinting
@@ -19,12 +23,13 @@ if TYPE_CHECKING:
     Listener: TypeAlias = Callable[[Event], None]
 
 R = TypeVar("R")
+Out = TypeVar("Out", Path, str)
 
 RESULTS = "folder for the results"
 """Meaning of --out where it is a run folder."""
 
 
-def required(scenes: list[str] | None, out: Path | None, what: str) -> tuple[list[str], Path]:
+def required(scenes: list[str] | None, out: Out | None, what: str) -> tuple[list[str], Out]:
     """Return the scenes and --out of a command, which needs both.
 
     Parameters
@@ -79,9 +84,36 @@ def run_scenes(
             return work(find_scenes(scenes, progress.note), settings, progress.show)
 
 
+@dataclass(frozen=True)
+class Target:
+    """Scenes to label, and the place of the results.
+
+    Attributes
+    ----------
+    scenes : list of str
+        The scenes, as they were typed.
+    place : pathlib.Path or RunAddress
+        Folder of the results, here or in an object store.
+    """
+
+    scenes: list[str]
+    place: Path | RunAddress
+
+    @classmethod
+    def of(cls, scenes: list[str] | None, out: str | None, work: Path | None) -> Target:
+        """Return the target that was typed.
+
+        Raises
+        ------
+        typer.BadParameter
+            If scenes or results are missing, or --work does not go with the results.
+        """
+        given, text = required(scenes, out, RESULTS)
+        return cls(given, run_place(text, work))
+
+
 def run_label(
-    scenes: list[str] | None,
-    out: Path | None,
+    target: Target,
     flags: FlagOptions,
     chosen: Chosen,
     printing: RunPrinting,
@@ -91,8 +123,18 @@ def run_label(
     """Label scenes and print the table of clusters: the work of `label` and of `apply`.
 
     With `report`, the page that shows the run is written at the end.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a report is to be written of results in a store.
     """
-    paths, folder = required(scenes, out, RESULTS)
+    folder = target.place
+    if report and not isinstance(folder, Path):
+        raise typer.BadParameter(
+            f"{folder} is in a store; alps-geo report makes the page of a folder that was fetched",
+            param_hint="--report",
+        )
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> RunRecord:
         from alps_geo.pipeline.scenes import label_scenes
@@ -105,7 +147,7 @@ def run_label(
             listen=listen,
         )
 
-    record = run_scenes(work, paths, chosen, flags, printing)
+    record = run_scenes(work, target.scenes, chosen, flags, printing)
 
     def print_table() -> None:
         from alps_geo_cli.summary import print_summary
@@ -113,7 +155,7 @@ def run_label(
         print_summary(record, folder)
 
     printing.show(record.to_json(), print_table)
-    if report:
+    if report and isinstance(folder, Path):
         from alps_geo.outputs.names import REPORT
         from alps_geo_cli.report import write_report
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.pipeline.tile_shares import ShareProgress, ShareRequest
+    from alps_geo.runs.address import RunAddress
     from alps_geo.settings import LabelSettings
     from alps_geo_cli.console import RunPrinting
     from alps_geo_cli.options import Chosen, FlagOptions
@@ -86,7 +87,7 @@ class ShareOptions:
 
 def run_share(
     scenes: list[str],
-    folder: Path,
+    folder: Path | RunAddress,
     shares: ShareOptions,
     flags: FlagOptions,
     chosen: Chosen,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alps_geo_cli.console import Debug, Json, Printing
-from alps_geo_cli.paths import typed_path
+from alps_geo_cli.paths import run_place, typed_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,14 +21,18 @@ ADVICE = {
     "running": "A run is at work here.",
     "stopped": "The run has stopped; its command, given again, goes on where it stopped.",
     "finished": "The run has finished.",
+    "unfinished": "The run has not finished, and nobody is at work on its tiles; unless its "
+    "results are just being made, its command, given again, goes on.",
 }
 
 
 def status(
     folder: Annotated[
-        Path,
+        str,
         typer.Argument(
-            parser=typed_path, metavar="DIR", help="Folder that was the --out of a run."
+            parser=typed_name,
+            metavar="DIR",
+            help="Folder that was the --out of a run, or its address in an object store.",
         ),
     ],
     as_json: Json = False,
@@ -48,7 +51,7 @@ def status(
     with printing.errors():
         from alps_geo.runs.status import run_status
 
-        found = run_status(folder)
+        found = run_status(run_place(folder))
     printing.show(found.to_json(), lambda: _print_status(found))
 
 

@@ -13,10 +13,11 @@ from alps_geo.outputs.area_units import area_unit
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.record import RunRecord
 
 
-def print_summary(record: RunRecord, out: Path) -> None:
+def print_summary(record: RunRecord, out: Path | RunAddress) -> None:
     """Print the clusters of a finished run and the folders of its results."""
     print_clusters(record)
     folders = [scene.name for scene in record.scenes]

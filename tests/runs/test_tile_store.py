@@ -101,7 +101,7 @@ def test_a_tile_whose_outlines_are_not_there_yet_is_not_done(
         written(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("alps_geo.runs.tile_files.put_bytes", killed)
+        patch.setattr("alps_geo.runs.storage.put_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             stored(folder)
     store = tile_store(folder, "scene")

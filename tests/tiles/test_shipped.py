@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alps_geo.errors import DiskError, ModelError, SceneError
+from alps_geo.runs.storage import LocalStorage
 from alps_geo.tiles import shipped
 from alps_geo.tiles.shipped import (
     PreparedLater,
@@ -55,9 +56,9 @@ def test_a_worker_that_sees_another_folder_is_unfit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipped, "_SECONDS_TO_APPEAR", 0.0)
-    with shown_token(tmp_path / "run" / ".tiles") as token:
+    with shown_token(LocalStorage(tmp_path / "run" / ".tiles")) as token:
         arrived(Shipment(prepare, nothing_needed, token)).load()
-        token.path.write_text("of another run")
+        token.storage.put(token.name, b"of another run")
         with pytest.raises(
             UnfitWorkerError, match=r"^worker n7 does not see the run folder.*mount"
         ):
@@ -70,9 +71,9 @@ def test_a_worker_that_sees_another_folder_is_unfit(
 
 
 def test_a_file_that_a_shared_file_system_shows_late_is_waited_for(tmp_path: Path) -> None:
-    with shown_token(tmp_path) as token:
-        token.path.unlink()
-        timer = threading.Timer(0.7, token.path.write_text, [token.text])
+    with shown_token(LocalStorage(tmp_path)) as token:
+        token.storage.remove([token.name])
+        timer = threading.Timer(0.7, token.storage.put, [token.name, token.text.encode()])
         timer.start()
         token.check()
         timer.join()
