@@ -40,9 +40,11 @@ from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.raster import is_local
+from alps_geo.segments.core_sums import Source
 from alps_geo.segments.describe import NeighbourRules, describe_segments
+from alps_geo.segments.mapping import HERE
 from alps_geo.segments.painting import StoredPainting
-from alps_geo.segments.pooling import Source
+from alps_geo.segments.pooling import segment_rows
 from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.executors import choose_executor
@@ -61,8 +63,13 @@ if TYPE_CHECKING:
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
+    from alps_geo.segments.mapping import Mapper
+    from alps_geo.segments.stitch import Stitched
     from alps_geo.segments.table import SegmentTable
     from alps_geo.tiles.executors import Executor
+
+_MANY_TILES = 32
+"""Tiles of a scene from which on it takes less time to start processes than they save."""
 
 
 def label_scenes(
@@ -227,6 +234,10 @@ class _Run:
         """The work on tiles."""
         return TileStage(self.jobs, self.settings, self.models)
 
+    def mapper_of(self, job: Job) -> Mapper:
+        """Return the executor, or this process for a scene too small to start others for it."""
+        return self.executor if len(job.grid) >= _MANY_TILES else HERE
+
 
 def _open_run(
     paths: Sequence[str],
@@ -274,33 +285,40 @@ def _find_segments(
     stored = StoredTiles(run.tile_stage, run.tally)
     tables, valid_pixels = [], 0
     for job in run.jobs:
-        run.tally.tell("stitch", job.name)
-        segments_folder = folder.segments_folder(job.name)
-        segments = stitch(
-            job.grid,
-            stored.outlines(job),
-            StoredPainting(segments_folder),
-            min_area=run.settings.min_area,
-            superpixel_size=run.settings.fill_size,
-        )
+        segments, table = _stitched(run, job, stored, folder.segments_folder(job.name))
         valid_pixels += segments.valid_pixels
-        if not len(segments):
-            run.tally.tell("stitch", job.name, "no segment was found in it")
-        generator, scene = run.models.generator, job.scene
-        read = partial(read_tile, scene)
-        source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
-        channels = {"sam": generator.channels}
-        schema = ColumnSchema(scene.band_names, scene.unit, run.settings.feature_names, channels)
-        rules = NeighbourRules(
-            run.settings.merge_limit, run.settings.neighbour_share, run.settings.superpixel_size
-        )
-        described = describe_segments(
-            job.grid, segments, source, schema, rules, project_alone, segments_folder
-        )
-        tables.append(described)
+        tables.append(table)
     check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables
+
+
+def _stitched(
+    run: _Run, job: Job, stored: StoredTiles, segments_folder: Path
+) -> tuple[Stitched, SegmentTable]:
+    """Stitch the tiles of a scene, and describe its segments."""
+    run.tally.tell("stitch", job.name)
+    settings, generator, scene = run.settings, run.models.generator, job.scene
+    mapper = run.mapper_of(job)
+    segments = stitch(
+        job.grid,
+        stored.outlines(job),
+        StoredPainting(segments_folder),
+        mapper,
+        min_area=settings.min_area,
+        superpixel_size=settings.fill_size,
+    )
+    if not len(segments):
+        run.tally.tell("stitch", job.name, "no segment was found in it")
+    read = partial(read_tile, scene)
+    source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
+    channels = {"sam": generator.channels}
+    schema = ColumnSchema(scene.band_names, scene.unit, settings.feature_names, channels)
+    rows = segment_rows(job.grid, segments, source, schema, mapper)
+    rules = NeighbourRules(settings.merge_limit, settings.neighbour_share, settings.superpixel_size)
+    return segments, describe_segments(
+        segments, rows, schema, rules, project_alone, segments_folder
+    )
 
 
 def _kept_overrides(

@@ -11,9 +11,10 @@ import os
 import signal
 import threading
 import traceback
+import weakref
 from collections import deque
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait
@@ -52,9 +53,18 @@ class ProcessExecutor:
     ----------
     workers : int
         Number of processes.
+
+    Notes
+    -----
+    Processes that a map has ended with wait for the next one, and end with the executor: starting
+    one takes a second. Those of tiles end with them, for their models are large.
     """
 
     workers: int
+    _idle: list[_Worker[Any]] = field(default_factory=list, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, _kill, self._idle)
 
     def run(
         self,
@@ -72,7 +82,7 @@ class ProcessExecutor:
         self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
     ) -> Generator[Result, None, None]:
         """Apply a function to items; see `alps_geo.tiles.executors.Executor`."""
-        return map_in_processes(prepare, items, self.workers)
+        return map_in_processes(prepare, items, self.workers, self._idle)
 
 
 def _failed(died: WorkerDied) -> Outcome:
@@ -105,6 +115,7 @@ class _Worker(Generic[Task]):
     task: Task | None = None
     attempt: int = 0
     ready: bool = False
+    has_rested: bool = False
 
 
 def in_processes(
@@ -146,7 +157,10 @@ def in_processes(
 
 
 def map_in_processes(
-    prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item], count: int
+    prepare: Callable[[], Callable[[Item], Result]],
+    items: Iterable[Item],
+    count: int,
+    idle: list[_Worker[Any]],
 ) -> Generator[Result, None, None]:
     """Apply a function to items in processes.
 
@@ -156,6 +170,9 @@ def map_in_processes(
         As for `in_processes`.
     items : iterable
         Drawn only a few for each process ahead of the results.
+    idle : list
+        Processes of an earlier map, which are taken first. Those of this one are put there when it
+        has come to its end.
 
     Yields
     ------
@@ -169,7 +186,7 @@ def map_in_processes(
     RunError
         If a process cannot start, or if that of an item died twice.
     """
-    pool = _Pool(partial(_numbered, prepare), (), count)
+    pool = _Pool(partial(_numbered, prepare), (), count, idle)
     coming = enumerate(items)
     found: dict[int, Result] = {}
     given = taken = 0
@@ -186,7 +203,7 @@ def map_in_processes(
             if taken in found:
                 yield found.pop(taken)
                 taken += 1
-        pool.close()
+        pool.rest()
     finally:
         pool.kill()
 
@@ -212,10 +229,15 @@ class _Pool(Generic[Task, Result]):
     """Processes, and the queue of tasks."""
 
     def __init__(
-        self, prepare: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], count: int
+        self,
+        prepare: Callable[[], Callable[[Task], Result]],
+        tasks: Sequence[Task],
+        count: int,
+        idle: list[_Worker[Any]] | None = None,
     ) -> None:
         self._prepare = prepare
         self._count = count
+        self._idle = [] if idle is None else idle
         self._queue = deque((task, 1) for task in tasks)
         self._workers: list[_Worker[Task]] = []
 
@@ -237,7 +259,11 @@ class _Pool(Generic[Task, Result]):
     def start(self) -> None:
         """Start as many processes as have tasks."""
         while len(self._workers) < min(self._count, len(self._queue) + self._assigned):
-            self._workers.append(_start(self._prepare))
+            worker = self._idle.pop() if self._idle else _start()
+            self._workers.append(worker)
+            # If the process has died in between, the next poll finds its pipe closed.
+            with suppress(OSError):
+                worker.pipe.send(_Prepare(self._prepare))
 
     def assign(self) -> None:
         """Assign a task to every idle process."""
@@ -278,12 +304,15 @@ class _Pool(Generic[Task, Result]):
         for worker in self._workers:
             worker.process.join(_SECONDS_TO_END)
 
+    def rest(self) -> None:
+        """Let the processes, which have no task any more, wait for the next pool."""
+        rested = [worker for worker in self._workers if worker.ready]
+        self._idle += [_Worker(each.process, each.pipe, has_rested=True) for each in rested]
+        self._workers = [worker for worker in self._workers if not worker.ready]
+
     def kill(self) -> None:
         """End all processes now; files that they leave half-written are swept up later."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
+        _kill(self._workers)
 
     @property
     def _assigned(self) -> int:
@@ -301,10 +330,24 @@ class _Pool(Generic[Task, Result]):
             yield worker.task, WorkerDied(cause)
 
 
-def _start(prepare: Callable[[], Callable[[Any], Any]]) -> _Worker[Any]:
+def _kill(workers: Sequence[_Worker[Any]]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
+
+
+@dataclass(frozen=True)
+class _Prepare:
+    """Message to a process: prepare to run tasks of this function."""
+
+    function: Callable[[], Callable[[Any], Any]]
+
+
+def _start() -> _Worker[Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
     with _interrupts_ignored():
         process.start()
     # Held by the process alone, its end of the pipe closes when the process dies.
@@ -323,7 +366,7 @@ def _cause_of_death(worker: _Worker[Any]) -> str:
     worker.process.join()
     code = worker.process.exitcode or 0
     cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    if not worker.ready:
+    if not (worker.ready or worker.has_rested):
         raise RunError(
             f"a worker process ended before it could begin ({cause}), perhaps for lack of memory; "
             "use fewer --workers (and a script of your own must guard its main part with "
@@ -332,19 +375,23 @@ def _cause_of_death(worker: _Worker[Any]) -> str:
     return cause
 
 
-def _serve(pipe: Connection, prepare: Callable[[], Callable[[Any], Any]]) -> None:
-    """Run tasks until the pipe is closed: the main function of a process."""
+def _serve(pipe: Connection) -> None:
+    """Prepare and run tasks until the pipe is closed: the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        work = prepare()
-        pipe.send(())
+        work: Callable[[Any], Any] | None = None
         while True:
             try:
-                task = pipe.recv()
+                message = pipe.recv()
             except EOFError:
                 return
-            pipe.send((work(task),))
+            if work is None or isinstance(message, _Prepare):
+                work = None  # what the last one holds goes first
+                work = message.function()
+                pipe.send(())
+            else:
+                pipe.send((work(message),))
     except AlpsGeoError as error:
         pipe.send(error)
     except Exception:  # noqa: BLE001 (the other process raises it)
