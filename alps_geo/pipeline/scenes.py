@@ -140,15 +140,18 @@ def label_scenes(
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 origin = origin_of(settings, run.weights, cleared.plan)
-                writing = SceneWriting(run.jobs, settings, folder, target, clusters, origin)
-                results, unwritten = writing.write(run.tally, strict=flags.strict)
+                writing = SceneWriting(
+                    run.jobs, settings, folder, target, clusters, origin, run.mapper_of
+                )
+                written, unwritten = writing.write(run.tally, strict=flags.strict)
+                results = {name: each.measures for name, each in written.items()}
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
                 lost: list[Failure] = [*failed, *unwritten]
                 record = run_record(origin, run.scenes, clusters.model, results, lost, clock.laps)
                 write_run_files(labelled_run(target, folder, record, clusters))
                 write_record(target.record_path, record)
-                note_polygons(target, plan.files)
+                note_polygons(target, {name: each.polygons for name, each in written.items()})
             sweep(folder, plan)
             return record
 

@@ -10,8 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
+import rasterio
 
 from alps_geo.features.sums import BANDS, MASKS, SQUARES, RegionSums
+from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.core_sums import SegmentSums, core_sums
 from alps_geo.segments.mapping import HERE
@@ -158,12 +160,13 @@ class _Pooling(Generic[Value]):
 
         def summed(block: TileBlock) -> _BlockSums[Value]:
             cores = zip(block.tiles, self.painting.cores(block), strict=True)
-            parts = _Parts.together(
-                [
-                    _Parts.of(grid.index(tile), core_sums(tile, core, self.source, self.schema))
-                    for tile, core in cores
-                ]
-            )
+            with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+                parts = _Parts.together(
+                    [
+                        _Parts.of(grid.index(tile), core_sums(tile, core, self.source, self.schema))
+                        for tile, core in cores
+                    ]
+                )
             inside = is_whole[parts.ids.astype(np.int64) - 1]
             whole = parts.take(inside)
             finished = self.finish(whole.added_up()) if len(whole.ids) else None
