@@ -41,7 +41,7 @@ class Extents:
         Pixels.
     claimed : ndarray of bool, shape (n,)
         True unless all of them come from unclaimed fragments.
-    last_tile, first_block, last_block : ndarray of int32, shape (n,)
+    first_tile, last_tile, first_block, last_block : ndarray of int32, shape (n,)
         See `alps_geo.segments.stitch.Stitched`.
     borders : Borders
         Their borders.
@@ -51,6 +51,7 @@ class Extents:
 
     area: NDArray[np.int64]
     claimed: NDArray[np.bool_]
+    first_tile: NDArray[np.int32]
     last_tile: NDArray[np.int32]
     first_block: NDArray[np.int32]
     last_block: NDArray[np.int32]
@@ -85,8 +86,8 @@ def paint_all(
     items = ((block, joined.part(_around(grid, block))) for block in blocks)
     area = np.zeros(joined.count + 1, dtype=np.int64)
     claimed = np.zeros(joined.count + 1, dtype=np.bool_)
-    last_tile, first_block, last_block = np.zeros((3, joined.count + 1), dtype=np.int32)
-    first_block[:] = len(blocks)
+    last_tile, last_block = np.zeros((2, joined.count + 1), dtype=np.int32)
+    first_tile, first_block = np.full((2, joined.count + 1), len(grid), dtype=np.int32)
     borders = [Borders.none()]
     # The groups right above a block, 0 beyond the scene, and to the left of it.
     above, left = np.zeros(grid.width, dtype=np.uint32), np.zeros(0, dtype=np.uint32)
@@ -96,6 +97,7 @@ def paint_all(
         valid_pixels += part.valid_pixels
         area[part.groups] += part.area
         claimed[part.groups[part.claimed]] = True
+        first_tile[part.groups] = np.minimum(first_tile[part.groups], part.first_tile)
         last_tile[part.groups] = np.maximum(last_tile[part.groups], part.last_tile)
         first_block[part.groups] = np.minimum(first_block[part.groups], block.index)
         last_block[part.groups] = block.index
@@ -107,6 +109,7 @@ def paint_all(
     return Extents(
         area[1:],
         claimed[1:],
+        first_tile[1:],
         last_tile[1:],
         first_block[1:],
         last_block[1:],
@@ -152,6 +155,7 @@ class _BlockExtents:
     groups: Groups
     area: NDArray[np.int64]
     claimed: NDArray[np.bool_]
+    first_tile: NDArray[np.int32]
     last_tile: NDArray[np.int32]
     borders: Borders
     edges: _Edges
@@ -219,7 +223,11 @@ class _BlockMeasure:
         claimed = np.zeros(len(every), dtype=np.bool_)
         claimed[row[np.concatenate([claimed for _, _, _, claimed in self._cores])]] = True
         last_tile = np.zeros(len(every), dtype=np.int32)
+        first_tile = np.full(len(every), len(self._grid), dtype=np.int32)
         tiles = [np.full(len(groups), index) for index, groups, _, _ in self._cores]
         np.maximum.at(last_tile, row, np.concatenate(tiles).astype(np.int32))
+        np.minimum.at(first_tile, row, np.concatenate(tiles).astype(np.int32))
         borders = Borders.together(self._borders)
-        return _BlockExtents(every, area, claimed, last_tile, borders, self._edges, valid_pixels)
+        return _BlockExtents(
+            every, area, claimed, first_tile, last_tile, borders, self._edges, valid_pixels
+        )

@@ -154,33 +154,50 @@ class _Pooling(Generic[Value]):
     finish: Callable[[SegmentSums], Value]
 
     def prepare(
-        self, grid: TileGrid, is_whole: NDArray[np.bool_]
-    ) -> Callable[[TileBlock], _BlockSums[Value]]:
-        """Return the function of blocks, with the segments (n,) that lie in one block alone."""
+        self, grid: TileGrid, in_one: _InOne
+    ) -> Callable[[TileBlock], tuple[list[Value], _Parts]]:
+        """Return the function that sums a block.
 
-        def summed(block: TileBlock) -> _BlockSums[Value]:
+        It returns finished segments, which lie in the block alone, and parts of the others.
+        """
+
+        def summed(block: TileBlock) -> tuple[list[Value], _Parts]:
+            finished: list[Value] = []
+            parts: list[_Parts] = []
             cores = zip(block.tiles, self.painting.cores(block), strict=True)
             with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-                parts = _Parts.together(
-                    [
-                        _Parts.of(grid.index(tile), core_sums(tile, core, self.source, self.schema))
-                        for tile, core in cores
-                    ]
-                )
-            inside = is_whole[parts.ids.astype(np.int64) - 1]
-            whole = parts.take(inside)
-            finished = self.finish(whole.added_up()) if len(whole.ids) else None
-            return _BlockSums(finished, parts.take(~inside))
+                for tile, core in cores:
+                    found = core_sums(tile, core, self.source, self.schema)
+                    part = _Parts.of(grid.index(tile), found)
+                    # Most segments are finished at once, so that few sums are held.
+                    parts.append(self._finish(part, in_one.tile, finished))
+            rest = self._finish(_Parts.together(parts), in_one.block, finished)
+            return finished, rest
 
         return summed
 
+    def _finish(self, parts: _Parts, whole: NDArray[np.bool_], finished: list[Value]) -> _Parts:
+        """Finish those that are whole of all segments (n,), and return the parts of the others."""
+        inside = whole[parts.ids.astype(np.int64) - 1]
+        if inside.any():
+            finished.append(self.finish(parts.take(inside).added_up()))
+        return parts.take(~inside)
+
 
 @dataclass(frozen=True)
-class _BlockSums(Generic[Value]):
-    """Sums of a block: finished where segments lie in it alone, None if there are none."""
+class _InOne:
+    """True for each segment (n,) that lies in one tile alone, or in one block alone."""
 
-    whole: Value | None
-    parts: _Parts
+    tile: NDArray[np.bool_]
+    block: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, segments: Stitched) -> _InOne:
+        """Compare the first and the last tile and block of each."""
+        return cls(
+            segments.first_tile == segments.last_tile,
+            segments.first_block == segments.last_block,
+        )
 
 
 @dataclass(frozen=True)
@@ -234,14 +251,12 @@ def _pooled(
 ) -> Iterator[Value]:
     """Sum block by block; segments of several blocks are held until the last of them."""
     blocks = tile_blocks(grid)
-    is_whole = segments.first_block == segments.last_block
     nothing = pooling.schema.no_segments()
     held = _Parts(np.empty(0, np.uint32), np.empty(0, np.int64), nothing)
-    found = mapper.map(partial(pooling.prepare, grid, is_whole), blocks)
-    for block, part in zip(blocks, found, strict=True):
-        if part.whole is not None:
-            yield part.whole
-        held = _Parts.together([held, part.parts])
+    found = mapper.map(partial(pooling.prepare, grid, _InOne.of(segments)), blocks)
+    for block, (finished, parts) in zip(blocks, found, strict=True):
+        yield from finished
+        held = _Parts.together([held, parts])
         ended = segments.last_block[held.ids.astype(np.int64) - 1] == block.index
         if ended.any():
             yield pooling.finish(held.take(ended).added_up())

@@ -58,8 +58,8 @@ class Stitched(Segments):
 
     Attributes
     ----------
-    last_tile : ndarray of int32, shape (n,)
-        Position in the grid of the last tile whose core has some of the segment.
+    first_tile, last_tile : ndarray of int32, shape (n,)
+        Positions in the grid of the first and the last tile whose cores have some of the segment.
     first_block, last_block : ndarray of int32, shape (n,)
         The first and the last of the blocks of tiles that have some of it; see
         `alps_geo.segments.blocks`.
@@ -69,6 +69,7 @@ class Stitched(Segments):
         Their borders.
     """
 
+    first_tile: NDArray[np.int32]
     last_tile: NDArray[np.int32]
     first_block: NDArray[np.int32]
     last_block: NDArray[np.int32]
@@ -134,15 +135,17 @@ def stitch(
     final[1:] = final[1 + host]
     area = np.zeros(int(kept.sum()) + 1, dtype=np.int64)
     np.add.at(area, final[1:], extents.area)
-    last_tile, first_block, last_block = np.zeros((3, len(area)), dtype=np.int32)
+    last_tile, last_block = np.zeros((2, len(area)), dtype=np.int32)
+    first_tile, first_block = np.full((2, len(area)), len(grid), dtype=np.int32)
     np.maximum.at(last_tile, final[1:], extents.last_tile)
     np.maximum.at(last_block, final[1:], extents.last_block)
-    first_block[:] = len(grid)
+    np.minimum.at(first_tile, final[1:], extents.first_tile)
     np.minimum.at(first_block, final[1:], extents.first_block)
     painting.assign(final)
     return Stitched(
         area[1:],
         extents.valid_pixels,
+        first_tile=first_tile[1:],
         last_tile=last_tile[1:],
         first_block=first_block[1:],
         last_block=last_block[1:],

@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 _ATTEMPTS = 2
 
-_AHEAD = 3
+_AHEAD = 2
 """Items for each process that are in work or done before the first of them is taken."""
 
 # Long enough for an idle process to end by itself, and far too short to look like hanging.

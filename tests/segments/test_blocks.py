@@ -71,7 +71,7 @@ def test_blocks_decide_neither_segments_nor_borders_nor_sums(
             results.append((found, picture, sums))
     (one, picture, sums), (other, their_picture, their_sums) = results
     np.testing.assert_array_equal(picture, their_picture)
-    for name in ("area", "last_tile", "rows"):
+    for name in ("area", "first_tile", "last_tile", "rows"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     for borders in (one.borders, other.borders):
         expected = Borders.between(picture)
