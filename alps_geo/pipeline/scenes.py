@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
-from alps_geo.clusters.scaling import project_alone
 from alps_geo.errors import SceneError
 from alps_geo.events import Event, Tally
-from alps_geo.features.columns import ColumnSchema
 from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.grid import TileGrid
 from alps_geo.outputs.results import check_formats, write_run_files
 from alps_geo.pipeline.scene_results import SceneWriting
+from alps_geo.pipeline.scene_segments import segment_scene
 from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
@@ -38,14 +37,9 @@ from alps_geo.runs.record import write_record
 from alps_geo.runs.run import read_model
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.runs.writing import replaced, sweep
-from alps_geo.scene import open_scene, read_tile
+from alps_geo.scene import open_scene
 from alps_geo.scene.raster import is_local
-from alps_geo.segments.core_sums import Source
-from alps_geo.segments.describe import NeighbourRules, describe_segments
 from alps_geo.segments.mapping import HERE
-from alps_geo.segments.painting import StoredPainting
-from alps_geo.segments.pooling import segment_rows
-from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.jobs import Job, tile_key
@@ -60,11 +54,11 @@ if TYPE_CHECKING:
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
     from alps_geo.runs.claim import Cleared
     from alps_geo.runs.failures import FailedTile, Failure
+    from alps_geo.runs.origin import Origin
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.scene import Scene
     from alps_geo.segments.mapping import Mapper
-    from alps_geo.segments.stitch import Stitched
     from alps_geo.segments.table import SegmentTable
     from alps_geo.tiles.executors import Executor
 
@@ -140,9 +134,7 @@ def label_scenes(
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 origin = origin_of(settings, run.weights, cleared.plan)
-                writing = SceneWriting(
-                    run.jobs, settings, folder, target, clusters, origin, run.mapper_of
-                )
+                writing = run.writing(folder, target, clusters, origin)
                 written, unwritten = writing.write(run.tally, strict=flags.strict)
                 results = {name: each.measures for name, each in written.items()}
                 replace_overrides(folder, target, clusters.overrides)
@@ -241,6 +233,14 @@ class _Run:
         """Return the executor, or this process for a scene too small to start others for it."""
         return self.executor if len(job.grid) >= _MANY_TILES else HERE
 
+    def writing(
+        self, folder: RunFolder, target: RunFolder, clusters: RunClusters, origin: Origin
+    ) -> SceneWriting:
+        """Return the writing of results into a folder."""
+        return SceneWriting(
+            self.jobs, self.settings, folder, target, clusters, origin, self.mapper_of
+        )
+
 
 def _open_run(
     paths: Sequence[str],
@@ -288,40 +288,22 @@ def _find_segments(
     stored = StoredTiles(run.tile_stage, run.tally)
     tables, valid_pixels = [], 0
     for job in run.jobs:
-        segments, table = _stitched(run, job, stored, folder.segments_folder(job.name))
+        run.tally.tell("stitch", job.name)
+        segments, table = segment_scene(
+            job,
+            stored,
+            run.models.generator,
+            run.settings,
+            run.mapper_of(job),
+            folder.segments_folder(job.name),
+        )
+        if not len(segments):
+            run.tally.tell("stitch", job.name, "no segment was found in it")
         valid_pixels += segments.valid_pixels
         tables.append(table)
     check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables
-
-
-def _stitched(
-    run: _Run, job: Job, stored: StoredTiles, segments_folder: Path
-) -> tuple[Stitched, SegmentTable]:
-    """Stitch the tiles of a scene, and describe its segments."""
-    run.tally.tell("stitch", job.name)
-    settings, generator, scene = run.settings, run.models.generator, job.scene
-    mapper = run.mapper_of(job)
-    segments = stitch(
-        job.grid,
-        stored.outlines(job),
-        StoredPainting(segments_folder),
-        mapper,
-        min_area=settings.min_area,
-        superpixel_size=settings.fill_size,
-    )
-    if not len(segments):
-        run.tally.tell("stitch", job.name, "no segment was found in it")
-    read = partial(read_tile, scene)
-    source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
-    channels = {"sam": generator.channels}
-    schema = ColumnSchema(scene.band_names, scene.unit, settings.feature_names, channels)
-    rows = segment_rows(job.grid, segments, source, schema, mapper)
-    rules = NeighbourRules(settings.merge_limit, settings.neighbour_share, settings.superpixel_size)
-    return segments, describe_segments(
-        segments, rows, schema, rules, project_alone, segments_folder
-    )
 
 
 def _kept_overrides(
