@@ -192,6 +192,9 @@ class StoredPainting:
                         *(npy.read_array(file, allow_pickle=False) for _ in fields(PaintedCore))
                     )
                     yield replace(core, ids=ids[core.ids])
+                # The checksum is compared at the end alone.
+                if file.read(1):
+                    raise ValueError("it goes on after its last core")
         except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
             raise RunError(
                 f"{path}: the painted segments cannot be read ({error}); expected those that this "
