@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,7 @@ def segment_scene(
     source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
     channels = {"sam": generator.channels}
     schema = ColumnSchema(scene.band_names, scene.unit, settings.feature_names, channels)
-    rows = segment_rows(job.grid, segments, source, schema, mapper)
     rules = NeighbourRules(settings.merge_limit, settings.neighbour_share, settings.superpixel_size)
-    return segments, describe_segments(segments, rows, schema, rules, project_alone, folder)
+    with closing(segment_rows(job.grid, segments, source, schema, mapper)) as rows:
+        table = describe_segments(segments, rows, schema, rules, project_alone, folder)
+    return segments, table

@@ -5,6 +5,7 @@ Blocks of tiles are summed on their own; segments that lie in several are put to
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -19,7 +20,7 @@ from alps_geo.segments.core_sums import SegmentSums, core_sums
 from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -102,7 +103,7 @@ def segment_rows(
     source: Source,
     schema: ColumnSchema,
     mapper: Mapper = HERE,
-) -> Iterator[SegmentRows]:
+) -> Generator[SegmentRows, None, None]:
     """Sum over the pixels of each segment, and describe it by its columns.
 
     Only segments that go on in a block to come are held, so memory follows the strips along the
@@ -119,7 +120,7 @@ def segment_rows(
     Yields
     ------
     SegmentRows
-        The segments that end in a block of tiles, each once.
+        The segments that end in a block of tiles, each once. Closing the generator ends all work.
 
     Raises
     ------
@@ -248,16 +249,17 @@ class _Parts:
 
 def _pooled(
     grid: TileGrid, segments: Stitched, pooling: _Pooling[Value], mapper: Mapper
-) -> Iterator[Value]:
+) -> Generator[Value, None, None]:
     """Sum block by block; segments of several blocks are held until the last of them."""
     blocks = tile_blocks(grid)
     nothing = pooling.schema.no_segments()
     held = _Parts(np.empty(0, np.uint32), np.empty(0, np.int64), nothing)
-    found = mapper.map(partial(pooling.prepare, grid, _InOne.of(segments)), blocks)
-    for block, (finished, parts) in zip(blocks, found, strict=True):
-        yield from finished
-        held = _Parts.together([held, parts])
-        ended = segments.last_block[held.ids.astype(np.int64) - 1] == block.index
-        if ended.any():
-            yield pooling.finish(held.take(ended).added_up())
-            held = held.take(~ended)
+    prepare = partial(pooling.prepare, grid, _InOne.of(segments))
+    with closing(mapper.map(prepare, blocks)) as found:
+        for block, (finished, parts) in zip(blocks, found, strict=True):
+            yield from finished
+            held = _Parts.together([held, parts])
+            ended = segments.last_block[held.ids.astype(np.int64) - 1] == block.index
+            if ended.any():
+                yield pooling.finish(held.take(ended).added_up())
+                held = held.take(~ended)
