@@ -56,15 +56,16 @@ from alps_geo.features.images import band_scale
 from alps_geo.grid import TileGrid
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.sam.frame import CHANNELS, Frame
+from alps_geo.segments.core_sums import Source
 from alps_geo.segments.fragments import FragmentRules, cut_fragments
 from alps_geo.segments.painting import StoredPainting, painted_blocks
-from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.pooling import segment_rows
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.superpixels import TileBands
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.presets import PRESETS
-from alps_geo.tiles.stored import keep_rows
+from alps_geo.tiles.stored import KeptTiles
 from alps_geo.windows import origin
 
 if TYPE_CHECKING:
@@ -224,11 +225,11 @@ def _find_segments(chip: Chip, folder: Path, laps: Laps) -> None:
         fragments = cut_fragments(grid, tile, bands, chip.masks, cells, rules)
         store.save(tile, fragments)
         segments = stitch(
-            grid, keep_rows(grid, partial(_kept, store.load_outlines)), StoredPainting(folder)
+            grid, KeptTiles(partial(_kept, store.load_outlines)), StoredPainting(folder)
         )
     with laps.step("features"):
         source = Source(
-            keep_rows(grid, partial(_kept, store.load_embeddings)),
+            KeptTiles(partial(_kept, store.load_embeddings)),
             lambda _: chip.pixels,
             scale,
             grid,
@@ -236,7 +237,8 @@ def _find_segments(chip: Chip, folder: Path, laps: Laps) -> None:
         )
         names = chip.scene.band_names
         schema = ColumnSchema(names, chip.scene.unit, ("sam",), {"sam": CHANNELS})
-        write_tables(folder, segments, sum_segments(grid, segments, source, schema), schema)
+        described = segment_rows(grid, segments, source, schema)
+        write_tables(folder, segments, segments.rows, described, schema)
 
 
 def _kept(load: Callable[[Tile], Value | None], tile: Tile) -> Value:

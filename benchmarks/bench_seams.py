@@ -55,10 +55,11 @@ from alps_geo.masks.registry import make_generator
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.describe import Alike
+from alps_geo.segments.core_sums import Source
 from alps_geo.segments.describe import NeighbourRules, describe_segments
-from alps_geo.segments.matching import match_labels
 from alps_geo.segments.painting import StoredPainting, painted_blocks
-from alps_geo.segments.pooling import Source
+from alps_geo.segments.pairing import match_labels
+from alps_geo.segments.pooling import segment_rows
 from alps_geo.segments.stitch import stitch
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
 from alps_geo.tiles.jobs import Job, tile_key
@@ -186,7 +187,8 @@ class _Run:
         rules = NeighbourRules(
             self.settings.merge_limit, self.settings.neighbour_share, self.settings.superpixel_size
         )
-        table = describe_segments(grid, segments, source, schema, rules, project_alone, folder)
+        rows = segment_rows(grid, segments, source, schema)
+        table = describe_segments(segments, rows, schema, rules, project_alone, folder)
         ids = np.zeros((grid.height, grid.width), np.uint32)
         for window, block in painted_blocks(segments.painting, grid):
             ids[window.toslices()] = block

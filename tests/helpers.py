@@ -19,8 +19,9 @@ from alps_geo.features.embeddings import Embeddings
 from alps_geo.features.images import BandScale
 from alps_geo.features.sums import RegionSums
 from alps_geo.sam.frame import Frame
+from alps_geo.segments.core_sums import Source
 from alps_geo.segments.painting import StoredPainting, painted_blocks
-from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.pooling import sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo_cli.main import app
 

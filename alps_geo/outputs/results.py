@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import partial
 from graphlib import TopologicalSorter
+from itertools import chain
 from typing import TYPE_CHECKING
 
+import rasterio
+
 from alps_geo.fields.formats import ALL_FORMATS, ChosenFormats
+from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.cluster_model import ModelFile
 from alps_geo.outputs.cluster_table import ClusterTable
+from alps_geo.outputs.gpkg.contents import read_contents
 from alps_geo.outputs.gpkg.patches import PatchPolygons
 from alps_geo.outputs.gpkg.segments import SegmentPolygons
 from alps_geo.outputs.id_rasters import (
@@ -20,17 +27,21 @@ from alps_geo.outputs.image_masks import InstanceMasks
 from alps_geo.outputs.image_pictures import ImagePictures, SplitOverview
 from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.measures import SceneResults, count, measure
+from alps_geo.outputs.names import POLYGONS
 from alps_geo.outputs.preview import Preview
 from alps_geo.outputs.project import Project
 from alps_geo.outputs.stac import Stac
 from alps_geo.outputs.vector_copies import FlatGeobuf, GeoJson, GeoParquet
+from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from alps_geo.outputs.gpkg.contents import Contents
     from alps_geo.outputs.labelled_images import ImageOutput
     from alps_geo.outputs.mask_files import PlannedImages
     from alps_geo.outputs.output import LabelledRun, LabelledScene, Output, SceneSource
+    from alps_geo.segments.mapping import Mapper
 
 OUTPUTS: list[Output] = [
     ModelFile(),
@@ -71,7 +82,25 @@ def image_files(planned: PlannedImages) -> Iterator[str]:
         yield from output.names(planned)
 
 
-def write_results(labelled: LabelledScene, source: SceneSource) -> SceneResults:
+@dataclass(frozen=True)
+class WrittenScene:
+    """Results of a scene that have been written.
+
+    Attributes
+    ----------
+    measures : SceneResults
+        Counts and areas.
+    polygons : Contents or None
+        Contents of ``segments.gpkg``; None if there is none.
+    """
+
+    measures: SceneResults
+    polygons: Contents | None
+
+
+def write_results(
+    labelled: LabelledScene, source: SceneSource, mapper: Mapper = HERE
+) -> WrittenScene:
     """Write all results of a scene.
 
     Parameters
@@ -81,15 +110,64 @@ def write_results(labelled: LabelledScene, source: SceneSource) -> SceneResults:
     source : SceneSource
         Pixels of the scene and ids of its segments. If the scene's ``simplify_by`` is not 0, all
         its polygons are held at once.
+    mapper : Mapper
+        Maps the writing of outputs that need none of each other.
 
     Raises
     ------
     RunError
-        If a file cannot be written; those before it are whole, it and those after it are absent.
+        If a file cannot be written; each file is then whole or absent.
     """
-    for output in _of_scene(labelled):
+    first, second, third = _phases(_of_scene(labelled))
+    for output in first:
         output.write(labelled, source)
-    return measure(labelled)
+    writing = partial(_writing, labelled, replace(source, blocks=()))
+    list(mapper.map(writing, second))
+    has_polygons = POLYGONS in labelled.results
+    last: list[_Chain] = [_READ_POLYGONS] * has_polygons + third
+    found = list(mapper.map(writing, last))
+    return WrittenScene(measure(labelled), found[0] if has_polygons else None)
+
+
+_Chain = tuple["Output", ...]
+"""Outputs that are written one after the other."""
+
+_READ_POLYGONS: _Chain = ()
+"""In place of outputs: read the contents of the polygons that have been written."""
+
+
+def _writing(labelled: LabelledScene, source: SceneSource) -> Callable[[_Chain], Contents | None]:
+    """Return the writing of outputs, or the reading of the polygons."""
+
+    def write(outputs: _Chain) -> Contents | None:
+        if outputs == _READ_POLYGONS:
+            return read_contents(labelled.folder / POLYGONS)
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+            for output in outputs:
+                output.write(labelled, source)
+        return None
+
+    return write
+
+
+def _phases(outputs: Sequence[Output]) -> tuple[_Chain, list[_Chain], list[_Chain]]:
+    """Divide outputs, in their order, into those that come first, and two phases of chains.
+
+    Those that need no other output come first. Chains of the second phase need them alone, those
+    of the third no other chain of it.
+    """
+    first = tuple(output for output in outputs if not output.needs)
+    known = {name for output in first for name in output.files}
+    others = [output for output in outputs if output.needs]
+    second: list[_Chain] = [(output,) for output in others if known.issuperset(output.needs)]
+    known |= {name for output in chain.from_iterable(second) for name in output.files}
+    third: list[_Chain] = []
+    for output in others:
+        if not known.issuperset(output.files):
+            needed = [c for c in third if any(set(other.files) & {*output.needs} for other in c)]
+            third = [c for c in third if c not in needed]
+            third.append((*chain.from_iterable(needed), output))
+    return first, second, third
 
 
 def rewrite_results(labelled: LabelledScene) -> SceneResults:

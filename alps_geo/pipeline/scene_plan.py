@@ -19,6 +19,7 @@ from alps_geo.runs.run import read_model
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene
 from alps_geo.scene.raster import is_local
+from alps_geo.segments.mapping import HERE
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
     from alps_geo.masks.generator import Models, Weights
     from alps_geo.runs.folder import RunFolder
     from alps_geo.scene import Scene
+    from alps_geo.segments.mapping import Mapper
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.executors import Executor
+
+_MANY_TILES = 32
+"""Tiles of a scene from which on it takes less time to start processes than they save."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,14 @@ class SceneRun:
     def tile_stage(self) -> TileStage:
         """The work on tiles."""
         return TileStage(self.jobs, self.settings, self.models)
+
+    def mapper_of(self, job: Job) -> Mapper:
+        """Return the executor, or this process for a scene too small to start others for it.
+
+        A run in a store has a folder of this machine, which workers elsewhere do not see.
+        """
+        is_hidden = self.settings.dask is not None and job.store.files.is_remote
+        return HERE if is_hidden or len(job.grid) < _MANY_TILES else self.executor
 
 
 def with_given_model(settings: LabelSettings) -> tuple[LabelSettings, ClusterModel | None]:

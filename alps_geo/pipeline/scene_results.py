@@ -12,14 +12,15 @@ from alps_geo.runs.failures import write_each
 from alps_geo.segments.painting import StoredPainting, painted_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from alps_geo.events import Tally
-    from alps_geo.outputs.measures import SceneResults
+    from alps_geo.outputs.results import WrittenScene
     from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.failures import FailedScene
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.origin import Origin
+    from alps_geo.segments.mapping import Mapper
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.jobs import Job
 
@@ -42,6 +43,8 @@ class SceneWriting:
         Clusters of the segments.
     origin : Origin
         Origin of the results.
+    mapper_of : callable
+        Returns the mapper for the results of a scene.
     """
 
     jobs: Sequence[Job]
@@ -50,10 +53,11 @@ class SceneWriting:
     target: RunFolder
     clusters: RunClusters
     origin: Origin
+    mapper_of: Callable[[Job], Mapper]
 
     def write(
         self, tally: Tally, *, strict: bool
-    ) -> tuple[dict[str, SceneResults], list[FailedScene]]:
+    ) -> tuple[dict[str, WrittenScene], list[FailedScene]]:
         """Write the results of all scenes.
 
         Parameters
@@ -72,7 +76,7 @@ class SceneWriting:
             strict=strict,
         )
 
-    def _write_one(self, job: Job) -> SceneResults:
+    def _write_one(self, job: Job) -> WrittenScene:
         stored, crs = self.folder.segments_folder(job.name), job.scene.crs
         labelled = LabelledScene(
             self.target.scene_folder(job.name),
@@ -86,4 +90,4 @@ class SceneWriting:
             simplify_by=self.settings.simplify,
         )
         blocks = painted_blocks(StoredPainting(stored), job.grid)
-        return write_results(labelled, SceneSource(job.scene, blocks))
+        return write_results(labelled, SceneSource(job.scene, blocks), self.mapper_of(job))

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
-from alps_geo.clusters.scaling import project_alone
-from alps_geo.features.columns import ColumnSchema
 from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
 from alps_geo.outputs.results import check_formats, write_run_files
 from alps_geo.pipeline.scene_plan import inputs_of, open_run, plan_of, with_given_model
 from alps_geo.pipeline.scene_results import SceneWriting
+from alps_geo.pipeline.scene_segments import segment_scene
 from alps_geo.pipeline.stages import Clock, fit_model, make_models
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
@@ -30,11 +29,6 @@ from alps_geo.runs.record import write_record
 from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.workers import at_work, forget_workers, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
-from alps_geo.scene import read_tile
-from alps_geo.segments.describe import NeighbourRules, describe_segments
-from alps_geo.segments.painting import StoredPainting
-from alps_geo.segments.pooling import Source
-from alps_geo.segments.stitch import stitch
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.stored import StoredTiles
@@ -122,8 +116,11 @@ def label_scenes(
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 origin = origin_of(settings, run.weights, cleared.plan)
-                writing = SceneWriting(run.jobs, settings, folder, target, clusters, origin)
-                results, unwritten = writing.write(run.tally, strict=flags.strict)
+                writing = SceneWriting(
+                    run.jobs, settings, folder, target, clusters, origin, run.mapper_of
+                )
+                written, unwritten = writing.write(run.tally, strict=flags.strict)
+                results = {name: each.measures for name, each in written.items()}
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
                 lost: list[Failure] = [*failed, *unwritten]
@@ -131,7 +128,7 @@ def label_scenes(
                 record = with_machines(record, tiles_by_machine(folder))
                 write_run_files(labelled_run(target, folder, record, clusters))
                 write_record(target.record_path, record)
-                note_polygons(target, plan.files)
+                note_polygons(target, {name: each.polygons for name, each in written.items()})
             sweep(folder, plan)
             publish(folder, run.tally)
             return record
@@ -219,29 +216,18 @@ def _find_segments(
     tables, valid_pixels = [], 0
     for job in run.jobs:
         run.tally.tell("stitch", job.name)
-        segments_folder = folder.segments_folder(job.name)
-        segments = stitch(
-            job.grid,
-            stored.outlines(job),
-            StoredPainting(segments_folder),
-            min_area=run.settings.min_area,
-            superpixel_size=run.settings.fill_size,
+        segments, table = segment_scene(
+            job,
+            stored,
+            run.models.generator,
+            run.settings,
+            run.mapper_of(job),
+            folder.segments_folder(job.name),
         )
-        valid_pixels += segments.valid_pixels
         if not len(segments):
             run.tally.tell("stitch", job.name, "no segment was found in it")
-        generator, scene = run.models.generator, job.scene
-        read = partial(read_tile, scene)
-        source = Source(stored.embeddings(job), read, job.scale, job.grid, generator.cell_size)
-        channels = {"sam": generator.channels}
-        schema = ColumnSchema(scene.band_names, scene.unit, run.settings.feature_names, channels)
-        rules = NeighbourRules(
-            run.settings.merge_limit, run.settings.neighbour_share, run.settings.superpixel_size
-        )
-        described = describe_segments(
-            job.grid, segments, source, schema, rules, project_alone, segments_folder
-        )
-        tables.append(described)
+        valid_pixels += segments.valid_pixels
+        tables.append(table)
     check_valid(valid_pixels, failed)
     clock.lap("stitch")
     return failed, tables

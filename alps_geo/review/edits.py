@@ -242,23 +242,22 @@ def _check_patches(folder: RunFolder, files: Iterable[str]) -> None:
             check_free(folder.path / name)
 
 
-def note_polygons(folder: RunFolder, files: Iterable[str]) -> None:
+def note_polygons(folder: RunFolder, polygons: Mapping[str, Contents | None]) -> None:
     """Note the contents of polygons that were just written.
 
     Parameters
     ----------
     folder : RunFolder
         The folder that they were written to.
-    files : iterable of str
-        The results, relative to the folder; all but GeoPackages are skipped.
+    polygons : mapping of str to Contents or None
+        The contents of the polygons of each scene; None for a scene without any.
 
     Raises
     ------
     RunError
         If the note cannot be written.
     """
-    names = [name for name in files if name.endswith(POLYGONS) and (folder.path / name).is_file()]
-    write_note(folder, {name: read_contents(folder.path / name) for name in names})
+    write_note(folder, {_key(name): found for name, found in polygons.items() if found is not None})
 
 
 def given_values(clusters: RunClusters, scene: str, table: SegmentTable) -> Given:

@@ -11,7 +11,6 @@ from scipy import sparse
 from alps_geo.features.sums import BANDS, MASKS, SQUARES, RegionSums
 from alps_geo.segments.merging import merge_alike
 from alps_geo.segments.neighbours import neighbour_shares
-from alps_geo.segments.pooling import sum_segments
 from alps_geo.segments.stitch import Segments
 from alps_geo.segments.table import Attributes, mix_tables, open_table, write_tables
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.features.columns import ColumnSchema, Table
-    from alps_geo.grid import TileGrid
-    from alps_geo.segments.pooling import SegmentSums, Source
+    from alps_geo.segments.pooling import SegmentRows
     from alps_geo.segments.stitch import Stitched
     from alps_geo.segments.table import SegmentTable
 
@@ -58,9 +56,8 @@ class NeighbourRules:
 
 
 def describe_segments(
-    grid: TileGrid,
     segments: Stitched,
-    source: Source,
+    described: Iterable[SegmentRows],
     schema: ColumnSchema,
     rules: NeighbourRules,
     project: Callable[[Table], NDArray[np.float32]],
@@ -74,12 +71,10 @@ def describe_segments(
 
     Parameters
     ----------
-    grid : TileGrid
-        The scene's tiles.
     segments : Stitched
         The segments. Their painting gets the ids of the merged ones.
-    source : Source
-        The scene's embeddings and pixels.
+    described : iterable of SegmentRows
+        All of them, in any order: see `alps_geo.segments.pooling.segment_rows`.
     schema : ColumnSchema
         The columns.
     rules : NeighbourRules
@@ -100,12 +95,11 @@ def describe_segments(
     RunError
         If the folder cannot be written, or the painting cannot be read.
     """
-    sums = sum_segments(grid, segments, source, schema)
     if not rules.compare or len(segments) < 2:
-        write_tables(folder, segments, sums, schema)
+        write_tables(folder, segments, segments.rows, described, schema)
         return open_table(folder)
     kept = _Kept(len(segments), len(schema.band_names))
-    write_tables(folder, segments, kept.keeping(sums), schema)
+    write_tables(folder, segments, segments.rows, kept.keeping(described), schema)
     table = open_table(folder)
     rows = project(table)[np.argsort(table.rows)]
     group, shares = _compared(rows, segments, kept.sums.is_filled, rules)
@@ -124,7 +118,7 @@ class _Kept:
         named = {name: np.zeros((count, width)) for name, width in widths.items()}
         self.sums = RegionSums(np.zeros(count), named)
 
-    def keeping(self, batches: Iterable[SegmentSums]) -> Iterator[SegmentSums]:
+    def keeping(self, batches: Iterable[SegmentRows]) -> Iterator[SegmentRows]:
         """Keep the sums of each batch, and hand it on."""
         for batch in batches:
             at = batch.ids.astype(np.int64) - 1

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.segments.fragments import Outlines
-    from alps_geo.segments.matching import Joined
+    from alps_geo.segments.matching import Joined, JoinedPart
 
     Load = Callable[[Tile], Outlines]
 
@@ -66,7 +66,7 @@ class PaintedCore:
     means: NDArray[np.float64]
 
 
-def paint_core(grid: TileGrid, tile: Tile, joined: Joined, load: Load) -> PaintedCore:
+def paint_core(grid: TileGrid, tile: Tile, joined: Joined | JoinedPart, load: Load) -> PaintedCore:
     """Assign each pixel of a core to a fragment; to none if the tile has failed.
 
     Parameters
@@ -75,8 +75,8 @@ def paint_core(grid: TileGrid, tile: Tile, joined: Joined, load: Load) -> Painte
         The scene's tiles.
     tile : Tile
         The core's.
-    joined : Joined
-        Groups and ranks of all fragments.
+    joined : Joined or JoinedPart
+        Groups and ranks of the fragments of the tile and those around it.
     load : callable
         Loads the outlines of a tile.
     """
@@ -115,7 +115,7 @@ class _FragmentTable:
         return cls(np.zeros(0, np.uint32), np.zeros(0, np.bool_), *none)
 
     @classmethod
-    def of(cls, joined: Joined, index: int, outlines: Outlines) -> _FragmentTable:
+    def of(cls, joined: Joined | JoinedPart, index: int, outlines: Outlines) -> _FragmentTable:
         objects = outlines.objects
         rows = np.vstack([np.zeros((1, 3)), np.insert(objects.scores, 0, 1.0, axis=1)])
         scores = rows[np.where(joined.by_mask[index], objects.of, 0)]

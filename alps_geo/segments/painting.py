@@ -2,8 +2,8 @@
 
 ::
 
-    painted.npy.gz    the cores in the grid's order: the arrays of each, one .npy after the other
-    ids.npy           the segment of each group of fragments
+    painted/00000.npy.gz    the cores of a block: the arrays of each, one .npy after the other
+    ids.npy                 the segment of each group of fragments
 
 They are of use to the run alone that has painted them, and are removed when the run ends. Those
 that a killed run left are cleared with all its segments by the next.
@@ -12,8 +12,8 @@ that a killed run left are cleared with all its segments by the next.
 from __future__ import annotations
 
 import gzip
+import shutil
 import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,26 +22,27 @@ from numpy.lib import format as npy
 
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors
+from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.paint import PaintedCore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
     from rasterio.windows import Window
 
     from alps_geo.grid import TileGrid
+    from alps_geo.segments.blocks import TileBlock
 
-_CORES, _IDS = "painted.npy.gz", "ids.npy"
+_CORES, _IDS = "painted", "ids.npy"
 
 
 class Painting(Protocol):
     """The painted cores of one scene: written once, and read as often as they are needed."""
 
-    def writing(self) -> AbstractContextManager[Callable[[PaintedCore], None]]:
-        """Write the cores in the grid's order, all of them or none; their ids are of groups."""
+    def write(self, block: TileBlock, cores: Iterable[PaintedCore]) -> None:
+        """Write the cores of a block, in the order of its tiles; their ids are of groups."""
         ...
 
     def assign(self, ids: NDArray[np.uint32]) -> None:
@@ -52,8 +53,8 @@ class Painting(Protocol):
         """Assign other segments, or 0 for none, to those that are assigned, from 0 for none."""
         ...
 
-    def cores(self) -> Iterator[PaintedCore]:
-        """Read the cores in the grid's order; their ids are those of segments."""
+    def cores(self, block: TileBlock) -> Iterator[PaintedCore]:
+        """Read the cores of a block in the order of its tiles; their ids are those of segments."""
         ...
 
 
@@ -61,14 +62,12 @@ class MemoryPainting:
     """Painted cores in memory: those of an image of a few tiles; see `Painting`."""
 
     def __init__(self) -> None:
-        self._cores: list[PaintedCore] = []
+        self._cores: dict[int, list[PaintedCore]] = {}
         self._ids = np.zeros(1, dtype=np.uint32)
 
-    @contextmanager
-    def writing(self) -> Iterator[Callable[[PaintedCore], None]]:
-        """Keep the cores."""
-        self._cores.clear()
-        yield self._cores.append
+    def write(self, block: TileBlock, cores: Iterable[PaintedCore]) -> None:
+        """Keep the cores of a block."""
+        self._cores[block.index] = list(cores)
 
     def assign(self, ids: NDArray[np.uint32]) -> None:
         """Assign segments to the groups of the cores."""
@@ -78,9 +77,9 @@ class MemoryPainting:
         """Assign other segments to those that are assigned."""
         self._ids = ids[self._ids]
 
-    def cores(self) -> Iterator[PaintedCore]:
-        """Return the cores in the grid's order; their ids are those of segments."""
-        return (replace(core, ids=self._ids[core.ids]) for core in self._cores)
+    def cores(self, block: TileBlock) -> Iterator[PaintedCore]:
+        """Return the cores of a block; their ids are those of segments."""
+        return (replace(core, ids=self._ids[core.ids]) for core in self._cores[block.index])
 
 
 def painted_blocks(
@@ -107,13 +106,14 @@ def painted_blocks(
     RunError
         If they are absent or damaged.
     """
-    for tile, core in zip(grid, painting.cores(), strict=True):
-        yield tile.core, core.ids[core.number]
+    for block in tile_blocks(grid):
+        for tile, core in zip(block.tiles, painting.cores(block), strict=True):
+            yield tile.core, core.ids[core.number]
 
 
 @dataclass(frozen=True)
 class StoredPainting:
-    """Painted cores stored in a folder; see `Painting`.
+    """Painted cores stored in a folder; see `Painting`. Any process can be given it.
 
     Attributes
     ----------
@@ -123,32 +123,23 @@ class StoredPainting:
 
     folder: Path
 
-    @contextmanager
-    def writing(self) -> Iterator[Callable[[PaintedCore], None]]:
-        """Write the cores, all of them or none.
-
-        Yields
-        ------
-        callable
-            Writes the next core in the grid's order; its ids are those of groups.
+    def write(self, block: TileBlock, cores: Iterable[PaintedCore]) -> None:
+        """Write the cores of a block, all of them or none; their ids are those of groups.
 
         Raises
         ------
         RunError
             If the folder cannot be written.
         """
-        path = self.folder / _CORES
+        path = self._path(block)
         with (
             replacing(path) as part,
             run_errors(path),
             gzip.open(part, "wb", compresslevel=1) as file,
         ):
-
-            def write(core: PaintedCore) -> None:
+            for core in cores:
                 for field in fields(core):
                     npy.write_array(file, getattr(core, field.name), allow_pickle=False)
-
-            yield write
 
     def assign(self, ids: NDArray[np.uint32]) -> None:
         """Assign segments to the groups of the cores that are written.
@@ -184,23 +175,26 @@ class StoredPainting:
             before = np.load(self.folder / _IDS, allow_pickle=False)
         self.assign(ids[before])
 
-    def cores(self) -> Iterator[PaintedCore]:
-        """Read the cores in the grid's order; their ids are those of segments.
+    def cores(self, block: TileBlock) -> Iterator[PaintedCore]:
+        """Read the cores of a block in the order of its tiles; their ids are those of segments.
 
         Raises
         ------
         RunError
             If they are absent or damaged.
         """
-        path = self.folder / _CORES
+        path = self._path(block)
         try:
             ids = np.load(self.folder / _IDS, allow_pickle=False)
             with gzip.open(path, "rb") as file:
-                while file.peek(1):
+                for _ in block.tiles:
                     core = PaintedCore(
                         *(npy.read_array(file, allow_pickle=False) for _ in fields(PaintedCore))
                     )
                     yield replace(core, ids=ids[core.ids])
+                # The checksum is compared at the end alone.
+                if file.read(1):
+                    raise ValueError("it goes on after its last core")
         except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
             raise RunError(
                 f"{path}: the painted segments cannot be read ({error}); expected those that this "
@@ -209,5 +203,8 @@ class StoredPainting:
 
     def remove(self) -> None:
         """Remove the files, if they are there."""
-        for name in (_CORES, _IDS):
-            (self.folder / name).unlink(missing_ok=True)
+        (self.folder / _IDS).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / _CORES, ignore_errors=True)
+
+    def _path(self, block: TileBlock) -> Path:
+        return self.folder / _CORES / f"{block.index:05d}.npy.gz"

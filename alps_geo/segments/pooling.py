@@ -1,93 +1,77 @@
 """Sums over the pixels of the segments of a scene, to describe them by.
 
-Each pixel counts once, in however many tiles it lies: its images are the scene's. Only embeddings
-come from tiles. Where several tiles see a pixel, their embeddings blend, by weights that add up to
-1. So segments are described as if the scene were one image, whichever tile their outlines come
-from.
-
-Where tiles know the mean embedding of whole masks, as of the published recipe, each pixel brings
-that of the mask that owns it, and the `sam` embedding is not read.
+Blocks of tiles are summed on their own; segments that lie in several are put together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
-from rasterio.windows import intersection
+import rasterio
 
-from alps_geo.features.embeddings import embedding_sums
-from alps_geo.features.images import CorePixels
-from alps_geo.features.sums import MASKS, WEIGHT, RegionSums, pixel_sums
-from alps_geo.windows import buffered, within
+from alps_geo.features.sums import BANDS, MASKS, SQUARES, RegionSums
+from alps_geo.files import GDAL_CACHE_BYTES
+from alps_geo.segments.blocks import tile_blocks
+from alps_geo.segments.core_sums import SegmentSums, core_sums
+from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from rasterio.windows import Window
 
-    from alps_geo.features.columns import ColumnSchema
-    from alps_geo.features.embeddings import CellSize, Embeddings
-    from alps_geo.features.images import BandScale
-    from alps_geo.grid import Tile, TileGrid
-    from alps_geo.scene import TilePixels
-    from alps_geo.segments.paint import PaintedCore
+    from alps_geo.features.columns import Columns, ColumnSchema
+    from alps_geo.grid import TileGrid
+    from alps_geo.segments.blocks import TileBlock
+    from alps_geo.segments.core_sums import Source
+    from alps_geo.segments.mapping import Mapper
+    from alps_geo.segments.painting import Painting
     from alps_geo.segments.stitch import Stitched
 
-    NamedSums = dict[str, NDArray[np.float64]]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Loaders of a scene's embeddings and pixels.
-
-    Attributes
-    ----------
-    embeddings : callable
-        Loads those of a tile. It is called several times for each, never for more than three rows
-        of tiles at once.
-    read : callable
-        Reads the pixels of a window.
-    scale : BandScale
-        Level and spread of the scene's bands.
-    views : TileGrid
-        The tiles that have embeddings: those of the segments, or others.
-    cell_size : CellSize
-        Size of the cells of the `sam` embedding.
-    """
-
-    embeddings: Callable[[Tile], Embeddings]
-    read: Callable[[Window], TilePixels]
-    scale: BandScale
-    views: TileGrid
-    cell_size: CellSize
-
-
-@dataclass(frozen=True)
-class SegmentSums:
-    """Sums of some segments, with their ids.
+class SegmentRows:
+    """Columns of some segments, with their ids and the sums that attributes are made of.
 
     Attributes
     ----------
     ids : ndarray of uint32, shape (n,)
         The segments.
+    columns : Columns
+        One row for each; values are float32.
     sums : RegionSums
-        One row for each.
+        `BANDS`, `SQUARES` and `MASKS` of each.
     """
 
     ids: NDArray[np.uint32]
+    columns: Columns
     sums: RegionSums
+
+    @classmethod
+    def of(cls, schema: ColumnSchema, found: SegmentSums) -> SegmentRows:
+        """Describe segments by their sums."""
+        columns = schema.columns(found.sums)
+        named = {name: found.sums.named[name] for name in (BANDS, SQUARES, MASKS)}
+        return cls(
+            found.ids,
+            replace(columns, values=columns.values.astype(np.float32)),
+            RegionSums(found.sums.area, named),
+        )
 
 
 def sum_segments(
-    grid: TileGrid, segments: Stitched, source: Source, schema: ColumnSchema
+    grid: TileGrid,
+    segments: Stitched,
+    source: Source,
+    schema: ColumnSchema,
 ) -> Iterator[SegmentSums]:
     """Sum over the pixels of each segment.
-
-    Only segments that go on in a tile to come are held, so memory follows the strips along the
-    seams and not the scene.
 
     Parameters
     ----------
@@ -103,122 +87,179 @@ def sum_segments(
     Yields
     ------
     SegmentSums
-        The segments that end in a tile's core, by ascending id; each segment comes once.
+        The segments that end in a block of tiles, each once.
 
     Raises
     ------
     RunError
         If the painting of the segments cannot be read.
     """
-    open_ids, held = np.empty(0, dtype=np.uint32), list[RegionSums]()
-    cores = zip(grid, segments.painting.cores(), strict=True)
-    for index, (tile, painted) in enumerate(cores):
-        core = _CoreSegments.of(tile, painted)
-        if not len(core):
-            continue
-        named = _image_sums(core, source, schema) | _described(core, painted, source, schema)
-        named[MASKS] = core.summed(painted.scores * painted.pixels[:, None])
-        held.append(RegionSums(core.summed(painted.pixels[:, None])[:, 0], named))
-        known, row = np.unique(np.concatenate([open_ids, core.ids]), return_inverse=True)
-        sums = RegionSums.concatenate(held).grouped(row + 1, len(known))
-        ended = segments.last_tile[known - 1] == index
-        if ended.any():
-            yield SegmentSums(known[ended], sums.take(ended))
-        open_ids, held = known[~ended], [sums.take(~ended)]
+    return _pooled(grid, segments, _Pooling(segments.painting, source, schema, _as_they_are), HERE)
+
+
+def segment_rows(
+    grid: TileGrid,
+    segments: Stitched,
+    source: Source,
+    schema: ColumnSchema,
+    mapper: Mapper = HERE,
+) -> Generator[SegmentRows, None, None]:
+    """Sum over the pixels of each segment, and describe it by its columns.
+
+    Only segments that go on in a block to come are held, so memory follows the strips along the
+    edges of blocks and not the scene.
+
+    Parameters
+    ----------
+    grid, segments, source, schema
+        As for `sum_segments`; `source` and the painting have to pickle if `mapper` maps in other
+        processes.
+    mapper : Mapper
+        Maps the sums over blocks of tiles.
+
+    Yields
+    ------
+    SegmentRows
+        The segments that end in a block of tiles, each once. Closing the generator ends all work.
+
+    Raises
+    ------
+    RunError
+        If the painting of the segments cannot be read.
+    """
+    finish = partial(SegmentRows.of, schema)
+    return _pooled(grid, segments, _Pooling(segments.painting, source, schema, finish), mapper)
+
+
+def _as_they_are(found: SegmentSums) -> SegmentSums:
+    return found
 
 
 @dataclass(frozen=True)
-class _CoreSegments:
-    """The k segments that have pixels in a tile's core.
+class _Pooling(Generic[Value]):
+    """The sums of a block of tiles; any process can be given it.
 
     Attributes
     ----------
-    tile : Tile
-        The tile.
-    ids : ndarray of uint32, shape (k,)
-        Their ids.
-    row_of : ndarray of int64, shape (n + 1,)
-        Row of the segment of each fragment of `PaintedCore`, 1..k; 0 for none.
-    rows : ndarray of int64, shape of the core
-        Row of the segment of each pixel; 0 for none.
+    painting : Painting
+        Pixels of the segments.
+    source, schema
+        As for `sum_segments`.
+    finish : callable
+        Turns the sums of segments into the values to yield.
     """
 
-    tile: Tile
-    ids: NDArray[np.uint32]
-    row_of: NDArray[np.int64]
-    rows: NDArray[np.int64]
+    painting: Painting
+    source: Source
+    schema: ColumnSchema
+    finish: Callable[[SegmentSums], Value]
+
+    def prepare(
+        self, grid: TileGrid, in_one: _InOne
+    ) -> Callable[[TileBlock], tuple[list[Value], _Parts]]:
+        """Return the function that sums a block.
+
+        It returns finished segments, which lie in the block alone, and parts of the others.
+        """
+
+        def summed(block: TileBlock) -> tuple[list[Value], _Parts]:
+            finished: list[Value] = []
+            parts: list[_Parts] = []
+            cores = zip(block.tiles, self.painting.cores(block), strict=True)
+            with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+                for tile, core in cores:
+                    found = core_sums(tile, core, self.source, self.schema)
+                    part = _Parts.of(grid.index(tile), found)
+                    # Most segments are finished at once, so that few sums are held.
+                    parts.append(self._finish(part, in_one.tile, finished))
+            rest = self._finish(_Parts.together(parts), in_one.block, finished)
+            return finished, rest
+
+        return summed
+
+    def _finish(self, parts: _Parts, whole: NDArray[np.bool_], finished: list[Value]) -> _Parts:
+        """Finish those that are whole of all segments (n,), and return the parts of the others."""
+        inside = whole[parts.ids.astype(np.int64) - 1]
+        if inside.any():
+            finished.append(self.finish(parts.take(inside).added_up()))
+        return parts.take(~inside)
+
+
+@dataclass(frozen=True)
+class _InOne:
+    """True for each segment (n,) that lies in one tile alone, or in one block alone."""
+
+    tile: NDArray[np.bool_]
+    block: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, tile: Tile, painted: PaintedCore) -> _CoreSegments:
-        # The first of them is 0.
-        known, row_of = np.unique(painted.ids, return_inverse=True)
-        return cls(tile, known[1:], row_of, row_of[painted.number])
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def summed(self, values: NDArray[np.number]) -> NDArray[np.float64]:
-        """Add up values (n, D) of the fragments of each segment, shape (k, D)."""
-        sums = np.zeros((len(self) + 1, values.shape[1]))
-        np.add.at(sums, self.row_of[1:], values)
-        return sums[1:]
+    def of(cls, segments: Stitched) -> _InOne:
+        """Compare the first and the last tile and block of each."""
+        return cls(
+            segments.first_tile == segments.last_tile,
+            segments.first_block == segments.last_block,
+        )
 
 
-def _image_sums(core: _CoreSegments, source: Source, schema: ColumnSchema) -> NamedSums:
-    """Sum the images of the schema over a core."""
-    # As far as the tile has been read before.
-    window = buffered(core.tile.core, schema.reach, core.tile.window)
-    pixels = CorePixels(source.read(window), window, core.tile.core, source.scale)
-    return {
-        each.name: pixel_sums(core.rows, len(core), each.images(pixels))
-        for each in schema.pixel_sums
-    }
+@dataclass(frozen=True)
+class _Parts:
+    """Sums of the parts of segments in cores; one segment has a row for each of its tiles.
+
+    Attributes
+    ----------
+    ids : ndarray of uint32, shape (n,)
+        Segment of each row.
+    tiles : ndarray of int64, shape (n,)
+        Index of the tile of each row.
+    sums : RegionSums
+        The rows.
+    """
+
+    ids: NDArray[np.uint32]
+    tiles: NDArray[np.int64]
+    sums: RegionSums
+
+    @classmethod
+    def of(cls, index: int, found: SegmentSums) -> _Parts:
+        """Return the sums of the core of the tile of an index."""
+        return cls(found.ids, np.full(len(found.ids), index), found.sums)
+
+    @classmethod
+    def together(cls, parts: Sequence[_Parts]) -> _Parts:
+        """Put the rows of at least one below each other."""
+        return cls(
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.tiles for part in parts]),
+            RegionSums.concatenate([part.sums for part in parts]),
+        )
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> _Parts:
+        """Return some rows."""
+        return _Parts(self.ids[rows], self.tiles[rows], self.sums.take(rows))
+
+    def added_up(self) -> SegmentSums:
+        """Add up the rows of each segment, by ascending id.
+
+        In the order of the tiles, whatever blocks they come from: sums of floats depend on it.
+        """
+        ordered = self.take(np.argsort(self.tiles, kind="stable"))
+        ids, row = np.unique(ordered.ids, return_inverse=True)
+        return SegmentSums(ids, ordered.sums.grouped(row + 1, len(ids)))
 
 
-def _described(
-    core: _CoreSegments, painted: PaintedCore, source: Source, schema: ColumnSchema
-) -> NamedSums:
-    """Sum weights and embeddings over a core's pixels, from means of whole masks where known."""
-    if not painted.means.shape[1] or "sam" not in schema.embeddings:
-        return _embedding_sums(core, source, schema.embeddings)
-    area = core.summed(painted.pixels[:, None])
-    others = _embedding_sums(core, source, tuple(e for e in schema.embeddings if e != "sam"))
-    weight = others.get(WEIGHT, area)
-    # Divided by the weight, the sum is the mean of the segment's masks.
-    sums = core.summed(painted.means * painted.pixels[:, None]) * weight / area
-    return {**others, WEIGHT: weight, "sam": sums}
-
-
-def _embedding_sums(core: _CoreSegments, source: Source, names: Sequence[str]) -> NamedSums:
-    """Sum weights and embeddings over a core's pixels, of all tiles that see them."""
-    if not names:
-        return {}
-    count, area = len(core), core.tile.core
-    weight = np.zeros((count, 1))
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
-    for view in source.views.seeing(area):
-        embeddings = source.embeddings(view)
-        if not embeddings.sam.size:
-            continue
-        shared = intersection(area, view.window)
-        there = within(shared, view.window)
-        part = core.rows[within(shared, area)]
-        weights = source.views.weights(view)
-        weight += pixel_sums(part, count, weights[None, *there])
-        for name, sums in found.items():
-            cells: NDArray[np.floating] = getattr(embeddings, name)
-            cell_size = _cell_size(name, cells, source, weights.shape)
-            sums.append(embedding_sums(part, count, cells, cell_size, weights, there))
-    nothing = np.zeros((count, 0))
-    total = {name: np.sum(sums, axis=0) if sums else nothing for name, sums in found.items()}
-    return {WEIGHT: weight, **total}
-
-
-def _cell_size(
-    name: str, cells: NDArray[np.floating], source: Source, shape: tuple[int, ...]
-) -> tuple[float, float]:
-    """Height and width of an embedding's cell, in pixels of a tile of this shape."""
-    height, width = shape
-    if name == "sam":
-        return source.cell_size((height, width))
-    return height / cells.shape[1], width / cells.shape[2]
+def _pooled(
+    grid: TileGrid, segments: Stitched, pooling: _Pooling[Value], mapper: Mapper
+) -> Generator[Value, None, None]:
+    """Sum block by block; segments of several blocks are held until the last of them."""
+    blocks = tile_blocks(grid)
+    nothing = pooling.schema.no_segments()
+    held = _Parts(np.empty(0, np.uint32), np.empty(0, np.int64), nothing)
+    prepare = partial(pooling.prepare, grid, _InOne.of(segments))
+    with closing(mapper.map(prepare, blocks)) as found:
+        for block, (finished, parts) in zip(blocks, found, strict=True):
+            yield from finished
+            held = _Parts.together([held, parts])
+            ended = segments.last_block[held.ids.astype(np.int64) - 1] == block.index
+            if ended.any():
+                yield pooling.finish(held.take(ended).added_up())
+                held = held.take(~ended)

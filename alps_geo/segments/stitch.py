@@ -16,15 +16,16 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from alps_geo.segments.borders import Borders
+from alps_geo.segments.extents import paint_all
+from alps_geo.segments.mapping import HERE
 from alps_geo.segments.matching import join
-from alps_geo.segments.paint import paint_core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.grid import TileGrid
-    from alps_geo.segments.matching import Joined
+    from alps_geo.segments.borders import Borders
+    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.paint import Load
     from alps_geo.segments.painting import Painting
 
@@ -57,23 +58,35 @@ class Stitched(Segments):
 
     Attributes
     ----------
-    last_tile : ndarray of int32, shape (n,)
-        Position in the grid of the last tile whose core has some of the segment.
+    first_tile, last_tile : ndarray of int32, shape (n,)
+        Positions in the grid of the first and the last tile whose cores have some of the segment.
+    first_block, last_block : ndarray of int32, shape (n,)
+        The first and the last of the blocks of tiles that have some of it; see
+        `alps_geo.segments.blocks`.
     painting : Painting
         Their pixels.
     borders : Borders
         Their borders.
     """
 
+    first_tile: NDArray[np.int32]
     last_tile: NDArray[np.int32]
+    first_block: NDArray[np.int32]
+    last_block: NDArray[np.int32]
     painting: Painting
     borders: Borders
+
+    @property
+    def rows(self) -> NDArray[np.uint32]:
+        """The segments (n,) in the order in which the grid, tile by tile, last meets them."""
+        return (np.argsort(self.last_tile, kind="stable") + 1).astype(np.uint32)
 
 
 def stitch(
     grid: TileGrid,
     load: Load,
     painting: Painting,
+    mapper: Mapper = HERE,
     *,
     min_area: int = 1,
     superpixel_size: int | None = None,
@@ -85,10 +98,12 @@ def stitch(
     grid : TileGrid
         The scene's tiles.
     load : callable
-        Loads the outlines of a tile. It is called several times for each tile, never for more than
-        three rows of tiles at once.
+        Loads the outlines of a tile. It is called several times for each tile, block by block.
     painting : Painting
         Where to write the pixels of the segments.
+    mapper : Mapper
+        Maps matching and painting over blocks of tiles; `load` and `painting` have to pickle if it
+        maps in other processes.
     min_area : int
         Segments of fewer pixels are specks.
     superpixel_size : int, optional
@@ -106,7 +121,7 @@ def stitch(
     RunError
         If the painting cannot be written.
     """
-    extents = _paint(grid, join(grid, load), load, painting)
+    extents = paint_all(grid, join(grid, load, mapper), load, painting, mapper)
     if superpixel_size is not None:
         leftover = np.where(extents.claimed, 0, superpixel_size**2 // _LEFTOVER)
         host = _hosts(extents.area, extents.borders.pairs, np.maximum(leftover, min_area))
@@ -120,69 +135,23 @@ def stitch(
     final[1:] = final[1 + host]
     area = np.zeros(int(kept.sum()) + 1, dtype=np.int64)
     np.add.at(area, final[1:], extents.area)
-    last_tile = np.zeros(len(area), dtype=np.int32)
+    last_tile, last_block = np.zeros((2, len(area)), dtype=np.int32)
+    first_tile, first_block = np.full((2, len(area)), len(grid), dtype=np.int32)
     np.maximum.at(last_tile, final[1:], extents.last_tile)
+    np.maximum.at(last_block, final[1:], extents.last_block)
+    np.minimum.at(first_tile, final[1:], extents.first_tile)
+    np.minimum.at(first_block, final[1:], extents.first_block)
     painting.assign(final)
     return Stitched(
         area[1:],
         extents.valid_pixels,
+        first_tile=first_tile[1:],
         last_tile=last_tile[1:],
+        first_block=first_block[1:],
+        last_block=last_block[1:],
         painting=painting,
         borders=extents.borders.renamed(final[1:].astype(np.int64) - 1),
     )
-
-
-@dataclass(frozen=True)
-class _Extents:
-    """Area, last tile and borders of each group in `Joined`; row i is group i + 1.
-
-    Attributes
-    ----------
-    area : ndarray of int64, shape (n,)
-        Pixels.
-    claimed : ndarray of bool, shape (n,)
-        True unless all of them come from unclaimed fragments.
-    last_tile : ndarray of int32, shape (n,)
-        See `Stitched`.
-    borders : Borders
-        Their borders.
-    valid_pixels : int
-        See `Segments`.
-    """
-
-    area: NDArray[np.int64]
-    claimed: NDArray[np.bool_]
-    last_tile: NDArray[np.int32]
-    borders: Borders
-    valid_pixels: int
-
-
-def _paint(grid: TileGrid, joined: Joined, load: Load, painting: Painting) -> _Extents:
-    """Paint all cores, and measure the pixels of each group."""
-    area = np.zeros(joined.count + 1, dtype=np.int64)
-    claimed = np.zeros(joined.count + 1, dtype=np.bool_)
-    last_tile = np.zeros(joined.count + 1, dtype=np.int32)
-    borders = [Borders.none()]
-    # The groups right above a core, 0 beyond the scene, and to the left of it.
-    above, left = np.zeros(grid.width, dtype=np.uint32), np.zeros(0, dtype=np.uint32)
-    valid_pixels = 0
-    with painting.writing() as write:
-        for index, tile in enumerate(grid):
-            core = paint_core(grid, tile, joined, load)
-            write(core)
-            valid_pixels += load(tile).valid_pixels
-            groups = core.ids[1:]
-            np.add.at(area, groups, core.pixels)
-            claimed[groups[core.claimed]] = True
-            last_tile[groups] = index
-            cols = tile.core.toslices()[1]
-            block = core.ids[core.number]
-            borders += [Borders.between(block), Borders.across(above[cols], block[0])]
-            if tile.col > 0:
-                borders.append(Borders.across(left, block[:, 0]))
-            above[cols], left = block[-1], block[:, -1]
-    together = Borders.together(borders)
-    return _Extents(area[1:], claimed[1:], last_tile[1:], together, valid_pixels)
 
 
 def _hosts(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from alps_geo.errors import RunError
 from alps_geo.features.columns import BATCH_ROWS, Columns
 from alps_geo.features.registry import current_names
 from alps_geo.files import ARRAYS_DAMAGE, replacing, run_errors
-from alps_geo.segments.pooling import SegmentSums
+from alps_geo.segments.core_sums import SegmentSums
+from alps_geo.segments.pooling import SegmentRows
 from alps_geo.segments.stitch import Segments
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class SegmentTable:
 def write_tables(
     folder: Path,
     segments: Segments,
-    sums: Iterable[SegmentSums],
+    rows: NDArray[np.uint32],
+    described: Iterable[SegmentRows],
     schema: ColumnSchema,
 ) -> None:
     """Write the segments of a scene, their columns and their attributes.
@@ -121,8 +123,10 @@ def write_tables(
         Folder to write to; made if need be.
     segments : Segments
         All segments.
-    sums : iterable of SegmentSums
-        Their sums, in any order; held a batch at a time.
+    rows : ndarray of uint32, shape (n,)
+        The segment of each row of the columns.
+    described : iterable of SegmentRows
+        Their columns, in any order; held a batch at a time.
     schema : ColumnSchema
         The columns.
 
@@ -139,22 +143,34 @@ def write_tables(
         np.full(count, np.nan),
         np.zeros(count, np.bool_),
     )
-    order = [np.empty(0, dtype=np.uint32)]
-    batches = iter(sums)
+    position = np.empty(count, dtype=np.int64)
+    position[rows.astype(np.int64) - 1] = np.arange(count)
+    batches = iter(described)
     path = folder / _SEGMENTS
     with replacing(path) as part, run_errors(path):
-        first = next(batches, SegmentSums(order[0], schema.no_segments()))
-        columns = schema.columns(first.sums)
+        none = SegmentSums(np.empty(0, dtype=np.uint32), schema.no_segments())
+        first = next(batches, None) or SegmentRows.of(schema, none)
         with part.with_name(_COLUMNS).open("wb") as file:
-            _write_header(file, (count, len(columns.names)))
+            _write_header(file, (count, len(first.columns.names)))
+            begin = file.tell()
             for batch in chain([first], batches):
-                found = schema.columns(batch.sums)
-                file.write(found.values.astype(np.float32).tobytes())
-                order.append(batch.ids)
                 at = batch.ids.astype(np.int64) - 1
+                _write_rows(file, begin, position[at], batch.columns.values)
                 for field in fields(attributes):
                     getattr(attributes, field.name)[at] = getattr(batch.sums, field.name)
-        _write_segments(part, columns, np.concatenate(order), segments, attributes)
+        _write_segments(part, first.columns, rows, segments, attributes)
+
+
+def _write_rows(
+    file: BinaryIO, begin: int, position: NDArray[np.int64], values: NDArray[np.floating]
+) -> None:
+    """Write rows of float32 at their positions, counted in rows from `begin`."""
+    order = np.argsort(position)
+    position, values = position[order], values[order].astype(np.float32)
+    starts = np.flatnonzero(np.diff(position, prepend=-2) != 1)
+    for start, stop in pairwise([*starts.tolist(), len(position)]):
+        file.seek(begin + int(position[start]) * values[0].nbytes)
+        file.write(values[start:stop].tobytes())
 
 
 def mix_tables(

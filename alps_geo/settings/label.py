@@ -68,7 +68,8 @@ class LabelSettings(ClusterSettings):
     workers: int = setting(
         1,
         Between(1, 1024),
-        "Processes that work on tiles side by side, each with a model of its own in memory.\n\n"
+        "Processes that work side by side: on tiles, each with a model of its own in memory, and "
+        "on what is made of them.\n\n"
         "The results are the same.",
         MODEL,
         decides="nothing",

@@ -23,9 +23,10 @@ from alps_geo.grid import TileGrid
 from alps_geo.runs.failures import FailedImage
 from alps_geo.runs.storage import LocalStorage
 from alps_geo.scene import TilePixels, fill_invalid, read_tile
+from alps_geo.segments.core_sums import Source
 from alps_geo.segments.images import ImageSegments
 from alps_geo.segments.painting import MemoryPainting, painted_blocks
-from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.pooling import sum_segments
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import Attributes
 from alps_geo.tiles.contract import Outcome, check_weights, load_with_note, retry_once

@@ -1,31 +1,29 @@
-"""Tiles in several processes, any of which may die.
-
-Processes are spawned, not forked: torch and GDAL do not survive a fork. They end with the process
-that started them, however that ends.
-"""
+"""Tiles, and maps over other items, in several processes, any of which may die."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-import traceback
+import weakref
 from collections import deque
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from alps_geo.errors import AlpsGeoError, RunError
+from alps_geo.errors import RunError
 from alps_geo.tiles.contract import Outcome
+from alps_geo.tiles.worker_processes import (
+    Prepare,
+    WorkerProcess,
+    assign,
+    cause_of_death,
+    kill_all,
+    start_process,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
 
     from alps_geo.events import Tally
     from alps_geo.tiles.contract import Stage
@@ -37,7 +35,7 @@ Result = TypeVar("Result")
 
 _ATTEMPTS = 2
 
-_AHEAD = 3
+_AHEAD = 2
 """Items for each process that are in work or done before the first of them is taken."""
 
 # Long enough for an idle process to end by itself, and far too short to look like hanging.
@@ -52,9 +50,20 @@ class ProcessExecutor:
     ----------
     workers : int
         Number of processes.
+
+    Notes
+    -----
+    Processes that a map has ended with wait for the next one, and end with the executor: starting
+    one takes a second. Those of tiles end with them, for their models are large.
     """
 
     workers: int
+    _idle: list[WorkerProcess[Any]] = field(
+        default_factory=list, init=False, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, kill_all, self._idle)
 
     def run(
         self,
@@ -72,7 +81,7 @@ class ProcessExecutor:
         self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
     ) -> Generator[Result, None, None]:
         """Apply a function to items; see `alps_geo.tiles.executors.Executor`."""
-        return map_in_processes(prepare, items, self.workers)
+        return map_in_processes(prepare, items, self.workers, self._idle)
 
 
 def _failed(died: WorkerDied) -> Outcome:
@@ -94,17 +103,6 @@ class WorkerDied:
     """
 
     cause: str
-
-
-@dataclass(eq=False)
-class _Worker(Generic[Task]):
-    """A process, our end of its pipe, and its task."""
-
-    process: SpawnProcess
-    pipe: Connection
-    task: Task | None = None
-    attempt: int = 0
-    ready: bool = False
 
 
 def in_processes(
@@ -146,7 +144,10 @@ def in_processes(
 
 
 def map_in_processes(
-    prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item], count: int
+    prepare: Callable[[], Callable[[Item], Result]],
+    items: Iterable[Item],
+    count: int,
+    idle: list[WorkerProcess[Any]],
 ) -> Generator[Result, None, None]:
     """Apply a function to items in processes.
 
@@ -156,6 +157,9 @@ def map_in_processes(
         As for `in_processes`.
     items : iterable
         Drawn only a few for each process ahead of the results.
+    idle : list
+        Processes of an earlier map, which are taken first. Those of this one are put there when it
+        has come to its end.
 
     Yields
     ------
@@ -169,7 +173,7 @@ def map_in_processes(
     RunError
         If a process cannot start, or if that of an item died twice.
     """
-    pool = _Pool(partial(_numbered, prepare), (), count)
+    pool = _Pool(partial(_numbered, prepare), (), count, idle)
     coming = enumerate(items)
     found: dict[int, Result] = {}
     given = taken = 0
@@ -186,7 +190,7 @@ def map_in_processes(
             if taken in found:
                 yield found.pop(taken)
                 taken += 1
-        pool.close()
+        pool.rest()
     finally:
         pool.kill()
 
@@ -212,12 +216,17 @@ class _Pool(Generic[Task, Result]):
     """Processes, and the queue of tasks."""
 
     def __init__(
-        self, prepare: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], count: int
+        self,
+        prepare: Callable[[], Callable[[Task], Result]],
+        tasks: Sequence[Task],
+        count: int,
+        idle: list[WorkerProcess[Any]] | None = None,
     ) -> None:
         self._prepare = prepare
         self._count = count
+        self._idle = [] if idle is None else idle
         self._queue = deque((task, 1) for task in tasks)
-        self._workers: list[_Worker[Task]] = []
+        self._workers: list[WorkerProcess[Task]] = []
 
     @property
     def is_busy(self) -> bool:
@@ -237,15 +246,19 @@ class _Pool(Generic[Task, Result]):
     def start(self) -> None:
         """Start as many processes as have tasks."""
         while len(self._workers) < min(self._count, len(self._queue) + self._assigned):
-            self._workers.append(_start(self._prepare))
+            worker = self._idle.pop() if self._idle else start_process()
+            self._workers.append(worker)
+            # If the process has died in between, the next poll finds its pipe closed.
+            with suppress(OSError):
+                worker.pipe.send(Prepare(self._prepare))
 
     def assign(self) -> None:
         """Assign a task to every idle process."""
         for worker in self._workers:
             if worker.ready and worker.task is None and self._queue:
-                _assign(worker, *self._queue.popleft())
+                assign(worker, *self._queue.popleft())
 
-    def poll(self, seconds: float | None) -> list[_Worker[Task]]:
+    def poll(self, seconds: float | None) -> list[WorkerProcess[Task]]:
         """Wait until some processes have sent a message or died, and list them.
 
         Parameters
@@ -256,7 +269,7 @@ class _Pool(Generic[Task, Result]):
         pipes = wait([worker.pipe for worker in self._workers], seconds)
         return [worker for worker in self._workers if worker.pipe in pipes]
 
-    def receive(self, worker: _Worker[Task]) -> Iterator[tuple[Task, Result | WorkerDied]]:
+    def receive(self, worker: WorkerProcess[Task]) -> Iterator[tuple[Task, Result | WorkerDied]]:
         """Receive a message, and yield the result that it brings."""
         try:
             message: tuple[Result] | tuple[()] | Exception = worker.pipe.recv()
@@ -278,94 +291,27 @@ class _Pool(Generic[Task, Result]):
         for worker in self._workers:
             worker.process.join(_SECONDS_TO_END)
 
+    def rest(self) -> None:
+        """Let the processes, which have no task any more, wait for the next pool."""
+        rested = [worker for worker in self._workers if worker.ready]
+        self._idle += [WorkerProcess(each.process, each.pipe, has_rested=True) for each in rested]
+        self._workers = [worker for worker in self._workers if not worker.ready]
+
     def kill(self) -> None:
         """End all processes now; files that they leave half-written are swept up later."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
+        kill_all(self._workers)
 
     @property
     def _assigned(self) -> int:
         return sum(worker.task is not None for worker in self._workers)
 
-    def _reap(self, worker: _Worker[Task]) -> Iterator[tuple[Task, WorkerDied]]:
+    def _reap(self, worker: WorkerProcess[Task]) -> Iterator[tuple[Task, WorkerDied]]:
         """Remove a dead process; its task is queued once more, or given up."""
         self._workers.remove(worker)
-        cause = _cause_of_death(worker)
+        cause = cause_of_death(worker)
         if worker.task is None:
             return
         if worker.attempt < _ATTEMPTS:
             self._queue.appendleft((worker.task, worker.attempt + 1))
         else:
             yield worker.task, WorkerDied(cause)
-
-
-def _start(prepare: Callable[[], Callable[[Any], Any]]) -> _Worker[Any]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
-    with _interrupts_ignored():
-        process.start()
-    # Held by the process alone, its end of the pipe closes when the process dies.
-    theirs.close()
-    return _Worker(process, ours)
-
-
-def _assign(worker: _Worker[Task], task: Task, attempt: int) -> None:
-    worker.task, worker.attempt = task, attempt
-    # If the process has died in between, the next poll finds its pipe closed.
-    with suppress(OSError):
-        worker.pipe.send(task)
-
-
-def _cause_of_death(worker: _Worker[Any]) -> str:
-    worker.process.join()
-    code = worker.process.exitcode or 0
-    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    if not worker.ready:
-        raise RunError(
-            f"a worker process ended before it could begin ({cause}), perhaps for lack of memory; "
-            "use fewer --workers (and a script of your own must guard its main part with "
-            'if __name__ == "__main__")'
-        )
-    return cause
-
-
-def _serve(pipe: Connection, prepare: Callable[[], Callable[[Any], Any]]) -> None:
-    """Run tasks until the pipe is closed: the main function of a process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        work = prepare()
-        pipe.send(())
-        while True:
-            try:
-                task = pipe.recv()
-            except EOFError:
-                return
-            pipe.send((work(task),))
-    except AlpsGeoError as error:
-        pipe.send(error)
-    except Exception:  # noqa: BLE001 (the other process raises it)
-        pipe.send(RuntimeError(traceback.format_exc()))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Start a process so that it ignores Ctrl-C from the first moment: the pool ends it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

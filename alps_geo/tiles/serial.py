@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
+from alps_geo.segments.mapping import HERE
 from alps_geo.tiles.contract import Outcome, TaskError
 
 if TYPE_CHECKING:
@@ -59,9 +60,7 @@ class SerialExecutor:
         self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
     ) -> Generator[Result, None, None]:
         """Apply a function to items; see `alps_geo.tiles.executors.Executor`."""
-        work = prepare()
-        for item in items:
-            yield work(item)
+        return HERE.map(prepare, items)
 
 
 def _encode_together(

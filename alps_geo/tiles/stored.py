@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from itertools import product
-from typing import TYPE_CHECKING, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from alps_geo.events import Tally
+from alps_geo.segments.blocks import KEPT_TILES
 from alps_geo.segments.fragments import failed_fragments
 from alps_geo.tiles.stage import read_filled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
-    from alps_geo.events import Tally
     from alps_geo.features.embeddings import Embeddings
-    from alps_geo.grid import Tile, TileGrid
+    from alps_geo.grid import Tile
     from alps_geo.segments.fragments import Fragments, Outlines
     from alps_geo.tiles.jobs import Job
     from alps_geo.tiles.stage import TileStage, TileWorker
@@ -40,24 +40,26 @@ class StoredTiles:
         self._stage = stage
         self._tally = tally
 
-    def outlines(self, job: Job) -> Callable[[Tile], Outlines]:
-        """Loader of a scene's outlines that keeps two rows of tiles."""
+    def __reduce__(self) -> tuple[Callable[[TileStage], StoredTiles], tuple[TileStage]]:
+        """Go to another process without the tally, to which nobody listens there."""
+        return _unheard, (self._stage,)
 
-        def load(tile: Tile) -> Outlines:
-            # Outlines of a tile without fragments are stored, and empty.
-            stored = job.store.load_outlines(tile)
-            return self._redo(job, tile) if stored is None else stored
+    def outlines(self, job: Job) -> KeptTiles[Outlines]:
+        """Loader of a scene's outlines that keeps those of a block of tiles."""
+        return KeptTiles(partial(self._load_outlines, job))
 
-        return keep_rows(job.grid, load)
+    def embeddings(self, job: Job) -> KeptTiles[Embeddings]:
+        """Loader of a scene's embeddings that keeps those of a block of tiles."""
+        return KeptTiles(partial(self._load_embeddings, job))
 
-    def embeddings(self, job: Job) -> Callable[[Tile], Embeddings]:
-        """Loader of a scene's embeddings that keeps two rows of tiles."""
+    def _load_outlines(self, job: Job, tile: Tile) -> Outlines:
+        # Outlines of a tile without fragments are stored, and empty.
+        stored = job.store.load_outlines(tile)
+        return self._redo(job, tile) if stored is None else stored
 
-        def load(tile: Tile) -> Embeddings:
-            stored = job.store.load_embeddings(tile)
-            return self._redo(job, tile).embeddings if stored is None else stored
-
-        return keep_rows(job.grid, load)
+    def _load_embeddings(self, job: Job, tile: Tile) -> Embeddings:
+        stored = job.store.load_embeddings(tile)
+        return self._redo(job, tile).embeddings if stored is None else stored
 
     @cached_property
     def _worker(self) -> TileWorker:
@@ -71,46 +73,42 @@ class StoredTiles:
         return fragments
 
 
-def keep_rows(grid: TileGrid, load: Callable[[Tile], Value]) -> Callable[[Tile], Value]:
-    """Load each tile once as the grid is scanned with a look at the neighbours of each tile.
+def _unheard(stage: TileStage) -> StoredTiles:
+    return StoredTiles(stage, Tally(0, lambda _: None))
 
-    Keeps every tile of the neighbourhood, which is 3 x 3, and so 2 * cols + 3 tiles. The last row
-    and column are moved inwards; where tiles overlap by half, they reach one row or column further.
-    A tile further back is not asked for again before the next scan, while the least recently used
-    one may well be: so this is no LRU cache.
+
+class KeptTiles(Generic[Value]):
+    """Loader that keeps the tiles that were asked for last.
+
+    It goes to another process without them.
 
     Parameters
     ----------
-    grid : TileGrid
-        The tiles.
     load : callable
-        Loads one.
+        Loads a tile.
+    count : int
+        Tiles to keep. By default enough for a scan block by block, with a look at the neighbours
+        of each tile, to load each tile about once for each block that it lies in or next to.
     """
-    rows, cols = grid.shape
-    high = _extent((tile.row, other.row) for tile, other in _pairs(grid, rows, 1))
-    wide = _extent((tile.col, other.col) for tile, other in _pairs(grid, 1, cols))
-    reach = high * cols + wide
-    kept: dict[int, Value] = {}
 
-    def kept_load(tile: Tile) -> Value:
-        index = grid.index(tile)
-        if index not in kept:
-            for far in [other for other in kept if abs(other - index) > reach]:
-                del kept[far]
-            kept[index] = load(tile)
-        return kept[index]
+    def __init__(self, load: Callable[[Tile], Value], count: int = KEPT_TILES) -> None:
+        self._load = load
+        self._count = count
+        self._kept: dict[tuple[int, int], Value] = {}
 
-    return kept_load
+    def __reduce__(self) -> tuple[type[KeptTiles[Value]], tuple[Callable[[Tile], Value], int]]:
+        """Leave the kept tiles behind."""
+        return type(self), (self._load, self._count)
 
-
-def _pairs(grid: TileGrid, rows: int, cols: int) -> Iterator[tuple[Tile, Tile]]:
-    """Yield tiles of the first rows and columns, each with every tile that reaches its core."""
-    for row, col in product(range(rows), range(cols)):
-        for other in grid.around(grid[row, col]):
-            yield grid[row, col], other
-
-
-def _extent(pairs: Iterable[tuple[int, int]]) -> int:
-    """Return how far positions lie before and after those next to them, added up; 2 as a rule."""
-    steps = [other - position for position, other in pairs]
-    return max(1, max(steps)) - min(-1, min(steps))
+    def __call__(self, tile: Tile) -> Value:
+        """Return a tile, loaded now or kept."""
+        place = tile.row, tile.col
+        if place in self._kept:
+            value = self._kept.pop(place)
+        else:
+            if len(self._kept) >= self._count:
+                del self._kept[next(iter(self._kept))]
+            value = self._load(tile)
+        # The last that was asked for is the last to go.
+        self._kept[place] = value
+        return value

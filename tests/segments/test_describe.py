@@ -20,11 +20,12 @@ from alps_geo.features.images import band_scale
 from alps_geo.grid import TileGrid
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.segments.borders import Borders
+from alps_geo.segments.core_sums import Source
 from alps_geo.segments.describe import NeighbourRules, describe_segments
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments
 from alps_geo.segments.neighbours import neighbour_shares
 from alps_geo.segments.painting import StoredPainting
-from alps_geo.segments.pooling import Source
+from alps_geo.segments.pooling import segment_rows
 from alps_geo.segments.stitch import stitch
 from alps_geo.segments.superpixels import TileBands
 from alps_geo.segments.table import open_table, read_segments
@@ -88,7 +89,8 @@ def described(
         grid,
         cell_size,
     )
-    table = describe_segments(grid, found, source, SCHEMA, rules, project_alone, folder)
+    rows = segment_rows(grid, found, source, SCHEMA)
+    table = describe_segments(found, rows, SCHEMA, rules, project_alone, folder)
     return painted(grid, found), table, found
 
 
@@ -130,7 +132,7 @@ def test_figures_of_merged_segments_are_those_of_their_pixels(tmp_path: Path) ->
     np.testing.assert_allclose(columns[np.argsort(table.rows)], np.stack(means, 1), rtol=1e-6)
     assert np.isnan(attributes.predicted_iou).sum() == len(segments) - len(MASKS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "columns.npy", "ids.npy", "painted.npy.gz", "segments.npz",
+        "columns.npy", "ids.npy", "painted", "segments.npz",
     ]  # fmt: skip
 
 
@@ -183,7 +185,7 @@ def test_a_full_disk_leaves_no_sums_and_no_table(tmp_path: Path) -> None:
     with disk_of(largest // 2), pytest.raises(RunError):
         described(tmp_path / "merged", MERGED)
     left = {path.name for path in (tmp_path / "merged").iterdir()}
-    assert left <= {"ids.npy", "painted.npy.gz"}
+    assert left <= {"ids.npy", "painted"}
     assert not left or len(open_table(tmp_path / "plain"))
 
 

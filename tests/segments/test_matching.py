@@ -12,7 +12,7 @@ from alps_geo.features.sums import RegionSums
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments
-from alps_geo.segments.matching import match_labels
+from alps_geo.segments.pairing import match_labels
 from alps_geo.segments.superpixels import TileBands
 from alps_geo.settings import LabelSettings
 from alps_geo.windows import origin

@@ -16,6 +16,7 @@ from test_stitch import planted, scenes_and_grids
 
 from alps_geo.errors import RunError
 from alps_geo.grid import Tile, TileGrid
+from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.fragments import Fragments, failed_fragments
 from alps_geo.segments.matching import Joined, join
 from alps_geo.segments.paint import PaintedCore, paint_core
@@ -114,17 +115,19 @@ CORE = PaintedCore(
 )
 
 
-def written(folder: Path, cores: int = 3) -> StoredPainting:
+(BLOCK,) = tile_blocks(TileGrid(4, 12, 4, 0))
+"""A block of three tiles."""
+
+
+def written(folder: Path) -> StoredPainting:
     painting = StoredPainting(folder)
-    with painting.writing() as write:
-        for _ in range(cores):
-            write(CORE)
+    painting.write(BLOCK, [CORE] * 3)
     painting.assign(np.arange(8, dtype=np.uint32)[::-1])
     return painting
 
 
 def test_cores_come_back_as_they_were_with_the_ids_of_segments(tmp_path: Path) -> None:
-    found = list(written(tmp_path).cores())
+    found = list(written(tmp_path).cores(BLOCK))
     assert len(found) == 3
     for core in found:
         for field in fields(PaintedCore):
@@ -138,20 +141,24 @@ def test_cores_come_back_as_they_were_with_the_ids_of_segments(tmp_path: Path) -
 @pytest.mark.parametrize("keep", [0.2, 0.9, 0.999])
 def test_a_damaged_painting_says_what_to_do(tmp_path: Path, keep: float) -> None:
     painting = written(tmp_path)
-    path = tmp_path / "painted.npy.gz"
+    path = tmp_path / "painted" / "00000.npy.gz"
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
     with pytest.raises(RunError, match=r"cannot be read .*give its command again"):
-        list(painting.cores())
+        list(painting.cores(BLOCK))
 
 
 def test_a_painting_that_is_cut_short_leaves_nothing(tmp_path: Path) -> None:
     painting = StoredPainting(tmp_path)
-    with pytest.raises(RunError, match="No space left"), painting.writing() as write:  # noqa: PT012
-        write(CORE)
+
+    def broken() -> Iterator[PaintedCore]:
+        yield CORE
         raise OSError(28, "No space left on device")
-    assert list(tmp_path.iterdir()) == []
+
+    with pytest.raises(RunError, match="No space left"):
+        painting.write(BLOCK, broken())
+    assert [*tmp_path.rglob("*.gz")] == []
     with pytest.raises(RunError, match="cannot be read"):
-        list(painting.cores())
+        list(painting.cores(BLOCK))
     written(tmp_path).remove()
     assert list(tmp_path.iterdir()) == []

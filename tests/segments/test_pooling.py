@@ -14,8 +14,9 @@ from alps_geo.features.images import band_scale
 from alps_geo.features.sums import MASKS, WEIGHT
 from alps_geo.grid import Tile, TileGrid
 from alps_geo.scene import TilePixels
+from alps_geo.segments.core_sums import Source
 from alps_geo.segments.fragments import FragmentRules, Fragments, cut_fragments, failed_fragments
-from alps_geo.segments.pooling import Source, sum_segments
+from alps_geo.segments.pooling import sum_segments
 from alps_geo.segments.superpixels import TileBands
 from alps_geo.windows import origin
 

@@ -7,7 +7,8 @@ import pytest
 from alps_geo.errors import RunError
 from alps_geo.features.columns import Columns, ColumnSchema
 from alps_geo.features.sums import BANDS, MASKS, SQUARES, WEIGHT, RegionSums
-from alps_geo.segments.pooling import SegmentSums
+from alps_geo.segments.core_sums import SegmentSums
+from alps_geo.segments.pooling import SegmentRows
 from alps_geo.segments.stitch import Segments
 from alps_geo.segments.table import open_table, read_segments, write_tables
 
@@ -18,13 +19,13 @@ BAND_MEANS = np.array([[10.0, 20, 30, 40], [1, 2, 3, 4], [9, 9, 9, 9]])
 BAND_STDS = np.array([[1.0, 2, 3, 4], [0, 0, 0, 0], [0.5, 0, 5, 50]])
 
 
-def sums(*segments: int) -> SegmentSums:
-    """Sums whose feature is the segment's id; segment 2 has no mask."""
+def described(*segments: int, schema: ColumnSchema = SCHEMA) -> SegmentRows:
+    """Columns of sums whose feature is the segment's id; segment 2 has no mask."""
     ids = np.array(segments, np.uint32)
     area = SEGMENTS.area[ids - 1].astype(np.float64)
     by_mask = np.where(ids == 2, 0.0, area)
     means = BAND_MEANS[ids - 1]
-    return SegmentSums(
+    sums = SegmentSums(
         ids,
         RegionSums(
             area,
@@ -39,15 +40,19 @@ def sums(*segments: int) -> SegmentSums:
             },
         ),
     )
+    return SegmentRows.of(schema, sums)
+
+
+ROWS = np.array([2, 1, 3], np.uint32)
 
 
 def written(folder: Path) -> None:
-    # Segments come in the order in which the tiles finish them.
-    write_tables(folder, SEGMENTS, [sums(2), sums(1, 3)], SCHEMA)
+    write_tables(folder, SEGMENTS, ROWS, [described(1, 3), described(2)], SCHEMA)
 
 
 def test_columns_of_an_earlier_version_have_the_names_of_this_one(tmp_path: Path) -> None:
-    write_tables(tmp_path, SEGMENTS, [sums(1, 2, 3)], replace(SCHEMA, features=("shape",)))
+    schema = replace(SCHEMA, features=("shape",))
+    write_tables(tmp_path, SEGMENTS, ROWS, [described(1, 2, 3, schema=schema)], schema)
     (path,) = tmp_path.glob("*.npz")
     with np.load(path) as stored:
         arrays = dict(stored)
@@ -90,7 +95,7 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_scene_without_segments_has_empty_tables(tmp_path: Path) -> None:
     none = Segments(area=np.empty(0, np.int64), valid_pixels=0)
-    write_tables(tmp_path, none, [], SCHEMA)
+    write_tables(tmp_path, none, ROWS[:0], [], SCHEMA)
     table = open_table(tmp_path)
     assert len(table) == 0
     assert table.read(0, 0).values.shape == (0, 256 + 4 + 3)
@@ -109,9 +114,9 @@ def test_absent_and_damaged_tables_say_what_to_do(tmp_path: Path) -> None:
 
 def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     def broken() -> object:
-        yield sums(2)
+        yield described(2)
         raise OSError(28, "No space left on device")
 
     with pytest.raises(RunError, match="No space left"):
-        write_tables(tmp_path, SEGMENTS, broken(), SCHEMA)  # type: ignore[arg-type]
+        write_tables(tmp_path, SEGMENTS, ROWS, broken(), SCHEMA)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

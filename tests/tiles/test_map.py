@@ -41,6 +41,19 @@ def late_first() -> Callable[[int], tuple[int, int]]:
     return work
 
 
+def meeting(folder: Path) -> Callable[[int], int]:
+    """Give the number of the process, once there are two of them."""
+    folder.mkdir(exist_ok=True)
+
+    def work(_: int) -> int:
+        (folder / str(os.getpid())).touch()
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.01)
+        return os.getpid()
+
+    return work
+
+
 def deadly(number: int, marker: Path) -> Callable[[int], int]:
     """Kill the process at a number; once, if there is nothing at the marker yet."""
 
@@ -86,8 +99,8 @@ def test_no_item_gives_no_result(executor: Executor) -> None:
     assert list(executor.map(late_first, ())) == []
 
 
-def test_processes_share_the_items() -> None:
-    pids = {pid for _, pid in ProcessExecutor(2).map(late_first, range(20))}
+def test_processes_share_the_items(tmp_path: Path) -> None:
+    pids = set(ProcessExecutor(2).map(partial(meeting, tmp_path), range(20)))
     assert len(pids) == 2
     assert os.getpid() not in pids
 
@@ -142,3 +155,17 @@ def test_closing_ends_all_work_at_once() -> None:
         workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
         assert len(workers) == 2
     assert not any(worker.is_running() for worker in workers)
+
+
+@by_signal
+def test_processes_wait_for_the_next_map_and_end_with_the_executor(tmp_path: Path) -> None:
+    executor = ProcessExecutor(2)
+    first = set(executor.map(partial(meeting, tmp_path / "first"), range(20)))
+    assert set(executor.map(partial(meeting, tmp_path / "second"), range(20))) == first
+    killed = min(first)
+    os.kill(killed, signal.SIGKILL)
+    left = set(executor.map(partial(meeting, tmp_path / "third"), range(20)))
+    assert len(left) == 2
+    assert left & first == first - {killed}
+    del executor
+    assert not any(psutil.pid_exists(pid) for pid in first | left)
