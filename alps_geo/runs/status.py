@@ -111,6 +111,7 @@ class RunStatus:
                     "pid": worker.pid,
                     "task": worker.task,
                     "tiles": worker.done,
+                    "elsewhere": dict(worker.elsewhere),
                     "silent_seconds": round(worker.silent, 1),
                 }
                 for worker in self.workers

@@ -32,7 +32,7 @@ BEAT_SECONDS = 30.0
 SILENT_SECONDS = 4 * BEAT_SECONDS
 """Time without a sign of life after which a process is most likely dead."""
 
-NOTE = {"host": str, "pid": int, "task": str, "tiles": {}, "has_ended": bool}
+NOTE = {"host": str, "pid": int, "task": str, "tiles": {}, "elsewhere": {}, "has_ended": bool}
 """Shape of a `WorkerNote` as JSON; see `alps_geo.runs.stored_json`."""
 
 
@@ -49,7 +49,9 @@ class WorkerNote:
     task : str
         Its share of the tiles, as "shard 3/16"; empty for all of them.
     tiles : mapping of str to int
-        Tiles that it has computed, by the device and torch that did.
+        Tiles that it has computed or handed out, by the device and torch that computed them.
+    elsewhere : mapping of str to int
+        Those that it has handed out to workers of a scheduler, by the names of these.
     has_ended : bool
         True if it has come to its end.
     silent : float
@@ -60,6 +62,7 @@ class WorkerNote:
     pid: int
     task: str
     tiles: Mapping[str, int]
+    elsewhere: Mapping[str, int]
     has_ended: bool = False
     silent: float = 0.0
 
@@ -74,7 +77,7 @@ class WorkerNote:
 
     @property
     def done(self) -> int:
-        """Number of tiles that it has computed."""
+        """Number of tiles that it has computed or handed out."""
         return sum(self.tiles.values())
 
     @property
@@ -84,7 +87,7 @@ class WorkerNote:
 
 
 @contextmanager
-def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str], None]]:
+def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str, str | None], None]]:
     """Note this process as one at work on tiles, until the block ends.
 
     Parameters
@@ -97,7 +100,8 @@ def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str], None]
     Yields
     ------
     callable
-        Counts a tile that was computed, given the device and torch that did.
+        Counts a tile that was computed, given the device and torch that did, and the name of the
+        worker of a scheduler, if it was one.
 
     Raises
     ------
@@ -107,12 +111,14 @@ def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str], None]
     host = socket.gethostname()
     name = f"{host.replace('/', '_')}.{os.getpid()}.{secrets.token_hex(4)}.json"
     notes = folder.tile_storage(folder.workers_path.name)
-    note = WorkerNote(host, os.getpid(), task, {})
+    note = WorkerNote(host, os.getpid(), task, {}, {})
     tiles: Counter[str] = Counter()
+    elsewhere: Counter[str] = Counter()
     ended = threading.Event()
 
     def write(*, has_ended: bool = False) -> None:
-        now = replace(note, tiles=dict(sorted(tiles.items())), has_ended=has_ended)
+        by_machine, by_worker = (dict(sorted(each.items())) for each in (tiles, elsewhere))
+        now = replace(note, tiles=by_machine, elsewhere=by_worker, has_ended=has_ended)
         notes.put(name, json.dumps(now.to_json()).encode())
 
     def beat() -> None:
@@ -121,11 +127,15 @@ def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str], None]
             with suppress(RunError):
                 write()
 
+    def count(machine: str, worker: str | None) -> None:
+        tiles.update([machine])
+        elsewhere.update([] if worker is None else [worker])
+
     write()
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        yield lambda machine: tiles.update([machine])
+        yield count
     finally:
         ended.set()
         thread.join()

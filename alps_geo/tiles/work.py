@@ -26,7 +26,7 @@ def label_tiles(
     executor: Executor,
     *,
     strict: bool,
-    count: Callable[[str], None] = lambda _: None,
+    count: Callable[[str, str | None], None] = lambda _machine, _worker: None,
     a_share: bool = False,
 ) -> list[Failed]:
     """Store the results of every task of a stage that are not stored yet.
@@ -42,7 +42,7 @@ def label_tiles(
     strict : bool
         True to stop at the first task that fails.
     count : callable
-        Called with the device and torch of each task that is computed; see
+        Called with the device and torch of each task that is computed, and its worker; see
         `alps_geo.runs.workers.at_work`.
     a_share : bool
         True if other processes work on other tasks: then it is no error that none can be done.
@@ -65,7 +65,7 @@ def label_tiles(
             if outcome.reason is not None:
                 failures[task] = outcome.reason
             if outcome.computed:
-                count(outcome.machine)
+                count(outcome.machine, outcome.worker)
             done += 1
     if failures and len(failures) == done and not a_share:
         more = f" (and so with all {done} tiles)" if done > 1 else ""

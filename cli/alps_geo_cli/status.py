@@ -92,6 +92,8 @@ def _workers_table(workers: Sequence[WorkerNote]) -> Table:
     for worker in sorted(workers, key=lambda each: each.seems_dead)[:SHOWN]:
         share = worker.task or "all tiles"
         table.add_row(worker.host, str(worker.pid), share, str(worker.done), _last_sign(worker))
+        for name, done in [*worker.elsewhere.items()][:SHOWN]:
+            table.add_row("", "", f"its worker {name}", str(done), "")
     return table
 
 

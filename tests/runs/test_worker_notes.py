@@ -39,10 +39,11 @@ def test_a_process_at_work_says_so_until_it_ends(
         note = only(folder)
         assert (note.host, note.pid, note.task) == (socket.gethostname(), os.getpid(), "shard 2/3")
         assert (note.done, note.has_ended, note.seems_dead) == (0, False, False)
-        for machine in ("cpu", "cuda", "cpu"):
-            count(machine)
+        for machine, worker in (("cpu", None), ("cuda", "gpu-1"), ("cpu", None)):
+            count(machine, worker)
         wait_for(lambda: only(folder).done == 3)
     assert only(folder).has_ended
+    assert only(folder).elsewhere == {"gpu-1": 1}
     assert tiles_by_machine(folder) == {"cpu": 2, "cuda": 1}
     assert not list(folder.workers_path.glob(".*"))
     forget_workers(folder)
@@ -54,7 +55,7 @@ def test_notes_last_as_long_as_the_run_goes_on(tmp_path: Path) -> None:
     begin(folder, PLAN)
     stored(folder)
     with at_work(folder) as count:
-        count("cuda")
+        count("cuda", None)
     begin(folder, PLAN)
     assert tiles_by_machine(folder) == {"cuda": 1}
     begin(folder, PLAN, force=True)
@@ -76,6 +77,22 @@ def test_the_status_names_who_is_at_work_and_who_is_silent(tmp_path: Path) -> No
     assert sorted(each["task"] for each in found) == ["shard 1/2", "shard 2/2"]
     assert max(each["silent_seconds"] for each in found) > 700
     assert "shard" not in alps_geo("status", folder.path).stdout
+
+
+def test_the_status_lists_workers_that_tiles_are_handed_out_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.02)
+    folder = RunFolder(tmp_path)
+    begin(folder, PLAN)
+    with at_work(folder) as count:
+        for worker in ("node-4", "node-7", "node-4"):
+            count("cuda", worker)
+        wait_for(lambda: only(folder).done == 3)
+        outcome = alps_geo("status", folder.path)
+        found = json.loads(alps_geo("status", folder.path, "--json").stdout)["workers"]
+    assert "its worker node-4" in outcome.stdout
+    assert found[0]["elsewhere"] == {"node-4": 2, "node-7": 1}
 
 
 def test_a_damaged_note_is_nobody(tmp_path: Path) -> None:

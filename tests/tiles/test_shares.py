@@ -140,8 +140,12 @@ def test_a_tile_that_another_process_did_meanwhile_is_left_alone(
                 (tmp_path / "mine" / path.name).write_bytes(path.read_bytes())
 
     computed: list[str] = []
+
+    def count(machine: str, _worker: str | None) -> None:
+        computed.append(machine)
+
     share = ShareStage(mine, Share(1, 1))
-    label_tiles(share, Tally(0, meanwhile), SerialExecutor(), strict=True, count=computed.append)
+    label_tiles(share, Tally(0, meanwhile), SerialExecutor(), strict=True, count=count)
     assert len(computed) == 1
     assert all(mine.is_stored(task) for task in mine.tasks())
     # As in processes, each of which does all work of a task at once.
