@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -29,7 +29,11 @@ class Truth(Protocol):
         Names of classes, as far as the truth knows them.
     ignored : frozenset of int
         Classes that are not to be compared.
+    unit : str
+        Unit of the counts, such as polygons.
     """
+
+    unit: ClassVar[str]
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -43,6 +47,10 @@ class Truth(Protocol):
 
     def read(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Return classes, ignored ones too, and a mask of the pixels that have one."""
+        ...
+
+    def counts(self) -> Mapping[int, int]:
+        """Count the polygons or pixels of each class in the whole file."""
         ...
 
 
