@@ -35,6 +35,14 @@ class TrainingSettings:
     """
 
     epochs: int = setting(50, Between(1, 1_000_000), "Passes over all chips, at most.", SCHEDULE)
+    epoch_steps: int | None = setting(
+        None,
+        Between(1, 1_000_000),
+        "Steps of an epoch, after which chips are validated and a checkpoint written. An epoch "
+        "takes few chips several times, and of many some.",
+        SCHEDULE,
+        shown="those that take each chip once",
+    )
     batch_size: int = setting(
         8,
         Between(1, 65536),
