@@ -205,7 +205,11 @@ class _Runner:
             rate_at(self._done - 1, task.steps, task.settings),
             seconds,
         )
-        is_best = state.best is None or figures.mean_iou > state.best.mean_iou
+        is_best = (
+            task.settings.keep == "last"
+            or state.best is None
+            or figures.mean_iou > state.best.mean_iou
+        )
         self._state = TrainingState(
             state.epoch + 1,
             0,

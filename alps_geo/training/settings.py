@@ -81,6 +81,13 @@ class TrainingSettings:
         "0 never stops.",
         SCHEDULE,
     )
+    keep: str = setting(
+        "best",
+        Choices(("best", "last")),
+        "Epoch whose weights are kept: that of the highest mean IoU of the validation chips; or "
+        "the last, where these have too few labels to tell.",
+        SCHEDULE,
+    )
     val_share: float = setting(
         0.0,
         Between(0, 0.9),

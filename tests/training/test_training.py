@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from training_chips import make_chips, train_small
+from training_chips import SIDE, make_chips, train_small, write_mask
 
 from alps_geo.errors import ModelError, RunError, SettingsError
 from alps_geo.training import batches, loop, run
@@ -68,8 +68,6 @@ def test_training_learns_what_the_masks_say(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for path in (chips / "img_dir" / split).iterdir():
             bright = _blocks(path)
-            from training_chips import write_mask
-
             write_mask(chips, split, path.stem, bright)
     model = train_small(
         chips,
@@ -157,6 +155,18 @@ def test_the_best_epoch_is_kept_and_training_stops_after_it(tmp_path: Path) -> N
         "log.csv",
         "model.json",
     ]
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    chips = make_chips(tmp_path / "chips", train=3, val=1)
+    for path in (chips / "ann_dir" / "val").iterdir():
+        # A class that no chip trains: each epoch is as bad as the first.
+        write_mask(chips, "val", path.stem, np.full((SIDE, SIDE), 15, np.uint8))
+    kept = [
+        train_small(chips, tmp_path / keep, epochs=3, patience=0, keep=keep).figures.best_epoch
+        for keep in ("best", "last")
+    ]
+    assert kept == [1, 3]
 
 
 def test_every_step_is_told_with_all_that_are_to_come(tmp_path: Path) -> None:
