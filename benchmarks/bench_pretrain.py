@@ -66,9 +66,8 @@ DATA = ROOT / "tests" / "data"
 DEFAULT_PAIR = (str(DATA / "naip_md_1m.tif"), str(DATA / "naip_md_1m_landcover.tif"), "15")
 RECIPES = ("default=", "alps=preset=alps clusters=10")
 RANDOM = "random weights"
-EPOCH = 50
-PRETRAIN = "batch_size=4"
-FINETUNE = "encoder_rate=1 learning_rate=0.002 batch_size=4"
+EPOCH = 100
+FINETUNE = "encoder_rate=1 learning_rate=0.002"
 NETWORK: dict[str, Any] = {
     "arch": "linknet",
     "encoder": "tu-mobilenetv3_small_050",
@@ -135,11 +134,12 @@ def main() -> None:
     with folder as out:
         every = [cut_scene(pair, Path(out)) for pair in options.pair or [DEFAULT_PAIR]]
         jobs = [job for parts in every for job in _pretrained(parts, options)]
+        jobs.sort(key=lambda job: options.shares.index(job.share))
         rows = list(_finetuned(jobs, options))
     report = summary_of(rows)
     print_figures(report)
-    seconds = [row["processor_seconds"] for row in rows]
-    print(f"{len(rows)} fine-tunings took {mean(seconds):.1f} s of processor time each")
+    seconds = mean(float(row["processor_seconds"]) for row in rows)
+    print(f"{len(rows)} fine-tunings took {seconds:.1f} s of processor time each")
     if options.plot:
         plot_figures(report, options.plot)
     write_report(rows, options.json)
@@ -157,8 +157,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--recipe", nargs="+", metavar="NAME=SETTINGS", default=list(RECIPES))
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.05, 0.2, 1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, nargs=2, default=[400, 150], help="of both trainings")
-    parser.add_argument("--pretrain", default=PRETRAIN, help="further settings of pre-training")
+    parser.add_argument("--steps", type=int, nargs=2, default=[1000, 200], help="of both trainings")
+    parser.add_argument("--pretrain", default="", help="further settings of pre-training")
     parser.add_argument("--finetune", default=FINETUNE, help="and of fine-tuning")
     parser.add_argument(
         "--network", default="", help="arch=NAME encoder=NAME crop=N, in place of a small one"
@@ -236,7 +236,7 @@ def _finetune(job: Job, steps: int, crop: int, more: str) -> dict[str, str | flo
         request = FinetuneRequest(job.chips, job.parent, labels)
         finetune(request, Path(out) / "model", settings)
         iou = _tested(Path(out) / "model", parts)
-    figures = {
+    figures: dict[str, str | float | int] = {
         "scene": parts.name,
         "from": job.beginning,
         "share": job.share,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.evaluate.rasters import IdRaster
-    from alps_geo.evaluate.truth_file import Truth, TruthFile
+    from alps_geo.evaluate.truth_file import CountedTruth, TruthFile
 
 # Exact enough that no pixel depends on the window it is read with; 0 makes rasterio fail.
 _WARP_TOLERANCE = 1e-6
@@ -45,7 +45,7 @@ _STRIP = 512
 
 
 @contextmanager
-def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[Truth]:
+def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[CountedTruth]:
     """Open a raster or a vector file of ground truth on the grid of the labels.
 
     Raises
@@ -117,6 +117,7 @@ class _RasterTruth:
         return whole_numbers(self.path, np.where(valid, values, 0)), valid
 
     def counts(self) -> Mapping[int, int]:
+        """Count the pixels of each class on the grid of the labels."""
         found: Counter[int] = Counter()
         for start in range(0, self.dataset.height, _STRIP):
             rows = min(_STRIP, self.dataset.height - start)

@@ -29,11 +29,7 @@ class Truth(Protocol):
         Names of classes, as far as the truth knows them.
     ignored : frozenset of int
         Classes that are not to be compared.
-    unit : str
-        Unit of the counts, such as polygons.
     """
-
-    unit: ClassVar[str]
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -49,8 +45,20 @@ class Truth(Protocol):
         """Return classes, ignored ones too, and a mask of the pixels that have one."""
         ...
 
+
+class CountedTruth(Truth, Protocol):
+    """Open ground truth whose labels can be counted.
+
+    Attributes
+    ----------
+    unit : str
+        Unit of the counts: polygons, or pixels on the grid of the labels.
+    """
+
+    unit: ClassVar[str]
+
     def counts(self) -> Mapping[int, int]:
-        """Count the polygons or pixels of each class in the whole file."""
+        """Count all polygons or pixels of each class, ignored ones too."""
         ...
 
 

@@ -14,7 +14,7 @@ import torch
 from training_chips import SIDE, make_chips, train_small, write_mask
 
 from alps_geo.errors import ModelError, RunError, SettingsError
-from alps_geo.training import batches, loop, run
+from alps_geo.training import batches, history, loop, run
 from alps_geo.training.chips import ClassPositions, read_chip
 from alps_geo.training.model_folder import read_model, read_weights
 from alps_geo.training.networks import load_network
@@ -131,8 +131,9 @@ def test_chips_that_memory_holds_are_read_once_and_trained_on_alike(
 def test_curves_of_short_epochs_are_drawn_once_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chips, drawn = make_chips(tmp_path / "chips", train=3, val=1), []
-    draw = loop.write_learning_curves
+    chips = make_chips(tmp_path / "chips", train=3, val=1)
+    drawn: list[None] = []
+    draw = history.write_learning_curves
     monkeypatch.setattr(loop, "write_learning_curves", lambda *given: drawn.append(draw(*given)))
     train_small(chips, tmp_path / "model", epochs=5, patience=0)
     assert len(drawn) == 1
