@@ -71,8 +71,11 @@ bench-quality: $(INSTALLED)  ## Compare labels with k-means on pixels, on real g
 bench-seams: $(INSTALLED)  ## Measure how visible tile borders are, and what moving the grid changes
 	$(BIN)/python benchmarks/bench_seams.py
 
+# A scene that is not in the repository takes part as PAIR="scene.tif truth.tif 0,255".
+NAIP := --pair tests/data/naip_md_1m.tif tests/data/naip_md_1m_landcover.tif 15
+
 bench-pretrain: $(INSTALLED)  ## Measure what pre-training on pseudo-labels is worth
-	$(BIN)/python benchmarks/bench_pretrain.py --jobs 2
+	$(BIN)/python benchmarks/bench_pretrain.py --jobs 2 $(if $(PAIR),$(NAIP) --pair $(PAIR))
 
 clean:  ## Remove the environment, the demo's results and all caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_pretrain.py                             # the NAIP scene in tests/data
     python benchmarks/bench_pretrain.py --pair scene.tif truth.tif 0,255 --jobs 2
-    python benchmarks/bench_pretrain.py --recipe "default 60=clusters=60" --shares 0.05
+    python benchmarks/bench_pretrain.py --recipe "60=clusters=60" "long=steps=1200" --shares 0.05
 
 Each scene is cut along its longer side: the first part trains, the last 35 % test, and 32 px
 between them are left out. Clusters, chips, statistics and labels come from the first part alone. It
@@ -12,42 +12,41 @@ recipe. The share is drawn by the seed as squares of 16 px, as many in every squ
 those of a smaller share are among those of a larger one. The test part is predicted as a whole, and
 the mean IoU is that of all classes of its truth.
 
-`--recipe NAME=SETTINGS` takes settings of `alps-geo label` as key=value pairs separated by spaces,
-and `--pretrain` and `--finetune` those of training. All networks of a comparison take the same
+`--recipe NAME=SETTINGS` takes settings as key=value pairs separated by spaces: those of `alps-geo
+label`, or else of pre-training, `steps` of it, and `confidence`, below which segments are left
+unlabelled. `--pretrain` and `--finetune` are for all. All networks of a comparison take the same
 number of steps of fine-tuning. Figures are means over seeds, with the standard deviation; seeds
-decide labels, weights and order of chips. `--plot FILE` draws them.
+decide labels, head and order of chips. `--plot FILE` draws them. With `--keep DIR` a call that was
+stopped goes on where it stopped, and others use the labels and networks that are there.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean, pstdev
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 import torch
-from rasterio.windows import Window
+from pretraining_data import Parts, cut_scene, few_labels, pseudo_labelled
+from pretraining_figures import plot_figures, print_figures, summary_of
 from reporting import make_parser, write_report
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from torch.nn.functional import pad
 from typed_settings import typed_values
 
 from alps_geo.evaluate import TruthFile
-from alps_geo.outputs.training_set.settings import ExportSettings
-from alps_geo.pipeline.scenes import label_scenes
-from alps_geo.review.export import export_run
-from alps_geo.runs.flags import RunFlags
+from alps_geo.fields import settings_of
 from alps_geo.settings import LabelSettings
-from alps_geo.settings.keywords import settings_from
 from alps_geo.training.chips import read_pixels
 from alps_geo.training.finetune import FinetuneRequest, finetune
 from alps_geo.training.model_folder import read_model
@@ -67,46 +66,82 @@ DATA = ROOT / "tests" / "data"
 DEFAULT_PAIR = (str(DATA / "naip_md_1m.tif"), str(DATA / "naip_md_1m_landcover.tif"), "15")
 RECIPES = ("default=", "alps=preset=alps clusters=10")
 RANDOM = "random weights"
-TEST_SHARE, GAP = 0.35, 32
-CHIP, SQUARE = 256, 16
-NETWORK: dict[str, Any] = {"encoder": "tu-mobilenetv3_small_050", "crop": 128, "weights": "random"}
+EPOCH = 100
+FINETUNE = "encoder_rate=1 learning_rate=0.002"
+NETWORK: dict[str, Any] = {
+    "arch": "linknet",
+    "encoder": "tu-mobilenetv3_small_050",
+    "crop": 96,
+    "weights": "random",
+}
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The parts of a scene and its truth, as files, and the values that are no class."""
+class Recipe:
+    """A way to pre-train: settings of labelling, as typed, and of training.
+
+    >>> Recipe.read("60=clusters=60 loss=dice").training
+    {'loss': 'dice'}
+    """
 
     name: str
-    folder: Path
-    ignored: tuple[str, ...]
+    labelling: str
+    training: dict[str, Any]
+    steps: int | None
+    confidence: float
 
-    def file(self, part: str) -> Path:
-        """Name the file of a part: train, train_truth, test or test_truth."""
-        return self.folder / f"{part}.tif"
+    @classmethod
+    def read(cls, text: str) -> Recipe:
+        """Read ``NAME=SETTINGS``."""
+        name, _, words = text.partition("=")
+        given = dict(word.partition("=")[::2] for word in words.split())
+        own = {key: given.pop(key) for key in ("steps", "confidence") if key in given}
+        trains = settings_of(PretrainSettings).keys() - settings_of(LabelSettings).keys()
+        labelling, training = (
+            " ".join(f"{key}={value}" for key, value in given.items() if (key in trains) is wanted)
+            for wanted in (False, True)
+        )
+        return cls(
+            name,
+            labelling,
+            typed_values(PretrainSettings, training),
+            int(own["steps"]) if "steps" in own else None,
+            float(own.get("confidence", 0)),
+        )
 
 
 @dataclass(frozen=True)
 class Job:
-    """One fine-tuning: the folder of the model that it begins with, share of labels, and seed."""
+    """One fine-tuning: chips, the model that it begins with and its folder, labels, and seed."""
 
     parts: Parts
+    chips: Path
     beginning: str
     parent: Path
     share: float
     seed: int
+
+    @property
+    def file(self) -> Path:
+        """File of its figures."""
+        name = f"{self.share:g}-{self.seed}-{self.beginning.replace(' ', '-')}.json"
+        return self.parts.folder / "tuned" / name
 
 
 def main() -> None:
     options = _options()
     folder = tempfile.TemporaryDirectory() if options.keep is None else nullcontext(options.keep)
     with folder as out:
-        every = [_cut(pair, Path(out)) for pair in options.pair or [DEFAULT_PAIR]]
+        every = [cut_scene(pair, Path(out)) for pair in options.pair or [DEFAULT_PAIR]]
         jobs = [job for parts in every for job in _pretrained(parts, options)]
+        jobs.sort(key=lambda job: options.shares.index(job.share))
         rows = list(_finetuned(jobs, options))
-    report = _summary(rows)
-    _print(report)
+    report = summary_of(rows)
+    print_figures(report)
+    seconds = mean(float(row["processor_seconds"]) for row in rows)
+    print(f"{len(rows)} fine-tunings took {seconds:.1f} s of processor time each")
     if options.plot:
-        _plot(report, options.plot)
+        plot_figures(report, options.plot)
     write_report(rows, options.json)
 
 
@@ -119,125 +154,57 @@ def _options() -> argparse.Namespace:
         metavar=("SCENE", "TRUTH", "IGNORED"),
         help="a scene with its truth; may be given again (default: the NAIP scene in tests)",
     )
-    parser.add_argument("--recipe", action="append", metavar="NAME=SETTINGS")
+    parser.add_argument("--recipe", nargs="+", metavar="NAME=SETTINGS", default=list(RECIPES))
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.05, 0.2, 1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, nargs=2, default=[600, 200], help="of both trainings")
+    parser.add_argument("--steps", type=int, nargs=2, default=[1000, 200], help="of both trainings")
     parser.add_argument("--pretrain", default="", help="further settings of pre-training")
-    parser.add_argument("--finetune", default="encoder_rate=1", help="and of fine-tuning")
+    parser.add_argument("--finetune", default=FINETUNE, help="and of fine-tuning")
     parser.add_argument(
-        "--network", default="", help="encoder=NAME crop=N, in place of a small one"
+        "--network", default="", help="arch=NAME encoder=NAME crop=N, in place of a small one"
     )
     parser.add_argument("--jobs", type=int, default=1, help="trainings at the same time")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep all files in this folder")
     parser.add_argument("--plot", type=Path, help="draw the figures (PNG or SVG)")
     options = parser.parse_args()
-    options.recipe = options.recipe or list(RECIPES)
+    options.recipe = [Recipe.read(each) for each in options.recipe]
     return options
-
-
-def _cut(pair: Sequence[str], out: Path) -> Parts:
-    """Cut a scene and its truth into a part that trains and one that tests."""
-    scene, truth, ignored = pair
-    parts = Parts(Path(scene).stem, out / Path(scene).stem, tuple(ignored.split(",")))
-    parts.folder.mkdir(parents=True, exist_ok=True)
-    for path, end in ((scene, ""), (truth, "_truth")):
-        with rasterio.open(path) as source:
-            rows, cols = source.shape
-            first = round((1 - TEST_SHARE) * max(rows, cols))
-            windows = {"train": (0, first), "test": (first + GAP, max(rows, cols))}
-            for part, (start, stop) in windows.items():
-                size = stop - start
-                window = (
-                    Window(0, start, cols, size) if rows > cols else Window(start, 0, size, rows)
-                )
-                profile = source.profile | {
-                    "width": window.width,
-                    "height": window.height,
-                    "transform": source.window_transform(window),
-                    "driver": "GTiff",
-                    "tiled": False,
-                }
-                for key in ("blockxsize", "blockysize"):
-                    profile.pop(key, None)
-                with rasterio.open(parts.file(part + end), "w", **profile) as target:
-                    target.write(source.read(window=window))
-    return parts
 
 
 def _pretrained(parts: Parts, options: argparse.Namespace) -> Iterator[Job]:
     """Pre-train a network by each recipe, and yield the fine-tunings that begin with it."""
     beginnings = {}
     for recipe in options.recipe:
-        name, _, text = recipe.partition("=")
-        beginnings[name] = _by_recipe(parts, name, text, options)
-    chips = parts.folder / options.recipe[0].partition("=")[0] / "chips"
-    beginnings[RANDOM] = parts.folder / "random"
-    # An epoch at no rate to speak of leaves random weights as they are.
-    _pretrain(chips, beginnings[RANDOM], options, {"epochs": 1, "learning_rate": 1e-8})
+        chips = pseudo_labelled(parts, recipe.labelling, recipe.confidence)
+        steps = recipe.steps or options.steps[0]
+        beginnings[recipe.name] = parts.folder / "models" / recipe.name
+        _pretrain(chips, beginnings[recipe.name], options, _schedule(steps) | recipe.training)
+    beginnings[RANDOM] = parts.folder / "models" / "random"
+    # A step at no rate to speak of leaves random weights as they are.
+    none = {"epochs": 1, "epoch_steps": 1, "learning_rate": 1e-8}
+    chips = pseudo_labelled(parts, options.recipe[0].labelling)
+    _pretrain(chips, beginnings[RANDOM], options, none)
     for share in options.shares:
         for seed in options.seeds:
-            _few_labels(parts, share, seed)
+            few_labels(parts, share, seed)
             for name, parent in beginnings.items():
-                yield Job(parts, name, parent, share, seed)
+                yield Job(parts, chips, name, parent, share, seed)
 
 
-def _by_recipe(parts: Parts, name: str, text: str, options: argparse.Namespace) -> Path:
-    """Label the part that trains, export its chips, and pre-train a network on them."""
-    folder = parts.folder / name
-    if not (folder / "chips").exists():
-        values = {"clusters": 24, **typed_values(LabelSettings, text)}
-        label_scenes(
-            [str(parts.file("train"))],
-            folder / "run",
-            settings_from(values, {}),
-            RunFlags(overwrite=True),
-        )
-        chips = ExportSettings(
-            chip_size=CHIP, overlap=CHIP // 2, split=(0.8, 0.2, 0.0), min_labelled=0
-        )
-        export_run(folder / "run", "mmseg", folder / "chips", chips)
-    _pretrain(folder / "chips", folder / "model", options, {})
-    return folder / "model"
+def _schedule(steps: int) -> dict[str, Any]:
+    """Give the epochs of so many steps, all of which are taken."""
+    size = min(EPOCH, steps)
+    return {"epochs": round(steps / size), "epoch_steps": size, "patience": 0, "keep": "last"}
 
 
 def _pretrain(chips: Path, out: Path, options: argparse.Namespace, more: dict[str, Any]) -> None:
     values = {
-        "epochs": _epochs(chips, options.steps[0]),
-        "patience": 0,
         **NETWORK,
         **typed_values(PretrainSettings, options.network),
         **typed_values(PretrainSettings, options.pretrain),
         **more,
     }
-    pretrain(chips, out, PretrainSettings(**values), OutFlags(overwrite=True))
-
-
-def _epochs(chips: Path, steps: int) -> int:
-    """Count the epochs of so many steps of eight chips."""
-    count = len(list((chips / "img_dir" / "train").iterdir()))
-    return max(1, round(steps / -(-count // 8)))
-
-
-def _few_labels(parts: Parts, share: float, seed: int) -> None:
-    """Write a truth of some squares alone: a share of each square of the size of a chip."""
-    draw = np.random.default_rng(seed)
-    with rasterio.open(parts.file("train_truth")) as source:
-        truth, profile = source.read(1), source.profile | {"nodata": int(parts.ignored[0])}
-    per_chip = CHIP // SQUARE
-    rows, cols = (-(-side // CHIP) for side in truth.shape)
-    order = draw.random((rows, cols, per_chip**2)).argsort(axis=2).argsort(axis=2)
-    kept = order < max(1, round(share * per_chip**2))
-    squares = kept.reshape(rows, cols, per_chip, per_chip).swapaxes(1, 2)
-    pixels = squares.reshape(rows * per_chip, cols * per_chip)
-    pixels = pixels.repeat(SQUARE, axis=0).repeat(SQUARE, axis=1)
-    truth[~pixels[: truth.shape[0], : truth.shape[1]]] = profile["nodata"]
-    with rasterio.open(_labels(parts, share, seed), "w", **profile) as target:
-        target.write(truth, 1)
-
-
-def _labels(parts: Parts, share: float, seed: int) -> Path:
-    return parts.folder / f"labels-{share:g}-{seed}.tif"
+    pretrain(chips, out, PretrainSettings(**values), OutFlags(resume=True))
 
 
 def _finetuned(
@@ -256,30 +223,30 @@ def _finetuned(
 
 
 def _finetune(job: Job, steps: int, crop: int, more: str) -> dict[str, str | float | int]:
-    """Fine-tune one network, and measure it on the part that tests."""
+    """Fine-tune one network, and measure it on the part that tests; or read its figures."""
     parts = job.parts
-    chips = next(parts.folder.glob("*/chips"))
-    settings = FinetuneSettings(
-        **{
-            "epochs": _epochs(chips, steps),
-            "patience": 0,
-            "seed": job.seed,
-            "crop": crop,
-            **typed_values(FinetuneSettings, more),
-        }
-    )
-    labels = TruthFile(str(_labels(parts, job.share, job.seed)), ignore=list(parts.ignored))
+    given = _schedule(steps) | {"seed": job.seed, "crop": crop}
+    settings = FinetuneSettings(**given | typed_values(FinetuneSettings, more))
+    origin = {"parent": read_model(job.parent).weights_sha256, "settings": settings.to_dict()}
+    if job.file.exists() and (known := json.loads(job.file.read_text()))["origin"] == origin:
+        return dict(known["figures"])
+    begun = time.process_time()
+    labels = TruthFile(str(parts.labels(job.share, job.seed)), ignore=list(parts.ignored))
     with tempfile.TemporaryDirectory() as out:
-        request = FinetuneRequest(chips, job.parent, labels)
+        request = FinetuneRequest(job.chips, job.parent, labels)
         finetune(request, Path(out) / "model", settings)
         iou = _tested(Path(out) / "model", parts)
-    return {
+    figures: dict[str, str | float | int] = {
         "scene": parts.name,
         "from": job.beginning,
         "share": job.share,
         "seed": job.seed,
         "mean_iou": iou,
+        "processor_seconds": round(time.process_time() - begun, 2),
     }
+    job.file.parent.mkdir(exist_ok=True)
+    write_report({"origin": origin, "figures": figures}, job.file)
+    return figures
 
 
 def _tested(folder: Path, parts: Parts) -> float:
@@ -307,52 +274,6 @@ def _tested(folder: Path, parts: Parts) -> float:
 
 def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float((one & other).sum() / (one | other).sum())
-
-
-def _summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give mean and standard deviation over the seeds."""
-    groups: dict[tuple[str, str, float], list[float]] = {}
-    for row in sorted(rows, key=lambda row: (row["scene"], row["share"], row["from"])):
-        groups.setdefault((row["scene"], row["from"], row["share"]), []).append(row["mean_iou"])
-    return [
-        {"scene": scene, "from": name, "share": share, "mean": mean(ious), "std": pstdev(ious)}
-        for (scene, name, share), ious in groups.items()
-    ]
-
-
-def _print(report: Sequence[dict[str, Any]]) -> None:
-    shares = sorted({row["share"] for row in report})
-    table = Table("scene", "begins with", *(f"{share:.0%} of the labels" for share in shares))
-    for scene, name in dict.fromkeys((row["scene"], row["from"]) for row in report):
-        found = {
-            row["share"]: f"{row['mean']:.3f} ± {row['std']:.3f}"
-            for row in report
-            if (row["scene"], row["from"]) == (scene, name)
-        }
-        table.add_row(scene, name, *(found.get(share, "") for share in shares))
-    Console(width=140).print(table)
-
-
-def _plot(report: Sequence[dict[str, Any]], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    scenes = list(dict.fromkeys(row["scene"] for row in report))
-    figure = Figure((4.5 * len(scenes), 3.6), layout="constrained")
-    for axes, scene in zip(np.atleast_1d(figure.subplots(1, len(scenes))), scenes, strict=True):
-        here = [row for row in report if row["scene"] == scene]
-        for name in dict.fromkeys(row["from"] for row in here):
-            rows = [row for row in here if row["from"] == name]
-            axes.errorbar(
-                [100 * row["share"] for row in rows],
-                [row["mean"] for row in rows],
-                [row["std"] for row in rows],
-                label=name,
-                marker="o",
-                capsize=3,
-            )
-        axes.set(xscale="log", xlabel="labels, %", ylabel="mean IoU of the test part", title=scene)
-        axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ no truth, and nothing is compared.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from alps_geo.classes.vector_file import is_vector
 from alps_geo.errors import SceneError, one_line
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
-    from rasterio.windows import Window
 
     from alps_geo.evaluate.rasters import IdRaster
-    from alps_geo.evaluate.truth_file import Truth, TruthFile
+    from alps_geo.evaluate.truth_file import CountedTruth, TruthFile
 
 # Exact enough that no pixel depends on the window it is read with; 0 makes rasterio fail.
 _WARP_TOLERANCE = 1e-6
@@ -39,9 +40,12 @@ _WARP_TOLERANCE = 1e-6
 # When neither side has a CRS their coordinates are taken as they are: any CRS on both does that.
 _ANY_CRS = "EPSG:3857"
 
+_STRIP = 512
+"""Rows that are counted at once."""
+
 
 @contextmanager
-def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[Truth]:
+def open_truth(file: TruthFile, labels: IdRaster) -> Iterator[CountedTruth]:
     """Open a raster or a vector file of ground truth on the grid of the labels.
 
     Raises
@@ -94,6 +98,8 @@ def _warped(path: str, dataset: Any, labels: IdRaster) -> Iterator[WarpedVRT]:
 class _RasterTruth:
     """A raster of classes."""
 
+    unit: ClassVar[str] = "pixels"
+
     path: str
     dataset: WarpedVRT
     ignored: frozenset[int]
@@ -109,3 +115,17 @@ class _RasterTruth:
         valid = opacity != 0
         valid &= ~np.isnan(values)
         return whole_numbers(self.path, np.where(valid, values, 0)), valid
+
+    def counts(self) -> Mapping[int, int]:
+        """Count the pixels of each class on the grid of the labels."""
+        found: Counter[int] = Counter()
+        for start in range(0, self.dataset.height, _STRIP):
+            rows = min(_STRIP, self.dataset.height - start)
+            values, valid = self.read(Window(0, start, self.dataset.width, rows))
+            found.update(dict(zip(*_counted(values[valid]), strict=True)))
+        return found
+
+
+def _counted(values: NDArray[np.int32]) -> tuple[list[int], list[int]]:
+    classes, counts = np.unique(values, return_counts=True)
+    return classes.tolist(), counts.tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -43,6 +43,22 @@ class Truth(Protocol):
 
     def read(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Return classes, ignored ones too, and a mask of the pixels that have one."""
+        ...
+
+
+class CountedTruth(Truth, Protocol):
+    """Open ground truth whose labels can be counted.
+
+    Attributes
+    ----------
+    unit : str
+        Unit of the counts: polygons, or pixels on the grid of the labels.
+    """
+
+    unit: ClassVar[str]
+
+    def counts(self) -> Mapping[int, int]:
+        """Count all polygons or pixels of each class, ignored ones too."""
         ...
 
 

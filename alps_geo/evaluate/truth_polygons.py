@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyogrio
@@ -188,6 +189,8 @@ class PolygonTruth:
         Classes that are not to be compared.
     """
 
+    unit: ClassVar[str] = "polygons"
+
     layer: PolygonLayer
     column: ClassColumn
     ignored: frozenset[int]
@@ -209,6 +212,15 @@ class PolygonTruth:
         ]
         drawn = draw(shapes, window)
         return np.array([0, *numbers], np.int32)[drawn], drawn > 0
+
+    def counts(self) -> Mapping[int, int]:
+        """Count the polygons of each class in the whole file."""
+        field = self.column.field
+        frame = read_features(
+            self.layer.path, layer=self.layer.name, columns=[field], read_geometry=False
+        )
+        codes = self.column.codes
+        return Counter(codes[value] for value in frame[field].dropna().tolist())
 
 
 def open_polygons(file: TruthFile, labels: IdRaster) -> PolygonTruth:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.clusters.legend import Legend
+    from alps_geo.outputs.ground import Measures
     from alps_geo.outputs.regions import Regions, RowReader
     from alps_geo.scene import Scene
 
@@ -158,19 +159,20 @@ class ClassMap:
         scene = self.scene
         if not len(regions):
             empty = Polygons(np.empty(0, np.int64), np.empty(0, object))
-            yield self._frame(regions, empty)
+            yield self._frame(regions, empty, self._measured(empty))
             return
         found = polygonize(read, scene.height, scene.width, scene.transform, strip=STRIP)
         whole: list[Polygons] = []
         for polygons in found:
-            measured = ground_measures(polygons.geometry, scene.crs, scene.transform)
+            measured = self._measured(polygons)
             area[polygons.segment_id - 1] = measured.area
             if self.simplify_by:
                 whole.append(polygons)
             else:
-                yield self._frame(regions, polygons)
+                yield self._frame(regions, polygons, measured)
         if whole:
-            yield self._frame(regions, self._simplified(whole))
+            simple = self._simplified(whole)
+            yield self._frame(regions, simple, self._measured(simple))
 
     def _simplified(self, parts: list[Polygons]) -> Polygons:
         scene = self.scene
@@ -181,10 +183,13 @@ class ClassMap:
         tolerance = self.simplify_by / unit_length(scene)
         return simplify(polygons, tolerance, scene.height, scene.width, scene.transform)
 
-    def _frame(self, regions: Regions, polygons: Polygons) -> gpd.GeoDataFrame:
+    def _measured(self, polygons: Polygons) -> Measures:
+        scene = self.scene
+        return ground_measures(polygons.geometry, scene.crs, scene.transform)
+
+    def _frame(self, regions: Regions, polygons: Polygons, measured: Measures) -> gpd.GeoDataFrame:
         """Put together the features of some regions; areas are of their polygons as drawn."""
         scene, rows = self.scene, polygons.segment_id - 1
-        measured = ground_measures(polygons.geometry, scene.crs, scene.transform)
         names = ("area_px", "perimeter_px") if scene.crs is None else (AREA, "perimeter_m")
         classes = regions.classes[rows]
         return gpd.GeoDataFrame(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from alps_geo.training.model import BandStatistics
 
 _WHOLE = 1.0
+
+BYTES_HELD = 256 * 2**20
+"""Bytes of chips that a reader holds, so that the files of a few chips are read once."""
 
 
 def seed_of(*parts: int) -> int:
@@ -50,21 +53,34 @@ class ChipReader:
         Share of the labelled pixels that keep their labels.
     seed : int
         Decides them.
+    room : int
+        Bytes of chips to hold.
     """
 
     folder: ChipFolder
     statistics: tuple[BandStatistics, ...]
     kept: float = _WHOLE
     seed: int = 0
+    room: int = BYTES_HELD
+    _held: dict[ChipFile, tuple[Tensor, Tensor]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def read(self, chip: ChipFile) -> tuple[Tensor, Tensor]:
-        """Read normalised bands (B, H, W) and labels (H, W) of uint8.
+        """Read normalised bands (B, H, W) and labels (H, W) of uint8, which are not to be changed.
 
         Raises
         ------
         SceneError
             If a file cannot be read.
         """
+        if (found := self._held.get(chip)) is None:
+            found = self._read(chip)
+            if (1 + len(self._held)) * sum(each.nbytes for each in found) <= self.room:
+                self._held[chip] = found
+        return found
+
+    def _read(self, chip: ChipFile) -> tuple[Tensor, Tensor]:
         pixels, labels = read_chip(chip, ClassPositions(self.folder))
         if self.kept < _WHOLE:
             labels = self._thinned(chip, labels)
@@ -116,6 +132,8 @@ class TrainingBatches:
         Seed, and processes that read chips.
     share : (int, int)
         Number of this process, and number of processes.
+    epoch_steps : int, optional
+        Batches of an epoch; by default those that take each chip once.
     """
 
     reader: ChipReader
@@ -125,11 +143,12 @@ class TrainingBatches:
     seed: int
     workers: int
     share: tuple[int, int] = (0, 1)
+    epoch_steps: int | None = None
 
     @property
     def steps(self) -> int:
         """Batches of an epoch; the last takes chips that the epoch has had, so that it is full."""
-        return -(-len(self.chips) // self.size)
+        return self.epoch_steps or -(-len(self.chips) // self.size)
 
     def order(self, epoch: int) -> list[int]:
         """Return the numbers of the chips of an epoch, one after the other, batches being full."""

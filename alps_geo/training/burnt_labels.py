@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 from rasterio.windows import Window
 
+from alps_geo.classes.vector_file import listed
 from alps_geo.errors import SceneError, one_line
 from alps_geo.evaluate.rasters import IdRaster
 from alps_geo.evaluate.truth import open_truth
@@ -60,6 +62,25 @@ class _Place:
     window: Window | None
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Classes of a file, as far as grids of sources show them.
+
+    Attributes
+    ----------
+    names : mapping of int to str
+        Names, as far as the file has them.
+    counts : mapping of int to int
+        Polygons or pixels of each.
+    unit : str
+        Unit of the counts.
+    """
+
+    names: Mapping[int, str]
+    counts: Mapping[int, int]
+    unit: str
+
+
 def burn_labels(
     folder: ChipFolder, file: TruthFile, out: Path, listen: Callable[[Event], None]
 ) -> ChipFolder:
@@ -85,16 +106,15 @@ def burn_labels(
     RunError
         If a mask cannot be written.
     """
-    names: dict[int, str] = {}
     found: set[int] = set()
-    chips = []
+    seen, chips = _Seen({}, {}, ""), []
     for index, (chip, values, known) in enumerate(_burnt(folder, file)):
         mask = out / chip.split / f"{chip.name}.tif"
         with replacing(mask) as part, run_errors(mask):
             Image.fromarray(values).save(part, format="TIFF", compression="tiff_adobe_deflate")
         chips.append(replace(chip, mask=str(mask)))
-        names |= known
         found |= {int(value) for value in np.unique(values)} - {_NONE}
+        seen = known
         listen(Event("labels", chip.split, len(folder.chips), index + 1))
     if not found:
         raise SceneError(
@@ -105,7 +125,9 @@ def burn_labels(
         raise SceneError(
             f"{file.path} has {len(found)} classes, expected {MOST_CLASSES} at most: ignore some"
         )
-    given = {**names, **(file.names or {})}
+    given = {**seen.names, **(file.names or {})}
+    if note := _note(file, found, seen, given):
+        listen(Event("labels", note=note))
     classes = make_classes({value: given.get(value, str(value)) for value in found})
     origin = str(Path(file.path).resolve())
     return replace(
@@ -119,8 +141,9 @@ def burn_labels(
 
 def _burnt(
     folder: ChipFolder, file: TruthFile
-) -> Iterator[tuple[ChipFile, NDArray[np.int32], Mapping[int, str]]]:
-    """Yield chips with the class of each pixel and the names of classes, source by source."""
+) -> Iterator[tuple[ChipFile, NDArray[np.int32], _Seen]]:
+    """Yield chips with the class of each pixel and the classes so far, source by source."""
+    counts: Counter[int] = Counter()
     by_source: dict[str, list[_Place]] = {}
     for place in _places(folder):
         by_source.setdefault(place.source, []).append(place)
@@ -128,9 +151,29 @@ def _burnt(
         with opened_scene(source) as dataset:
             grid = IdRaster(source, dataset)
             with open_truth(file, grid) as truth:
+                # No label lies between images that are chips as a whole; of polygons once suffices.
+                if not counts or places[0].window is not None:
+                    found = {k: n for k, n in truth.counts().items() if k not in truth.ignored}
+                    counts |= Counter(found)
+                seen = _Seen(truth.names, counts, truth.unit)
                 for place in places:
                     window = place.window or whole(grid.height, grid.width)
-                    yield place.chip, _read(truth, window), truth.names
+                    yield place.chip, _read(truth, window), seen
+
+
+def _note(file: TruthFile, found: set[int], seen: _Seen, names: Mapping[int, str]) -> str:
+    """Name the classes that lie outside all chips, with their counts; nothing if there are none."""
+    lost = [
+        f"{names.get(each, str(each))} ({count} {seen.unit})"
+        for each, count in sorted(seen.counts.items())
+        if each not in found
+    ]
+    if not lost:
+        return ""
+    return (
+        f"{file.path}: labels of {len(lost)} of {len(seen.counts)} classes lie outside all chips, "
+        f"so that the model does not learn them: {listed(lost)}"
+    )
 
 
 def _read(truth: Truth, window: Window) -> NDArray[np.int32]:

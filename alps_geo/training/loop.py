@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
     Listener = Callable[[Event], None]
 
+_SECONDS_DRAWN = 10.0
+"""Least time from one drawing of the learning curves to the next."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -137,6 +140,7 @@ class _Runner:
             self._note,
         )
         self._saved = time.monotonic()
+        self._drawn: float | None = None
         self.events = EventLog(task.folder / EVENTS if self._writes else None, self._state.epoch)
 
     @property
@@ -201,7 +205,11 @@ class _Runner:
             rate_at(self._done - 1, task.steps, task.settings),
             seconds,
         )
-        is_best = state.best is None or figures.mean_iou > state.best.mean_iou
+        is_best = (
+            task.settings.keep == "last"
+            or state.best is None
+            or figures.mean_iou > state.best.mean_iou
+        )
         self._state = TrainingState(
             state.epoch + 1,
             0,
@@ -231,8 +239,12 @@ class _Runner:
         if self._writes:
             folder, state = self._task.folder, self._state
             write_log(folder / LOG, state.history)
-            write_learning_curves(folder / CURVES, state.history, state.best_epoch)
             self.events.add(figures)
+            now = time.monotonic()
+            # Short epochs would take less time than their drawing; the model has the last one.
+            if self._drawn is None or now - self._drawn >= _SECONDS_DRAWN:
+                write_learning_curves(folder / CURVES, state.history, state.best_epoch)
+                self._drawn = now
 
     def _tell(self) -> None:
         state, best = self._state, self._state.best

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alps_geo.errors import ModelError, reason_of
+from alps_geo.errors import ModelError, SettingsError, reason_of
 from alps_geo.training.model_folder import read_weights
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ def build_network(spec: NetworkSpec, weights: str = "random") -> InitialNetwork:
 
     Raises
     ------
+    SettingsError
+        If the encoder is unknown, or does not go with the architecture.
     ModelError
-        If segmentation_models_pytorch is not installed, the encoder is unknown, or weights that
-        have to be there are not.
+        If segmentation_models_pytorch is not installed, or weights that have to be there are not.
     """
     check_installed()
     from alps_geo.training.segmentation_models_pytorch import make_network
@@ -62,11 +63,29 @@ def build_network(spec: NetworkSpec, weights: str = "random") -> InitialNetwork:
         return InitialNetwork(make_network(spec, None), "random")
     try:
         return InitialNetwork(make_network(spec, "imagenet"), "imagenet")
-    except (OSError, ModelError) as error:
+    except (OSError, SettingsError) as error:
+        # An encoder that is unknown is told as such, whatever weights are wanted.
+        network = make_network(spec, None)
         reason = f"no ImageNet weights for {spec.encoder} ({reason_of(error)})"
         if weights == "imagenet":
             raise ModelError(f"{reason}; go online once, or begin with --weights random") from error
-    return InitialNetwork(make_network(spec, None), "random", f"{reason}: random weights")
+    return InitialNetwork(network, "random", f"{reason}: random weights")
+
+
+def check_encoder(name: str) -> None:
+    """Check the name of an encoder, before any work is done.
+
+    Raises
+    ------
+    SettingsError
+        If it is unknown.
+    ModelError
+        If segmentation_models_pytorch is not installed.
+    """
+    check_installed()
+    from alps_geo.training.segmentation_models_pytorch import check_encoder as check
+
+    check(name)
 
 
 def check_installed() -> None:

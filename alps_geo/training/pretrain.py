@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from alps_geo.events import Event
 from alps_geo.training.chip_folder import open_chips
 from alps_geo.training.model import NetworkSpec
-from alps_geo.training.networks import build_network
+from alps_geo.training.networks import build_network, check_encoder
 from alps_geo.training.out_folder import OutFlags, claimed, earlier_model
 from alps_geo.training.parts import with_validation
 from alps_geo.training.processes import joined_processes
@@ -56,12 +56,13 @@ def pretrain(
     SceneError
         If the folder holds no chips with masks, or they do not go with each other.
     SettingsError
-        If the settings do not go with the chips or the network.
+        If there is no such network, or the settings do not go with it or the chips.
     ModelError
-        If there is no such network, or the loss is no number any more.
+        If the loss is no number any more.
     RunError
         If the folder of the model is taken or cannot be written.
     """
+    check_encoder(settings.encoder)
     folder = with_validation(open_chips(root), settings.val_share, settings.seed)
     stamp = stamp_of(folder, folder.chips)
     deciding = {**settings.deciding(), "chips": stamp}

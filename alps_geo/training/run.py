@@ -13,7 +13,7 @@ from alps_geo.classes.vector_file import listed
 from alps_geo.errors import SceneError
 from alps_geo.events import Event
 from alps_geo.training.augmentation import Augmentation
-from alps_geo.training.batches import ChipReader, TrainingBatches, ValidationBatches
+from alps_geo.training.batches import BYTES_HELD, ChipReader, TrainingBatches, ValidationBatches
 from alps_geo.training.checkpoint import TrainingState, read_best, read_checkpoint
 from alps_geo.training.loop import Task, train
 from alps_geo.training.losses import PixelLoss, class_weights
@@ -198,17 +198,20 @@ def _task(request: Request, survey: Survey, beginning: Beginning) -> Task:
     workers = settings.workers
     if workers is None:
         workers = 4 if device.type == "cuda" else 0
+    # Other processes end with each epoch, and would fill their memory for nothing.
+    room = 0 if workers else BYTES_HELD
     train_set = TrainingBatches(
-        ChipReader(folder, beginning.statistics, kept, settings.seed),
+        ChipReader(folder, beginning.statistics, kept, settings.seed, room),
         chips,
         Augmentation(crop, settings.flips, settings.scale, settings.color),
         settings.batch_size,
         settings.seed,
         workers,
         (processes.number, processes.count),
+        settings.epoch_steps,
     )
     val = ValidationBatches(
-        ChipReader(folder, beginning.statistics),
+        ChipReader(folder, beginning.statistics, room=room),
         folder.of(VAL)[processes.number :: processes.count],
         share,
         stride,

@@ -35,6 +35,14 @@ class TrainingSettings:
     """
 
     epochs: int = setting(50, Between(1, 1_000_000), "Passes over all chips, at most.", SCHEDULE)
+    epoch_steps: int | None = setting(
+        None,
+        Between(1, 1_000_000),
+        "Steps of an epoch, after which chips are validated and a checkpoint written. An epoch "
+        "takes few chips several times, and of many some.",
+        SCHEDULE,
+        shown="those that take each chip once",
+    )
     batch_size: int = setting(
         8,
         Between(1, 65536),
@@ -71,6 +79,13 @@ class TrainingSettings:
         AtLeast(0),
         "Stop after so many epochs in which the mean IoU of the validation chips has not risen. "
         "0 never stops.",
+        SCHEDULE,
+    )
+    keep: str = setting(
+        "best",
+        Choices(("best", "last")),
+        "Epoch whose weights are kept: that of the highest mean IoU of the validation chips; or "
+        "the last, where these have too few labels to tell.",
         SCHEDULE,
     )
     val_share: float = setting(

@@ -53,6 +53,10 @@ def test_wrong_usage_ends_with_2_and_other_faults_with_1(chips: Path, tmp_path: 
         2,
         "alps-geo: error: scale is 0.5, expected 1 to 4\n",
     )
+    for option, name in (("--arch", "net"), ("--encoder", "resnet19")):
+        found = alps_geo("train", "pretrain", chips, *out, option, name)
+        assert found.exit_code == 2
+        assert name in found.stderr
     found = alps_geo("train", "finetune", chips, "--from", chips, *out, "--field", "kind")
     assert found.exit_code == 2
     assert "kind says how --labels are read, but there are none" in found.stderr

@@ -12,11 +12,12 @@ import rasterio
 import torch
 from helpers import DATA
 from shapely import box
-from training_chips import make_chips, train_small, tune_small
+from training_chips import SIDE, make_chips, train_small, tune_small
 
 from alps_geo.errors import ModelError, SceneError, SettingsError
 from alps_geo.evaluate import TruthFile
 from alps_geo.training.batches import ChipReader
+from alps_geo.training.burnt_labels import burn_labels
 from alps_geo.training.chip_folder import open_chips
 from alps_geo.training.model_folder import read_model, read_weights
 from alps_geo.training.parts import drawn_chips
@@ -148,9 +149,51 @@ def test_polygons_are_burnt_onto_the_chips(parent: Path, tmp_path: Path) -> None
     assert not (tmp_path / "tuned" / "labels").exists()
 
 
+def test_classes_outside_all_chips_are_told_with_their_labels(parent: Path, tmp_path: Path) -> None:
+    with rasterio.open(DATA / "naip_md_1m.tif") as scene:
+        left, _, right, top = scene.bounds
+        crs = scene.crs.to_wkt()
+    areas = [box(left, top - 500, right, top)] + [box(right + 10 * i, 0, right, 9) for i in (1, 2)]
+    frame = geopandas.GeoDataFrame({"kind": ["land", "sea", "sea"]}, geometry=areas, crs=crs)
+    frame.to_file(path := tmp_path / "areas.gpkg")
+    heard: list[Event] = []
+    burn_labels(
+        open_chips(parent / "chips"),
+        TruthFile(str(path), "kind"),
+        tmp_path / "labels",
+        heard.append,
+    )
+    (note,) = (event.note for event in heard if event.note)
+    assert "labels of 1 of 2 classes lie outside all chips" in note
+    assert note.endswith("does not learn them: sea (2 polygons)")
+
+
+def test_classes_of_a_raster_between_chips_are_told(tmp_path: Path) -> None:
+    chips = make_chips(tmp_path / "chips", train=2, val=1)
+    record = {"format": "mmseg", "settings": {"values": "native"}, "run": "results"}
+    sources = [{"name": "naip", "path": str(DATA / "naip_md_1m.tif")}]
+    (chips / "export.json").write_text(json.dumps(record | {"sources": sources}))
+    windows = {"train/chip0": (0, 0), "train/chip1": (0, 2 * SIDE), "val/chip0": (400, 0)}
+    rows = [
+        f"{title.replace('/', ',')},naip,{row},{col},{SIDE},{SIDE}\n"
+        for title, (row, col) in windows.items()
+    ]
+    (chips / "chips.csv").write_text("split,chip,source,row,col,height,width\n" + "".join(rows))
+    with rasterio.open(DATA / "naip_md_1m_landcover.tif") as truth:
+        values, profile = truth.read(1), truth.profile
+    values[-7:, -5:] = 9
+    with rasterio.open(path := tmp_path / "truth.tif", "w", **profile) as target:
+        target.write(values, 1)
+    heard: list[Event] = []
+    file = TruthFile(str(path), ignore=["1", "4", "5", "6"], names={9: "mine"})
+    burn_labels(open_chips(chips), file, tmp_path / "labels", heard.append)
+    (note,) = (event.note for event in heard if event.note)
+    assert "labels of 1 of 3 classes lie outside all chips" in note
+    assert note.endswith("mine (35 pixels)")
+
+
 def test_a_raster_of_classes_gives_the_masks_it_was_cut_into(parent: Path, tmp_path: Path) -> None:
     truth = TruthFile(str(DATA / "naip_md_1m_landcover.tif"), names={1: "water"})
-    from alps_geo.training.burnt_labels import burn_labels
     from alps_geo.training.chips import read_values
 
     chips = open_chips(parent / "chips")

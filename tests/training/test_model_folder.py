@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from huggingface_hub import constants
 
-from alps_geo.errors import DiskError, ModelError
+from alps_geo.errors import DiskError, ModelError, SettingsError
 from alps_geo.training.history import EpochFigures
 from alps_geo.training.model import (
     BandStatistics,
@@ -132,8 +134,23 @@ def test_other_folders_are_no_models(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoder", ["resnet19", "nothing"])
 def test_an_unknown_encoder_is_named(encoder: str) -> None:
-    with pytest.raises(ModelError, match=f"encoder is '{encoder}', expected a name"):
-        build_network(replace(MODEL, encoder=encoder).network)
+    for weights in ("random", "auto", "imagenet"):
+        with pytest.raises(SettingsError, match=f"encoder is '{encoder}', expected a name"):
+            build_network(replace(MODEL, encoder=encoder).network, weights)
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("asked again"))
+    found = build_network(MODEL.network, "auto")
+    assert found.weights == "random"
+    assert found.note == (
+        "no ImageNet weights for resnet18 (http://127.0.0.1:9 cannot be reached): random weights"
+    )
+    assert not constants.HF_HUB_OFFLINE
 
 
 def test_without_the_extra_training_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from training_chips import make_chips, train_small
+from training_chips import SIDE, make_chips, train_small, write_mask
 
 from alps_geo.errors import ModelError, RunError, SettingsError
+from alps_geo.training import batches, history, loop, run
+from alps_geo.training.chips import ClassPositions, read_chip
 from alps_geo.training.model_folder import read_model, read_weights
 from alps_geo.training.networks import load_network
 
 if TYPE_CHECKING:
     from alps_geo.events import Event
+    from alps_geo.training.chip_folder import ChipFile
 
 
 def test_a_seed_trains_the_same_weights_and_another_one_does_not(tmp_path: Path) -> None:
@@ -65,8 +68,6 @@ def test_training_learns_what_the_masks_say(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for path in (chips / "img_dir" / split).iterdir():
             bright = _blocks(path)
-            from training_chips import write_mask
-
             write_mask(chips, split, path.stem, bright)
     model = train_small(
         chips,
@@ -92,6 +93,53 @@ def _blocks(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     return mask
 
 
+def test_an_epoch_takes_so_many_steps_and_ends_with_a_validation(tmp_path: Path) -> None:
+    chips = make_chips(tmp_path / "chips", train=5)
+    heard: list[Event] = []
+    model = train_small(
+        chips, tmp_path / "model", epochs=2, epoch_steps=7, batch_size=3, listen=heard.append
+    )
+    assert max(event.tiles for event in heard if event.stage == "train") == 14
+    assert model.figures.epochs == 2
+    with (tmp_path / "model" / "log.csv").open(encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+def test_chips_that_memory_holds_are_read_once_and_trained_on_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips = make_chips(tmp_path / "chips", train=4, val=1)
+    read: list[str] = []
+
+    def counted(chip: ChipFile, positions: ClassPositions) -> object:
+        read.append(chip.title)
+        return read_chip(chip, positions)
+
+    monkeypatch.setattr(batches, "read_chip", counted)
+    train_small(chips, tmp_path / "held", epochs=4)
+    assert len(read) == 5
+    monkeypatch.setattr(run, "BYTES_HELD", 0)
+    train_small(chips, tmp_path / "not-held", epochs=4)
+    # Six chips fill the batches of an epoch, and one validates.
+    assert len(read) == 5 + 4 * (6 + 1)
+    one, other = (
+        (tmp_path / name / "weights.safetensors").read_bytes() for name in ("held", "not-held")
+    )
+    assert one == other
+
+
+def test_curves_of_short_epochs_are_drawn_once_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips = make_chips(tmp_path / "chips", train=3, val=1)
+    drawn: list[None] = []
+    draw = history.write_learning_curves
+    monkeypatch.setattr(loop, "write_learning_curves", lambda *given: drawn.append(draw(*given)))
+    train_small(chips, tmp_path / "model", epochs=5, patience=0)
+    assert len(drawn) == 1
+    assert (tmp_path / "model" / "curves.png").exists()
+
+
 def test_the_best_epoch_is_kept_and_training_stops_after_it(tmp_path: Path) -> None:
     chips = make_chips(tmp_path / "chips", train=3)
     model = train_small(chips, tmp_path / "model", epochs=40, patience=2)
@@ -108,6 +156,18 @@ def test_the_best_epoch_is_kept_and_training_stops_after_it(tmp_path: Path) -> N
         "log.csv",
         "model.json",
     ]
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    chips = make_chips(tmp_path / "chips", train=3, val=1)
+    for path in (chips / "ann_dir" / "val").iterdir():
+        # A class that no chip trains: each epoch is as bad as the first.
+        write_mask(chips, "val", path.stem, np.full((SIDE, SIDE), 15, np.uint8))
+    kept = [
+        train_small(chips, tmp_path / keep, epochs=3, patience=0, keep=keep).figures.best_epoch
+        for keep in ("best", "last")
+    ]
+    assert kept == [1, 3]
 
 
 def test_every_step_is_told_with_all_that_are_to_come(tmp_path: Path) -> None:
