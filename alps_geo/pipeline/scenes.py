@@ -52,8 +52,9 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.masks.generator import MaskGenerator, Models, Weights
+    from alps_geo.outputs.results import WrittenScene
     from alps_geo.runs.claim import Cleared
-    from alps_geo.runs.failures import FailedTile, Failure
+    from alps_geo.runs.failures import FailedScene, FailedTile, Failure
     from alps_geo.runs.origin import Origin
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import FitRecord, RunRecord
@@ -134,8 +135,7 @@ def label_scenes(
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 origin = origin_of(settings, run.weights, cleared.plan)
-                writing = run.writing(folder, target, clusters, origin)
-                written, unwritten = writing.write(run.tally, strict=flags.strict)
+                written, unwritten = run.write(folder, target, clusters, origin, flags)
                 results = {name: each.measures for name, each in written.items()}
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
@@ -233,13 +233,19 @@ class _Run:
         """Return the executor, or this process for a scene too small to start others for it."""
         return self.executor if len(job.grid) >= _MANY_TILES else HERE
 
-    def writing(
-        self, folder: RunFolder, target: RunFolder, clusters: RunClusters, origin: Origin
-    ) -> SceneWriting:
-        """Return the writing of results into a folder."""
-        return SceneWriting(
+    def write(
+        self,
+        folder: RunFolder,
+        target: RunFolder,
+        clusters: RunClusters,
+        origin: Origin,
+        flags: RunFlags,
+    ) -> tuple[dict[str, WrittenScene], list[FailedScene]]:
+        """Write the results of all scenes into a folder."""
+        writing = SceneWriting(
             self.jobs, self.settings, folder, target, clusters, origin, self.mapper_of
         )
+        return writing.write(self.tally, strict=flags.strict)
 
 
 def _open_run(
