@@ -373,7 +373,7 @@ def test_values_are_frozen() -> None:
         for each in node.decorator_list
         if ast.unparse(each).startswith("dataclass") and "frozen=True" not in ast.unparse(each)
     ]
-    assert changing == ["_Worker"]
+    assert changing == ["WorkerProcess"]
 
 
 def exported_functions() -> dict[str, ast.FunctionDef]:

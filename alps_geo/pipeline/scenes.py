@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Event
     from alps_geo.masks.generator import MaskGenerator
+    from alps_geo.outputs.results import WrittenScene
     from alps_geo.pipeline.scene_plan import SceneRun
     from alps_geo.runs.claim import Cleared
-    from alps_geo.runs.failures import FailedTile, Failure
+    from alps_geo.runs.failures import FailedScene, FailedTile, Failure
+    from alps_geo.runs.origin import Origin
     from alps_geo.runs.overrides import RunOverrides
     from alps_geo.runs.record import FitRecord, RunRecord
     from alps_geo.segments.table import SegmentTable
@@ -116,10 +118,8 @@ def label_scenes(
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 origin = origin_of(settings, run.weights, cleared.plan)
-                writing = SceneWriting(
-                    run.jobs, settings, folder, target, clusters, origin, run.mapper_of
-                )
-                written, unwritten = writing.write(run.tally, strict=flags.strict)
+                places = folder, target
+                written, unwritten = _write(run, places, clusters, origin, strict=flags.strict)
                 results = {name: each.measures for name, each in written.items()}
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
@@ -194,6 +194,19 @@ def fit_scenes(
             forget_workers(folder)
             sweep(folder, plan)
             return record
+
+
+def _write(
+    run: SceneRun,
+    places: tuple[RunFolder, RunFolder],
+    clusters: RunClusters,
+    origin: Origin,
+    *,
+    strict: bool,
+) -> tuple[dict[str, WrittenScene], list[FailedScene]]:
+    """Write the results of all scenes of a run in the first folder into the second."""
+    writing = SceneWriting(run.jobs, run.settings, *places, clusters, origin, run.mapper_of)
+    return writing.write(run.tally, strict=strict)
 
 
 def _open_claimed(run: SceneRun, clock: Clock, cleared: Cleared) -> None:

@@ -22,8 +22,8 @@ SIDE = 4
 Those around it are loaded too, so small blocks load tiles several times; large ones are few.
 """
 
-KEPT_TILES = (SIDE + 2) * (SIDE + 4)
-"""Tiles of a block with those around it, and some of the block before, which it needs again."""
+KEPT_TILES = (SIDE + 2) ** 2
+"""Tiles of a block with those around it: as many as one asks for."""
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,9 @@ def _pooled(
     prepare = partial(pooling.prepare, grid, _InOne.of(segments))
     with closing(mapper.map(prepare, blocks)) as found:
         for block, (finished, parts) in zip(blocks, found, strict=True):
-            yield from finished
+            # Nothing is held that has been handed on.
+            while finished:
+                yield finished.pop(0)
             held = _Parts.together([held, parts])
             ended = segments.last_block[held.ids.astype(np.int64) - 1] == block.index
             if ended.any():
