@@ -93,11 +93,9 @@ def label_scenes(
     settings = settings or LabelSettings()
     check_formats(settings.chosen_formats)
     settings, given = with_given_model(settings)
-    place = out if isinstance(out, RunAddress) else reachable(out, settings)
-    clock, folder = Clock(), open_folder(place)
+    clock, folder = Clock(), _folder_of(out, settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-        models = make_models(settings, generator)
-        run = open_run(paths, settings, folder, models, listen, given)
+        run = open_run(paths, settings, folder, make_models(settings, generator), listen, given)
         plan = plan_of(run, given)
         if (record := earlier_record(folder, plan, run.tally, flags)) is not None:
             return record
@@ -194,6 +192,11 @@ def fit_scenes(
             forget_workers(folder)
             sweep(folder, plan)
             return record
+
+
+def _folder_of(out: Path | RunAddress, settings: LabelSettings) -> RunFolder:
+    """Return the run folder of a path or an address."""
+    return open_folder(out if isinstance(out, RunAddress) else reachable(out, settings))
 
 
 def _write(
