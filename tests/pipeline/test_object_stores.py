@@ -209,6 +209,19 @@ def test_a_run_whose_store_fails_goes_on(
         assert not [path for _, path in proxy.requests if path.endswith("embeddings.npz")]
 
 
+def test_workers_of_dask_put_tiles_into_the_store(
+    scene: str, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
+) -> None:
+    settings = replace(SETTINGS, dask="local:2")
+    record = label_scenes([scene], address, settings, generator=QuarterTiles())
+    assert record.segments > 0
+    stored = found(proxy)
+    tiles = {name for name in expected if name.endswith(".npz") and name.startswith(".tiles/")}
+    assert tiles
+    assert {name: stored[name] for name in tiles} == {name: expected[name] for name in tiles}
+    assert not [name for name in stored if name.endswith(".partial")]
+
+
 def test_half_a_tile_is_made_again(
     scene: str, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
 ) -> None:
