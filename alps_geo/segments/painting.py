@@ -15,13 +15,14 @@ import gzip
 import shutil
 import zlib
 from dataclasses import dataclass, fields, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
 
 from alps_geo.errors import RunError
-from alps_geo.files import replacing, run_errors
+from alps_geo.files import put_bytes, replacing, run_errors
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.paint import PaintedCore
 
@@ -131,15 +132,16 @@ class StoredPainting:
         RunError
             If the folder cannot be written.
         """
-        path = self._path(block)
+        path, content = self._path(block), BytesIO()
         with (
-            replacing(path) as part,
             run_errors(path),
-            gzip.open(part, "wb", compresslevel=1) as file,
+            gzip.GzipFile(fileobj=content, mode="wb", compresslevel=1, mtime=0) as file,
         ):
             for core in cores:
                 for field in fields(core):
                     npy.write_array(file, getattr(core, field.name), allow_pickle=False)
+        # A worker that was cut off may write the same block at the same moment.
+        put_bytes(path, content.getvalue())
 
     def assign(self, ids: NDArray[np.uint32]) -> None:
         """Assign segments to the groups of the cores that are written.
