@@ -27,7 +27,7 @@ from alps_geo.settings.clusters import ClusterSettings
 from alps_geo.settings.models import ModelName
 from alps_geo.settings.panels import IMAGERY, MASKS, MODEL, OUTPUT
 from alps_geo.settings.points import Points, PointsRule, check_prompts
-from alps_geo.settings.scheduler import SchedulerRule, check_workers
+from alps_geo.settings.scheduler import check_workers, dask_setting, wait_setting
 from alps_geo.settings.sizes import DEFAULT_TILE_SIZE, FallingSizes, as_sizes, default_overlap
 
 
@@ -74,28 +74,8 @@ class LabelSettings(ClusterSettings):
         MODEL,
         decides="nothing",
     )
-    dask: str | None = setting(
-        None,
-        SchedulerRule(),
-        "Let the workers of a Dask scheduler work on tiles, in place of `--workers`: its address "
-        "tcp://HOST:PORT, the path of its scheduler file, or local:N for N workers on this "
-        "machine.\n\n"
-        "All of them need the run folder and the scenes under the same paths. Needs "
-        "`pip install 'alps-geo[dask]'`.",
-        MODEL,
-        decides="nothing",
-        metavar="ADDRESS",
-    )
-    wait: float = setting(
-        60.0,
-        Between(0, 86400),
-        "Seconds to wait for a worker of `--dask` where there is none, and for its scheduler to "
-        "come back.",
-        MODEL,
-        decides="nothing",
-        metavar="SECONDS",
-        shown="60",
-    )
+    dask: str | None = dask_setting(MODEL, "the run folder and the scenes")
+    wait: float = wait_setting(MODEL)
     precision: str = setting(
         "float32",
         Choices(PRECISIONS),

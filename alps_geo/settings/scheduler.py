@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alps_geo.errors import SettingsError
-from alps_geo.fields import Rule
+from alps_geo.fields import Between, Rule, setting
 
 _MOST_WORKERS = 1024
 
@@ -72,6 +72,43 @@ class SchedulerRule(Rule):
     def describe(self) -> str:
         """Return the allowed values in words."""
         return "`tcp://HOST:PORT`, a scheduler file, or `local:N`"
+
+
+def dask_setting(panel: str, shared: str) -> str | None:
+    """Define the field of the scheduler.
+
+    Parameters
+    ----------
+    panel : str
+        Panel of the option.
+    shared : str
+        Names of all that workers need under the same paths.
+    """
+    return setting(
+        None,
+        SchedulerRule(),
+        "Let the workers of a Dask scheduler work on tiles, in place of `--workers`: its address "
+        "tcp://HOST:PORT, the path of its scheduler file, or local:N for N workers on this "
+        "machine.\n\n"
+        f"All of them need {shared} under the same paths. Needs `pip install 'alps-geo[dask]'`.",
+        panel,
+        decides="nothing",
+        metavar="ADDRESS",
+    )
+
+
+def wait_setting(panel: str) -> float:
+    """Define the field of the time to wait for workers and for the scheduler."""
+    return setting(
+        60.0,
+        Between(0, 86400),
+        "Seconds to wait for a worker of `--dask` where there is none, and for its scheduler to "
+        "come back.",
+        panel,
+        decides="nothing",
+        metavar="SECONDS",
+        shown="60",
+    )
 
 
 def check_workers(workers: int, dask: str | None) -> None:

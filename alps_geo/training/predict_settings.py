@@ -18,7 +18,7 @@ from alps_geo.fields import (
     settings_of,
 )
 from alps_geo.settings.panels import IMAGERY, MODEL, OUTPUT
-from alps_geo.settings.scheduler import SchedulerRule, check_workers
+from alps_geo.settings.scheduler import check_workers, dask_setting, wait_setting
 
 TILES = "Tiles"
 """Panel of options."""
@@ -46,28 +46,8 @@ class PredictSettings:
         MODEL,
         "nothing",
     )
-    dask: str | None = setting(
-        None,
-        SchedulerRule(),
-        "Let the workers of a Dask scheduler work on tiles, in place of `--workers`: its address "
-        "tcp://HOST:PORT, the path of its scheduler file, or local:N for N workers on this "
-        "machine.\n\n"
-        "All of them need the run folder, the scenes and the model under the same paths. Needs "
-        "`pip install 'alps-geo[dask]'`.",
-        MODEL,
-        "nothing",
-        metavar="ADDRESS",
-    )
-    wait: float = setting(
-        60.0,
-        Between(0, 86400),
-        "Seconds to wait for a worker of `--dask` where there is none, and for its scheduler to "
-        "come back.",
-        MODEL,
-        "nothing",
-        metavar="SECONDS",
-        shown="60",
-    )
+    dask: str | None = dask_setting(MODEL, "the run folder, the scenes and the model")
+    wait: float = wait_setting(MODEL)
     precision: str = setting(
         "float32",
         Choices(("float32", "bf16")),

@@ -19,6 +19,7 @@ import rasterio
 import torch
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
+from share_runs import tile_files, wait_for
 
 from alps_geo.errors import ModelMemoryError
 from alps_geo.events import Tally
@@ -109,17 +110,6 @@ def started(scene: Path, out: Path, *options: str) -> Iterator[subprocess.Popen[
 def workers_of(run: subprocess.Popen[str]) -> list[psutil.Process]:
     children = psutil.Process(run.pid).children()
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def tile_files(out: Path) -> list[Path]:
-    return sorted(out.glob(".tiles/*/*.outlines.npz"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
