@@ -158,7 +158,7 @@ def _no_image(path: Path, folder: Folder, split: str) -> str:
     if known:
         return f"{found}; there are {', '.join(known)}: give one with --image-suffix"
     if split:
-        return f"{found}: put images there, or leave that split out with --splits"
+        return f"{found}: put images there, or remove the folder"
     return f"{found}, and no folder {folder.image_dir}: check ROOT and --img-dir"
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from alps_geo.runs.folder import RunFolder
 
-BEAT_SECONDS = 30.0
+BEAT_SECONDS = 10.0
 """Time between two signs of life."""
 
-SILENT_SECONDS = 4 * BEAT_SECONDS
+SILENT_SECONDS = 120.0
 """Time without a sign of life after which a process is most likely dead."""
 
 NOTE = {"host": str, "pid": int, "task": str, "tiles": {}, "elsewhere": {}, "has_ended": bool}

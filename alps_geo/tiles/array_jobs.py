@@ -20,6 +20,10 @@ ALL = Share(1, 1)
 """The share of a process that works on everything."""
 
 
+MOST_SHARES = 100_000
+"""Shares of a run, at most; schedulers take arrays of some ten thousand jobs."""
+
+
 @dataclass(frozen=True)
 class _Place:
     """Place of a process in a job array: its index from 0 on, the size if known, its variable."""
@@ -72,6 +76,8 @@ def share_of(text: str | None, variables: Mapping[str, str]) -> Share:
 
 
 def _share(index: int, count: int, source: str) -> Share:
+    if count > MOST_SHARES:
+        raise SettingsError(f"shard is one of {count}, expected {MOST_SHARES} of them at most")
     if 0 <= index < count:
         return Share(index + 1, count)
     expected = f"expected 1/{count} to {count}/{count}" if count else "expected 1/1 at least"
@@ -79,8 +85,8 @@ def _share(index: int, count: int, source: str) -> Share:
     if source == "shard":
         raise SettingsError(f"{found}, {expected}")
     raise SettingsError(
-        f"{found} by {source}, as in an array with gaps, {expected}; give --shard I/N, or --shard "
-        "auto/N with a larger N"
+        f"{found} by {source}, {expected}: the array has gaps, or its size is another; give "
+        "--shard I/N, or --shard auto/N with a larger N"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from alps_geo.events import Event
@@ -141,6 +142,8 @@ class _Runner:
         )
         self._saved = time.monotonic()
         self._drawn: float | None = None
+        if found is not None:
+            self._note(f"training goes on: {self._done} of {task.steps} steps are done")
         self.events = EventLog(task.folder / EVENTS if self._writes else None, self._state.epoch)
 
     @property
@@ -157,9 +160,9 @@ class _Runner:
         while not self._is_finished:
             try:
                 self._train_epoch()
+                self._end_epoch()
             except DivergedError as error:
                 raise self._diverged(error) from error
-            self._end_epoch()
         return self._state
 
     @property
@@ -194,6 +197,8 @@ class _Runner:
         """Validate, keep the weights if they are the best, and store all of it."""
         task, state, before = self._task, self._state, time.monotonic()
         found = validate(task.network, task.loss, task.val, task.settings, task.processes)
+        if not isfinite(found.loss):
+            raise DivergedError(f"the loss of the validation chips is {found.loss}")
         seconds = state.epoch_seconds + time.monotonic() - before
         scores = found.scores
         figures = EpochFigures(
@@ -264,7 +269,9 @@ class _Runner:
             if state.best_epoch
             else "no epoch was finished"
         )
+        is_done = state.step == self._task.train.steps
+        place = "after its last step" if is_done else f"step {state.step + 1}"
         return DivergedError(
-            f"training stopped, for {error} in epoch {state.epoch}, step {state.step + 1}; {kept}: "
+            f"training stopped, for {error} in epoch {state.epoch}, {place}; {kept}: "
             "try a lower --learning-rate, a shorter --clip, --precision float32, or --loss ce"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alps_geo.events import Event
+from alps_geo.training.checkpoint import read_checkpoint
 from alps_geo.training.chip_folder import open_chips
 from alps_geo.training.model import NetworkSpec
 from alps_geo.training.networks import build_network, check_encoder
@@ -76,7 +77,8 @@ def pretrain(
             )
             made = build_network(spec, settings.weights)
             about = {"imagenet": "an encoder of ImageNet", "random": "random weights"}
-            if processes.is_first:
+            # A training that goes on takes the weights of its checkpoint.
+            if processes.is_first and read_checkpoint(out) is None:
                 note = made.note or f"training begins with {about[made.weights]}"
                 listen(Event("look", note=note))
             return Beginning(made.network, spec, survey.bands, made.weights)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from alps_geo.pipeline.tile_shares import ShareProgress, ShareRequest
     from alps_geo.runs.address import RunAddress
     from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.shares import Share
     from alps_geo_cli.console import RunPrinting
     from alps_geo_cli.options import Chosen, FlagOptions
     from alps_geo_cli.run import Listener
@@ -71,7 +72,7 @@ class ShareOptions:
                 )
         return True
 
-    def request(self, flags: FlagOptions, *, fit: bool = False) -> ShareRequest:
+    def share(self) -> Share:
         """Return the share of the options or of the job array.
 
         Raises
@@ -79,10 +80,21 @@ class ShareOptions:
         SettingsError
             If they give none.
         """
-        from alps_geo.pipeline.tile_shares import ShareRequest
         from alps_geo.tiles.array_jobs import share_of
 
-        return ShareRequest(share_of(self.shard, os.environ), fit=fit, strict=flags.strict)
+        return share_of(self.shard, os.environ)
+
+    def request(self, flags: FlagOptions, *, fit: bool = False) -> ShareRequest:
+        """Return the work on the share of the options or of the job array.
+
+        Raises
+        ------
+        SettingsError
+            If they give none.
+        """
+        from alps_geo.pipeline.tile_shares import ShareRequest
+
+        return ShareRequest(self.share(), fit=fit, strict=flags.strict)
 
 
 def run_share(
@@ -97,6 +109,10 @@ def run_share(
 ) -> None:
     """Work on a share of the tiles of a run, and say how far the run is."""
     from alps_geo_cli.run import run_scenes
+
+    # Told at once: a job array would load a model first in each of its jobs.
+    with printing.errors(flags.on_stop):
+        shares.share()
 
     def work(paths: Sequence[str], settings: LabelSettings, listen: Listener) -> ShareProgress:
         from alps_geo.pipeline.tile_shares import label_share

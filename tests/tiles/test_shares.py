@@ -107,13 +107,14 @@ def test_the_share_comes_from_the_option_or_the_job_array(
         ("0/3", {}, "shard is 0/3, expected 1/3 to 3/3"),
         ("4/3", {}, "shard is 4/3, expected 1/3 to 3/3"),
         ("1/0", {}, "shard is 1/0, expected 1/1 at least"),
+        ("1/100000000000", {}, "one of 100000000000, expected 100000 of them at most"),
         ("-1/3", {}, "shard is '-1/3', expected I/N"),
         ("three", {}, "expected I/N such as 3/16"),
         ("auto/3", {}, "neither SLURM_ARRAY_TASK_ID"),
         ("auto/3", {"JOB_COMPLETION_INDEX": "3"}, "4/3 by JOB_COMPLETION_INDEX"),
         (None, {"JOB_COMPLETION_INDEX": "3"}, "give --shard auto/N"),
         (None, {"SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "3"}, "'x', expected a num"),
-        (None, {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "3"}, "array with gaps"),
+        (None, {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "3"}, "array has gaps"),
     ],
 )
 def test_a_share_that_there_is_not_is_told(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CHANGED: dict[str, Any] = {
     "device": "cpu",
     "workers": 2,
+    "dask": "local:2",
+    "wait": 5.0,
     "precision": "bf16",
     "flips": True,
     "bands": (3, 2, 1),

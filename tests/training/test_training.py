@@ -244,6 +244,32 @@ def test_a_loss_that_is_no_number_ends_training_and_the_good_weights_stay(
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
 
+def test_an_infinite_loss_of_validation_ends_training_and_the_good_weights_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alps_geo.training.losses import PixelLoss
+
+    chips, forward, validations = make_chips(tmp_path / "chips"), PixelLoss.forward, []
+
+    def overflows_in_the_second_validation(
+        self: PixelLoss, logits: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        found = forward(self, logits, labels)
+        if logits.requires_grad:
+            validations.append(False)
+        elif not validations or not validations[-1]:
+            validations.append(True)
+        return found * float("inf") if sum(validations) > 1 else found
+
+    monkeypatch.setattr(PixelLoss, "forward", overflows_in_the_second_validation)
+    with pytest.raises(
+        ModelError,
+        match=r"loss of the validation chips is inf in epoch 2, after its last step; .* epoch 1",
+    ):
+        train_small(chips, tmp_path / "model", epochs=3, warmup=0.0)
+    assert read_model(tmp_path / "model").figures.epochs == 1
+
+
 def test_memory_that_does_not_suffice_halves_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
