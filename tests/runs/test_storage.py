@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -128,7 +129,12 @@ def test_requests_that_fail_now_and_then_are_sent_again(
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("503", "Please reduce your request rate"), ("cut", "Connection"), ("delay", "imeout")],
+    # Which requests are made is up to the library, and answers to HEAD have no text of their own.
+    [
+        ("503", "Please reduce your request rate|Service Unavailable"),
+        ("cut", "Connection"),
+        ("delay", "imeout"),
+    ],
 )
 def test_a_store_that_does_not_answer_is_told_in_one_line(
     fault: str, reason: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
@@ -148,7 +154,7 @@ def test_a_store_that_does_not_answer_is_told_in_one_line(
                 with pytest.raises(RunError) as error:
                     work("a")
                 assert f"s3://{BUCKET}/run/a: cannot be " in str(error.value)
-                assert reason in str(error.value)
+                assert re.search(reason, str(error.value))
                 assert "the same command goes on" in str(error.value)
                 assert "\n" not in str(error.value)
                 assert 1 < len(proxy.requests) <= 16
