@@ -19,7 +19,7 @@ from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.array_jobs import ALL
-from alps_geo.tiles.executors import choose_executor, reachable
+from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.shares import Share, ShareStage
 from alps_geo.tiles.work import label_tiles
 
@@ -134,8 +134,8 @@ def label_share(
         run = open_run(paths, settings, folder, make_models(settings, generator), listen, given)
         plan = plan_of(run, given, fit=request.fit)
         with claimed_together(folder, plan, [] if request.fit else inputs_of(run)):
-            stage, executor = ShareStage(run.tile_stage, request.share), choose_executor(settings)
-            failed = work_on_share(folder, stage, executor, listen, strict=request.strict)
+            stage = ShareStage(run.tile_stage, request.share)
+            failed = work_on_share(folder, stage, run.executor, listen, strict=request.strict)
             return progress_of(folder, plan, request.share, failed)
 
 
