@@ -33,6 +33,7 @@ from rich.table import Table
 
 from alps_geo.clusters.fit import fit_clusters
 from alps_geo.features.columns import ColumnSchema
+from alps_geo.pipeline.stages import recipe_of
 from alps_geo.sam.frame import CHANNELS
 from alps_geo.segments.table import open_table
 from alps_geo.settings import DEFAULT_CLUSTERS, LabelSettings
@@ -165,7 +166,8 @@ def _measure(folder: Path, clusters: int) -> dict[str, Any]:
     before = resident_bytes(peak=True) / 2**20
     begin = perf_counter()
     table = Counted(open_table(folder))
-    model = fit_clusters([table], [table.table.area], clusters, seed=0)
+    recipe = recipe_of(LabelSettings())
+    model = fit_clusters([table], [table.table.area], clusters, seed=0, recipe=recipe)
     fitted, read = perf_counter(), table.rows
     fit_peak = resident_bytes(peak=True) / 2**20
     assigned = model.apply(table).by_id(table.table.rows)

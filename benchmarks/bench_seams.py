@@ -52,6 +52,7 @@ from alps_geo.features.columns import ColumnSchema
 from alps_geo.grid import TileGrid
 from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_generator
+from alps_geo.pipeline.stages import recipe_of
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene, read_tile
 from alps_geo.scene.describe import Alike
@@ -255,8 +256,13 @@ def _measure(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _with_noise(scene: Scene, folder: Path) -> Scene:
-    """Write a copy of a scene whose values are off by one at random, and open it alike."""
+    """Write a copy of a scene whose values are off by one at random, and open it alike.
+
+    One of an earlier run is left as it is, for its tiles are known by its time.
+    """
     path = folder / f"{scene.name}_noise.tif"
+    if path.exists():
+        return open_scene(str(path), alike=Alike(scene.stretch))
     with rasterio.open(scene.path) as source:
         profile = {**source.profile, "compress": "deflate", "photometric": None}
         values = source.read()
@@ -275,7 +281,8 @@ def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[
     """Fit a model to the first table, and compare its labels with those of the others."""
     whole, moved = described["whole"], described["all moved"]
     table = whole.table
-    model = fit_clusters([table], [table.area], min(DEFAULT_CLUSTERS, len(table)), seed)
+    clusters, recipe = min(DEFAULT_CLUSTERS, len(table)), recipe_of(LabelSettings())
+    model = fit_clusters([table], [table.area], clusters, seed, recipe=recipe)
     labels = {name: each.labels(model) for name, each in described.items()}
     grids = (whole.grid, moved.grid)
     found = _borders_between(labels["whole"], labels["all moved"], grids, "labels", path)

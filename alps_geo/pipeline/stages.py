@@ -66,6 +66,17 @@ def _with_absolute_paths(settings: LabelSettings) -> LabelSettings:
     return replace(settings, checkpoint=checkpoint, timm_checkpoint=timm)
 
 
+def recipe_of(settings: LabelSettings) -> Recipe:
+    """Return the recipe of k-means that settings ask for."""
+    return Recipe(
+        batch_size=settings.batch_size,
+        passes=settings.passes,
+        raw=settings.is_raw,
+        in_order=settings.is_published,
+        small=settings.small_clusters,
+    )
+
+
 def fit_model(
     tables: Sequence[SegmentTable],
     settings: LabelSettings,
@@ -111,13 +122,7 @@ def fit_model(
         [table.area for table in tables],
         clusters,
         settings.seed,
-        recipe=Recipe(
-            batch_size=settings.batch_size,
-            passes=settings.passes,
-            raw=settings.is_raw,
-            in_order=settings.is_published,
-            small=settings.small_clusters,
-        ),
+        recipe=recipe_of(settings),
         fitted_with=json.dumps({"settings": made_with, **weights.to_dict()}),
     )
     if settings.colors == "distinct":
