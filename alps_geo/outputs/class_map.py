@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 
-from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
+from alps_geo.outputs.cog import GeoBox, IdBand, RasterRows, write_cog
 from alps_geo.outputs.gpkg.metadata import About
-from alps_geo.outputs.gpkg.segments import AREA, unit_length
+from alps_geo.outputs.gpkg.segments import unit_length
 from alps_geo.outputs.gpkg.write import write_styled_layer
-from alps_geo.outputs.ground import ground_measures
+from alps_geo.outputs.ground import NamedMeasures
 from alps_geo.outputs.id_styles import write_labels_style
 from alps_geo.outputs.names import CLASSES, PREDICTED_PREVIEW, PROBABILITY, REGIONS
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
@@ -23,7 +23,6 @@ from alps_geo.outputs.provenance import Provenance
 from alps_geo.outputs.regions import STRIP, find_regions
 from alps_geo.outputs.styles import region_style
 from alps_geo.scene import read_overview
-from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.clusters.legend import Legend
-    from alps_geo.outputs.ground import Measures
     from alps_geo.outputs.regions import Regions, RowReader
     from alps_geo.scene import Scene
 
@@ -125,21 +123,17 @@ class ClassMap:
         return totals
 
     def _write_regions(self) -> ClassTotals:
-        with (
-            opened(str(self.folder / CLASSES)) as classes,
-            opened(str(self.folder / PROBABILITY)) as percent,
-        ):
-            read = row_reader(classes)
-            regions = find_regions(read, row_reader(percent), self.scene.height)
-            area = np.zeros(len(regions))
-            write_styled_layer(
-                self.folder / REGIONS,
-                self._frames(regions, regions.reader(read), area),
-                _LAYER,
-                [region_style(self.legend, _LAYER)],
-                crs=self.scene.crs,
-                about=About.of(self.origin, self.scene.name, "Regions"),
-            )
+        rows, percent = (RasterRows(self.folder / name) for name in (CLASSES, PROBABILITY))
+        regions = find_regions(rows, percent, self.scene.height)
+        area = np.zeros(len(regions))
+        write_styled_layer(
+            self.folder / REGIONS,
+            self._frames(regions, regions.reader(rows), area),
+            _LAYER,
+            [region_style(self.legend, _LAYER)],
+            crs=self.scene.crs,
+            about=About.of(self.origin, self.scene.name, "Regions"),
+        )
         position = np.searchsorted(self.legend.ids, regions.classes)
 
         def total(weights: NDArray[np.number]) -> NDArray[np.float64]:
@@ -157,40 +151,26 @@ class ClassMap:
     ) -> Iterator[gpd.GeoDataFrame]:
         """Trace the regions in batches, one at least, and note the areas of their pixels."""
         scene = self.scene
+        measure = NamedMeasures(scene.crs, scene.transform)
         if not len(regions):
-            empty = Polygons(np.empty(0, np.int64), np.empty(0, object))
-            yield self._frame(regions, empty, self._measured(empty))
+            yield self._frame(regions, Polygons.none(measure))
             return
-        found = polygonize(read, scene.height, scene.width, scene.transform, strip=STRIP)
+        shape, transform = (scene.height, scene.width), scene.transform
         whole: list[Polygons] = []
-        for polygons in found:
-            measured = self._measured(polygons)
-            area[polygons.segment_id - 1] = measured.area
+        for polygons in polygonize(read, shape, transform, strip=STRIP, measure=measure):
+            area[polygons.segment_id - 1] = polygons.measures[measure.area]
             if self.simplify_by:
                 whole.append(polygons)
             else:
-                yield self._frame(regions, polygons, measured)
+                yield self._frame(regions, polygons)
         if whole:
-            simple = self._simplified(whole)
-            yield self._frame(regions, simple, self._measured(simple))
+            tolerance = self.simplify_by / unit_length(scene)
+            simple = simplify(Polygons.together(whole), tolerance, *shape, transform)
+            yield self._frame(regions, replace(simple, measures=measure(simple.geometry)))
 
-    def _simplified(self, parts: list[Polygons]) -> Polygons:
-        scene = self.scene
-        polygons = Polygons(
-            np.concatenate([part.segment_id for part in parts]),
-            np.concatenate([part.geometry for part in parts]),
-        )
-        tolerance = self.simplify_by / unit_length(scene)
-        return simplify(polygons, tolerance, scene.height, scene.width, scene.transform)
-
-    def _measured(self, polygons: Polygons) -> Measures:
-        scene = self.scene
-        return ground_measures(polygons.geometry, scene.crs, scene.transform)
-
-    def _frame(self, regions: Regions, polygons: Polygons, measured: Measures) -> gpd.GeoDataFrame:
+    def _frame(self, regions: Regions, polygons: Polygons) -> gpd.GeoDataFrame:
         """Put together the features of some regions; areas are of their polygons as drawn."""
         scene, rows = self.scene, polygons.segment_id - 1
-        names = ("area_px", "perimeter_px") if scene.crs is None else (AREA, "perimeter_m")
         classes = regions.classes[rows]
         return gpd.GeoDataFrame(
             {
@@ -199,8 +179,7 @@ class ClassMap:
                 "class_id": classes,
                 "probability": regions.values[rows] / _PERCENT,
                 "pixels": regions.pixels[rows],
-                names[0]: measured.area,
-                names[1]: measured.perimeter,
+                **polygons.measures,
             },
             geometry=polygons.geometry,
             crs=scene.crs,

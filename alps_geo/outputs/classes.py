@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.outputs.attribute_table import Counts
-from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog
+from alps_geo.outputs.cog import GeoBox, IdBand, RasterRows, write_cog
 from alps_geo.outputs.gpkg.classes import Dissolved
 from alps_geo.outputs.gpkg.lock import check_free
 from alps_geo.outputs.gpkg.metadata import About
 from alps_geo.outputs.gpkg.patches import PatchLayer, write_patches
-from alps_geo.outputs.gpkg.segments import AREA, unit_length
-from alps_geo.outputs.ground import ground_measures
+from alps_geo.outputs.gpkg.segments import unit_length
+from alps_geo.outputs.ground import NamedMeasures
 from alps_geo.outputs.id_styles import write_labels_style
 from alps_geo.outputs.measures import ground_areas
 from alps_geo.outputs.names import CLASSES, PATCHES, SEGMENTS, class_preview_file, preview_formats
@@ -133,24 +133,22 @@ class ClassedScene:
         """
         with opened(str(self.folder / SEGMENTS)) as raster:
             transform, crs = self.place.transform_of(raster), self.place.crs
-            exact = self._regions(raster, transform)
-            measured = ground_measures(exact.geometry, crs, transform)
+            measure = NamedMeasures(crs, transform)
+            exact = found = self._regions(raster, transform, measure)
+            measures = exact.measures
             area = np.zeros(len(self.legend))
-            area[np.searchsorted(self.legend.ids, exact.segment_id)] = measured.area
-            found = exact
-            if self.simplify_by and len(exact.segment_id):
+            area[np.searchsorted(self.legend.ids, exact.segment_id)] = measures[measure.area]
+            if self.simplify_by and len(exact):
                 tolerance = self.simplify_by / unit_length(raster)
                 found = simplify(exact, tolerance, raster.height, raster.width, transform)
-                measured = ground_measures(found.geometry, crs, transform)
+                measures = measure(found.geometry)
         listed = tuple(found.segment_id.tolist())
         counts = np.bincount(self.ids, minlength=int(self.legend.ids[-1]) + 1)
-        is_ground = self.area_unit == "m2"
-        names = (AREA, "perimeter_m") if is_ground else ("area_px", "perimeter_px")
         dissolved = Dissolved(
             tuple(self.legend.names[i] for i in listed),
             listed,
             found.geometry,
-            dict(zip(names, (measured.area, measured.perimeter), strict=True)),
+            measures,
             tuple(counts[list(listed)].tolist()),
         )
         return dissolved, area
@@ -176,23 +174,20 @@ class ClassedScene:
         """Return the class of each segment id, 0 at 0."""
         return np.concatenate([[0], self.ids])
 
-    def _regions(self, raster: DatasetReader, transform: Affine) -> Polygons:
+    def _regions(
+        self, raster: DatasetReader, transform: Affine, measure: NamedMeasures
+    ) -> Polygons:
         """Trace the classes in the raster of segments; all are held at once."""
-        of_segment, read = self._of_segment(), row_reader(raster)
+        of_segment, rows = self._of_segment(), RasterRows(self.folder / SEGMENTS)
         if not len(self.ids):
-            return Polygons(np.empty(0, np.int64), np.empty(0, object))
-        parts = list(
-            polygonize(
-                lambda start, stop: of_segment[read(start, stop)],
-                raster.height,
-                raster.width,
-                transform,
-            )
+            return Polygons.none(measure)
+        parts = polygonize(
+            lambda start, stop: of_segment[rows(start, stop)],
+            (raster.height, raster.width),
+            transform,
+            measure=measure,
         )
-        found = np.concatenate([part.segment_id for part in parts])
-        order = np.argsort(found)
-        geometry = np.concatenate([part.geometry for part in parts])
-        return Polygons(found[order], geometry[order])
+        return Polygons.together(list(parts))
 
     def _write_preview(self, raster_path: Path) -> None:
         picture = read_map(self.segments_folder, raster_path, self.folder / SEGMENTS)

@@ -31,9 +31,10 @@ from alps_geo.outputs.attribute_table import (
     table_element,
 )
 from alps_geo.scene.placed import GroundControl, has_transform
+from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from affine import Affine
@@ -218,18 +219,35 @@ def stored_counts(path: Path) -> Counts | None:
     return None if table is None else read_counts(table)
 
 
-def row_reader(
-    raster: rasterio.io.DatasetReader,
-) -> Callable[[int, int], NDArray[np.unsignedinteger]]:
-    """Read an open raster as `alps_geo.outputs.polygons.polygonize` asks for it: by whole rows."""
+@dataclass(frozen=True)
+class RasterRows:
+    """Rows of a raster of one band, which is opened whenever some are read, in any process.
 
-    def read(start: int, stop: int) -> NDArray[np.unsignedinteger]:
-        rows: NDArray[np.unsignedinteger] = raster.read(
-            1, window=Window(0, start, raster.width, stop - start)
-        )
-        return rows
+    Attributes
+    ----------
+    path : pathlib.Path
+        The raster.
 
-    return read
+    Examples
+    --------
+    >>> from alps_geo.outputs.polygons import polygonize
+    >>> polygons = polygonize(RasterRows(path), (height, width), transform)  # doctest: +SKIP
+    """
+
+    path: Path
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.unsignedinteger]:
+        """Read the rows [start, stop), shape (stop - start, width).
+
+        Raises
+        ------
+        SceneError
+            If the raster cannot be opened.
+        """
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), opened(str(self.path)) as raster:
+            window = Window(0, start, raster.width, stop - start)
+            rows: NDArray[np.unsignedinteger] = raster.read(1, window=window)
+            return rows
 
 
 def _profile(box: GeoBox, band: IdBand) -> dict[str, Any]:

@@ -45,6 +45,39 @@ class Measures:
     perimeter: Floats
 
 
+AREA = "area_m2"
+"""Attribute of the polygons of a scene with a CRS: their area on the ground."""
+
+
+@dataclass(frozen=True)
+class NamedMeasures:
+    """Measures of the polygons of a scene by the names of their attributes.
+
+    Without a CRS there is no ground, and they are in pixels.
+
+    Attributes
+    ----------
+    crs : anything that pyproj takes, or None
+        CRS of the scene.
+    transform : affine.Affine
+        Its transform.
+    """
+
+    crs: object | None
+    transform: Affine
+
+    @property
+    def area(self) -> str:
+        """Name of their area."""
+        return "area_px" if self.crs is None else AREA
+
+    def __call__(self, geometries: NDArray[np.object_]) -> dict[str, Floats]:
+        """Measure polygons (n,)."""
+        found = ground_measures(geometries, self.crs, self.transform)
+        perimeter = "perimeter_px" if self.crs is None else "perimeter_m"
+        return {self.area: found.area, perimeter: found.perimeter}
+
+
 def ground_measures(
     geometries: NDArray[np.object_], crs: object | None, transform: Affine
 ) -> Measures:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.outputs.gpkg.read import read_attribute
-from alps_geo.outputs.gpkg.segments import AREA, RASTER
-from alps_geo.outputs.ground import pixel_area
+from alps_geo.outputs.gpkg.segments import RASTER
+from alps_geo.outputs.ground import AREA, pixel_area
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.scene.raster import opened
 

@@ -12,6 +12,7 @@ from alps_geo.clusters.overrides import override
 from alps_geo.errors import RunError
 from alps_geo.outputs.provenance import Provenance
 from alps_geo.scene.placed import map_transform
+from alps_geo.segments.mapping import HERE
 from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from alps_geo.clusters.tree import Assigned
     from alps_geo.fields.formats import ChosenFormats
     from alps_geo.scene import Scene
+    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.stitch import Segments
     from alps_geo.segments.table import Attributes, SegmentTable
 
@@ -135,10 +137,13 @@ class SceneSource:
     blocks : iterable of (window, ids)
         The segment ids of the scene in pieces. They can be read once, by the output of
         ``segments.tif``; the others read that file.
+    mapper : Mapper
+        Maps the work of outputs that say so.
     """
 
     scene: Scene
     blocks: Iterable[tuple[Window, NDArray[np.uint32]]]
+    mapper: Mapper = HERE
 
 
 @dataclass(frozen=True)
@@ -231,6 +236,9 @@ class Output(Protocol):
         Name in ``formats`` by which it is chosen; empty for one that is always written.
     follows_classes : bool
         True if its files hold classes too: they are written again when these change.
+    is_mapped : bool
+        True if it shares out its work by the mapper of its source. Others are written by one
+        process each, at the same time.
 
     Examples
     --------
@@ -247,6 +255,7 @@ class Output(Protocol):
     needs: ClassVar[tuple[str, ...]] = ()
     format: ClassVar[str] = ""
     follows_classes: ClassVar[bool] = False
+    is_mapped: ClassVar[bool] = False
 
     def files_in(self, chosen: ChosenFormats) -> tuple[str, ...]:
         """Return the names of its files in the folder of a scene, in formats that are chosen."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +12,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
 
-from alps_geo.outputs.cog import row_reader
+from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from rasterio.io import DatasetReader
+
+    from alps_geo.outputs.polygons import RowReader
+    from alps_geo.segments.mapping import Mapper
 
     Ints = NDArray[np.int64]
 
@@ -32,8 +36,8 @@ class Patches:
 
     Attributes
     ----------
-    raster : rasterio.io.DatasetReader
-        The segments, open.
+    rows : callable
+        Reads the rows [start, stop) of the raster of segments.
     of_segment : ndarray of int64, shape (s + 1,)
         Id of each segment: its cluster or class; that at 0 is 0.
     ids : ndarray of int64, shape (n,)
@@ -46,7 +50,7 @@ class Patches:
         Patch of each region of a strip.
     """
 
-    raster: DatasetReader
+    rows: RowReader
     of_segment: Ints
     ids: Ints
     segments: Ints
@@ -58,46 +62,49 @@ class Patches:
 
     def read(self, start: int, stop: int) -> Ints:
         """Read the patches of a strip of rows that begins at a multiple of `STRIP`; 0 for none."""
-        regions = _regions(self.of_segment[row_reader(self.raster)(start, stop)])
+        regions = _regions(self.of_segment[self.rows(start, stop)])
         patches: Ints = np.append(0, self.of_region[self.strips[start // STRIP] :])[regions]
         return patches
 
 
-def find_patches(raster: DatasetReader, of_segment: Ints) -> Patches:
+def find_patches(rows: RowReader, height: int, of_segment: Ints, mapper: Mapper = HERE) -> Patches:
     """Find the regions of equal ids whose pixels share edges.
 
     Memory follows the number of regions and the width of the raster.
 
     Parameters
     ----------
-    raster : rasterio.io.DatasetReader
-        Segment ids, open.
+    rows : callable
+        Reads the rows [start, stop) of a raster of segments.
+    height : int
+        Rows of the raster, one at least.
     of_segment : ndarray of int64, shape (s + 1,)
         Id of each segment; 0 for none, as at 0.
+    mapper : Mapper
+        Maps the work over strips; `rows` has to pickle if it maps in other processes.
     """
-    found = list(_strips(raster, of_segment))
+    search = _Search(rows, of_segment)
+    strips = [(start, min(start + STRIP, height)) for start in range(0, height, STRIP)]
+    with closing(mapper.map(search.prepared, strips)) as results:
+        found = list(results)
     firsts = np.cumsum([0, *(len(strip.ids) for strip in found)])
     count = int(firsts[-1])
-    joins = [
-        np.stack([strip.above + (first - before), strip.below + first])
-        for strip, before, first in zip(found, _sizes_before(found), firsts[:-1], strict=True)
-    ]
-    one, other = np.concatenate(joins, axis=1) if joins else np.empty((2, 0), np.int64)
+    one, other = _joins(found, firsts)
     graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(count, count))
     group = connected_components(graph, directed=False)[1] if count else np.empty(0, np.int64)
     # In the order of the first region of each.
     _, first_of, group = np.unique(group, return_index=True, return_inverse=True)
     order = np.argsort(first_of)
     of_region = np.argsort(order)[group] + 1
-    ids = np.concatenate([np.empty(0, np.int64), *(strip.ids for strip in found)])
+    ids = np.concatenate([strip.ids for strip in found])
     pairs = [
         np.stack([of_region[strip.region + first], strip.segment])
         for strip, first in zip(found, firsts[:-1], strict=True)
     ]
-    met, _ = _pairs(*np.concatenate([np.empty((2, 0), np.int64), *pairs], axis=1))
+    met, _ = _pairs(*np.concatenate(pairs, axis=1))
     segments = np.bincount(met, minlength=len(order) + 1)[1:]
     return Patches(
-        raster, of_segment, ids[first_of[order]], segments.astype(np.int64), firsts, of_region
+        rows, of_segment, ids[first_of[order]], segments.astype(np.int64), firsts, of_region
     )
 
 
@@ -109,28 +116,34 @@ class _Strip:
     ----------
     ids : ndarray of int64, shape (r,)
         Id of each region.
-    above, below : ndarray of int64, shape (j,)
-        Regions of the strip before, and of this one, that touch and have the same id.
+    top, bottom : ndarray of int64, shape (width,)
+        Regions of the pixels in the first and in the last row; -1 for none.
     region, segment : ndarray of int64, shape (p,)
         Regions and segments that have pixels in common.
     """
 
     ids: Ints
-    above: Ints
-    below: Ints
+    top: Ints
+    bottom: Ints
     region: Ints
     segment: Ints
 
 
-def _strips(raster: DatasetReader, of_segment: Ints) -> Iterator[_Strip]:
-    read, none = row_reader(raster), np.zeros(raster.width, np.int64)
-    last_ids, last_regions = none, none
-    for start in range(0, raster.height, STRIP):
-        segments = read(start, min(start + STRIP, raster.height))
-        ids = of_segment[segments]
+@dataclass(frozen=True)
+class _Search:
+    """The search for the regions of a strip; any process can be given it."""
+
+    rows: RowReader
+    of_segment: Ints
+
+    def prepared(self) -> Callable[[tuple[int, int]], _Strip]:
+        """Return the function that finds the regions of a strip of rows."""
+        return self._found
+
+    def _found(self, strip: tuple[int, int]) -> _Strip:
+        segments = self.rows(*strip)
+        ids = self.of_segment[segments]
         regions = _regions(ids)
-        touch = (ids[0] == last_ids) & (ids[0] != 0)
-        above, below = _pairs(last_regions[touch], regions[0][touch])
         # Pairs are met where a run of pixels begins.
         flat, owner = segments.ravel(), regions.ravel()
         changes = (flat[1:] != flat[:-1]) | (owner[1:] != owner[:-1])
@@ -139,13 +152,19 @@ def _strips(raster: DatasetReader, of_segment: Ints) -> Iterator[_Strip]:
         region, segment = _pairs(owner[begins], flat[begins].astype(np.int64))
         of_region = np.zeros(int(regions.max()) + 1, np.int64)
         of_region[owner[begins]] = ids.ravel()[begins]
-        yield _Strip(of_region[1:], above - 1, below - 1, region - 1, segment)
-        last_ids, last_regions = ids[-1], regions[-1]
+        return _Strip(of_region[1:], regions[0] - 1, regions[-1] - 1, region - 1, segment)
 
 
-def _sizes_before(strips: list[_Strip]) -> list[int]:
-    """Return the number of regions of the strip before each."""
-    return [0, *(len(strip.ids) for strip in strips[:-1])]
+def _joins(found: list[_Strip], firsts: Ints) -> Ints:
+    """Pair the regions of strips that touch and have the same id, shape (2, m)."""
+    joins = [np.empty((2, 0), np.int64)]
+    for (above, below), first in zip(pairwise(found), pairwise(firsts), strict=False):
+        both = (above.bottom >= 0) & (below.top >= 0)
+        one, other = above.bottom[both], below.top[both]
+        alike = above.ids[one] == below.ids[other]
+        pairs = _pairs(one[alike], other[alike])
+        joins.append(np.stack([pairs[0] + first[0], pairs[1] + first[1]]))
+    return np.concatenate(joins, axis=1)
 
 
 def _pairs(one: Ints, other: Ints) -> tuple[Ints, Ints]:

@@ -13,7 +13,8 @@ Words used here: the *lattice* is the grid of pixel corners, its rows 0..height 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,15 +22,25 @@ import shapely
 
 from alps_geo.outputs.rings import assemble, on_map
 from alps_geo.outputs.turns import Turns, find_turns
+from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from affine import Affine
     from numpy.typing import NDArray
 
+    from alps_geo.segments.mapping import Mapper
+
     Ints = NDArray[np.int64]
-    RowReader = Callable[[int, int], NDArray[np.integer]]
+    Rows = NDArray[np.integer]
+    RowReader = Callable[[int, int], Rows]
+    Measure = Callable[[NDArray[np.object_]], Mapping[str, NDArray[np.float64]]]
+
+
+def no_measures(geometries: NDArray[np.object_]) -> dict[str, NDArray[np.float64]]:  # noqa: ARG001
+    """Measure nothing."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -42,31 +53,84 @@ class Polygons:
         In ascending order, none twice.
     geometry : array (n,) of shapely.MultiPolygon
         The region of each: valid and not empty, one part for each of its 4-connected pieces.
+    measures : mapping of str to array (n,)
+        Measures of each, by name.
     """
 
     segment_id: Ints
     geometry: NDArray[np.object_]
+    measures: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.segment_id)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # All geometries at once: one by one they take several times as long.
+        return _unpickled, (self.segment_id, shapely.to_wkb(self.geometry), self.measures)
+
+    @classmethod
+    def none(cls, measure: Measure = no_measures) -> Polygons:
+        """Return no polygons, and their measures."""
+        geometry = np.empty(0, object)
+        return cls(np.empty(0, np.int64), geometry, measure(geometry))
+
+    @classmethod
+    def together(cls, parts: Sequence[Polygons]) -> Polygons:
+        """Put polygons of different segments together, one part at least."""
+        ids = np.concatenate([part.segment_id for part in parts])
+        order = np.argsort(ids)
+        return cls(
+            ids[order],
+            np.concatenate([part.geometry for part in parts])[order],
+            {
+                name: np.concatenate([part.measures[name] for part in parts])[order]
+                for name in parts[0].measures
+            },
+        )
+
+    def take(self, rows: slice) -> Polygons:
+        """Return some of them."""
+        measures = {name: values[rows] for name, values in self.measures.items()}
+        return Polygons(self.segment_id[rows], self.geometry[rows], measures)
+
+
+def _unpickled(
+    segment_id: Ints, wkb: NDArray[np.object_], measures: Mapping[str, NDArray[np.float64]]
+) -> Polygons:
+    return Polygons(segment_id, shapely.from_wkb(wkb), measures)
 
 
 def polygonize(
-    read: RowReader, height: int, width: int, transform: Affine, *, strip: int = 512
+    read: RowReader,
+    shape: tuple[int, int],
+    transform: Affine,
+    *,
+    strip: int = 512,
+    measure: Measure = no_measures,
+    mapper: Mapper = HERE,
 ) -> Iterator[Polygons]:
     """Turn a segments raster into one multipolygon for each id.
 
-    The raster is read twice: once to learn where each segment ends, once to trace. Only turns of
-    segments that have begun and not ended are held.
+    The raster is read twice: once to learn where each segment ends, once to trace. Strips are
+    traced on their own, and segments that lie in one alone are finished there; only the turns of
+    others are held, until they end.
 
     Parameters
     ----------
     read : callable
         Given (start, stop), reads these rows of the raster (half-open), as an array
         (stop - start, width) of ids; 0 is no segment.
-    height, width : int
-        Shape of the raster, in pixels.
+    shape : tuple of int
+        Height and width of the raster, in pixels.
     transform : affine.Affine
         From (col, row) on the lattice to the CRS.
     strip : int
         Rows read at a time: decides memory and the size of batches, never a geometry.
+    measure : callable
+        Returns measures of polygons (n,), by name.
+    mapper : Mapper
+        Maps the work over strips; `read` and `measure` have to pickle if it maps in other
+        processes.
 
     Yields
     ------
@@ -74,18 +138,147 @@ def polygonize(
         The segments that ended in a strip; each id comes once over all batches. Rings run
         counter-clockwise outside and clockwise inside, and start at their topmost leftmost turn.
     """
+    tracer = _Tracer(read, shape, transform, measure)
+    strips = [(start, min(start + strip, shape[0])) for start in range(0, shape[0], strip)]
+    with closing(mapper.map(tracer.meeting, strips)) as met:
+        spans = _Spans.of(list(met))
     opened = Turns.none()
-    for rows, start, ending in zip(
-        _padded_strips(read, height, width, strip),
-        range(0, height, strip),
-        _endings(read, height, width, strip),
-        strict=True,
-    ):
-        opened = Turns.join(opened, find_turns(rows, start))
-        ended = np.isin(opened.segment, ending)
-        if ended.any():
-            yield Polygons(*assemble(opened.take(ended), height, width, transform))
+    with closing(mapper.map(tracer.tracing, spans.tasks(strips))) as traced:
+        for number, found in enumerate(traced):
+            opened = Turns.join(opened, found.turns)
+            ended = np.isin(opened.segment, spans.ending(number))
+            ending = tracer.closed(opened.take(ended))
             opened = opened.take(~ended)
+            if len(found.polygons) or len(ending):
+                yield Polygons.together([found.polygons, ending])
+
+
+@dataclass(frozen=True)
+class _Met:
+    """Segments that a strip holds, and its last row of pixels."""
+
+    ids: Ints
+    last_row: Rows
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A strip to trace.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        First row, and the one after the last.
+    above : ndarray of int, shape (width,)
+        The row of pixels above it.
+    alone : ndarray of int64, shape (n,)
+        Segments whose turns are all found in this strip.
+    """
+
+    rows: tuple[int, int]
+    above: Rows
+    alone: Ints
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """Polygons of segments that lie in a strip alone, and turns of the others."""
+
+    polygons: Polygons
+    turns: Turns
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """The first and the last strip in which segments have turns.
+
+    A turn on the line between two strips is found in the lower one.
+
+    Attributes
+    ----------
+    met : list of _Met
+        For each strip.
+    ids : ndarray of int64, shape (n,)
+        Segments, in ascending order.
+    first, last : ndarray of int64, shape (n,)
+        Numbers of their strips.
+    """
+
+    met: list[_Met]
+    ids: Ints
+    first: Ints
+    last: Ints
+
+    @classmethod
+    def of(cls, met: list[_Met]) -> _Spans:
+        """Compare what strips hold."""
+        below = [np.unique(each.last_row).astype(np.int64) for each in met[:-1]]
+        found = [*(each.ids for each in met), *below]
+        numbers = [*range(len(met)), *range(1, len(met))]
+        number = np.repeat(numbers, [len(ids) for ids in found])
+        every = np.concatenate(found)
+        order = np.lexsort((number, every))
+        every, number = every[order], number[order]
+        begins = np.flatnonzero(np.diff(every, prepend=-1))
+        ends = np.append(begins[1:], len(every)) - 1
+        return cls(met, every[begins], number[begins], number[ends])
+
+    def tasks(self, strips: Iterable[tuple[int, int]]) -> Iterator[_Task]:
+        """Give the strips, which are traced one by one."""
+        above = np.zeros_like(self.met[0].last_row)
+        for number, (rows, met) in enumerate(zip(strips, self.met, strict=True)):
+            alone = (self.first == number) & (self.last == number)
+            yield _Task(rows, above, self.ids[alone])
+            above = met.last_row
+
+    def ending(self, number: int) -> Ints:
+        """Return the segments that have their last turns in a strip, but not all of them."""
+        ending: Ints = self.ids[(self.last == number) & (self.first < number)]
+        return ending
+
+
+@dataclass(frozen=True)
+class _Tracer:
+    """Tracing of the strips of a raster; see `polygonize`."""
+
+    read: RowReader
+    shape: tuple[int, int]
+    transform: Affine
+    measure: Measure
+
+    def meeting(self) -> Callable[[tuple[int, int]], _Met]:
+        """Return the function that finds the segments in a strip."""
+
+        def meet(rows: tuple[int, int]) -> _Met:
+            pixels = self.read(*rows)
+            flat = pixels.ravel()
+            begins = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)
+            ids = np.unique(flat[begins]).astype(np.int64)
+            # A copy, or else the strip would be kept with it.
+            return _Met(ids, pixels[-1].copy())
+
+        return meet
+
+    def tracing(self) -> Callable[[_Task], _Traced]:
+        """Return the function that traces a strip."""
+
+        def trace(task: _Task) -> _Traced:
+            start, stop = task.rows
+            rows = [task.above[None], self.read(start, stop)]
+            if stop == self.shape[0]:
+                rows.append(np.zeros_like(rows[0]))
+            turns = find_turns(np.concatenate(rows), start)
+            alone = np.isin(turns.segment, task.alone)
+            return _Traced(self.closed(turns.take(alone)), turns.take(~alone))
+
+        return trace
+
+    def closed(self, turns: Turns) -> Polygons:
+        """Close all turns of some segments to polygons, and measure these."""
+        if not len(turns.segment):
+            return Polygons.none(self.measure)
+        ids, geometry = assemble(turns, *self.shape, self.transform)
+        return Polygons(ids, geometry, self.measure(geometry))
 
 
 def simplify(
@@ -142,30 +335,3 @@ def _frame(polygons: Polygons, height: int, width: int, transform: Affine) -> li
         cols, rows = (ring, other) if is_row else (other, ring)
         frame.append(shapely.Polygon(on_map(cols, rows, transform)))
     return frame
-
-
-def _padded_strips(
-    read: RowReader, height: int, width: int, strip: int
-) -> Iterator[NDArray[np.integer]]:
-    """Read strips with the row above them, and below the last one a row of zeros."""
-    above: NDArray[np.integer] | None = None
-    for start in range(0, height, strip):
-        stop = min(start + strip, height)
-        rows = read(start, stop)
-        edge = np.zeros((1, width), rows.dtype)
-        below = [edge] if stop == height else []
-        yield np.concatenate([edge if above is None else above, rows, *below])
-        above = rows[-1:]
-
-
-def _endings(read: RowReader, height: int, width: int, strip: int) -> list[Ints]:
-    """Return the ids that end in each padded strip: no later strip holds them."""
-    found = []
-    for rows in _padded_strips(read, height, width, strip):
-        flat = rows.ravel()
-        starts_run = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        found.append(np.unique(flat[np.append(0, starts_run)]).astype(np.int64))
-    numbers = np.repeat(np.arange(len(found)), [len(ids) for ids in found])
-    ids, from_end = np.unique(np.concatenate(found)[::-1], return_index=True)
-    last = numbers[::-1][from_end]
-    return [ids[(last == number) & (ids != 0)] for number in range(len(found))]

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from alps_geo.outputs.labelled_images import ImageOutput
     from alps_geo.outputs.mask_files import PlannedImages
     from alps_geo.outputs.output import LabelledRun, LabelledScene, Output, SceneSource
-    from alps_geo.segments.mapping import Mapper
 
 OUTPUTS: list[Output] = [
     ModelFile(),
@@ -98,9 +97,7 @@ class WrittenScene:
     polygons: Contents | None
 
 
-def write_results(
-    labelled: LabelledScene, source: SceneSource, mapper: Mapper = HERE
-) -> WrittenScene:
+def write_results(labelled: LabelledScene, source: SceneSource) -> WrittenScene:
     """Write all results of a scene.
 
     Parameters
@@ -110,22 +107,21 @@ def write_results(
     source : SceneSource
         Pixels of the scene and ids of its segments. If the scene's ``simplify_by`` is not 0, all
         its polygons are held at once.
-    mapper : Mapper
-        Maps the writing of outputs that need none of each other.
 
     Raises
     ------
     RunError
         If a file cannot be written; each file is then whole or absent.
     """
-    first, second, third = _phases(_of_scene(labelled))
-    for output in first:
+    outputs = _of_scene(labelled)
+    here = [output for output in outputs if not output.needs or output.is_mapped]
+    for output in here:
         output.write(labelled, source)
-    writing = partial(_writing, labelled, replace(source, blocks=()))
-    list(mapper.map(writing, second))
     has_polygons = POLYGONS in labelled.results
-    last: list[_Chain] = [_READ_POLYGONS] * has_polygons + third
-    found = list(mapper.map(writing, last))
+    others = _chains([output for output in outputs if output not in here])
+    chains: list[_Chain] = [_READ_POLYGONS] * has_polygons + others
+    writing = partial(_writing, labelled, replace(source, blocks=(), mapper=HERE))
+    found = list(source.mapper.map(writing, chains))
     return WrittenScene(measure(labelled), found[0] if has_polygons else None)
 
 
@@ -150,24 +146,15 @@ def _writing(labelled: LabelledScene, source: SceneSource) -> Callable[[_Chain],
     return write
 
 
-def _phases(outputs: Sequence[Output]) -> tuple[_Chain, list[_Chain], list[_Chain]]:
-    """Divide outputs, in their order, into those that come first, and two phases of chains.
-
-    Those that need no other output come first. Chains of the second phase need them alone, those
-    of the third no other chain of it.
-    """
-    first = tuple(output for output in outputs if not output.needs)
-    known = {name for output in first for name in output.files}
-    others = [output for output in outputs if output.needs]
-    second: list[_Chain] = [(output,) for output in others if known.issuperset(output.needs)]
-    known |= {name for output in chain.from_iterable(second) for name in output.files}
-    third: list[_Chain] = []
-    for output in others:
-        if not known.issuperset(output.files):
-            needed = [c for c in third if any(set(other.files) & {*output.needs} for other in c)]
-            third = [c for c in third if c not in needed]
-            third.append((*chain.from_iterable(needed), output))
-    return first, second, third
+def _chains(outputs: Sequence[Output]) -> list[_Chain]:
+    """Divide outputs, in their order, into chains of which none needs another."""
+    chains: list[_Chain] = []
+    for output in outputs:
+        needs = {*output.needs}
+        needed = [c for c in chains if any(needs.intersection(other.files) for other in c)]
+        chains = [c for c in chains if c not in needed]
+        chains.append((*chain.from_iterable(needed), output))
+    return chains
 
 
 def rewrite_results(labelled: LabelledScene) -> SceneResults:

@@ -90,4 +90,4 @@ class SceneWriting:
             simplify_by=self.settings.simplify,
         )
         blocks = painted_blocks(StoredPainting(stored), job.grid)
-        return write_results(labelled, SceneSource(job.scene, blocks), self.mapper_of(job))
+        return write_results(labelled, SceneSource(job.scene, blocks, self.mapper_of(job)))

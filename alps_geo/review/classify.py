@@ -12,7 +12,7 @@ from alps_geo.classes.graph import SegmentGraph, borders_of
 from alps_geo.classes.model import ClassModel, table_rows
 from alps_geo.classes.next_samples import Candidates, uncertainty_of
 from alps_geo.errors import RunError, SceneError, SettingsError
-from alps_geo.outputs.cog import row_reader
+from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.names import SEGMENTS
 from alps_geo.review.changes import finish_stopped
 from alps_geo.review.class_model import ClassifyRequest, make_model
@@ -252,12 +252,11 @@ def _fitted_to(
 
 def segment_borders(run: FinishedRun, scene: str) -> Borders:
     """Measure the borders of the segments of a scene."""
-    with opened(str(run.folder.scene_folder(scene) / SEGMENTS)) as raster:
-        read = row_reader(raster)
-        return borders_of(
-            read(start, min(start + _ROWS, raster.height))
-            for start in range(0, raster.height, _ROWS)
-        )
+    path = run.folder.scene_folder(scene) / SEGMENTS
+    with opened(str(path)) as raster:
+        height = raster.height
+    rows = RasterRows(path)
+    return borders_of(rows(start, min(start + _ROWS, height)) for start in range(0, height, _ROWS))
 
 
 def _decided(

@@ -17,8 +17,8 @@ from alps_geo.files import allow_open_files
 from alps_geo.outputs.gpkg.contents import changed_styles, read_contents
 from alps_geo.outputs.gpkg.layer_styles import style_digest
 from alps_geo.outputs.gpkg.lock import DamagedDatabaseError, check_free, is_database, settle
-from alps_geo.outputs.gpkg.segments import AREA
 from alps_geo.outputs.gpkg.update import WRITTEN, Edits, Given, locked_segments
+from alps_geo.outputs.ground import AREA
 from alps_geo.outputs.names import PATCHES, POLYGONS
 from alps_geo.outputs.styles import CLUSTER_STYLE, cluster_labels, cluster_style
 from alps_geo.review.kept import check_keepable

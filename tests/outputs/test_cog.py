@@ -20,7 +20,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from alps_geo.clusters.colors import default_colors
 from alps_geo.errors import RunError
-from alps_geo.outputs.cog import GeoBox, IdBand, row_reader, write_cog, write_legend
+from alps_geo.outputs.cog import GeoBox, IdBand, RasterRows, write_cog, write_legend
 from alps_geo.outputs.id_styles import write_labels_style
 
 if TYPE_CHECKING:
@@ -282,8 +282,7 @@ def test_rows_are_read_as_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "ids.tif"
     ids = random_labels(600, 70, "uint32", top=2**32 - 1)
     write(path, ids)
-    with rasterio.open(path) as raster:
-        assert np.array_equal(row_reader(raster)(100, 530), ids[100:530])
+    assert np.array_equal(RasterRows(path)(100, 530), ids[100:530])
 
 
 @pytest.mark.parametrize("size", [100, 3_000, 100_000])

@@ -49,7 +49,9 @@ SEGMENTS, UTM, TRANSFORM = real_segments()
 
 def batches(crs: CRS | None = UTM) -> Iterator[gpd.GeoDataFrame]:
     height, width = SEGMENTS.shape
-    found = polygonize(lambda start, stop: SEGMENTS[start:stop], height, width, TRANSFORM, strip=64)
+    found = polygonize(
+        lambda start, stop: SEGMENTS[start:stop], (height, width), TRANSFORM, strip=64
+    )
     for batch in found:
         yield gpd.GeoDataFrame(
             {

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from skimage.measure import label
 
+from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.patches import STRIP, find_patches
 
 
@@ -33,10 +34,10 @@ def test_patches_are_the_regions_of_the_whole_raster(tmp_path: Path, height: int
     of_segment[7] = 0
     ids = of_segment[segments]
     expected = label(ids, connectivity=1, background=0)  # type: ignore[no-untyped-call]
-    with rasterio.open(write(tmp_path / "segments.tif", segments)) as raster:
-        found = find_patches(raster, of_segment)
-        strips = range(0, height, STRIP)
-        drawn = np.concatenate([found.read(s, min(s + STRIP, height)) for s in strips])
+    rows = RasterRows(write(tmp_path / "segments.tif", segments))
+    found = find_patches(rows, height, of_segment)
+    strips = range(0, height, STRIP)
+    drawn = np.concatenate([found.read(s, min(s + STRIP, height)) for s in strips])
     assert len(found) == expected.max()
     # One to one, and numbered as rows meet them.
     pairs = np.unique(np.stack([expected.ravel(), drawn.ravel()]), axis=1)
@@ -51,7 +52,6 @@ def test_patches_are_the_regions_of_the_whole_raster(tmp_path: Path, height: int
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_raster_without_segments_has_no_patches(tmp_path: Path) -> None:
     path = write(tmp_path / "segments.tif", np.zeros((10, 10), np.uint32))
-    with rasterio.open(path) as raster:
-        found = find_patches(raster, np.zeros(1, np.int64))
-        assert len(found) == 0
-        assert not found.read(0, 10).any()
+    found = find_patches(RasterRows(path), 10, np.zeros(1, np.int64))
+    assert len(found) == 0
+    assert not found.read(0, 10).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,16 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from alps_geo.outputs.ground import NamedMeasures
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
+from alps_geo.segments.mapping import HERE
+from alps_geo.tiles.processes import ProcessExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from alps_geo.segments.mapping import Mapper
 
 NORTH_UP = Affine(1, 0, 0, 0, -1, 0)
 # A third of a metre, and an offset, that no binary number holds exactly.
@@ -35,12 +42,24 @@ TRANSFORMS = {
 Raster = NDArray[np.integer[Any]]
 
 
+@dataclass(frozen=True)
+class StoredRows:
+    """Rows of a raster in a file of numpy, for other processes."""
+
+    path: Path
+
+    def __call__(self, start: int, stop: int) -> Raster:
+        """Read some rows."""
+        rows: Raster = np.load(self.path)[start:stop]
+        return rows
+
+
 def polygons_of(
     raster: Raster, transform: Affine = NORTH_UP, strip: int = 512
 ) -> dict[int, shapely.MultiPolygon]:
     found: dict[int, shapely.MultiPolygon] = {}
     height, width = raster.shape
-    for batch in polygonize(rows_of(raster), height, width, transform, strip=strip):
+    for batch in polygonize(rows_of(raster), (height, width), transform, strip=strip):
         assert np.all(np.diff(batch.segment_id) > 0)
         for segment, polygon in zip(batch.segment_id.tolist(), batch.geometry, strict=True):
             assert segment not in found, "each id comes once"
@@ -191,7 +210,7 @@ def test_strips_leave_no_trace_on_real_regions(strip: int) -> None:
 
 def test_a_segment_is_yielded_as_soon_as_it_has_ended() -> None:
     raster = np.array([[1, 2], [1, 0], [3, 0], [0, 0], [3, 0], [3, 4]], np.uint32)
-    batches = polygonize(rows_of(raster), 6, 2, NORTH_UP, strip=2)
+    batches = polygonize(rows_of(raster), (6, 2), NORTH_UP, strip=2)
     assert [batch.segment_id.tolist() for batch in batches] == [[2], [1], [3, 4]]
 
 
@@ -226,3 +245,22 @@ def test_scenes_of_one_pixel_width(shape: tuple[int, int]) -> None:
 
 def test_nothing_labelled_gives_no_polygon() -> None:
     assert polygons_of(np.zeros((5, 5), np.uint32), strip=2) == {}
+
+
+def test_polygons_and_measures_are_the_same_from_other_processes(tmp_path: Path) -> None:
+    raster, transform = REAL["crowns"], TRANSFORMS["north-up"]
+    np.save(tmp_path / "rows.npy", raster)
+    measure = NamedMeasures("EPSG:32636", transform)
+
+    def traced(mapper: Mapper) -> list[Polygons]:
+        rows = StoredRows(tmp_path / "rows.npy")
+        found = polygonize(rows, raster.shape, transform, strip=100, measure=measure, mapper=mapper)
+        return list(found)
+
+    here, there = traced(HERE), traced(ProcessExecutor(2))
+    assert [len(batch) for batch in here] == [len(batch) for batch in there]
+    for one, other in zip(here, there, strict=True):
+        assert np.array_equal(one.segment_id, other.segment_id)
+        assert shapely.equals_identical(one.geometry, other.geometry).all()
+        assert one.measures.keys() == other.measures.keys() == {"area_m2", "perimeter_m"}
+        assert all(np.array_equal(one.measures[k], other.measures[k]) for k in one.measures)

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 
+from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.gpkg.layer_styles import update_style
 from alps_geo.outputs.gpkg.lock import check_columns, check_free, database_errors, exclusive
 from alps_geo.outputs.gpkg.metadata import About, timestamp
-from alps_geo.outputs.gpkg.segments import AREA, unit_length
+from alps_geo.outputs.gpkg.segments import unit_length
 from alps_geo.outputs.gpkg.update import set_changed, without_triggers
 from alps_geo.outputs.gpkg.write import write_styled_layer
-from alps_geo.outputs.ground import ground_measures
+from alps_geo.outputs.ground import NamedMeasures
 from alps_geo.outputs.names import PATCHES, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.patches import STRIP, find_patches
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 from alps_geo.outputs.styles import class_style, cluster_labels, cluster_style
 from alps_geo.scene.raster import opened
+from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from rasterio.io import DatasetReader
 
     from alps_geo.clusters.legend import Legend
     from alps_geo.outputs.output import LabelledScene, Place, SceneSource
     from alps_geo.outputs.patches import Patches
     from alps_geo.outputs.segment_styles import Style
+    from alps_geo.segments.mapping import Mapper
 
 LAYER = "patches"
 """Layer of the patches."""
@@ -49,24 +51,28 @@ class PatchPolygons(Output):
 
     files = (PATCHES,)
     needs = (SEGMENTS,)
+    is_mapped = True
 
     def check(self, labelled: LabelledScene) -> None:
         """Check that no other program holds the file."""
         check_free(labelled.folder / PATCHES)
 
-    def write(self, labelled: LabelledScene, source: SceneSource) -> None:  # noqa: ARG002
+    def write(self, labelled: LabelledScene, source: SceneSource) -> None:
         """Write the areas of each cluster."""
-        self.rewrite(labelled)
+        self._write(labelled, source.mapper)
 
     def rewrite(self, labelled: LabelledScene) -> None:
         """Write the areas of each cluster, unless there are classes."""
+        self._write(labelled, HERE)
+
+    def _write(self, labelled: LabelledScene, mapper: Mapper) -> None:
         if labelled.has_classes:
             return
         legend = labelled.model.legend
         about = About.of(labelled.origin, labelled.name, "Patches of clusters")
         of_segment = np.append(0, labelled.assigned.cluster)
         layer = PatchLayer(of_segment, legend, labelled.place, labelled.simplify_by, about)
-        write_patches(labelled.folder, layer)
+        write_patches(labelled.folder, layer, mapper)
 
     def rewrite_legend(self, labelled: LabelledScene) -> None:
         """Write names and colours of clusters into the file, unless there are classes."""
@@ -142,7 +148,7 @@ class PatchLayer:
         return {i: self.legend.names.get(i) or str(i) for i in self.legend.palette}
 
 
-def write_patches(folder: Path, layer: PatchLayer) -> None:
+def write_patches(folder: Path, layer: PatchLayer, mapper: Mapper = HERE) -> None:
     """Write the patches of a scene.
 
     Memory follows the number of patches and the width of the scene; if borders are simplified, all
@@ -154,6 +160,8 @@ def write_patches(folder: Path, layer: PatchLayer) -> None:
         Folder of the scene's results, with its raster of segments.
     layer : PatchLayer
         The areas.
+    mapper : Mapper
+        Maps the work over strips of the raster.
 
     Raises
     ------
@@ -162,56 +170,44 @@ def write_patches(folder: Path, layer: PatchLayer) -> None:
     """
     check_free(folder / PATCHES)
     with opened(str(folder / SEGMENTS)) as raster:
-        patches = find_patches(raster, layer.of_segment)
-        polygons = _polygons(patches, layer)
-        write_styled_layer(
-            folder / PATCHES,
-            (_frame(patches, layer, each) for each in polygons),
-            LAYER,
-            [layer.style],
-            crs=layer.place.crs,
-            about=layer.about,
+        shape, transform = (raster.height, raster.width), layer.place.transform_of(raster)
+        tolerance = layer.simplify_by / unit_length(raster) if layer.simplify_by else 0.0
+    patches = find_patches(RasterRows(folder / SEGMENTS), shape[0], layer.of_segment, mapper)
+    measure = NamedMeasures(layer.place.crs, transform)
+    found: Iterable[Polygons] = [Polygons.none(measure)]
+    if len(patches):
+        found = polygonize(
+            patches.read, shape, transform, strip=STRIP, measure=measure, mapper=mapper
         )
-
-
-def _polygons(patches: Patches, layer: PatchLayer) -> Iterable[Polygons]:
-    """Trace the patches, in batches: at least one, which may be empty."""
-    none = Polygons(np.empty(0, np.int64), np.empty(0, object))
-    if not len(patches):
-        return [none]
-    raster = patches.raster
-    transform = layer.place.transform_of(raster)
-    found = polygonize(patches.read, raster.height, raster.width, transform, strip=STRIP)
-    return _simplified(list(found), raster, layer) if layer.simplify_by else found
-
-
-def _simplified(
-    found: list[Polygons], raster: DatasetReader, layer: PatchLayer
-) -> Iterator[Polygons]:
-    whole = Polygons(
-        np.concatenate([each.segment_id for each in found]),
-        np.concatenate([each.geometry for each in found]),
+    if tolerance and len(patches):
+        whole = simplify(Polygons.together(list(found)), tolerance, *shape, transform)
+        found = _batches(replace(whole, measures=measure(whole.geometry)))
+    write_styled_layer(
+        folder / PATCHES,
+        (_frame(patches, layer, each) for each in found),
+        LAYER,
+        [layer.style],
+        crs=layer.place.crs,
+        about=layer.about,
     )
-    tolerance, transform = layer.simplify_by / unit_length(raster), layer.place.transform_of(raster)
-    whole = simplify(whole, tolerance, raster.height, raster.width, transform)
-    for start in range(0, len(whole.segment_id), _BATCH):
-        rows = slice(start, start + _BATCH)
-        yield Polygons(whole.segment_id[rows], whole.geometry[rows])
+
+
+def _batches(polygons: Polygons) -> Iterator[Polygons]:
+    for start in range(0, len(polygons), _BATCH):
+        yield polygons.take(slice(start, start + _BATCH))
 
 
 def _frame(patches: Patches, layer: PatchLayer, polygons: Polygons) -> gpd.GeoDataFrame:
     """Put together the features of some patches."""
-    rows, crs = polygons.segment_id - 1, layer.place.crs
-    measured = ground_measures(polygons.geometry, crs, layer.place.transform_of(patches.raster))
-    names = ("area_px", "perimeter_px") if crs is None else (AREA, "perimeter_m")
+    rows = polygons.segment_id - 1
     return gpd.GeoDataFrame(
         {
             "patch_id": polygons.segment_id,
             "scene": np.full(len(rows), layer.about.scene, object),
             **layer.attributes(patches.ids[rows]),
-            **dict(zip(names, (measured.area, measured.perimeter), strict=True)),
+            **polygons.measures,
             "segments": patches.segments[rows],
         },
         geometry=polygons.geometry,
-        crs=crs,
+        crs=layer.place.crs,
     )

@@ -130,9 +130,8 @@ class LabelledChip:
     @cached_property
     def polygons(self) -> Polygons:
         """Regions of the segments as multipolygons, in (col, row) of the chip's pixel corners."""
-        height, width = self.shape
-        found = [*polygonize(self._rows, height, width, Affine.identity(), strip=height)]
-        return found[0] if found else Polygons(np.empty(0, np.int64), np.empty(0, object))
+        found = [*polygonize(self._rows, self.shape, Affine.identity(), strip=self.shape[0])]
+        return found[0] if found else Polygons.none()
 
     def _rows(self, start: int, stop: int) -> NDArray[np.uint32]:
         return self.ids[start:stop]

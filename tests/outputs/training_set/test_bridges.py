@@ -21,7 +21,7 @@ REGIONS = arrays(np.bool_, SHAPE, elements=st.integers(0, 3).map(lambda n: n > 0
 
 def parts_of(region: np.ndarray) -> list[shapely.Polygon]:
     rows, (height, width) = region.astype(np.uint32), region.shape
-    found = polygonize(lambda i, j: rows[i:j], height, width, Affine.identity())
+    found = polygonize(lambda i, j: rows[i:j], (height, width), Affine.identity())
     return [part for each in found for part in shapely.get_parts(each.geometry)]
 
 
