@@ -4,9 +4,10 @@
     python benchmarks/bench_quality.py --pair scene.tif truth.tif --ignore 0,255 --run out/
 
 Two baselines are run on every scene: k-means on all bands of each pixel, and on mean and spread of
-all bands in 9 x 9 pixels around it; standardised columns, MiniBatchKMeans. Labels of a
-finished run (`alps-geo label … --out DIR`, given as `--run DIR`) are measured by the same code on
-the same truth.
+all bands in 9 x 9 pixels around it; standardised columns, MiniBatchKMeans. With `--mean-shift`
+another is k-means on the segments of the Orfeo Toolbox's mean shift, by mean and spread of all
+bands, if the toolbox is installed (Debian's package otb-bin). Labels of a finished run (`alps-geo
+label … --out DIR`, given as `--run DIR`) are measured by the same code on the same truth.
 
 `--ablation DIR` labels every scene in DIR once for each of several sets of features and seeds, and
 once without a fill. Tiles are kept, so that SAM runs three times in all: once more with the bands
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
+from other_segments import PROGRAM, is_installed, mean_shift_labels
 from rasterio.windows import Window
 from reporting import make_parser, write_report
 from rich.console import Console
@@ -83,6 +85,10 @@ def main() -> None:
                 name: _write_baseline(scene, columns, Path(folder) / f"{number}.tif", options.seed)
                 for number, (name, columns) in enumerate(BASELINES.items())
             }
+            if options.mean_shift:
+                found = mean_shift_labels(scene, CLUSTERS, options.seed, Path(folder))
+                path = Path(folder) / "mean_shift_labels.tif"
+                labels["k-means on mean shift segments"] = _write_labels(scene, found, path)
             labels |= {str(run): run / scene.name / "labels.tif" for run in options.run}
             for name, path in labels.items():
                 rows.append(_measure(scene.name, name, path, truth, options.ignore))
@@ -119,7 +125,15 @@ def _options() -> argparse.Namespace:
         help="compare sets of features, labelling in this folder",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the baselines' k-means")
-    return parser.parse_args()
+    parser.add_argument(
+        "--mean-shift",
+        action="store_true",
+        help="compare k-means on segments of the Orfeo Toolbox",
+    )
+    options = parser.parse_args()
+    if options.mean_shift and not is_installed():
+        parser.error(f"{PROGRAM} is not installed: install otb-bin, or leave out --mean-shift")
+    return options
 
 
 def _pixel_columns(pixels: TilePixels) -> NDArray[np.float32]:
@@ -149,6 +163,11 @@ def _write_baseline(
     rows = StandardScaler().fit_transform(columns(pixels)[:, pixels.valid].T)
     labels = np.zeros(scene.shape, np.uint8)
     labels[pixels.valid] = MiniBatchKMeans(CLUSTERS, random_state=seed).fit_predict(rows) + 1
+    return _write_labels(scene, labels, path)
+
+
+def _write_labels(scene: Scene, labels: NDArray[np.uint8], path: Path) -> Path:
+    """Write clusters of the pixels of a scene as a raster."""
     with rasterio.open(
         path,
         "w",
