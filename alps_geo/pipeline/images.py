@@ -33,7 +33,7 @@ from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
-from alps_geo.tiles.executors import choose_executor, reachable
+from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
@@ -146,9 +146,9 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
 
 
 def _work_on_images(run: PlannedRun, folder: RunFolder) -> list[FailedImage]:
-    executor, strict = choose_executor(run.request.settings), run.request.flags.strict
+    strict = run.request.flags.strict
     with at_work(folder) as count:
-        return label_tiles(run.stage, run.tally, executor, strict=strict, count=count)
+        return label_tiles(run.stage, run.tally, run.executor, strict=strict, count=count)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from alps_geo.errors import AlpsGeoError, RunError
+from alps_geo.errors import AlpsGeoError, RunError, reason_of
 from alps_geo.tiles.shipped import UnfitWorkerError, WorkError
 
 if TYPE_CHECKING:
@@ -322,8 +322,13 @@ def address_in(file: Path) -> str:
         If there is no such file, or it is none of a scheduler.
     """
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+        address = str(json.loads(file.read_text(encoding="utf-8"))["address"])
     except FileNotFoundError as error:
         raise ValueError("there is no such scheduler file") from error
+    except OSError as error:
+        raise ValueError(f"that scheduler file cannot be read ({reason_of(error)})") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise ValueError("it is no scheduler file") from error
+        raise ValueError("that is no scheduler file") from error
+    if "://" not in address:
+        raise ValueError("that is no scheduler file")
+    return address

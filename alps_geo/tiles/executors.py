@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from alps_geo.errors import RunError
+from alps_geo.errors import RunError, SettingsError
 from alps_geo.settings.scheduler import SchedulerAddress
+from alps_geo.tiles.crew import address_in
 from alps_geo.tiles.processes import ProcessExecutor
 from alps_geo.tiles.serial import SerialExecutor
 
@@ -85,8 +86,12 @@ class Executor(Protocol):
 def choose_executor(settings: Settings) -> Executor:
     """Choose the executor of a run: this process for one worker, else processes or Dask.
 
+    It is chosen before scenes are opened, so that a wrong address is told at once.
+
     Raises
     ------
+    SettingsError
+        If the scheduler file is none.
     RunError
         If distributed is needed and not installed.
     """
@@ -97,6 +102,15 @@ def choose_executor(settings: Settings) -> Executor:
 
 
 def _dask_executor(address: str, wait: float) -> Executor:
+    scheduler = SchedulerAddress.read(address)
+    try:
+        if scheduler.file is not None:
+            address_in(Path(scheduler.file))
+    except ValueError as error:
+        raise SettingsError(
+            f"dask is {address!r}, and {error}: give the path that `dask scheduler "
+            "--scheduler-file` was started with, once it is there, or tcp://HOST:PORT"
+        ) from error
     try:
         from alps_geo.tiles.dask import DaskExecutor
     except ModuleNotFoundError as error:
@@ -106,7 +120,7 @@ def _dask_executor(address: str, wait: float) -> Executor:
             f"--dask {address} needs distributed, which is not installed: "
             "pip install 'alps-geo[dask]'"
         ) from error
-    return DaskExecutor(SchedulerAddress.read(address), wait)
+    return DaskExecutor(scheduler, wait)
 
 
 def reachable(path: str | Path, settings: Settings) -> Path:

@@ -107,6 +107,7 @@ def predict_scenes(
         the flags are strict, if one cannot.
     """
     clock, place = Clock(), RunFolder(reachable(out, settings))
+    executor = choose_executor(settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
@@ -122,7 +123,6 @@ def predict_scenes(
             check=check,
         ) as cleared:
             clock.lap("open")
-            executor = choose_executor(settings)
             with at_work(place) as count:
                 failed = label_tiles(
                     prediction.stage, prediction.tally, executor, strict=flags.strict, count=count
@@ -169,12 +169,12 @@ def predict_share(
     AlpsGeoError
         As `alps_geo.pipeline.tile_shares.label_share`.
     """
-    place = RunFolder(reachable(out, settings))
+    place, executor = RunFolder(reachable(out, settings)), choose_executor(settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
         with claimed_together(place, plan, prediction.inputs()):
-            stage, executor = ShareStage(prediction.stage, request.share), choose_executor(settings)
+            stage = ShareStage(prediction.stage, request.share)
             failed = work_on_share(place, stage, executor, listen, strict=request.strict)
             return progress_of(place, plan, request.share, failed)
 
