@@ -112,7 +112,7 @@ def _dask_executor(address: str, wait: float) -> Executor:
             "--scheduler-file` was started with, once it is there, or tcp://HOST:PORT"
         ) from error
     try:
-        from alps_geo.tiles.dask import DaskExecutor
+        from alps_geo.tiles.dask_executor import DaskExecutor
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("dask", "distributed"):
             raise

@@ -20,7 +20,7 @@ from alps_geo.errors import RunError, SceneError
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.scheduler import SchedulerAddress
-from alps_geo.tiles.dask import DaskExecutor
+from alps_geo.tiles.dask_executor import DaskExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
