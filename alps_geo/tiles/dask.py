@@ -56,15 +56,23 @@ _NO_CONNECTION = (OSError, ValueError, ImportError, RuntimeError, TypeError, Loo
 
 
 class _Plugin(WorkerPlugin):
-    """Brings work to a worker."""
+    """Brings work to a worker; if `is_told`, the scheduler hears of the tile that is worked on."""
 
-    def __init__(self, name: str, work: ShippedWork) -> None:
+    def __init__(self, name: str, work: ShippedWork, *, is_told: bool) -> None:
         self.name = name
         self.work = work
+        self.is_told = is_told
 
     def setup(self, worker: Any) -> None:
         """Tell the work the worker's name."""
         self.work.begin(str(worker.name), worker.address)
+        if self.is_told:
+            # Metrics go with each sign of life of a worker, so that this takes no message.
+            worker.metrics[self.name] = lambda _: self.work.item
+
+    def teardown(self, worker: Any) -> None:
+        """Tell nobody any more."""
+        worker.metrics.pop(self.name, None)
 
 
 def _versions_there() -> tuple[tuple[str, str], ...]:
@@ -154,10 +162,10 @@ def connected(address: SchedulerAddress, local: str = "") -> Client:
 class DaskLink:
     """One connection to a scheduler; see `alps_geo.tiles.crew.Link`."""
 
-    def __init__(self, client: Client, shipment: Shipment) -> None:
+    def __init__(self, client: Client, shipment: Shipment, *, is_told: bool) -> None:
         self._client = client
         self._name = f"alps-geo-{uuid4().hex[:12]}"
-        self._plugin = _Plugin(self._name, ShippedWork(dumps(shipment)))
+        self._plugin = _Plugin(self._name, ShippedWork(dumps(shipment)), is_told=is_told)
         self._scheduler = ""
         self._is_shipped = False
         self._numbers = count()
@@ -203,6 +211,7 @@ class DaskLink:
                 str(worker["name"]),
                 worker["status"] == "running",
                 bool(worker["resources"].get(_GPU)),
+                _item(worker["metrics"].get(self._name)),
             )
             for address, worker in found["workers"].items()
         }
@@ -253,6 +262,11 @@ class DaskLink:
 
 _LOSSES = (OSError, CancelledError, AttributeError, RuntimeError, AssertionError)
 """Exceptions of a client whose scheduler is gone, or is going in this moment."""
+
+
+def _item(metric: Any) -> Any:
+    """Return an item as it was before it went over the network, as a list."""
+    return None if metric is None else tuple(metric)
 
 
 @contextmanager

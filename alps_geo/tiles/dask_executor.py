@@ -21,7 +21,7 @@ from alps_geo.tiles.feed import Feed, InOrder
 from alps_geo.tiles.shipped import PreparedLater, Shipment, nothing_needed, shown_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from distributed import Client
 
@@ -58,7 +58,11 @@ class DaskExecutor:
     wait: float = 60.0
 
     def run(
-        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
+        self,
+        stage: Stage[object],
+        tasks: Sequence[Task],
+        tally: Tally,
+        working: Callable[[Mapping[str, Task]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
 
@@ -68,7 +72,7 @@ class DaskExecutor:
         shipped = stage.shipped()
         with shown_token(shipped.shared) as token:
             shipment = Shipment(shipped.load, shipped.check, token)
-            rules = CrewRules(self.wait, tell, is_strict=True, on_gpu=True)
+            rules = CrewRules(self.wait, tell, is_strict=True, on_gpu=True, working=working)
             with closing(self._results(shipment, rules, Feed(tasks), lambda: None)) as results:
                 for index, result in results:
                     if isinstance(result, Failed):
@@ -106,7 +110,8 @@ class DaskExecutor:
     ) -> Generator[tuple[int, Any], None, None]:
         """Yield indices of items with their results, whatever becomes of workers and scheduler."""
         with quiet():
-            link = DaskLink(connected(self.address, self._local_url), shipment)
+            told = rules.working is not None
+            link = DaskLink(connected(self.address, self._local_url), shipment, is_told=told)
             for following in count():
                 crew = Crew(link, replace(rules, is_strict=rules.is_strict and not following))
                 try:
@@ -126,7 +131,7 @@ class DaskExecutor:
                     )
                 finally:
                     link.close()
-                link = DaskLink(self._connected_again(), shipment)
+                link = DaskLink(self._connected_again(), shipment, is_told=told)
 
     def _connected_again(self) -> Client:
         """Connect to a scheduler that comes back in time."""

@@ -12,7 +12,7 @@ from alps_geo.tiles.processes import ProcessExecutor
 from alps_geo.tiles.serial import SerialExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.tiles.contract import Outcome, Settings, Stage
@@ -30,7 +30,11 @@ class Executor(Protocol):
     """
 
     def run(
-        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
+        self,
+        stage: Stage[object],
+        tasks: Sequence[Task],
+        tally: Tally,
+        working: Callable[[Mapping[str, Task]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles.
 
@@ -42,6 +46,9 @@ class Executor(Protocol):
             At least one tile.
         tally : Tally
             Told when models are loaded in this process.
+        working : callable
+            Called from time to time with the tiles that are worked on now, by the name of the
+            process or worker; "" for this process.
 
         Yields
         ------

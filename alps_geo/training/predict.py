@@ -29,6 +29,7 @@ from alps_geo.pipeline.tile_shares import (
 )
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.claim import claimed
+from alps_geo.runs.describe import with_machines
 from alps_geo.runs.failures import write_each
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
@@ -39,7 +40,7 @@ from alps_geo.runs.prediction import write_prediction
 from alps_geo.runs.probability_store import ProbabilityStore
 from alps_geo.runs.reading import finished_prediction
 from alps_geo.runs.tile_claim import claimed_together
-from alps_geo.runs.workers import at_work
+from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene.raster import is_local
 from alps_geo.tiles.executors import choose_executor, reachable
@@ -123,9 +124,9 @@ def predict_scenes(
             check=check,
         ) as cleared:
             clock.lap("open")
-            with at_work(place) as count:
+            with at_work(place) as log:
                 failed = label_tiles(
-                    prediction.stage, prediction.tally, executor, strict=flags.strict, count=count
+                    prediction.stage, prediction.tally, executor, strict=flags.strict, log=log
                 )
             clock.lap("tiles")
             with replaced(place, plan, check) as target:
@@ -139,6 +140,7 @@ def predict_scenes(
                 record = prediction_record(
                     prediction.stage, prediction.legend, totals, [*failed, *unwritten], clock.laps
                 )
+                record = with_machines(record, tiles_by_machine(place))
                 write_prediction(target.record_path, record)
             sweep(place, plan)
             return record

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from helpers import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 from quarter_tiles import QuarterTiles
+from tile_stages import stage_in
 
 from alps_geo.errors import SettingsError
 from alps_geo.events import Tally
-from alps_geo.grid import TileGrid
-from alps_geo.masks.generator import Models
-from alps_geo.runs.tile_store import TileStore
-from alps_geo.scene import open_scene
-from alps_geo.settings import LabelSettings
+from alps_geo.runs.workers import WorkerNote, WorkLog
 from alps_geo.tiles.array_jobs import share_of
-from alps_geo.tiles.jobs import Job
 from alps_geo.tiles.serial import SerialExecutor
 from alps_geo.tiles.shares import Share, ShareStage
-from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
@@ -130,7 +125,8 @@ def test_a_share_that_there_is_not_is_told(
 def test_a_tile_that_another_process_did_meanwhile_is_left_alone(
     tmp_path: Path, at_once: int
 ) -> None:
-    other, mine = stage_in(tmp_path / "other", at_once), stage_in(tmp_path / "mine", at_once)
+    generator = QuarterTiles(images_at_once=at_once)
+    other, mine = stage_in(tmp_path / "other", generator), stage_in(tmp_path / "mine", generator)
     label_tiles(other, SILENT, SerialExecutor(), strict=True)
     mine.jobs[0].store.folder.mkdir()
 
@@ -140,14 +136,9 @@ def test_a_tile_that_another_process_did_meanwhile_is_left_alone(
             for path in sorted((tmp_path / "other").iterdir())[:-2]:
                 (tmp_path / "mine" / path.name).write_bytes(path.read_bytes())
 
-    computed: list[str] = []
-
-    def count(machine: str, _worker: str | None) -> None:
-        computed.append(machine)
-
-    share = ShareStage(mine, Share(1, 1))
-    label_tiles(share, Tally(0, meanwhile), SerialExecutor(), strict=True, count=count)
-    assert len(computed) == 1
+    share, log = ShareStage(mine, Share(1, 1)), WorkLog("")
+    label_tiles(share, Tally(0, meanwhile), SerialExecutor(), strict=True, log=log)
+    assert WorkerNote.from_json(json.loads(log.note())).done == 1
     assert all(mine.is_stored(task) for task in mine.tasks())
     # As in processes, each of which does all work of a task at once.
     worker = share.load()
@@ -155,11 +146,3 @@ def test_a_tile_that_another_process_did_meanwhile_is_left_alone(
 
 
 SILENT = Tally(0, lambda _: None)
-
-
-def stage_in(folder: Path, at_once: int) -> TileStage:
-    scene = open_scene(str(DATA / "neon_osbs_10cm.tif"))
-    grid = TileGrid(scene.height, scene.width, 160, 0)
-    settings = LabelSettings(tile_size=160, overlap=0, fill="none")
-    models = Models(QuarterTiles(images_at_once=at_once))
-    return TileStage([Job("neon", scene, grid, TileStore(folder, "key"))], settings, models)
