@@ -182,7 +182,7 @@ def with_machines(
         scenes: dict[str, Mapping[str, str] | Sequence[str]] = {**places[name]}
         if images is not None:
             scenes = {
-                split: [images[split][each] for each in numbers_in(rows["0"])]
+                split: [images[split][n] for n in numbers_in(rows["0"]) if n < len(images[split])]
                 for split, rows in places[name].items()
             }
         machines.append(MachineRecord(name, tiles, scenes))
