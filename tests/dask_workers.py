@@ -18,7 +18,9 @@ from stand_in import BrightRegions
 from alps_geo.errors import SceneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from alps_geo.masks.generator import TileImage
     from alps_geo.masks.tile_masks import TileMasks
@@ -62,6 +64,15 @@ class Deadly(BrightRegions):
                     file.flush()
                     os._exit(9)
         return super().masks(image, encoded, points)
+
+
+@dataclass(frozen=True)
+class Slow(BrightRegions):
+    """Takes longer over each tile than workers of Dask are silent."""
+
+    def encode(self, images: Sequence[TileImage]) -> list[NDArray[Any]]:
+        time.sleep(1.2)
+        return super().encode(images)
 
 
 def raise_error(item: int) -> int:

@@ -33,6 +33,7 @@ from alps_geo.runs.run import read_model
 from alps_geo.segments.images import ImageStore, open_image_table
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.folder import FolderSettings
+from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.image_kinds import find_kinds
 from alps_geo.tiles.images import ImageJob, ImageStage
 from alps_geo.tiles.jobs import TILE_STAGE_VERSION
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from alps_geo.masks.generator import MaskGenerator, Weights
     from alps_geo.runs.folder import RunFolder
     from alps_geo.scene.folder import FolderImage
+    from alps_geo.tiles.executors import Executor
     from alps_geo.tiles.image_kinds import KnownImages
     from alps_geo.tiles.images import ImageKind
 
@@ -124,6 +126,8 @@ class PlannedRun:
         Splits and results.
     tally : Tally
         Counts the images.
+    executor : Executor
+        Works on the images.
     """
 
     request: FolderRequest
@@ -132,6 +136,7 @@ class PlannedRun:
     weights: Weights
     plan: Plan
     tally: Tally
+    executor: Executor
 
     def note_unreadable(self) -> None:
         """Note images that cannot be opened in the run folder, as those that fail later.
@@ -172,6 +177,7 @@ def plan_images(
         If the folder or a model cannot be used, or no image can be opened.
     """
     layout, settings = request.layout, request.settings
+    executor = choose_executor(settings)
     images = find_images(
         Folder(request.root, layout.img_dir, layout.splits, layout.image_suffix),
         run_files(images=True),
@@ -193,7 +199,7 @@ def plan_images(
         tally.tell("open", scene, note)
     stage = ImageStage(jobs, settings, models)
     plan = _plan(request, jobs, images, weights)
-    return PlannedRun(request, stage, unreadable, weights, plan, tally)
+    return PlannedRun(request, stage, unreadable, weights, plan, tally, executor)
 
 
 def _job_of(image: FolderImage, jobs: Sequence[ImageJob]) -> ImageJob:

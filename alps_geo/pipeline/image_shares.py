@@ -11,7 +11,7 @@ from alps_geo.pipeline.image_plan import check_folders, folder_request, plan_ima
 from alps_geo.pipeline.tile_shares import EVERYTHING, progress_of, work_on_share
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.tile_claim import claimed_together
-from alps_geo.tiles.executors import choose_executor, reachable
+from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.shares import ShareStage
 
 if TYPE_CHECKING:
@@ -58,6 +58,6 @@ def label_image_share(
         check_folders(run, folder)
         inputs = [image.path for job in run.stage.jobs for image in job.images]
         with claimed_together(folder, run.plan, inputs):
-            stage, executor = ShareStage(run.stage, request.share), choose_executor(asked.settings)
-            failed = work_on_share(folder, stage, executor, listen, strict=request.strict)
+            stage = ShareStage(run.stage, request.share)
+            failed = work_on_share(folder, stage, run.executor, listen, strict=request.strict)
             return progress_of(folder, run.plan, request.share, failed)

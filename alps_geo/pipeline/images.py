@@ -33,7 +33,7 @@ from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
-from alps_geo.tiles.executors import choose_executor, reachable
+from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
@@ -139,16 +139,17 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
             )
             written = tuple(name for name in run.plan.files if (target.path / name).exists())
             record = replace(record, seconds=clock.laps, files=written)
-            record = with_machines(record, tiles_by_machine(folder))
+            names = {job.name: [image.name for image in job.images] for job in run.stage.jobs}
+            record = with_machines(record, tiles_by_machine(folder), names)
             write_record(target.record_path, record)
         sweep(folder, run.plan)
         return record
 
 
 def _work_on_images(run: PlannedRun, folder: RunFolder) -> list[FailedImage]:
-    executor, strict = choose_executor(run.request.settings), run.request.flags.strict
-    with at_work(folder) as count:
-        return label_tiles(run.stage, run.tally, executor, strict=strict, count=count)
+    strict = run.request.flags.strict
+    with at_work(folder) as log:
+        return label_tiles(run.stage, run.tally, run.executor, strict=strict, log=log)
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _stored(
         if segments is None or columns is None:
             # Damaged since it was stored.
             worker = worker or run.stage.load_with_note(run.tally)
-            task = run.stage.jobs.index(job), job.images.index(image), 0
+            task = run.stage.jobs.index(job), 0, job.images.index(image)
             found, _ = worker.compute(task, worker.read(task))
             worker.save(task, found)
             segments, columns = found, found.columns

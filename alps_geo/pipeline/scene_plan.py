@@ -130,6 +130,7 @@ def open_run(
     AlpsGeoError
         If a scene or a model cannot be used.
     """
+    executor = choose_executor(settings)
     known = () if given is None else given.projection.kinds
     scenes = in_one_order(open_scenes(paths, settings), known)
     scenes = with_kind_notes(scenes, settings.feature_names, known, raw=settings.is_raw)
@@ -147,7 +148,7 @@ def open_run(
             tally.tell("open", job.name, note)
     for note in differences:
         tally.tell("open", note=note)
-    return SceneRun(jobs, settings, models, weights, tally, choose_executor(settings))
+    return SceneRun(jobs, settings, models, weights, tally, executor)
 
 
 def inputs_of(run: SceneRun) -> list[str]:

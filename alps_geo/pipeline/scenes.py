@@ -225,8 +225,8 @@ def _find_segments(
     run: SceneRun, folder: RunFolder, clock: Clock, *, strict: bool
 ) -> tuple[list[FailedTile], list[SegmentTable]]:
     """Work on all tiles, stitch those of each scene, and keep its segments and their columns."""
-    with at_work(folder) as count:
-        failed = label_tiles(run.tile_stage, run.tally, run.executor, strict=strict, count=count)
+    with at_work(folder) as log:
+        failed = label_tiles(run.tile_stage, run.tally, run.executor, strict=strict, log=log)
     clock.lap("tiles")
     stored = StoredTiles(run.tile_stage, run.tally)
     tables, valid_pixels = [], 0

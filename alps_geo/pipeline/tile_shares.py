@@ -162,8 +162,8 @@ def work_on_share(
     tasks = list(stage.tasks())
     stage.forget_failures(tasks)  # they are tried again
     tally = Tally(len(tasks), listen)
-    with at_work(folder, str(stage.share)) as count:
-        return label_tiles(stage, tally, executor, strict=strict, count=count, a_share=True)
+    with at_work(folder, str(stage.share)) as log:
+        return label_tiles(stage, tally, executor, strict=strict, log=log, a_share=True)
 
 
 def progress_of(

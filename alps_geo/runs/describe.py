@@ -14,9 +14,11 @@ import rasterio
 
 from alps_geo.clusters.colors import hex_color
 from alps_geo.runs.identity import fingerprint
+from alps_geo.runs.machines import numbers_in
 from alps_geo.runs.names import result_files
 from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.parts import ClusterRecord, MachineRecord, SceneRecord
+from alps_geo.runs.prediction import PredictionRecord
 from alps_geo.runs.record import FitRecord, RunRecord
 from alps_geo.scene.raster import is_local
 
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
     from alps_geo.masks.generator import Weights
     from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.failures import FailedImage, FailedTile, Failure
+    from alps_geo.runs.machines import Made
     from alps_geo.runs.parts import FolderRecord
     from alps_geo.runs.plan import Plan, PlannedScene
     from alps_geo.scene import Scene
     from alps_geo.segments.images import ImageTable
     from alps_geo.settings import LabelSettings
 
-AnyRecord = TypeVar("AnyRecord", RunRecord, FitRecord)
+AnyRecord = TypeVar("AnyRecord", RunRecord, FitRecord, PredictionRecord)
 
 _STAGES: tuple[Stage, ...] = ("scene", "tiles", "segments", "clusters")
 """Stages that decide segments and clusters, in whatever form they are written."""
@@ -157,19 +160,33 @@ def fit_record(
     )
 
 
-def with_machines(record: AnyRecord, tiles: Mapping[str, int]) -> AnyRecord:
-    """Let a record tell which machines made how many tiles, if not all of them were alike.
+def with_machines(
+    record: AnyRecord, made: Made, images: Mapping[str, Sequence[str]] | None = None
+) -> AnyRecord:
+    """Let a record tell which machines made which tiles, if not all of them were alike.
 
     Parameters
     ----------
-    record : RunRecord or FitRecord
+    record : RunRecord, FitRecord or PredictionRecord
         The record.
-    tiles : mapping of str to int
+    made : Made
         Tiles by device and torch; see `alps_geo.runs.workers.tiles_by_machine`.
+    images : mapping of str to sequence of str, optional
+        Names of the images of each split, whose positions are the columns of one row.
     """
-    if len(tiles) < 2:
+    counts, places = made.tiles, made.to_json()
+    if len(counts) < 2:
         return record
-    return replace(record, machines=tuple(MachineRecord(*each) for each in tiles.items()))
+    machines = []
+    for name, tiles in counts.items():
+        scenes: dict[str, Mapping[str, str] | Sequence[str]] = {**places[name]}
+        if images is not None:
+            scenes = {
+                split: [images[split][n] for n in numbers_in(rows["0"]) if n < len(images[split])]
+                for split, rows in places[name].items()
+            }
+        machines.append(MachineRecord(name, tiles, scenes))
+    return replace(record, machines=tuple(machines))
 
 
 def split_record(planned: PlannedScene, images: ImageTable, results: SceneResults) -> SceneRecord:

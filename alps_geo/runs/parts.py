@@ -253,7 +253,7 @@ class FolderRecord:
         return {"root": self.root, "settings": self.settings.to_dict(), **self.further}
 
 
-MACHINE = {"name": str, "tiles": int}
+MACHINE = {"name": str, "tiles": int, "scenes": Perhaps({})}
 """Shape of a `MachineRecord` as JSON."""
 
 
@@ -267,10 +267,15 @@ class MachineRecord:
         As `alps_geo.masks.machine` names it.
     tiles : int
         Number of tiles that it made.
+    scenes : mapping or None
+        These tiles by the name of the scene: for each row of tiles the columns, as "0-15, 18".
+        Names of images, by the name of the split, for a folder of images. None in records of
+        earlier versions.
     """
 
     name: str
     tiles: int
+    scenes: Mapping[str, Mapping[str, str] | Sequence[str]] | None = None
 
     @classmethod
     def from_json(cls, found: object) -> MachineRecord:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from alps_geo.files import write_bytes
 from alps_geo.runs.failures import FAILED_SCENE, FAILED_TILE, Failure, failure_from_json
-from alps_geo.runs.stored_json import further_fields, json_object, known_fields
+from alps_geo.runs.parts import MACHINE, MachineRecord, machines_from_json, machines_to_json
+from alps_geo.runs.stored_json import Perhaps, further_fields, json_object, known_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,7 @@ PREDICTION = {
     "failed": [(FAILED_TILE, FAILED_SCENE)],
     "seconds": {},
     "files": [str],
+    "machines": Perhaps([MACHINE, ...]),
 }
 """Shape of a `PredictionRecord` as JSON."""
 
@@ -188,6 +190,8 @@ class PredictionRecord:
         Time that each stage took.
     files : tuple of str
         The results, relative to the run folder.
+    machines : tuple of MachineRecord or None
+        Devices that made the tiles, where they differ; else None.
     further : mapping of str to object
         Keys of a later version.
     """
@@ -202,6 +206,7 @@ class PredictionRecord:
     failed: tuple[Failure, ...]
     seconds: Mapping[str, float]
     files: tuple[str, ...]
+    machines: tuple[MachineRecord, ...] | None = None
     further: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
@@ -213,6 +218,7 @@ class PredictionRecord:
             "scenes": tuple(map(PredictedScene.from_json, known["scenes"])),
             "classes": tuple(map(PredictedClass.from_json, known["classes"])),
             "failed": tuple(map(failure_from_json, known["failed"])),
+            "machines": machines_from_json(known["machines"]),
         }
         return cls(**{**known, **parts}, further=further_fields(found, PREDICTION))
 
@@ -224,6 +230,7 @@ class PredictionRecord:
             "scenes": [json_object(each, PREDICTED_SCENE) for each in self.scenes],
             "classes": [json_object(each, PREDICTED_CLASS) for each in self.classes],
             "failed": [each.to_json() for each in self.failed],
+            **machines_to_json(self.machines),
         }
 
 

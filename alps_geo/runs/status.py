@@ -112,6 +112,7 @@ class RunStatus:
                     "task": worker.task,
                     "tiles": worker.done,
                     "elsewhere": dict(worker.elsewhere),
+                    "now": dict(worker.now),
                     "silent_seconds": round(worker.silent, 1),
                 }
                 for worker in self.workers

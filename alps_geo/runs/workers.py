@@ -1,4 +1,4 @@
-"""Notes of the processes at work on the tiles of a run: signs of life, and tiles done by each.
+"""Notes of the processes at work on the tiles of a run: signs of life, and tiles of each.
 
 Each process keeps one small file, ``.tiles/workers/HOST.PID.RANDOM.json``, and replaces it from
 time to time. The file stays when the process has ended, until the run is finished, so that its
@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
+from alps_geo.runs.machines import Made
 from alps_geo.runs.stored_json import DamagedError, json_object, known_fields, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from alps_geo.runs.folder import RunFolder
 
@@ -32,7 +33,15 @@ BEAT_SECONDS = 10.0
 SILENT_SECONDS = 120.0
 """Time without a sign of life after which a process is most likely dead."""
 
-NOTE = {"host": str, "pid": int, "task": str, "tiles": {}, "elsewhere": {}, "has_ended": bool}
+NOTE = {
+    "host": str,
+    "pid": int,
+    "task": str,
+    "tiles": {},
+    "elsewhere": {},
+    "now": {},
+    "has_ended": bool,
+}
 """Shape of a `WorkerNote` as JSON; see `alps_geo.runs.stored_json`."""
 
 
@@ -48,10 +57,13 @@ class WorkerNote:
         Number of the process there.
     task : str
         Its share of the tiles, as "shard 3/16"; empty for all of them.
-    tiles : mapping of str to int
+    tiles : Made
         Tiles that it has computed or handed out, by the device and torch that computed them.
     elsewhere : mapping of str to int
         Those that it has handed out to workers of a scheduler, by the names of these.
+    now : mapping of str to str
+        Tiles that are worked on, by processes of its own ("process 1812") or the names of workers
+        of a scheduler; by itself under "".
     has_ended : bool
         True if it has come to its end.
     silent : float
@@ -61,24 +73,26 @@ class WorkerNote:
     host: str
     pid: int
     task: str
-    tiles: Mapping[str, int]
+    tiles: Made
     elsewhere: Mapping[str, int]
+    now: Mapping[str, str]
     has_ended: bool = False
     silent: float = 0.0
 
     @classmethod
     def from_json(cls, found: object) -> WorkerNote:
         """Build a note from JSON; raise ValueError for JSON of another shape."""
-        return cls(**known_fields(found, NOTE))
+        known = known_fields(found, NOTE)
+        return cls(**{**known, "tiles": Made.from_json(known["tiles"])})
 
     def to_json(self) -> dict[str, object]:
         """Return the note as a JSON object."""
-        return json_object(self, NOTE)
+        return {**json_object(self, NOTE), "tiles": self.tiles.to_json()}
 
     @property
     def done(self) -> int:
         """Number of tiles that it has computed or handed out."""
-        return sum(self.tiles.values())
+        return sum(self.tiles.tiles.values())
 
     @property
     def seems_dead(self) -> bool:
@@ -86,8 +100,59 @@ class WorkerNote:
         return self.silent > SILENT_SECONDS
 
 
+class WorkLog:
+    """Log of this process: tiles that are worked on, and those that were made.
+
+    Parameters
+    ----------
+    task : str
+        Its share of the tiles; see `WorkerNote`.
+    """
+
+    def __init__(self, task: str) -> None:
+        self.host = socket.gethostname()
+        self._task = task
+        self._made = Made()
+        self._elsewhere: Counter[str] = Counter()
+        self._now: Mapping[str, str] = {}
+        self._lock = threading.Lock()
+
+    def working(self, now: Mapping[str, str]) -> None:
+        """Note all tiles that are worked on now, as `WorkerNote` has them."""
+        self._now = now
+
+    def made(self, scene: str, place: tuple[int, int], machine: str, worker: str | None) -> None:
+        """Note a tile that was made.
+
+        Parameters
+        ----------
+        scene : str
+            Name of its scene.
+        place : tuple of (int, int)
+            Its row and column.
+        machine : str
+            Device and torch that made it.
+        worker : str or None
+            Name of the worker of a scheduler, if it was one.
+        """
+        row, column = place
+        with self._lock:
+            self._made.add(machine, scene, row, [column])
+            self._elsewhere.update([] if worker is None else [worker])
+
+    def note(self, *, has_ended: bool = False) -> bytes:
+        """Return the note of this process as JSON."""
+        with self._lock:
+            elsewhere = dict(sorted(self._elsewhere.items()))
+            now = {} if has_ended else self._now
+            found = WorkerNote(
+                self.host, os.getpid(), self._task, self._made, elsewhere, now, has_ended
+            )
+            return json.dumps(found.to_json()).encode()
+
+
 @contextmanager
-def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str, str | None], None]]:
+def at_work(folder: RunFolder, task: str = "") -> Iterator[WorkLog]:
     """Note this process as one at work on tiles, until the block ends.
 
     Parameters
@@ -99,48 +164,35 @@ def at_work(folder: RunFolder, task: str = "") -> Iterator[Callable[[str, str | 
 
     Yields
     ------
-    callable
-        Counts a tile that was computed, given the device and torch that did, and the name of the
-        worker of a scheduler, if it was one.
+    WorkLog
+        To be told what it works on.
 
     Raises
     ------
     RunError
         If the folder cannot be written.
     """
-    host = socket.gethostname()
-    name = f"{host.replace('/', '_')}.{os.getpid()}.{secrets.token_hex(4)}.json"
+    log = WorkLog(task)
+    name = f"{log.host.replace('/', '_')}.{os.getpid()}.{secrets.token_hex(4)}.json"
     notes = folder.tile_storage(folder.workers_path.name)
-    note = WorkerNote(host, os.getpid(), task, {}, {})
-    tiles: Counter[str] = Counter()
-    elsewhere: Counter[str] = Counter()
     ended = threading.Event()
-
-    def write(*, has_ended: bool = False) -> None:
-        by_machine, by_worker = (dict(sorted(each.items())) for each in (tiles, elsewhere))
-        now = replace(note, tiles=by_machine, elsewhere=by_worker, has_ended=has_ended)
-        notes.put(name, json.dumps(now.to_json()).encode())
 
     def beat() -> None:
         while not ended.wait(BEAT_SECONDS):
             # Work goes on without signs of life; what it needs to write fails by itself.
             with suppress(RunError):
-                write()
+                notes.put(name, log.note())
 
-    def count(machine: str, worker: str | None) -> None:
-        tiles.update([machine])
-        elsewhere.update([] if worker is None else [worker])
-
-    write()
+    notes.put(name, log.note())
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        yield count
+        yield log
     finally:
         ended.set()
         thread.join()
         with suppress(RunError):
-            write(has_ended=True)
+            notes.put(name, log.note(has_ended=True))
 
 
 def workers_at(folder: RunFolder) -> list[WorkerNote]:
@@ -156,12 +208,12 @@ def workers_at(folder: RunFolder) -> list[WorkerNote]:
     return notes
 
 
-def tiles_by_machine(folder: RunFolder) -> dict[str, int]:
-    """Count the tiles that each device and torch has computed, by all notes, in order."""
-    counts: Counter[str] = Counter()
+def tiles_by_machine(folder: RunFolder) -> Made:
+    """Return the tiles that each device and torch has made, by all notes."""
+    made = Made()
     for note in workers_at(folder):
-        counts.update(note.tiles)
-    return dict(sorted(counts.items()))
+        made.update(note.tiles)
+    return made
 
 
 def forget_workers(folder: RunFolder) -> None:

@@ -10,6 +10,7 @@ from alps_geo.errors import SettingsError
 from alps_geo.fields import Between, Rule, setting
 
 _MOST_WORKERS = 1024
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class SchedulerAddress:
                 raise ValueError(text)
             return cls(workers=int(found[1]))
         if "://" in text:
-            if re.fullmatch(r"(tcp|tls|ws|wss)://[^/\s]+:[0-9]{1,5}", text) is None:
+            found = re.fullmatch(r"(?:tcp|tls|ws|wss)://[^/\s]+:([0-9]{1,5})", text)
+            if found is None or not 1 <= int(found[1]) <= _LAST_PORT:
                 raise ValueError(text)
             return cls(url=text)
         # The likeliest slip: an address without its protocol, which no file is named like.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from alps_geo.errors import ModelError, SceneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.masks.generator import Models, Weights
@@ -48,6 +48,28 @@ class Outcome:
 
 class TaskError(Exception):
     """A task that has failed; the message is the reason."""
+
+
+class Log(Protocol):
+    """A log of the tiles of a run; see `alps_geo.runs.workers.WorkLog`."""
+
+    def working(self, now: Mapping[str, str]) -> None:
+        """Note all tiles that are worked on now, by process or worker; "" for this process."""
+        ...
+
+    def made(self, scene: str, place: tuple[int, int], machine: str, worker: str | None) -> None:
+        """Note a tile that was made, with its row and column, the device and the worker."""
+        ...
+
+
+class Unlogged:
+    """A log that nobody reads."""
+
+    def working(self, now: Mapping[str, str]) -> None:
+        """Take no note."""
+
+    def made(self, scene: str, place: tuple[int, int], machine: str, worker: str | None) -> None:
+        """Take no note."""
 
 
 class Settings(Protocol):

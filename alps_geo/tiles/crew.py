@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from alps_geo.errors import AlpsGeoError, RunError
+from alps_geo.errors import AlpsGeoError, RunError, reason_of
 from alps_geo.tiles.shipped import UnfitWorkerError, WorkError
 
 if TYPE_CHECKING:
@@ -77,11 +77,14 @@ class WorkerInfo:
         True if it takes tasks.
     has_gpu : bool
         True if it announces GPUs.
+    item : object
+        The item that it works on, of those that are told of; else None.
     """
 
     name: str
     is_running: bool
     has_gpu: bool
+    item: Any = None
 
 
 class Link(Protocol[Ticket]):
@@ -122,12 +125,15 @@ class CrewRules:
         True if an unfit worker ends the run at its beginning, where nothing has been done yet.
     on_gpu : bool
         True to leave the work to workers with GPUs, where there are some.
+    working : callable or None
+        Called with the items that are worked on, by the names of workers; None to tell nobody.
     """
 
     wait: float
     tell: Callable[[str], None]
     is_strict: bool = False
     on_gpu: bool = False
+    working: Callable[[Mapping[str, Any]], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +212,9 @@ class Crew(Generic[Ticket]):
     def _look(self, feed: Feed[Any]) -> None:
         """Look who is there: workers that have come load, tasks of those gone are given again."""
         self._workers = self._link.workers()
+        if self._rules.working is not None:
+            now = {each.name: each.item for each in self._workers.values() if each.item is not None}
+            self._rules.working(now)
         if not self._has_begun:
             has_gpu = any(worker.has_gpu for worker in self._workers.values())
             self._on_gpu = self._rules.on_gpu and has_gpu
@@ -322,8 +331,13 @@ def address_in(file: Path) -> str:
         If there is no such file, or it is none of a scheduler.
     """
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+        address = str(json.loads(file.read_text(encoding="utf-8"))["address"])
     except FileNotFoundError as error:
         raise ValueError("there is no such scheduler file") from error
+    except OSError as error:
+        raise ValueError(f"that scheduler file cannot be read ({reason_of(error)})") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise ValueError("it is no scheduler file") from error
+        raise ValueError("that is no scheduler file") from error
+    if "://" not in address:
+        raise ValueError("that is no scheduler file")
+    return address

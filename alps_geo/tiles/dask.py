@@ -1,22 +1,20 @@
-"""Tiles on the workers of a Dask scheduler, any of which may die, come late or be cut off.
+"""Dask: connections to a scheduler, workers of this machine, and the work on each worker.
 
 The work is shipped once to every worker, by a plugin that loads the models there; tasks are the
-keys of tiles. The scheduler is handed a few of them for each worker at a time.
+keys of tiles.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import warnings
 import weakref
 from concurrent.futures import CancelledError
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
@@ -24,64 +22,32 @@ from distributed.protocol.pickle import dumps
 from distributed.versions import VersionMismatchWarning
 
 from alps_geo.errors import RunError, one_line
-from alps_geo.tiles.contract import Outcome
 from alps_geo.tiles.crew import (
     KEPT,
-    Crew,
-    CrewRules,
     DiedError,
-    Failed,
     MissedError,
     SchedulerLostError,
     WorkerInfo,
     address_in,
 )
-from alps_geo.tiles.feed import Feed, InOrder
-from alps_geo.tiles.shipped import (
-    PreparedLater,
-    Shipment,
-    ShippedWork,
-    nothing_needed,
-    shown_token,
-    versions,
-)
+from alps_geo.tiles.shipped import Shipment, ShippedWork, versions
+from alps_geo.tiles.worker_processes import signals_left_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Callable,
-        Collection,
-        Generator,
-        Iterable,
-        Iterator,
-        Mapping,
-        Sequence,
-    )
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from distributed import Future
 
-    Ticket = Future[Any]
-
-    from alps_geo.events import Tally
     from alps_geo.settings.scheduler import SchedulerAddress
-    from alps_geo.tiles.contract import Stage
-    from alps_geo.tiles.jobs import Task
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+    Ticket = Future[Any]
 
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_ANSWER = 30.0
 _SECONDS_TO_CLOSE = 5.0
-_SECONDS_BETWEEN_TRIES = 1.0
 
 # By the scheduler, of a task that has raised an exception.
 _RETRIES = 1
-
-_MOST_AHEAD = 64
-"""Results of `map` that may lie ready while an earlier one is waited for."""
-
-_MOST_LOST = 20
-"""Times that a scheduler may come back."""
 
 _GPU = "GPU"
 
@@ -90,15 +56,23 @@ _NO_CONNECTION = (OSError, ValueError, ImportError, RuntimeError, TypeError, Loo
 
 
 class _Plugin(WorkerPlugin):
-    """Brings work to a worker."""
+    """Brings work to a worker; if `is_told`, the scheduler hears of the tile that is worked on."""
 
-    def __init__(self, name: str, work: ShippedWork) -> None:
+    def __init__(self, name: str, work: ShippedWork, *, is_told: bool) -> None:
         self.name = name
         self.work = work
+        self.is_told = is_told
 
     def setup(self, worker: Any) -> None:
         """Tell the work the worker's name."""
         self.work.begin(str(worker.name), worker.address)
+        if self.is_told:
+            # Metrics go with each sign of life of a worker, so that this takes no message.
+            worker.metrics[self.name] = lambda _: self.work.item
+
+    def teardown(self, worker: Any) -> None:
+        """Tell nobody any more."""
+        worker.metrics.pop(self.name, None)
 
 
 def _versions_there() -> tuple[tuple[str, str], ...]:
@@ -119,119 +93,47 @@ def _work_of(name: str) -> ShippedWork:
     return work
 
 
-@dataclass(frozen=True)
-class DaskExecutor:
-    """Works on tiles on the workers of a Dask scheduler, one at a time in each.
+def started_here(workers: int, *, until: object) -> str:
+    """Start workers on this machine with a scheduler in this process; return its address.
 
-    Attributes
-    ----------
-    address : SchedulerAddress
-        The scheduler.
-    wait : float
-        Seconds to wait for a worker where there is none, and for a lost scheduler.
+    They end with an object, or with this process.
+
+    Raises
+    ------
+    RunError
+        If they cannot be started.
     """
-
-    address: SchedulerAddress
-    wait: float = 60.0
-
-    def run(
-        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
-    ) -> Generator[tuple[Task, Outcome], None, None]:
-        """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
-
-        def tell(note: str) -> None:
-            tally.tell("tiles", note=note)
-
-        shipped = stage.shipped()
-        with shown_token(shipped.shared) as token:
-            shipment = Shipment(shipped.load, shipped.check, token)
-            rules = CrewRules(self.wait, tell, is_strict=True, on_gpu=True)
-            with closing(self._results(shipment, rules, Feed(tasks), lambda: None)) as results:
-                for index, result in results:
-                    if isinstance(result, Failed):
-                        yield tasks[index], Outcome(computed=False, reason=result.reason)
-                    else:
-                        worker, outcome = result
-                        yield tasks[index], replace(outcome, worker=worker)
-
-    def map(
-        self, prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
-    ) -> Generator[Result, None, None]:
-        """Apply a function to items; see `alps_geo.tiles.executors.Executor`."""
-        ordered = InOrder[Result]()
-        # Errors of the function, and of making it, are those of items: no worker is to blame.
-        shipment = Shipment(partial(PreparedLater, prepare), nothing_needed)
-        rules = CrewRules(self.wait, lambda _: None)
-
-        def limit() -> int:
-            return ordered.following + _MOST_AHEAD
-
-        with closing(self._results(shipment, rules, Feed(items), limit)) as results:
-            for index, result in results:
-                if isinstance(result, Failed):
-                    raise (
-                        RuntimeError(result.details) if result.details else RunError(result.reason)
-                    )
-                yield from ordered.add(index, result[1])
-
-    def _results(
-        self,
-        shipment: Shipment,
-        rules: CrewRules,
-        feed: Feed[Any],
-        limit: Callable[[], int | None],
-    ) -> Generator[tuple[int, Any], None, None]:
-        """Yield indices of items with their results, whatever becomes of workers and scheduler."""
-        with _quiet():
-            link = _Link(_connected(self.address, self._local_url), shipment)
-            for following in count():
-                crew = Crew(link, replace(rules, is_strict=rules.is_strict and not following))
-                try:
-                    link.begin()
-                    yield from crew.results(feed, limit)
-                    return
-                except SchedulerLostError as error:
-                    if following >= _MOST_LOST:
-                        raise RunError(
-                            f"the connection to the Dask scheduler {self.address} broke "
-                            f"{_MOST_LOST} times: look into its log; {KEPT}"
-                        ) from error
-                    feed.put_back(crew.left())
-                    rules.tell(
-                        f"the Dask scheduler {self.address} is gone: waiting up to {self.wait:g} s "
-                        "for it to come back"
-                    )
-                finally:
-                    link.close()
-                link = _Link(_connected_again(self.address, self.wait), shipment)
-
-    @cached_property
-    def _local_url(self) -> str:
-        """Address of the scheduler of workers on this machine; empty for another scheduler."""
-        if not self.address.workers:
-            return ""
-        try:
+    try:
+        with signals_left_to_us():
             started = LocalCluster(
-                n_workers=self.address.workers,
+                n_workers=workers,
                 threads_per_worker=1,
                 # Any free port: another program may have the usual one.
                 dashboard_address="127.0.0.1:0",
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )
-        except (RuntimeError, OSError) as error:
-            raise RunError(
-                f"Dask workers cannot be started here ({one_line(error)}): use fewer (and a script "
-                'of your own must guard its main part with if __name__ == "__main__")'
-            ) from error
-        weakref.finalize(self, started.close)
-        return str(started.scheduler_address)
+    except (RuntimeError, OSError) as error:
+        raise RunError(
+            f"Dask workers cannot be started here ({one_line(error)}): use fewer (and a script "
+            'of your own must guard its main part with if __name__ == "__main__")'
+        ) from error
+    close = weakref.finalize(until, started.close)
+    # At the end of the process those of weakref come after those of distributed, whose loops
+    # have ended by then; the last that is registered comes first.
+    close.atexit = False
+    atexit.register(close)
+    return str(started.scheduler_address)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the loggers of distributed quiet in this process: its news reaches the user as notes."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+def quiet() -> Iterator[None]:
+    """Keep the loggers of distributed quiet here, and those that it uses.
+
+    Its news reaches the user as notes.
+    """
+    libraries = ("distributed", "tornado", "asyncio")
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(libraries)]
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -242,7 +144,7 @@ def _quiet() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def _connected(address: SchedulerAddress, local: str) -> Client:
+def connected(address: SchedulerAddress, local: str = "") -> Client:
     """Connect to a scheduler; raise RunError if none answers in time."""
     try:
         url = local or address.url or address_in(Path(str(address.file)))
@@ -257,25 +159,13 @@ def _connected(address: SchedulerAddress, local: str) -> Client:
         ) from error
 
 
-def _connected_again(address: SchedulerAddress, wait: float) -> Client:
-    """Connect to a scheduler that comes back in time."""
-    end = monotonic() + wait
-    while True:
-        try:
-            return _connected(address, "")
-        except RunError:
-            if monotonic() > end:
-                raise
-        sleep(_SECONDS_BETWEEN_TRIES)
-
-
-class _Link:
+class DaskLink:
     """One connection to a scheduler; see `alps_geo.tiles.crew.Link`."""
 
-    def __init__(self, client: Client, shipment: Shipment) -> None:
+    def __init__(self, client: Client, shipment: Shipment, *, is_told: bool) -> None:
         self._client = client
         self._name = f"alps-geo-{uuid4().hex[:12]}"
-        self._plugin = _Plugin(self._name, ShippedWork(dumps(shipment)))
+        self._plugin = _Plugin(self._name, ShippedWork(dumps(shipment)), is_told=is_told)
         self._scheduler = ""
         self._is_shipped = False
         self._numbers = count()
@@ -321,6 +211,7 @@ class _Link:
                 str(worker["name"]),
                 worker["status"] == "running",
                 bool(worker["resources"].get(_GPU)),
+                _item(worker["metrics"].get(self._name)),
             )
             for address, worker in found["workers"].items()
         }
@@ -371,6 +262,11 @@ class _Link:
 
 _LOSSES = (OSError, CancelledError, AttributeError, RuntimeError, AssertionError)
 """Exceptions of a client whose scheduler is gone, or is going in this moment."""
+
+
+def _item(metric: Any) -> Any:
+    """Return an item as it was before it went over the network, as a list."""
+    return None if metric is None else tuple(metric)
 
 
 @contextmanager

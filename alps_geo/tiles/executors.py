@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from alps_geo.errors import RunError
+from alps_geo.errors import RunError, SettingsError
 from alps_geo.settings.scheduler import SchedulerAddress
+from alps_geo.tiles.crew import address_in
 from alps_geo.tiles.processes import ProcessExecutor
 from alps_geo.tiles.serial import SerialExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.tiles.contract import Outcome, Settings, Stage
@@ -29,7 +30,11 @@ class Executor(Protocol):
     """
 
     def run(
-        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
+        self,
+        stage: Stage[object],
+        tasks: Sequence[Task],
+        tally: Tally,
+        working: Callable[[Mapping[str, Task]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles.
 
@@ -41,6 +46,9 @@ class Executor(Protocol):
             At least one tile.
         tally : Tally
             Told when models are loaded in this process.
+        working : callable
+            Called from time to time with the tiles that are worked on now, by the name of the
+            process or worker; "" for this process.
 
         Yields
         ------
@@ -85,8 +93,12 @@ class Executor(Protocol):
 def choose_executor(settings: Settings) -> Executor:
     """Choose the executor of a run: this process for one worker, else processes or Dask.
 
+    It is chosen before scenes are opened, so that a wrong address is told at once.
+
     Raises
     ------
+    SettingsError
+        If the scheduler file is none.
     RunError
         If distributed is needed and not installed.
     """
@@ -97,8 +109,17 @@ def choose_executor(settings: Settings) -> Executor:
 
 
 def _dask_executor(address: str, wait: float) -> Executor:
+    scheduler = SchedulerAddress.read(address)
     try:
-        from alps_geo.tiles.dask import DaskExecutor
+        if scheduler.file is not None:
+            address_in(Path(scheduler.file))
+    except ValueError as error:
+        raise SettingsError(
+            f"dask is {address!r}, and {error}: give the path that `dask scheduler "
+            "--scheduler-file` was started with, once it is there, or tcp://HOST:PORT"
+        ) from error
+    try:
+        from alps_geo.tiles.dask_executor import DaskExecutor
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("dask", "distributed"):
             raise
@@ -106,7 +127,7 @@ def _dask_executor(address: str, wait: float) -> Executor:
             f"--dask {address} needs distributed, which is not installed: "
             "pip install 'alps-geo[dask]'"
         ) from error
-    return DaskExecutor(SchedulerAddress.read(address), wait)
+    return DaskExecutor(scheduler, wait)
 
 
 def reachable(path: str | Path, settings: Settings) -> Path:

@@ -173,7 +173,7 @@ class ImageStage:
         """Yield all images in their order."""
         for index, job in enumerate(self.jobs):
             for position in range(len(job.images)):
-                yield index, position, 0
+                yield index, 0, position
 
     def is_stored(self, task: Task) -> bool:
         """Return True if the segments of an image are stored."""
@@ -193,7 +193,7 @@ class ImageStage:
 
     def image(self, task: Task) -> FolderImage:
         """Look up the image of a task."""
-        return self.jobs[task[0]].images[task[1]]
+        return self.jobs[task[0]].images[task[2]]
 
     def failure(self, task: Task, reason: str) -> FailedImage:
         """Describe the failure of an image."""

@@ -23,7 +23,7 @@ from alps_geo.tiles.worker_processes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.tiles.contract import Stage
@@ -70,10 +70,11 @@ class ProcessExecutor:
         stage: Stage[object],
         tasks: Sequence[TileTask],
         tally: Tally,  # noqa: ARG002 (models are loaded in other processes)
+        working: Callable[[Mapping[str, TileTask]], None],
     ) -> Generator[tuple[TileTask, Outcome], None, None]:
         """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
         # Models are loaded before the first task: a lack of memory for them is blamed on no tile.
-        with closing(in_processes(stage.load, tasks, self.workers)) as results:
+        with closing(in_processes(stage.load, tasks, self.workers, working)) as results:
             for task, result in results:
                 yield task, _failed(result) if isinstance(result, WorkerDied) else result
 
@@ -106,7 +107,10 @@ class WorkerDied:
 
 
 def in_processes(
-    prepare: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], count: int
+    prepare: Callable[[], Callable[[Task], Result]],
+    tasks: Sequence[Task],
+    count: int,
+    working: Callable[[Mapping[str, Task]], None] = lambda _: None,
 ) -> Generator[tuple[Task, Result | WorkerDied], None, None]:
     """Run tasks in processes.
 
@@ -119,6 +123,8 @@ def in_processes(
         The tasks.
     count : int
         Number of processes.
+    working : callable
+        Called with the tasks that processes have, by the names of these, after each change.
 
     Yields
     ------
@@ -137,7 +143,10 @@ def in_processes(
     pool = _Pool(prepare, tasks, count)
     try:
         while pool.is_busy:
-            yield from pool.step()
+            pool.start()
+            pool.assign()
+            working(pool.tasks)
+            yield from pool.results()
         pool.close()
     finally:
         pool.kill()
@@ -232,6 +241,12 @@ class _Pool(Generic[Task, Result]):
     def is_busy(self) -> bool:
         return bool(self._queue) or any(worker.task is not None for worker in self._workers)
 
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """Tasks that processes have, by the names of these."""
+        found = ((f"process {each.process.pid}", each.task) for each in self._workers)
+        return {name: task for name, task in found if task is not None}
+
     def add(self, tasks: Iterable[Task]) -> None:
         """Queue more tasks."""
         self._queue.extend((task, 1) for task in tasks)
@@ -240,6 +255,10 @@ class _Pool(Generic[Task, Result]):
         """Assign tasks, and yield the results that are there; wait for one if `block`."""
         self.start()
         self.assign()
+        yield from self.results(block=block)
+
+    def results(self, *, block: bool = True) -> Iterator[tuple[Task, Result | WorkerDied]]:
+        """Yield the results that are there; wait for one if `block`."""
         for worker in self.poll(None if block else 0):
             yield from self.receive(worker)
 

@@ -12,7 +12,7 @@ from alps_geo.segments.mapping import HERE
 from alps_geo.tiles.contract import Outcome, TaskError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from typing import Any
 
     from alps_geo.events import Tally
@@ -28,7 +28,11 @@ class SerialExecutor:
     """Works on one tile after the other; on a GPU, images of several are encoded together."""
 
     def run(
-        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
+        self,
+        stage: Stage[object],
+        tasks: Sequence[Task],
+        tally: Tally,
+        working: Callable[[Mapping[str, Task]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
         worker = stage.load_with_note(tally)
@@ -43,6 +47,7 @@ class SerialExecutor:
                 encoded = _encode_together(worker, group, read) if size > 1 else [None]
                 share = (perf_counter() - start) / len(group)
                 for task, pixels, image in zip(group, read, encoded, strict=True):
+                    working({"": task})
                     start = perf_counter()
                     try:
                         result, outcome = worker.compute(task, pixels.result(), image)

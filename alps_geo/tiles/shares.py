@@ -6,7 +6,9 @@ left alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import secrets
+from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -49,23 +51,28 @@ class Share:
     def of(self, tasks: Sequence[Task]) -> list[Task]:
         """Choose the tasks of this share, the same in each process.
 
+        >>> len(Share(2, 3).of([(0, row, col) for row in range(8) for col in range(6)]))
+        16
+        """
+        return [task for run in self.runs(tasks) for task in run]
+
+    def runs(self, tasks: Sequence[Task]) -> list[Sequence[Task]]:
+        """Choose the tasks of this share, in runs of neighbours.
+
         Neighbours in a row of tiles read the same blocks of a file, so a share is made of runs of
         neighbours. Tiles without data take no time, and lie along the borders of scenes or in
         whole corners, so that long runs would make some shares short: one run of every `count` is
         drawn at random for each share.
-
-        >>> len(Share(2, 3).of([(0, row, col) for row in range(8) for col in range(6)]))
-        16
         """
         length = max(1, min(LONGEST_RUN, len(tasks) // (self.count * RUNS_EACH)))
-        chosen: list[Task] = []
+        chosen: list[Sequence[Task]] = []
         for turn, first in enumerate(range(0, len(tasks), length * self.count)):
             # Of all draws of Python's, only random() is the same in all of its versions.
             draw = Random(turn)
             keys = [draw.random() for _ in range(self.count)]
             seats = sorted(range(self.count), key=keys.__getitem__)
             start = first + seats[self.number - 1] * length
-            chosen += tasks[start : start + length]
+            chosen.append(tasks[start : start + length])
         return chosen
 
 
@@ -79,14 +86,22 @@ class ShareStage(Generic[Failed]):
         All tasks.
     share : Share
         The share.
+    seed : int
+        Decides the order of the tasks; by default another one in each process. Several at work on
+        the same tasks in one order would do all of them side by side, each at the same time as the
+        others; in orders of their own they rarely meet.
     """
 
     stage: Stage[Failed]
     share: Share
+    seed: int = field(default_factory=partial(secrets.randbits, 64))
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the tasks of the share."""
-        yield from self.share.of(list(self.stage.tasks()))
+        """Yield the tasks of the share, run by run."""
+        runs = self.share.runs(list(self.stage.tasks()))
+        Random(self.seed).shuffle(runs)
+        for run in runs:
+            yield from run
 
     def is_stored(self, task: Task) -> bool:
         """Return True if the result of a task is stored."""
@@ -173,8 +188,12 @@ class ShareWorker:
         return [None if pixels is None else next(encoded) for _, pixels in tiles]
 
     def compute(self, task: Task, pixels: Any, encoded: Any = None) -> tuple[Any, Outcome]:
-        """Compute the result of a task; None if it is stored."""
-        if pixels is None:
+        """Compute the result of a task; None if it is stored.
+
+        It is looked for once more: pixels were read while another task was computed. In a store
+        this is a request, which takes a hundredth of the time of a tile; a listing would be late.
+        """
+        if pixels is None or self.stage.is_stored(task):
             return None, Outcome(computed=False)
         return self.worker.compute(task, pixels, encoded)
 

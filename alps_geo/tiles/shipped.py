@@ -213,12 +213,18 @@ class ShippedWork:
     ----------
     content : bytes
         A pickled `Shipment`; the program on the worker may be too different to read it.
+
+    Attributes
+    ----------
+    item : object
+        The item that is worked on; None for none.
     """
 
     def __init__(self, content: bytes) -> None:
         self._content = content
         self._versions = versions()
         self._function: Callable[[Any], Any] | None = None
+        self.item: Any = None
 
     def begin(self, worker: str, address: str) -> None:
         """Take note of the worker; nothing is loaded yet, so that it can still answer."""
@@ -254,6 +260,7 @@ class ShippedWork:
         """
         with _one_at_a_time:
             function = self._loaded()
+            self.item = item
             try:
                 return self._worker, function(item)
             except AlpsGeoError as error:
@@ -261,6 +268,8 @@ class ShippedWork:
             except Exception as error:  # noqa: BLE001 (it is raised where the work comes from)
                 reason = f"{type(error).__name__}: {one_line(error)} (on worker {self._worker})"
                 raise WorkError(reason, traceback.format_exc()) from None
+            finally:
+                self.item = None
 
     def _loaded(self) -> Callable[[Any], Any]:
         if self._function is None:

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from alps_geo.errors import SceneError
 from alps_geo.events import TileNews
-from alps_geo.tiles.contract import Outcome
+from alps_geo.tiles.contract import Outcome, Unlogged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator, Mapping
 
     from alps_geo.events import Tally
-    from alps_geo.tiles.contract import Stage
+    from alps_geo.tiles.contract import Log, Stage
     from alps_geo.tiles.executors import Executor
     from alps_geo.tiles.jobs import Task
 
 Failed = TypeVar("Failed")
+
+UNLOGGED = Unlogged()
 
 
 def label_tiles(
@@ -26,7 +28,7 @@ def label_tiles(
     executor: Executor,
     *,
     strict: bool,
-    count: Callable[[str, str | None], None] = lambda _machine, _worker: None,
+    log: Log = UNLOGGED,
     a_share: bool = False,
 ) -> list[Failed]:
     """Store the results of every task of a stage that are not stored yet.
@@ -41,9 +43,8 @@ def label_tiles(
         Works on the tasks; `alps_geo.tiles.executors.choose_executor` has that of the settings.
     strict : bool
         True to stop at the first task that fails.
-    count : callable
-        Called with the device and torch of each task that is computed, and its worker; see
-        `alps_geo.runs.workers.at_work`.
+    log : Log
+        Told which tasks are worked on, and which were computed; nobody by default.
     a_share : bool
         True if other processes work on other tasks: then it is no error that none can be done.
 
@@ -59,13 +60,13 @@ def label_tiles(
         `strict`, if one cannot.
     """
     done, failures = 0, {}
-    with closing(_outcomes(stage, tally, executor)) as outcomes:
+    with closing(_outcomes(stage, tally, executor, log)) as outcomes:
         for task, outcome in outcomes:
             _take(stage, tally, task, outcome, strict=strict)
             if outcome.reason is not None:
                 failures[task] = outcome.reason
             if outcome.computed:
-                count(outcome.machine, outcome.worker)
+                log.made(stage.scene_of(task), task[1:], outcome.machine, outcome.worker)
             done += 1
     if failures and len(failures) == done and not a_share:
         more = f" (and so with all {done} tiles)" if done > 1 else ""
@@ -87,7 +88,7 @@ def _take(
 
 
 def _outcomes(
-    stage: Stage[object], tally: Tally, executor: Executor
+    stage: Stage[object], tally: Tally, executor: Executor, log: Log
 ) -> Generator[tuple[Task, Outcome], None, None]:
     """Yield stored tasks, then work on the others."""
     left: list[Task] = []
@@ -100,5 +101,9 @@ def _outcomes(
     if not left:
         return
     tally.tell("tiles")
-    with closing(executor.run(stage, left, tally)) as outcomes:
+
+    def working(now: Mapping[str, Task]) -> None:
+        log.working({name: f"{stage.scene_of(t)}, {stage.title_of(t)}" for name, t in now.items()})
+
+    with closing(executor.run(stage, left, tally, working)) as outcomes:
         yield from outcomes

@@ -29,6 +29,7 @@ from alps_geo.pipeline.tile_shares import (
 )
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.claim import claimed
+from alps_geo.runs.describe import with_machines
 from alps_geo.runs.failures import write_each
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.folder import RunFolder
@@ -39,7 +40,7 @@ from alps_geo.runs.prediction import write_prediction
 from alps_geo.runs.probability_store import ProbabilityStore
 from alps_geo.runs.reading import finished_prediction
 from alps_geo.runs.tile_claim import claimed_together
-from alps_geo.runs.workers import at_work
+from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene.raster import is_local
 from alps_geo.tiles.executors import choose_executor, reachable
@@ -107,6 +108,7 @@ def predict_scenes(
         the flags are strict, if one cannot.
     """
     clock, place = Clock(), RunFolder(reachable(out, settings))
+    executor = choose_executor(settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
@@ -122,10 +124,9 @@ def predict_scenes(
             check=check,
         ) as cleared:
             clock.lap("open")
-            executor = choose_executor(settings)
-            with at_work(place) as count:
+            with at_work(place) as log:
                 failed = label_tiles(
-                    prediction.stage, prediction.tally, executor, strict=flags.strict, count=count
+                    prediction.stage, prediction.tally, executor, strict=flags.strict, log=log
                 )
             clock.lap("tiles")
             with replaced(place, plan, check) as target:
@@ -139,6 +140,7 @@ def predict_scenes(
                 record = prediction_record(
                     prediction.stage, prediction.legend, totals, [*failed, *unwritten], clock.laps
                 )
+                record = with_machines(record, tiles_by_machine(place))
                 write_prediction(target.record_path, record)
             sweep(place, plan)
             return record
@@ -169,12 +171,12 @@ def predict_share(
     AlpsGeoError
         As `alps_geo.pipeline.tile_shares.label_share`.
     """
-    place = RunFolder(reachable(out, settings))
+    place, executor = RunFolder(reachable(out, settings)), choose_executor(settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
         with claimed_together(place, plan, prediction.inputs()):
-            stage, executor = ShareStage(prediction.stage, request.share), choose_executor(settings)
+            stage = ShareStage(prediction.stage, request.share)
             failed = work_on_share(place, stage, executor, listen, strict=request.strict)
             return progress_of(place, plan, request.share, failed)
 

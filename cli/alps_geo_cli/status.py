@@ -89,11 +89,15 @@ def _workers_table(workers: Sequence[WorkerNote]) -> Table:
     table = Table("host", "process", "share")
     for title in ("tiles done", "last sign of life"):
         table.add_column(title, justify="right")
+    table.add_column("now")
     for worker in sorted(workers, key=lambda each: each.seems_dead)[:SHOWN]:
         share = worker.task or "all tiles"
-        table.add_row(worker.host, str(worker.pid), share, str(worker.done), _last_sign(worker))
-        for name, done in [*worker.elsewhere.items()][:SHOWN]:
-            table.add_row("", "", f"its worker {name}", str(done), "")
+        process, done, now = str(worker.pid), str(worker.done), worker.now.get("", "")
+        table.add_row(worker.host, process, share, done, _last_sign(worker), now)
+        for name in sorted({*worker.elsewhere, *worker.now} - {""})[:SHOWN]:
+            done = str(worker.elsewhere.get(name, ""))
+            its = name if name.startswith("process ") else f"worker {name}"
+            table.add_row("", "", f"its {its}", done, "", worker.now.get(name, ""))
     return table
 
 

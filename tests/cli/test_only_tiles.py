@@ -20,6 +20,8 @@ from share_runs import assert_same, make_scene, tile_files
 from alps_geo.errors import SceneError
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.lock import held_together
+from alps_geo.runs.machines import numbers_in
+from alps_geo.runs.parts import MachineRecord
 from alps_geo.scene import read_tile
 
 if TYPE_CHECKING:
@@ -101,7 +103,12 @@ def test_the_scripts_for_slurm_make_the_run(folder: Path) -> None:
 
 
 def test_the_definitions_of_the_page_are_read_and_their_commands_known() -> None:
-    (batch,) = map(json.loads, blocks("json"))
+    record, batch = map(json.loads, blocks("json"))
+    for machine in map(MachineRecord.from_json, record["machines"]):
+        assert machine.scenes is not None
+        rows = machine.scenes["mosaic"]
+        assert isinstance(rows, dict)
+        assert sum(len(numbers_in(columns)) for columns in rows.values()) == machine.tiles
     (job,) = map(yaml.safe_load, blocks("yaml"))
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["command"][-1] == f"auto/{job['spec']['completions']}"

@@ -260,6 +260,24 @@ def test_shards_share_a_store(
     assert_same(found(proxy), expected)
 
 
+def test_the_record_in_a_store_says_which_machine_made_which_tiles(
+    scene: str, address: RunAddress, proxy: Proxy
+) -> None:
+    request = ShareRequest(Share(1, 2))
+    label_share([scene], address, SETTINGS, request, generator=QuarterTiles())
+    folder = at_address(address)
+    notes = folder.tile_storage(folder.workers_path.name)
+    (name,) = notes.names()
+    note = json.loads(notes.read(name) or b"")
+    ((machine, scenes),) = note["tiles"].items()
+    notes.put(name, json.dumps({**note, "tiles": {"cuda (H100)": scenes}}).encode())
+    run(scene, address)
+    here, there = json.loads(found(proxy)["run.json"])["machines"]
+    assert (here["name"], there["name"]) == (machine, "cuda (H100)")
+    assert here["tiles"] + there["tiles"] == TILES
+    assert there["scenes"] == scenes
+
+
 KILLED = """
 import sys
 from pathlib import Path

@@ -35,7 +35,9 @@ from alps_geo.pipeline.tile_shares import ShareRequest, label_share
 from alps_geo.runs import lock
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.lock import held_together
+from alps_geo.runs.machines import numbers_in
 from alps_geo.runs.status import run_status
+from alps_geo.runs.workers import WorkerNote
 from alps_geo.scene import read_tile
 from alps_geo.tiles.shares import Share
 
@@ -113,7 +115,7 @@ def test_a_share_may_have_processes_of_its_own(
     out = tmp_path / "out"
     assert share(scene, out, 1, 2, workers=2).done > 0
     (note,) = out.glob(".tiles/workers/*.json")
-    assert sum(json.loads(note.read_text())["tiles"].values()) == len(tile_files(out))
+    assert WorkerNote.from_json(json.loads(note.read_text())).done == len(tile_files(out))
     assert share(scene, out, 2, 2).left == 0
     finish(scene, out)
     assert_same(out, undisturbed)
@@ -237,13 +239,18 @@ def test_tiles_of_other_machines_are_told_of_in_the_record(
     out = tmp_path / "out"
     share(scene, out, 1, 2)
     (note,) = out.glob(".tiles/workers/*.json")
-    (machine, tiles), *_ = json.loads(note.read_text())["tiles"].items()
+    mine = tile_files(out)
+    ((machine, _),) = json.loads(note.read_text())["tiles"].items()
     note.write_text(note.read_text().replace(machine, "cuda (NVIDIA H100), torch 2.9.1"))
     finish(scene, out)
-    assert json.loads((out / "run.json").read_text())["machines"] == [
-        {"name": machine, "tiles": TILES - tiles},
-        {"name": "cuda (NVIDIA H100), torch 2.9.1", "tiles": tiles},
-    ]
+    here, there = json.loads((out / "run.json").read_text())["machines"]
+    assert (here["name"], there["name"]) == (machine, "cuda (NVIDIA H100), torch 2.9.1")
+    assert (here["tiles"], there["tiles"]) == (TILES - len(mine), len(mine))
+    assert {
+        f"{int(row):04d}_{column:04d}.outlines.npz"
+        for row, columns in there["scenes"]["corner"].items()
+        for column in numbers_in(columns)
+    } == {path.name for path in mine}
     assert_same(out, undisturbed)
     assert "machines" not in json.loads((undisturbed / "run.json").read_text())
 

@@ -20,7 +20,7 @@ from alps_geo.errors import RunError, SceneError
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.scheduler import SchedulerAddress
-from alps_geo.tiles.dask import DaskExecutor
+from alps_geo.tiles.dask_executor import DaskExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,6 +280,7 @@ def test_a_run_without_a_worker_says_so_and_ends(tmp_path: Path) -> None:
         ("local:0", "expected tcp://HOST:PORT"),
         ("local", "expected tcp://HOST:PORT"),
         ("tcp://127.0.0.1", "expected tcp://HOST:PORT"),
+        ("tcp://127.0.0.1:70000", "expected tcp://HOST:PORT"),
     ],
 )
 def test_text_that_is_no_address_is_wrong_usage(address: str, message: str, tmp_path: Path) -> None:
@@ -294,15 +295,35 @@ def test_processes_and_dask_exclude_each_other(tmp_path: Path) -> None:
     assert "expected one of them" in found.stderr
 
 
-@pytest.mark.parametrize(("text", "reason"), [(None, "no such"), ("{}", "no scheduler file")])
-def test_a_scheduler_file_that_is_none_is_told(
-    text: str | None, reason: str, tmp_path: Path
+NO_FILES = {
+    None: "and there is no such scheduler file",
+    "{}": "and that is no scheduler file",
+    '{"address": 3}': "and that is no scheduler file",
+}
+
+
+@pytest.mark.parametrize("text", NO_FILES)
+def test_a_scheduler_file_that_is_none_is_told_before_scenes_are_opened(
+    text: str | None, tmp_path: Path
 ) -> None:
     file = tmp_path / "scheduler.json"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(RunError, match=reason):
-        label(tmp_path / "out", dask=str(file))
+    out = ("--out", tmp_path / "out", "--dask", file)
+    scene, folder = tmp_path / "unreadable.tif", tmp_path / "empty"
+    scene.touch()
+    folder.mkdir()
+    for command in (
+        ("label", scene),
+        ("label", scene, "--only", "tiles"),
+        ("dataset", "label", folder),
+        ("dataset", "label", folder, "--only", "tiles"),
+        ("train", "predict", scene, "--model", folder),
+        ("train", "predict", scene, "--model", folder, "--only", "tiles"),
+    ):
+        found = alps_geo(*command, *out)
+        assert found.exit_code == 2
+        assert f"dask is '{file}', {NO_FILES[text]}" in found.stderr
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from alps_geo.tiles.stage import TileStage
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.tiles.executors import Executor
@@ -56,7 +56,11 @@ class Backwards:
     worked_on: Counter[Task] = field(default_factory=Counter)
 
     def run(
-        self, stage: Stage[object], tasks: Sequence[Task], tally: Tally
+        self,
+        stage: Stage[object],
+        tasks: Sequence[Task],
+        tally: Tally,
+        working: Callable[[Mapping[str, Task]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         worker = stage.load()
         try:

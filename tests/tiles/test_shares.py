@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from helpers import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 from quarter_tiles import QuarterTiles
+from share_runs import SlowQuarters
+from tile_stages import stage_in
 
 from alps_geo.errors import SettingsError
 from alps_geo.events import Tally
-from alps_geo.grid import TileGrid
-from alps_geo.masks.generator import Models
-from alps_geo.runs.tile_store import TileStore
-from alps_geo.scene import open_scene
-from alps_geo.settings import LabelSettings
+from alps_geo.runs.workers import WorkerNote, WorkLog
 from alps_geo.tiles.array_jobs import share_of
-from alps_geo.tiles.jobs import Job
 from alps_geo.tiles.serial import SerialExecutor
 from alps_geo.tiles.shares import Share, ShareStage
 from alps_geo.tiles.stage import TileStage
@@ -66,6 +64,53 @@ def test_a_share_of_many_tiles_is_made_of_neighbours() -> None:
     tasks = Share(3, 16).of(grid_tasks(320, 320))
     apart = sum(after != (0, before[1], before[2] + 1) for before, after in pairwise(tasks))
     assert len(tasks) / apart > 12
+
+
+def test_processes_take_the_same_tasks_in_orders_of_their_own(tmp_path: Path) -> None:
+    stage = stage_in(tmp_path)
+    orders = [list(ShareStage(stage, Share(1, 1)).tasks()) for _ in range(9)]
+    assert len(set(map(tuple, orders))) > 5
+    assert all(sorted(order) == sorted(stage.tasks()) for order in orders)
+    # In a process tasks are listed twice.
+    once = ShareStage(stage, Share(1, 2))
+    assert list(once.tasks()) == list(once.tasks())
+
+
+def test_runs_of_neighbours_stay_together_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, many = stage_in(tmp_path), grid_tasks(100, 100)
+    monkeypatch.setattr(TileStage, "tasks", lambda _: iter(many))
+    tasks = list(ShareStage(stage, Share(1, 1)).tasks())
+    assert tasks != many
+    places = [100 * row + col for _, row, col in tasks]
+    assert sum(after == before + 1 for before, after in pairwise(places)) > 9000
+
+
+def test_two_processes_without_a_share_hardly_repeat_each_other(tmp_path: Path) -> None:
+    stage, logs = stage_in(tmp_path, SlowQuarters()), (WorkLog(""), WorkLog(""))
+
+    def work(log: WorkLog, seed: int) -> None:
+        share = ShareStage(stage, Share(1, 1), seed)
+        label_tiles(share, SILENT, SerialExecutor(), strict=True, log=log)
+
+    with ThreadPoolExecutor(2) as pool:
+        for each in [pool.submit(work, *given) for given in zip(logs, (1, 3), strict=True)]:
+            each.result()
+    done = [WorkerNote.from_json(json.loads(log.note())).done for log in logs]
+    # Each alone would do all nine.
+    assert 9 <= sum(done) <= 12
+    assert min(done) > 1
+
+
+def test_a_tile_that_is_stored_while_it_is_read_is_not_computed(tmp_path: Path) -> None:
+    stage = stage_in(tmp_path)
+    worker = ShareStage(stage, Share(1, 1)).load()
+    task = (0, 1, 1)
+    pixels = worker.read(task)
+    stage.load()(task)
+    result, outcome = worker.compute(task, pixels)
+    assert (result, outcome.computed) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +175,8 @@ def test_a_share_that_there_is_not_is_told(
 def test_a_tile_that_another_process_did_meanwhile_is_left_alone(
     tmp_path: Path, at_once: int
 ) -> None:
-    other, mine = stage_in(tmp_path / "other", at_once), stage_in(tmp_path / "mine", at_once)
+    generator = QuarterTiles(images_at_once=at_once)
+    other, mine = stage_in(tmp_path / "other", generator), stage_in(tmp_path / "mine", generator)
     label_tiles(other, SILENT, SerialExecutor(), strict=True)
     mine.jobs[0].store.folder.mkdir()
 
@@ -140,14 +186,9 @@ def test_a_tile_that_another_process_did_meanwhile_is_left_alone(
             for path in sorted((tmp_path / "other").iterdir())[:-2]:
                 (tmp_path / "mine" / path.name).write_bytes(path.read_bytes())
 
-    computed: list[str] = []
-
-    def count(machine: str, _worker: str | None) -> None:
-        computed.append(machine)
-
-    share = ShareStage(mine, Share(1, 1))
-    label_tiles(share, Tally(0, meanwhile), SerialExecutor(), strict=True, count=count)
-    assert len(computed) == 1
+    share, log = ShareStage(mine, Share(1, 1)), WorkLog("")
+    label_tiles(share, Tally(0, meanwhile), SerialExecutor(), strict=True, log=log)
+    assert WorkerNote.from_json(json.loads(log.note())).done == 1
     assert all(mine.is_stored(task) for task in mine.tasks())
     # As in processes, each of which does all work of a task at once.
     worker = share.load()
@@ -155,11 +196,3 @@ def test_a_tile_that_another_process_did_meanwhile_is_left_alone(
 
 
 SILENT = Tally(0, lambda _: None)
-
-
-def stage_in(folder: Path, at_once: int) -> TileStage:
-    scene = open_scene(str(DATA / "neon_osbs_10cm.tif"))
-    grid = TileGrid(scene.height, scene.width, 160, 0)
-    settings = LabelSettings(tile_size=160, overlap=0, fill="none")
-    models = Models(QuarterTiles(images_at_once=at_once))
-    return TileStage([Job("neon", scene, grid, TileStore(folder, "key"))], settings, models)
