@@ -5,7 +5,6 @@ Nothing is written here.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from contextlib import suppress
@@ -143,8 +142,7 @@ class PlannedRun:
         """
         jobs = self.stage.jobs
         for image, failed in self.unreadable.items():
-            job = _job_of(image, jobs)
-            job.store.note(image, json.dumps(failed.to_json()).encode())
+            _job_of(image, jobs).store.fail(failed, image)
 
 
 def plan_images(

@@ -48,13 +48,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alps_geo.files.storage import LocalStorage
 from alps_geo.outputs.names import CLASS_MODEL, MODEL
-from alps_geo.runs.storage import LocalStorage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alps_geo.runs.storage import ObjectStore, Storage
+    from alps_geo.files.storage import ObjectStore, Storage
 
 RECORD, TILES = "run.json", ".tiles"
 """Names of the record, and of the folder of all that is no result."""

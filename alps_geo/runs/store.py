@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alps_geo.events import Tally
+    from alps_geo.files.storage import ObjectStore
     from alps_geo.runs.flags import RunFlags
     from alps_geo.runs.folder import RunFolder
-    from alps_geo.runs.storage import ObjectStore
 
 _PLAN = f"{TILES}/run.json"
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from alps_geo.files import put_bytes, run_errors
+from alps_geo.files.disk import put_bytes, run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
