@@ -19,8 +19,8 @@ from alps_geo.pipeline.scenes import fit_scenes, label_scenes
 from alps_geo.review.opened_run import Run
 from alps_geo.runs.address import local_path
 from alps_geo.runs.flags import FLAG_NAMES, RunFlags
-from alps_geo.runs.folder import fit_folder
-from alps_geo.runs.run import fitted_settings, read_model
+from alps_geo.runs.model_file import fit_place, given_model
+from alps_geo.runs.run import fitted_settings
 from alps_geo.settings.folder import FolderSettings
 from alps_geo.settings.keywords import available, settings_from
 
@@ -176,7 +176,7 @@ def fit(
     fit_scenes(
         _find(paths, listen),
         model,
-        fit_folder(model),
+        fit_place(model),
         chosen,
         RunFlags(overwrite, force, strict=strict),
         generator=generator,
@@ -223,7 +223,7 @@ def apply(
     """
     path = fspath(model)
     flags = RunFlags(**{name: settings.pop(name) for name in FLAG_NAMES if name in settings})
-    fitted = fitted_settings(read_model(Path(path)))
+    fitted = fitted_settings(given_model(path))
     known = available(fits=False, writes=True)
     # JSON, which a model keeps its settings as, has lists for tuples.
     defaults = {

@@ -168,17 +168,13 @@ class RunFolder:
         """Return the folder of the tiles of a scene that depend on a fingerprint `key`."""
         return self.tiles_path / f"{scene}.{key[:_KEY_DIGITS]}"
 
+    @property
+    def results(self) -> Storage:
+        """Storage of the results of a finished run."""
+        return LocalStorage(self.path) if self.store is None else self.store
+
     def tile_storage(self, name: str) -> Storage:
         """Return the storage of tiles, by the name of their folder."""
         if self.store is None:
             return LocalStorage(self.tiles_path / name)
         return self.store.within(f"{TILES}/{name}")
-
-
-def fit_folder(model: Path) -> Path:
-    """Return the folder of the tiles of a fit, next to the model that it writes.
-
-    >>> fit_folder(Path("model.npz")).name
-    'model.npz.run'
-    """
-    return model.with_name(f"{model.name}.run")

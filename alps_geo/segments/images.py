@@ -16,7 +16,7 @@ The columns are in these tables then, and the files of columns are deleted.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ import numpy as np
 
 from alps_geo.errors import RunError
 from alps_geo.features.columns import Columns
+from alps_geo.files.storage import fetch_files
 from alps_geo.files.stored import StoredFiles
 from alps_geo.scene.folder import FolderImage, ImageReading
 from alps_geo.segments.names import IMAGE
@@ -154,9 +155,31 @@ class ImageStore(StoredFiles[FolderImage]):
             **vars(segments.attributes),
         )
 
-    def drop_columns(self, image: FolderImage) -> None:
-        """Remove the columns of an image, if they are there."""
-        self.files.remove([self.name(image, _COLUMNS)])
+    def drop_columns(self, images: Iterable[FolderImage]) -> None:
+        """Remove the columns of images, as far as they are there."""
+        self.files.remove([self.name(image, _COLUMNS) for image in images])
+
+    def fetched(self, images: Iterable[FolderImage]) -> ImageStore:
+        """Return the files of images in the folder on this machine, fetched if they lie elsewhere.
+
+        Those that are there whole are not fetched again.
+
+        Raises
+        ------
+        RunError
+            If a store does not answer, or the disk does not take a file.
+        """
+        if self.storage is None:
+            return self
+        here = replace(self, storage=None)
+        absent = [
+            self.name(image, kind)
+            for image in images
+            for kind in (_COLUMNS, IMAGE)
+            if here.read(image, kind) is None
+        ]
+        fetch_files(self.storage, absent, self.folder)
+        return here
 
     def _write(self, image: FolderImage, ending: str, **arrays: Any) -> None:
         buffer = BytesIO()

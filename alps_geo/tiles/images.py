@@ -183,6 +183,10 @@ class ImageStage:
         held = [job.store.held() for job in self.jobs]
         return lambda task: held[task[0]](self.image(task))
 
+    def index(self, name: str) -> int:
+        """Return the index of the images of a name."""
+        return [job.name for job in self.jobs].index(name)
+
     def scene_of(self, task: Task) -> str:
         """Return the name of the split that an image is of."""
         return self.jobs[task[0]].name
