@@ -123,9 +123,10 @@ def label_images(
             settings[name] = (settings[name],)
     layout = FolderSettings.from_dict(settings)
     chosen = {name: value for name, value in settings.items() if name not in of_folder}
-    folder = Path(root if out is None else out)
+    source = local_path(fspath(root))
+    folder = source if out is None else local_path(fspath(out))
     label_folder(
-        Path(root),
+        source,
         folder,
         settings_from(chosen, {}, images=True),
         layout,
@@ -172,7 +173,7 @@ def fit(
     >>> run = alps_geo.apply("other.tif", model)  # doctest: +SKIP
     """
     chosen = settings_from(settings, {}, writes=False)
-    listen, model = _listener(), Path(out)
+    listen, model = _listener(), local_path(fspath(out))
     fit_scenes(
         _find(paths, listen),
         model,

@@ -6,6 +6,7 @@ import http.client
 import logging
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,6 +156,25 @@ def down_from(proxy: Proxy, part: str) -> None:
         return "503" if down else ""
 
     proxy.fault = fault
+
+
+class SlowReads:
+    """Answers requests for stored tiles and images after a while, and counts those under way."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.most, self._now, self._lock = 0, 0, threading.Lock()
+        proxy.fault = self
+
+    def __call__(self, request: Request) -> str:
+        """Wait before a request is handed on."""
+        if request[0] == "GET" and request[1].endswith(".npz"):
+            with self._lock:
+                self._now += 1
+                self.most = max(self.most, self._now)
+            time.sleep(0.1)
+            with self._lock:
+                self._now -= 1
+        return ""
 
 
 def nothing_fails(proxy: Proxy) -> None:

@@ -126,3 +126,7 @@ def test_runs_are_opened_in_folders_alone() -> None:
         library.open_run("s3://bucket/run")
     with pytest.raises(RunError, match="s3://bucket/run is an address in a store"):
         library.label(str(SCENE), "s3://bucket/run")
+    with pytest.raises(RunError, match="s3://bucket/run is an address in a store"):
+        library.label_images(DATA, "s3://bucket/run")
+    with pytest.raises(RunError, match=r"s3://bucket/model\.npz is an address in a store"):
+        library.fit(str(SCENE), "s3://bucket/model.npz")

@@ -12,6 +12,7 @@ from quarter_tiles import QuarterTiles
 from s3_server import (
     BUCKET,
     Proxy,
+    SlowReads,
     down_from,
     nothing_fails,
     running_server,
@@ -164,6 +165,20 @@ def test_shards_share_a_store(
     proxy.requests.clear()
     label(root, address)
     assert puts(proxy, ".image.npz") == []
+    assert_same(proxy, expected)
+
+
+def test_images_are_fetched_a_few_at_the_same_time(
+    root: Path, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
+) -> None:
+    label_image_share(root, address, SETTINGS, generator=QuarterTiles())
+    proxy.requests.clear()
+    reads = SlowReads(proxy)
+    label(root, address)
+    assert 4 <= reads.most <= 8
+    # Columns and segments of each image once.
+    assert len([path for _, path in proxy.requests if path.endswith(".npz")]) == 2 * IMAGES + 3
+    nothing_fails(proxy)
     assert_same(proxy, expected)
 
 

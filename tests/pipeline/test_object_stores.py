@@ -21,6 +21,7 @@ from rasterio.windows import Window
 from s3_server import (
     BUCKET,
     Proxy,
+    SlowReads,
     down_from,
     nothing_fails,
     running_server,
@@ -213,6 +214,21 @@ def test_workers_of_dask_put_tiles_into_the_store(
     assert tiles
     assert {name: stored[name] for name in tiles} == {name: expected[name] for name in tiles}
     assert not [name for name in stored if name.endswith(".partial")]
+
+
+def test_tiles_are_fetched_a_few_at_the_same_time(
+    scene: str, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
+) -> None:
+    label_share([scene], address, SETTINGS, generator=QuarterTiles())
+    proxy.requests.clear()
+    reads = SlowReads(proxy)
+    run(scene, address)
+    assert 4 <= reads.most <= 8
+    # Outlines and embeddings of each tile once.
+    gets = [path for method, path in proxy.requests if method == "GET" and ".npz" in path]
+    assert len(gets) <= 2 * TILES + 2
+    nothing_fails(proxy)
+    assert_same(found(proxy), expected)
 
 
 def test_half_a_tile_is_made_again(

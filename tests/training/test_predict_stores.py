@@ -12,6 +12,7 @@ from rasterio.windows import Window
 from s3_server import (
     BUCKET,
     Proxy,
+    SlowReads,
     down_from,
     nothing_fails,
     running_server,
@@ -120,6 +121,19 @@ def test_a_store_that_fails_while_maps_are_written_stops_the_run(
     nothing_fails(proxy)
     assert "some/maps/run.json" not in proxy.names()
     assert predict(folder, ADDRESS).exit_code == 0
+    assert_done(folder, proxy)
+
+
+def test_tiles_are_fetched_a_few_at_the_same_time(folder: Path, proxy: Proxy) -> None:
+    assert predict(folder, ADDRESS, "--only", "tiles").exit_code == 0
+    proxy.requests.clear()
+    reads = SlowReads(proxy)
+    assert predict(folder, ADDRESS).exit_code == 0
+    assert 4 <= reads.most <= 8
+    # Once for the classes, and once for their probabilities.
+    gets = [path for method, path in proxy.requests if method == "GET" and ".npz" in path]
+    assert len(gets) == 2 * TILES
+    nothing_fails(proxy)
     assert_done(folder, proxy)
 
 
