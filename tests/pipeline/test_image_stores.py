@@ -144,7 +144,7 @@ def test_a_run_goes_on_after_requests_that_fail_now_and_then(
     root: Path, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
 ) -> None:
     some_requests_fail(proxy)
-    label(root, address)
+    label(root, address, workers=2)
     nothing_fails(proxy)
     assert_same(proxy, expected)
 
