@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import rasterio
+from edited_runs import SCENES, finished_crops
 from helpers import alps_geo
 from random_models import cut, write_random_model
 from rasterio.windows import Window
@@ -156,3 +160,19 @@ def test_a_map_of_clusters_is_not_replaced(folder: Path, proxy: Proxy) -> None:
     assert outcome.exit_code == 1
     assert f"{ADDRESS}/run.json is there already" in outcome.stderr
     assert proxy.content("some/maps/run.json") == b"{}"
+
+
+def test_segments_get_their_classes_by_a_prediction_in_a_store(
+    proxy: Proxy, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    write_random_model(tmp_path / "model", ("red", "green", "blue", "nir"))
+    for run, out in (("here", tmp_path / "maps"), ("far", ADDRESS)):
+        copytree(finished_crops(tmp_path_factory) / "out", tmp_path / run)
+        command = ("train", "predict", "--segments", tmp_path / run, "--model", tmp_path / "model")
+        outcome = alps_geo(*command, "--out", out, *OPTIONS)
+        assert outcome.exit_code == 0, outcome.stderr
+    for scene in SCENES:
+        here, far = (tmp_path / run / scene / "classes.tif" for run in ("here", "far"))
+        with rasterio.open(here) as one, rasterio.open(far) as other:
+            assert np.array_equal(one.read(), other.read())
+    assert "some/maps/run.json" in proxy.names()
