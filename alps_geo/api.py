@@ -17,9 +17,9 @@ from alps_geo.ipython import in_notebook, notebook_bar
 from alps_geo.pipeline.images import label_images as label_folder
 from alps_geo.pipeline.scenes import fit_scenes, label_scenes
 from alps_geo.review.opened_run import Run
-from alps_geo.runs.address import local_path
+from alps_geo.runs.address import fit_place, local_path
 from alps_geo.runs.flags import FLAG_NAMES, RunFlags
-from alps_geo.runs.model_file import fit_place, given_model
+from alps_geo.runs.model_file import given_model
 from alps_geo.runs.run import fitted_settings
 from alps_geo.settings.folder import FolderSettings
 from alps_geo.settings.keywords import available, settings_from

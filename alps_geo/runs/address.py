@@ -81,6 +81,13 @@ class FileAddress:
         return cls(folder, name)
 
 
+def fit_place(model: Path | FileAddress) -> Path | RunAddress:
+    """Return the place of the tiles of a fit, next to the model that it writes."""
+    if isinstance(model, FileAddress):
+        return RunAddress(f"{model}.run")
+    return model.with_name(f"{model.name}.run")
+
+
 def is_address(text: str) -> bool:
     """Return True for an address such as ``s3://bucket/run``, False for a path."""
     return _ADDRESS.match(text) is not None

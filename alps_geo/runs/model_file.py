@@ -1,8 +1,4 @@
-"""Files of cluster models that users name, on this machine or in an object store.
-
->>> str(fit_place(Path("model.npz")))
-'model.npz.run'
-"""
+"""Files of cluster models that users name, on this machine or in an object store."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from alps_geo.clusters.model import ClusterModel
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors
 from alps_geo.outputs.names import MODEL
-from alps_geo.runs.address import FileAddress, RunAddress, is_address, store_at
+from alps_geo.runs.address import FileAddress, is_address, store_at
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.reading import holds_run
 from alps_geo.runs.run import read_model
@@ -21,13 +17,6 @@ from alps_geo.runs.store import stored_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-
-def fit_place(model: Path | FileAddress) -> Path | RunAddress:
-    """Return the place of the tiles of a fit, next to the model that it writes."""
-    if isinstance(model, FileAddress):
-        return RunAddress(f"{model}.run")
-    return model.with_name(f"{model.name}.run")
 
 
 def given_model(text: str) -> ClusterModel:

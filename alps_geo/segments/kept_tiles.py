@@ -60,6 +60,8 @@ class KeptTiles(Generic[Value]):
 
         Nothing is fetched before the first that is not kept is asked for.
         """
+        while self._ahead:
+            self._ahead.popitem()[1].cancel()
         self._expected = iter(tiles)
 
     def __call__(self, tile: Tile) -> Value:
@@ -84,8 +86,6 @@ class KeptTiles(Generic[Value]):
             # Those before it were passed over.
             while (first := next(iter(self._ahead))) != place:
                 self._ahead.pop(first).cancel()
-        elif len(self._ahead) == _AHEAD:
-            self._ahead.pop(next(iter(self._ahead))).cancel()
         future = self._ahead.pop(place, None) or threads.submit(fetch, tile)
         while len(self._ahead) < _AHEAD and (following := next(self._expected, None)):
             key = following.row, following.col

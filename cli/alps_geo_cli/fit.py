@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo.runs.address import FileAddress, is_address
-from alps_geo.runs.model_file import fit_place
+from alps_geo.runs.address import FileAddress, fit_place, is_address
 from alps_geo.settings import OUTPUT
 from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
