@@ -17,10 +17,10 @@ from alps_geo.ipython import in_notebook, notebook_bar
 from alps_geo.pipeline.images import label_images as label_folder
 from alps_geo.pipeline.scenes import fit_scenes, label_scenes
 from alps_geo.review.opened_run import Run
-from alps_geo.runs.address import local_path
+from alps_geo.runs.address import fit_place, local_path
 from alps_geo.runs.flags import FLAG_NAMES, RunFlags
-from alps_geo.runs.folder import fit_folder
-from alps_geo.runs.run import fitted_settings, read_model
+from alps_geo.runs.model_file import given_model
+from alps_geo.runs.run import fitted_settings
 from alps_geo.settings.folder import FolderSettings
 from alps_geo.settings.keywords import available, settings_from
 
@@ -123,9 +123,10 @@ def label_images(
             settings[name] = (settings[name],)
     layout = FolderSettings.from_dict(settings)
     chosen = {name: value for name, value in settings.items() if name not in of_folder}
-    folder = Path(root if out is None else out)
+    source = local_path(fspath(root))
+    folder = source if out is None else local_path(fspath(out))
     label_folder(
-        Path(root),
+        source,
         folder,
         settings_from(chosen, {}, images=True),
         layout,
@@ -172,11 +173,11 @@ def fit(
     >>> run = alps_geo.apply("other.tif", model)  # doctest: +SKIP
     """
     chosen = settings_from(settings, {}, writes=False)
-    listen, model = _listener(), Path(out)
+    listen, model = _listener(), local_path(fspath(out))
     fit_scenes(
         _find(paths, listen),
         model,
-        fit_folder(model),
+        fit_place(model),
         chosen,
         RunFlags(overwrite, force, strict=strict),
         generator=generator,
@@ -223,7 +224,7 @@ def apply(
     """
     path = fspath(model)
     flags = RunFlags(**{name: settings.pop(name) for name in FLAG_NAMES if name in settings})
-    fitted = fitted_settings(read_model(Path(path)))
+    fitted = fitted_settings(given_model(path))
     known = available(fits=False, writes=True)
     # JSON, which a model keeps its settings as, has lists for tuples.
     defaults = {

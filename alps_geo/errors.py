@@ -32,6 +32,10 @@ class DiskError(RunError):
     """A result that the disk does not take: it is full, read-only, or gone."""
 
 
+class StoreError(RunError):
+    """An object store that does not answer, or that lets nobody in."""
+
+
 def one_line(error: BaseException) -> str:
     """Return the text of an error in one line; its type where it has none."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -58,6 +58,7 @@ from alps_geo.runs.tile_store import TileStore
 from alps_geo.sam.frame import CHANNELS, Frame
 from alps_geo.segments.core_sums import Source
 from alps_geo.segments.fragments import FragmentRules, cut_fragments
+from alps_geo.segments.kept_tiles import KeptTiles
 from alps_geo.segments.painting import StoredPainting, painted_blocks
 from alps_geo.segments.pooling import segment_rows
 from alps_geo.segments.stitch import stitch
@@ -65,7 +66,6 @@ from alps_geo.segments.superpixels import TileBands
 from alps_geo.segments.table import SegmentTable, open_table, write_tables
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.presets import PRESETS
-from alps_geo.tiles.stored import KeptTiles
 from alps_geo.windows import origin
 
 if TYPE_CHECKING:

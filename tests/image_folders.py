@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.record import RunRecord
 
 SIDE = 64
@@ -58,7 +59,7 @@ def make_root(root: Path, train: int = 4, val: int = 2, suffix: str = ".png") ->
     return root
 
 
-def label(root: Path, out: Path | None = None, **more: Any) -> RunRecord:
+def label(root: Path, out: Path | RunAddress | None = None, **more: Any) -> RunRecord:
     """Label a folder with quarters of images as masks."""
     layout = {name: more.pop(name) for name in list(more) if hasattr(FolderSettings, name)}
     run = {name: more.pop(name) for name in ("flags", "listen") if name in more}

@@ -6,6 +6,7 @@ import http.client
 import logging
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,6 +77,11 @@ class Proxy:
         content: bytes = self.client().get_object(Bucket=BUCKET, Key=name)["Body"].read()
         return content
 
+    def files(self, folder: str) -> dict[str, bytes]:
+        """Read all objects below a folder of the bucket, by their names in it."""
+        names = [name for name in self.names() if name.startswith(f"{folder}/")]
+        return {name.removeprefix(f"{folder}/"): self.content(name) for name in names}
+
     def client(self) -> boto3.client:
         """Return a client of the server itself, past the proxy."""
         return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.port}")
@@ -127,6 +133,53 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
+
+
+def some_requests_fail(proxy: Proxy) -> None:
+    """Refuse every seventh request from now on, and cut every eleventh."""
+    counts = iter(range(1, 10**6))
+
+    def fault(_: object) -> str:
+        count = next(counts)
+        return "503" if count % 7 == 0 else "cut" if count % 11 == 0 else ""
+
+    proxy.fault = fault
+
+
+def down_from(proxy: Proxy, part: str) -> None:
+    """Answer no request from the time on that an object is put whose name has this ending."""
+    down = False
+
+    def fault(request: Request) -> str:
+        nonlocal down
+        down |= request[0] == "PUT" and request[1].endswith(part)
+        return "503" if down else ""
+
+    proxy.fault = fault
+
+
+class SlowReads:
+    """Answers requests for stored tiles and images after a while, and counts those under way."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.most, self._now, self._lock = 0, 0, threading.Lock()
+        proxy.fault = self
+
+    def __call__(self, request: Request) -> str:
+        """Wait before a request is handed on."""
+        if request[0] == "GET" and request[1].endswith(".npz"):
+            with self._lock:
+                self._now += 1
+                self.most = max(self.most, self._now)
+            time.sleep(0.1)
+            with self._lock:
+                self._now -= 1
+        return ""
+
+
+def nothing_fails(proxy: Proxy) -> None:
+    """Answer all requests again."""
+    proxy.fault = lambda _: ""
 
 
 @contextmanager

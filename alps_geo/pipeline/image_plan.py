@@ -5,7 +5,6 @@ Nothing is written here.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from contextlib import suppress
@@ -25,11 +24,12 @@ from alps_geo.runs.checks import check_model
 from alps_geo.runs.failures import FailedImage
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
 from alps_geo.runs.identity import fingerprint, images_identity, kind_key
+from alps_geo.runs.model_file import given_model
 from alps_geo.runs.names import folder_names
 from alps_geo.runs.parts import FolderRecord
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.reading import planned_results
-from alps_geo.runs.run import read_model
+from alps_geo.runs.store import stored_plan
 from alps_geo.segments.images import ImageStore, open_image_table
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.folder import FolderSettings
@@ -98,7 +98,7 @@ def folder_request(
     """
     # An image has too few segments to tell which of them are alike.
     settings = replace(settings or LabelSettings(), merge=False, neighbours=0.0)
-    given = read_model(Path(settings.clusters_from)) if settings.clusters_from else None
+    given = given_model(settings.clusters_from) if settings.clusters_from else None
     if given is not None and settings.clusters not in (None, len(given)):
         raise SettingsError(
             f"clusters is {settings.clusters}, and clusters_from has {len(given)}: leave one out"
@@ -148,8 +148,7 @@ class PlannedRun:
         """
         jobs = self.stage.jobs
         for image, failed in self.unreadable.items():
-            job = _job_of(image, jobs)
-            job.store.note(image, json.dumps(failed.to_json()).encode())
+            _job_of(image, jobs).store.fail(failed, image)
 
 
 def plan_images(
@@ -226,7 +225,9 @@ def _jobs(
     jobs = []
     for name, (_, kind, members) in zip(names, by_split, strict=True):
         key = kind_key(kind.reading, kind.scale, settings, weights, TILE_STAGE_VERSION)
-        jobs.append(ImageJob(name, members, kind, ImageStore(folder.tiles_folder(name, key), key)))
+        tiles = folder.tiles_folder(name, key)
+        store = ImageStore(tiles, key, folder.tile_storage(tiles.name))
+        jobs.append(ImageJob(name, members, kind, store))
     return jobs
 
 
@@ -328,7 +329,8 @@ def check_folders(run: PlannedRun, folder: RunFolder) -> None:
 
 def _check_images(jobs: Sequence[ImageJob], folder: RunFolder) -> None:
     changed, new, gone = list[str](), list[str](), list[str]()
-    for job in jobs:
+    # Of a store nothing is here; other images make another run there.
+    for job in jobs if folder.store is None else ():
         with suppress(RunError):  # it was never labelled, or is damaged and made again
             table = open_image_table(folder.segments_folder(job.name))
             before = {image.title: image.stamp for image in table.images}
@@ -348,14 +350,16 @@ def _check_images(jobs: Sequence[ImageJob], folder: RunFolder) -> None:
 
 def _check_masks(plan: Plan, folder: RunFolder) -> None:
     ours = {*plan.files, *planned_results(folder)}
+    if folder.store is not None and (found := stored_plan(folder.store)) is not None:
+        ours.update(found.files)
     folders = {Path(name).parent.as_posix() for name in plan.files} - {".", OVERVIEW}
     for name in sorted(folders):
-        masks = folder.path / name
-        found = [each.name for each in masks.iterdir() if each.is_file()] if masks.is_dir() else []
-        for file in sorted(each for each in found if not each.startswith(".")):
+        names = (each for each in folder.results.names(name) if "/" not in each)
+        for file in sorted(each for each in names if not each.startswith(".")):
             if f"{name}/{file}" not in ours:
                 raise RunError(
-                    f"{masks / file} is of no image of this run, and would be taken for one of "
+                    f"{folder.results}/{name}/{file} is of no image of this run, and would be "
+                    "taken for one of "
                     "its masks: move it away, choose another --out or --mask-dir, or leave it "
                     "there with --overwrite"
                 )

@@ -8,10 +8,9 @@ import rasterio
 
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.pipeline.image_plan import check_folders, folder_request, plan_images
+from alps_geo.pipeline.stages import shared_folder
 from alps_geo.pipeline.tile_shares import EVERYTHING, progress_of, work_on_share
-from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.tile_claim import claimed_together
-from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.shares import ShareStage
 
 if TYPE_CHECKING:
@@ -21,13 +20,14 @@ if TYPE_CHECKING:
     from alps_geo.events import Event
     from alps_geo.masks.generator import MaskGenerator
     from alps_geo.pipeline.tile_shares import ShareProgress, ShareRequest
+    from alps_geo.runs.address import RunAddress
     from alps_geo.settings import LabelSettings
     from alps_geo.settings.folder import FolderSettings
 
 
 def label_image_share(
     root: Path,
-    out: Path | None = None,
+    out: Path | RunAddress | None = None,
     settings: LabelSettings | None = None,
     layout: FolderSettings | None = None,
     request: ShareRequest = EVERYTHING,
@@ -52,7 +52,7 @@ def label_image_share(
         As `alps_geo.pipeline.tile_shares.label_share`, with images in the place of tiles.
     """
     asked = folder_request(root, settings, layout)
-    folder = RunFolder(reachable(asked.root if out is None else out, asked.settings))
+    folder = shared_folder(asked.root if out is None else out, asked.settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = plan_images(asked, folder, generator, listen)
         check_folders(run, folder)

@@ -20,20 +20,18 @@ from alps_geo.outputs.labelled_images import LabelledImages
 from alps_geo.outputs.output import LabelledRun
 from alps_geo.outputs.results import write_image_results, write_run_files
 from alps_geo.pipeline.image_plan import PlannedRun, check_folders, folder_request, plan_images
-from alps_geo.pipeline.stages import Clock, fit_model
+from alps_geo.pipeline.stages import Clock, fit_model, own_folder
 from alps_geo.review.edits import check_replaceable
 from alps_geo.runs.checks import check_valid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.describe import origin_of, split_record, split_run_record, with_machines
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
-from alps_geo.runs.folder import RunFolder
-from alps_geo.runs.reading import finished_record
-from alps_geo.runs.record import write_record
+from alps_geo.runs.record import RunRecord, write_record
+from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.segments.images import open_image_table, write_image_tables
 from alps_geo.segments.table import SegmentTable, open_table
-from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
@@ -45,9 +43,10 @@ if TYPE_CHECKING:
     from alps_geo.features.columns import Columns
     from alps_geo.masks.generator import MaskGenerator
     from alps_geo.outputs.measures import SceneResults
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.failures import FailedImage
+    from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.parts import SceneRecord
-    from alps_geo.runs.record import RunRecord
     from alps_geo.scene.folder import FolderImage
     from alps_geo.segments.images import ImageTable, StoredImage
     from alps_geo.settings import LabelSettings
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
 
 def label_images(
     root: Path,
-    out: Path | None = None,
+    out: Path | RunAddress | None = None,
     settings: LabelSettings | None = None,
     layout: FolderSettings | None = None,
     flags: RunFlags = DEFAULT_FLAGS,
@@ -71,9 +70,10 @@ def label_images(
     ----------
     root : pathlib.Path
         The folder, as `alps_geo.datasets.folders.find_images` reads it.
-    out : pathlib.Path, optional
-        Folder of the results; by default `root`. A run of the same images and settings that was
-        stopped there goes on, and tries images that failed again.
+    out : pathlib.Path or RunAddress, optional
+        Folder of the results, on this machine or in an object store; by default `root`. A run of
+        the same images and settings that was stopped there goes on, and tries images that failed
+        again.
     settings : LabelSettings, optional
         The defaults if not given.
     layout : FolderSettings, optional
@@ -97,11 +97,10 @@ def label_images(
         labelled, or, if the run is strict, if one cannot.
     """
     request = folder_request(root, settings, layout, flags)
-    folder = RunFolder(reachable(request.root if out is None else out, request.settings))
-    clock = Clock()
+    folder, clock = own_folder(request.root if out is None else out, request.settings), Clock()
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = plan_images(request, folder, generator, listen)
-        if not flags.force and (record := finished_record(folder, run.plan.fingerprint)):
+        if (record := earlier_record(folder, run.plan, run.tally, flags, RunRecord)) is not None:
             return record
         check_folders(run, folder)
         return _label(run, folder, clock)
@@ -143,6 +142,7 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
             record = with_machines(record, tiles_by_machine(folder), names)
             write_record(target.record_path, record)
         sweep(folder, run.plan)
+        publish(folder, run.tally)
         return record
 
 
@@ -167,16 +167,18 @@ def _describe(run: PlannedRun, folder: RunFolder) -> dict[str, _Split]:
         run.tally.tell("segments", job.name)
         segments_folder = folder.segments_folder(job.name)
         before = _table_before(job, segments_folder)
-        done = tuple(image for image in job.images if not job.store.has_failed(image))
+        has_failed = job.store.failed_of()
+        done = tuple(image for image in job.images if not has_failed(image))
         if not done:
             continue
+        here = job.store.fetched(done)
         if before is None or before.images.images != done:
-            images = _stored(run, job, done, before)
-            table = write_image_tables(segments_folder, images, job.kind.reading, job.store)
+            images = _stored(run, replace(job, store=here), done, before)
+            table = write_image_tables(segments_folder, images, job.kind.reading, here)
         else:
             table = before.images
-        for image in done:
-            job.store.drop_columns(image)
+        # Those in a store stay, for a run with other clusters.
+        here.drop_columns(done)
         splits[job.name] = _Split(table, open_table(segments_folder))
     return splits
 
@@ -204,9 +206,10 @@ def _stored(
         if segments is None or columns is None:
             # Damaged since it was stored.
             worker = worker or run.stage.load_with_note(run.tally)
-            task = run.stage.jobs.index(job), 0, job.images.index(image)
+            task = run.stage.index(job.name), 0, job.images.index(image)
             found, _ = worker.compute(task, worker.read(task))
             worker.save(task, found)
+            job.store.save(image, found)
             segments, columns = found, found.columns
         yield image, segments, columns
 

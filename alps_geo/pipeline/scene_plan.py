@@ -13,9 +13,9 @@ from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
 from alps_geo.grid import TileGrid
 from alps_geo.runs.checks import check_model
 from alps_geo.runs.identity import fingerprint, run_identity
+from alps_geo.runs.model_file import given_model
 from alps_geo.runs.names import folder_names, result_files
 from alps_geo.runs.plan import Plan, PlannedScene
-from alps_geo.runs.run import read_model
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene
 from alps_geo.scene.raster import is_local
@@ -96,7 +96,7 @@ def with_given_model(settings: LabelSettings) -> tuple[LabelSettings, ClusterMod
     """
     if not settings.clusters_from:
         return settings, None
-    given = read_model(Path(settings.clusters_from))
+    given = given_model(settings.clusters_from)
     return replace(settings, features="+".join(given.features), clusters=len(given)), given
 
 
@@ -154,7 +154,7 @@ def open_run(
 def inputs_of(run: SceneRun) -> list[str]:
     """List the files that a run reads, apart from weights."""
     given = [run.settings.clusters_from] if run.settings.clusters_from else []
-    return [job.scene.path for job in run.jobs if is_local(job.scene.path)] + given
+    return [*filter(is_local, (*(job.scene.path for job in run.jobs), *given))]
 
 
 def open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:

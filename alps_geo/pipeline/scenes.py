@@ -3,50 +3,50 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rasterio
 
-from alps_geo.files import GDAL_CACHE_BYTES, replacing, run_errors
+from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.results import check_formats, write_run_files
 from alps_geo.pipeline.scene_plan import inputs_of, open_run, plan_of, with_given_model
 from alps_geo.pipeline.scene_results import SceneWriting
 from alps_geo.pipeline.scene_segments import segment_scene
-from alps_geo.pipeline.stages import Clock, fit_model, make_models
+from alps_geo.pipeline.stages import Clock, fit_model, make_models, own_folder
 from alps_geo.review.edits import check_replaceable, note_polygons
 from alps_geo.review.kept import keep_overrides
-from alps_geo.runs.address import RunAddress, open_folder
-from alps_geo.runs.checks import check_model_path, check_valid
+from alps_geo.runs.checks import check_valid
 from alps_geo.runs.claim import claimed
 from alps_geo.runs.clusters import RunClusters, segments_key
 from alps_geo.runs.describe import fit_record, origin_of, run_record, with_machines
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
-from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.labelled import labelled_run
+from alps_geo.runs.model_file import check_model_place, write_model
 from alps_geo.runs.overrides import replace_overrides
-from alps_geo.runs.record import write_record
+from alps_geo.runs.record import RunRecord, write_record
 from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.workers import at_work, forget_workers, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.settings import LabelSettings
-from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.stored import StoredTiles
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Event
     from alps_geo.masks.generator import MaskGenerator
     from alps_geo.outputs.results import WrittenScene
     from alps_geo.pipeline.scene_plan import SceneRun
+    from alps_geo.runs.address import FileAddress, RunAddress
     from alps_geo.runs.claim import Cleared
     from alps_geo.runs.failures import FailedScene, FailedTile, Failure
+    from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.origin import Origin
     from alps_geo.runs.overrides import RunOverrides
-    from alps_geo.runs.record import FitRecord, RunRecord
+    from alps_geo.runs.record import FitRecord
     from alps_geo.segments.table import SegmentTable
 
 
@@ -93,11 +93,11 @@ def label_scenes(
     settings = settings or LabelSettings()
     check_formats(settings.chosen_formats)
     settings, given = with_given_model(settings)
-    clock, folder = Clock(), _folder_of(out, settings)
+    clock, folder = Clock(), own_folder(out, settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = open_run(paths, settings, folder, make_models(settings, generator), listen, given)
         plan = plan_of(run, given)
-        if (record := earlier_record(folder, plan, run.tally, flags)) is not None:
+        if (record := earlier_record(folder, plan, run.tally, flags, RunRecord)) is not None:
             return record
         check = _check_of(run, folder, flags)
         with claimed(
@@ -134,8 +134,8 @@ def label_scenes(
 
 def fit_scenes(
     paths: Sequence[str],
-    out: Path,
-    work: Path,
+    out: Path | FileAddress,
+    work: Path | RunAddress,
     settings: LabelSettings | None = None,
     flags: RunFlags = DEFAULT_FLAGS,
     *,
@@ -148,12 +148,12 @@ def fit_scenes(
     ----------
     paths, settings, flags, generator, listen
         As for `label_scenes`.
-    out : pathlib.Path
-        Where to write the model; one that is there is replaced, but another file only if
-        the flags say so.
-    work : pathlib.Path
-        A run folder, for the tiles: a fit that was stopped goes on there, and one with other
-        clusters takes seconds.
+    out : pathlib.Path or FileAddress
+        Where to write the model, on this machine or in an object store; one that is there is
+        replaced, but another file only if the flags say so.
+    work : pathlib.Path or RunAddress
+        A run folder, here or in a store, for the tiles: a fit that was stopped goes on there, and
+        one with other clusters takes seconds.
 
     Returns
     -------
@@ -166,12 +166,12 @@ def fit_scenes(
         As `label_scenes`, or if the model cannot be written.
     """
     settings = settings or LabelSettings()
-    clock, folder = Clock(), RunFolder(reachable(work, settings))
+    clock, folder = Clock(), own_folder(work, settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         models = make_models(settings, generator)
         run = open_run(paths, settings, folder, models, listen)
         plan = plan_of(run, None, fit=True)
-        check_model_path(Path(out), inputs_of(run), overwrite=flags.overwrite)
+        check_model_place(out, inputs_of(run), overwrite=flags.overwrite)
         check = partial(check_replaceable, folder, discard_edits=flags.discard_edits)
         with claimed(
             folder, plan, overwrite=flags.overwrite, force=flags.force, check=check
@@ -184,19 +184,11 @@ def fit_scenes(
             origin = origin_of(settings, run.weights, cleared.plan)
             record = fit_record(origin, run.scenes, segments, model, out, failed, clock.laps)
             record = with_machines(record, tiles_by_machine(folder))
-            with replacing(Path(out)) as part:
-                with run_errors(Path(out)):
-                    part.write_bytes(model.to_bytes())
-                # Written before the model is in its place: a full disk leaves neither.
-                write_record(folder.record_path, record)
+            write_model(out, model, partial(write_record, folder.record_path, record))
             forget_workers(folder)
             sweep(folder, plan)
+            publish(folder, run.tally)
             return record
-
-
-def _folder_of(out: Path | RunAddress, settings: LabelSettings) -> RunFolder:
-    """Return the run folder of a path or an address."""
-    return open_folder(out if isinstance(out, RunAddress) else reachable(out, settings))
 
 
 def _write(

@@ -12,12 +12,15 @@ from alps_geo.clusters.natural_colors import PLAINLY_APART, natural_colors
 from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_backbone, make_generator
 from alps_geo.review.looks import segment_looks
+from alps_geo.runs.address import RunAddress, at_address, open_folder
 from alps_geo.runs.checks import check_segments
+from alps_geo.runs.folder import RunFolder
 from alps_geo.settings import DEFAULT_CLUSTERS
 from alps_geo.tiles.executors import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Tally
@@ -26,6 +29,29 @@ if TYPE_CHECKING:
     from alps_geo.runs.failures import FailedImage, FailedTile
     from alps_geo.segments.table import SegmentTable
     from alps_geo.settings import LabelSettings
+    from alps_geo.tiles.contract import Settings
+
+
+def own_folder(out: Path | RunAddress, settings: Settings) -> RunFolder:
+    """Return the run folder of a path or an address, for a run that has it for itself.
+
+    Raises
+    ------
+    RunError
+        As `alps_geo.runs.address.open_folder`.
+    """
+    return open_folder(out if isinstance(out, RunAddress) else reachable(out, settings))
+
+
+def shared_folder(out: Path | RunAddress, settings: Settings) -> RunFolder:
+    """Return the run folder of a path or an address, for work on its tiles next to others.
+
+    Raises
+    ------
+    RunError
+        As `alps_geo.runs.address.at_address`.
+    """
+    return at_address(out) if isinstance(out, RunAddress) else RunFolder(reachable(out, settings))
 
 
 class Clock:

@@ -11,15 +11,12 @@ from alps_geo.events import Tally
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.results import check_formats
 from alps_geo.pipeline.scene_plan import inputs_of, open_run, plan_of, with_given_model
-from alps_geo.pipeline.stages import make_models
-from alps_geo.runs.address import RunAddress, at_address
-from alps_geo.runs.folder import RunFolder
+from alps_geo.pipeline.stages import make_models, shared_folder
 from alps_geo.runs.reading import done_and_failed
 from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work
 from alps_geo.settings import LabelSettings
 from alps_geo.tiles.array_jobs import ALL
-from alps_geo.tiles.executors import reachable
 from alps_geo.tiles.shares import Share, ShareStage
 from alps_geo.tiles.work import label_tiles
 
@@ -29,7 +26,9 @@ if TYPE_CHECKING:
 
     from alps_geo.events import Event
     from alps_geo.masks.generator import MaskGenerator
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.failures import Failure
+    from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.plan import Plan
     from alps_geo.tiles.executors import Executor
 
@@ -129,7 +128,7 @@ def label_share(
     """
     settings, given = with_given_model(settings or LabelSettings())
     check_formats(settings.chosen_formats)
-    folder = at_address(out) if isinstance(out, RunAddress) else RunFolder(reachable(out, settings))
+    folder = shared_folder(out, settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         run = open_run(paths, settings, folder, make_models(settings, generator), listen, given)
         plan = plan_of(run, given, fit=request.fit)

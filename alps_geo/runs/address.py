@@ -11,10 +11,14 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import run_errors, write_bytes
 from alps_geo.runs.folder import RECORD, TILES, RunFolder
+
+if TYPE_CHECKING:
+    from alps_geo.files.storage import ObjectStore
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 """A scheme; one letter alone would be a drive of Windows."""
@@ -40,6 +44,48 @@ class RunAddress:
 
     def __truediv__(self, name: str) -> RunAddress:
         return RunAddress(f"{self}/{name}")
+
+
+@dataclass(frozen=True)
+class FileAddress:
+    """A file in an object store.
+
+    Attributes
+    ----------
+    folder : str
+        Address of its folder, such as ``s3://bucket/models``.
+    name : str
+        Its name there.
+    """
+
+    folder: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.folder}/{self.name}"
+
+    @classmethod
+    def of(cls, text: str) -> FileAddress:
+        """Divide an address.
+
+        Raises
+        ------
+        RunError
+            If it names no file.
+        """
+        folder, _, name = text.rpartition("/")
+        if not name or folder.endswith("/"):
+            raise RunError(
+                f"{text} names no file, expected the address of one, such as s3://bucket/model.npz"
+            )
+        return cls(folder, name)
+
+
+def fit_place(model: Path | FileAddress) -> Path | RunAddress:
+    """Return the place of the tiles of a fit, next to the model that it writes."""
+    if isinstance(model, FileAddress):
+        return RunAddress(f"{model}.run")
+    return model.with_name(f"{model.name}.run")
 
 
 def is_address(text: str) -> bool:
@@ -91,6 +137,20 @@ def at_address(address: RunAddress) -> RunFolder:
         If the store cannot be read, if there is none of that kind, or if a package is absent.
     """
     text = str(address)
+    store = store_at(text)
+    # Asked before anything that takes time.
+    store.read(f"{TILES}/{RECORD}")
+    return RunFolder(address.work or _default_work(text), store)
+
+
+def store_at(text: str) -> ObjectStore:
+    """Return the store of what lies below an address; nothing is asked of it yet.
+
+    Raises
+    ------
+    RunError
+        If a package is absent.
+    """
     if find_spec("fsspec") is None:
         raise RunError(
             f"{text} is an address in a store, which needs packages that are not installed; "
@@ -98,10 +158,7 @@ def at_address(address: RunAddress) -> RunFolder:
         )
     from alps_geo.runs.fsspec import ObjectStorage
 
-    store = ObjectStorage(text)
-    # Asked before anything that takes time.
-    store.read(f"{TILES}/{RECORD}")
-    return RunFolder(address.work or _default_work(text), store)
+    return ObjectStorage(text)
 
 
 def _default_work(text: str) -> Path:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError, SceneError
 from alps_geo.features.kinds import check_known
-from alps_geo.runs.folder import RunFolder
-from alps_geo.runs.reading import holds_run
-from alps_geo.runs.run import all_fitted_settings, read_model
+from alps_geo.runs.run import all_fitted_settings
 from alps_geo.settings import current_words
 
 if TYPE_CHECKING:
@@ -101,32 +98,3 @@ def check_segments(count: int, failed: Sequence[FailedTile | FailedImage]) -> No
         "no segments of the rest; give --fill superpixels, lower --pred-iou-thresh and "
         "--stability-score-thresh, more --points or a smaller --tile-size"
     )
-
-
-def check_model_path(out: Path, inputs: Sequence[str], *, overwrite: bool) -> None:
-    """Raise RunError unless a fitted model can be written to a path.
-
-    It replaces another model, and any other file only with `overwrite`; never one of the `inputs`,
-    nor the model of a run, which goes with its results.
-    """
-    if out.is_dir():
-        raise RunError(
-            f"{out} is a folder, expected a file for the cluster model, such as {out / 'model.npz'}"
-        )
-    if out.resolve() in {Path(given).resolve() for given in inputs}:
-        raise RunError(f"{out} is a scene of this fit; choose another --out for the cluster model")
-    folder = RunFolder(out.parent)
-    if out.resolve() == folder.model_path.resolve() and holds_run(folder):
-        raise RunError(
-            f"{out} holds the clusters of the run in {out.parent}, which go with its results; "
-            "choose another --out for the cluster model"
-        )
-    if overwrite or not out.exists():
-        return
-    try:
-        read_model(out)
-    except RunError as error:
-        raise RunError(
-            f"{out} is there already, and is no cluster model of this version; "
-            "choose another --out, or replace it with --overwrite"
-        ) from error

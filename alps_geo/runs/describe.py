@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from alps_geo.fields import Stage
     from alps_geo.masks.generator import Weights
     from alps_geo.outputs.measures import SceneResults
+    from alps_geo.runs.address import FileAddress
     from alps_geo.runs.failures import FailedImage, FailedTile, Failure
     from alps_geo.runs.machines import Made
     from alps_geo.runs.parts import FolderRecord
@@ -134,7 +135,7 @@ def fit_record(
     scenes: Mapping[str, Scene],
     segments: Mapping[str, int],
     model: ClusterModel,
-    out: Path,
+    out: Path | FileAddress,
     failed: Sequence[FailedTile],
     seconds: Mapping[str, float],
 ) -> FitRecord:
@@ -146,8 +147,8 @@ def fit_record(
         As for `run_record`.
     segments : mapping of str to int
         Segments of each scene.
-    out : pathlib.Path
-        Path of the cluster model.
+    out : pathlib.Path or FileAddress
+        Place of the cluster model.
     """
     return FitRecord(
         origin,

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from alps_geo.errors import AlpsGeoError, DiskError, RunError
+from alps_geo.errors import AlpsGeoError, DiskError, RunError, StoreError
 from alps_geo.runs.stored_json import check_shape, json_object, known_fields
 
 if TYPE_CHECKING:
@@ -201,8 +201,8 @@ def write_each(
 
     Raises
     ------
-    DiskError
-        If the disk is full: the next scene would fail too.
+    DiskError, StoreError
+        If the disk is full, or a store does not answer: the next scene would fail too.
     AlpsGeoError
         If all scenes fail, or, if `strict`, one does.
     """
@@ -212,7 +212,7 @@ def write_each(
         announce(name)
         try:
             results[name] = write(name)
-        except DiskError:
+        except (DiskError, StoreError):
             raise
         # Whatever it is, it must not cost the scenes whose results are as good as written.
         except Exception as error:

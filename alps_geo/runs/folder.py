@@ -48,13 +48,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alps_geo.files.storage import LocalStorage
 from alps_geo.outputs.names import CLASS_MODEL, MODEL
-from alps_geo.runs.storage import LocalStorage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alps_geo.runs.storage import ObjectStore, Storage
+    from alps_geo.files.storage import ObjectStore, Storage
 
 RECORD, TILES = "run.json", ".tiles"
 """Names of the record, and of the folder of all that is no result."""
@@ -168,17 +168,13 @@ class RunFolder:
         """Return the folder of the tiles of a scene that depend on a fingerprint `key`."""
         return self.tiles_path / f"{scene}.{key[:_KEY_DIGITS]}"
 
+    @property
+    def results(self) -> Storage:
+        """Storage of the results of a finished run."""
+        return LocalStorage(self.path) if self.store is None else self.store
+
     def tile_storage(self, name: str) -> Storage:
         """Return the storage of tiles, by the name of their folder."""
         if self.store is None:
             return LocalStorage(self.tiles_path / name)
         return self.store.within(f"{TILES}/{name}")
-
-
-def fit_folder(model: Path) -> Path:
-    """Return the folder of the tiles of a fit, next to the model that it writes.
-
-    >>> fit_folder(Path("model.npz")).name
-    'model.npz.run'
-    """
-    return model.with_name(f"{model.name}.run")

@@ -6,7 +6,6 @@ times that the user's own settings of them decide, such as ``AWS_MAX_ATTEMPTS``.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.core import split_protocol, url_to_fs
 
-from alps_geo.errors import RunError, one_line
+from alps_geo.errors import RunError, StoreError, one_line
+from alps_geo.files.storage import each_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,8 +31,6 @@ _S3_ROUNDS = 2
 s3fs has as many of its own, and one more loop of them around reading, so that a store that swallows
 requests would be waited for half an hour.
 """
-
-_REMOVED_AT_ONCE = 8
 
 _KEPT = "what is done is kept, and the same command goes on from there"
 
@@ -139,9 +137,7 @@ class ObjectStorage:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects, as far as they are there, several at a time."""
-        with ThreadPoolExecutor(_REMOVED_AT_ONCE) as threads:
-            for _ in threads.map(self._remove, names):
-                pass
+        each_at_once(self._remove, names)
 
     def _remove(self, name: str) -> None:
         with self._errors(name, "removed"):
@@ -167,7 +163,7 @@ class ObjectStorage:
             reason = _reason(error, "written" if done == "removed" else done, self._is_s3)
             # Without the number of an error of the system, which libraries choose by likeness.
             told = (isinstance(error, OSError) and error.strerror) or one_line(error)
-            raise RunError(f"{where}: cannot be {done} ({told}); {reason}") from error
+            raise StoreError(f"{where}: cannot be {done} ({told}); {reason}") from error
 
 
 @cache

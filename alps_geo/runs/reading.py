@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from alps_geo.errors import RunError
 from alps_geo.runs.class_journal import read_class_change
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.plan import PlannedScene
+
+Finished = TypeVar("Finished", RunRecord, PredictionRecord)
 
 
 def check_folder(folder: RunFolder) -> None:
@@ -84,12 +86,21 @@ def read_record(folder: RunFolder) -> RunRecord:
     return record
 
 
-def finished_record(folder: RunFolder, fingerprint: str) -> RunRecord | None:
+def finished_record(folder: RunFolder, fingerprint: str, kind: type[Finished]) -> Finished | None:
     """Read the record of the run with a fingerprint, if all of it is done and in its place.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The folder.
+    fingerprint : str
+        Fingerprint of the plan of the run.
+    kind : type
+        Class of its record.
 
     Returns
     -------
-    RunRecord or None
+    RunRecord or PredictionRecord or None
         None also if a tile or scene failed, a result is absent, or a change was stopped.
 
     Raises
@@ -101,22 +112,9 @@ def finished_record(folder: RunFolder, fingerprint: str) -> RunRecord | None:
     if not _is_whole(folder, fingerprint) or folder.change_path.exists():
         return None
     try:
-        record = read_json(folder.record_path, RunRecord.from_json)
+        record = read_json(folder.record_path, kind.from_json)
     except DamagedError:
         return None
-    return None if record is None or record.failed else record
-
-
-def finished_prediction(folder: RunFolder, fingerprint: str) -> PredictionRecord | None:
-    """Read the record of the prediction with a fingerprint, if all of it is done; else None.
-
-    Raises
-    ------
-    RunError
-        If the folder is a file.
-    """
-    check_folder(folder)
-    record = read_prediction(folder) if _is_whole(folder, fingerprint) else None
     return None if record is None or record.failed else record
 
 

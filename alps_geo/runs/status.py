@@ -161,7 +161,7 @@ def _status_in_store(address: RunAddress) -> RunStatus:
     workers = tuple(each for each in workers_at(folder) if not each.has_ended)
     alive = any(not each.seems_dead for each in workers)
     state = "finished" if record is not None else "running" if alive else "unfinished"
-    return RunStatus(state, scenes, unwritten, workers=workers)
+    return RunStatus(state, scenes, unwritten, plan.images, workers)
 
 
 def _no_run(place: Path | RunAddress) -> RunError:

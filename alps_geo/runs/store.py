@@ -8,6 +8,7 @@ first, so that whoever finds it finds all results.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 from shutil import rmtree
@@ -15,24 +16,32 @@ from typing import TYPE_CHECKING
 
 from alps_geo.errors import RunError
 from alps_geo.files import SIDECARS, run_errors
+from alps_geo.files.storage import each_at_once
 from alps_geo.outputs.names import GALLERY, REPORT, SIMILAR, SUGGESTED_PAGE, SUGGESTION
 from alps_geo.outputs.provenance import current_date
 from alps_geo.runs.folder import OVERRIDES, RECORD, TILES
 from alps_geo.runs.lock import held
 from alps_geo.runs.plan import Plan
+from alps_geo.runs.prediction import PredictionRecord
 from alps_geo.runs.reading import finished_record, read_plan
-from alps_geo.runs.record import RunRecord
+from alps_geo.runs.record import FitRecord, RunRecord
 from alps_geo.runs.stored_json import DamagedError, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alps_geo.events import Tally
+    from alps_geo.files.storage import ObjectStore
     from alps_geo.runs.flags import RunFlags
     from alps_geo.runs.folder import RunFolder
-    from alps_geo.runs.storage import ObjectStore
+    from alps_geo.runs.reading import Finished
+
+    AnyRecord = RunRecord | FitRecord | PredictionRecord
 
 _PLAN = f"{TILES}/run.json"
+
+_LARGE = 8 * 2**20
+"""Bytes of a file above which it is put by itself: so memory holds few of them at once."""
 
 _PAGES = (GALLERY, REPORT, SUGGESTION, SUGGESTED_PAGE, SIMILAR, OVERRIDES)
 """Files of a run that its plan does not list."""
@@ -55,8 +64,10 @@ def stored_plan(store: ObjectStore) -> Plan | None:
         ) from error
 
 
-def stored_record(store: ObjectStore) -> RunRecord | None:
+def stored_record(store: ObjectStore) -> AnyRecord | None:
     """Read the record of the finished run in a store; None if none has finished.
+
+    It may be that of a fit or a prediction.
 
     Raises
     ------
@@ -65,26 +76,37 @@ def stored_record(store: ObjectStore) -> RunRecord | None:
     """
     content = store.read(RECORD)
     try:
-        return None if content is None else parse_json(content, _at(store, RECORD), _record)
+        return None if content is None else parse_json(content, _at(store, RECORD), _any_record)
     except DamagedError as error:
         raise RunError(f"{error}; remove it, and give the command of that run again") from error
 
 
-def finished_in_store(store: ObjectStore, fingerprint: str) -> RunRecord | None:
+def finished_in_store(
+    store: ObjectStore, fingerprint: str, kind: type[Finished]
+) -> Finished | None:
     """Read the record of the run with a fingerprint, if all of it is done and in the store.
+
+    Parameters
+    ----------
+    store : ObjectStore
+        The store.
+    fingerprint : str
+        Fingerprint of the plan of the run.
+    kind : type
+        Class of its record.
 
     Returns
     -------
-    RunRecord or None
+    RunRecord or PredictionRecord or None
         None also if a tile or scene failed, or a result is absent.
     """
     plan = stored_plan(store)
     if plan is None or plan.fingerprint != fingerprint:
         return None
     record = stored_record(store)
-    if record is None or record.failed or set(plan.files) - _present(store, plan.files):
+    if not isinstance(record, kind) or record.failed:
         return None
-    return record
+    return None if set(plan.files) - _present(store, plan.files) else record
 
 
 def begin_in_store(store: ObjectStore, plan: Plan, *, overwrite: bool, force: bool) -> Plan:
@@ -150,9 +172,9 @@ def join_in_store(store: ObjectStore, plan: Plan) -> None:
             _other_plan(store, plan)
     elif found.fingerprint != plan.fingerprint:
         raise RunError(
-            f"{store.address} holds another run (other scenes, settings or version), whose tiles "
-            "stay; choose another --out, or give the command once without --only tiles and with "
-            "--overwrite, which keeps tiles that still fit"
+            f"{_another(store, plan)}, whose tiles stay; choose another {_option(plan)}, or give "
+            "the command once without --only tiles and with --overwrite, which keeps tiles that "
+            "still fit"
         )
 
 
@@ -177,19 +199,35 @@ def publish(folder: RunFolder, tally: Tally) -> None:
     if (store := folder.store) is None:
         return
     tally.tell("upload")
-    names = sorted(
-        path.relative_to(folder.path).as_posix()
-        for path in folder.path.rglob("*")
-        if path.is_file() and path.parent != folder.tiles_path
-    )
-    more = [f"{TILES}/{path.name}" for path in (folder.polygons_path,) if path.exists()]
-    for name in (*more, *(name for name in names if name != RECORD), RECORD):
+    sizes = {name: (folder.path / name).stat().st_size for name in _results(folder)}
+    # Parts of a large one are put at the same time.
+    for name in (name for name, size in sizes.items() if size > _LARGE):
         store.put_file(name, folder.path / name)
+    small = [name for name, size in sizes.items() if size <= _LARGE]
+    each_at_once(lambda name: store.put_file(name, folder.path / name), small)
+    store.put_file(RECORD, folder.record_path)
     # The record says by now which machines made the tiles.
     notes = f"{TILES}/{folder.workers_path.name}"
     store.remove(f"{notes}/{name}" for name in store.names(notes))
     with run_errors(folder.path):
         _empty(folder)
+
+
+def _results(folder: RunFolder) -> list[str]:
+    """List the files to put, without the record: no tile, and nothing that is of this machine."""
+    plan = read_plan(folder)
+    # Segments that a fit leaves are of no use to another run.
+    if plan is None or plan.is_fit:
+        return []
+    tiles = {scene.tiles_folder for scene in plan.scenes}
+    paths = (path.relative_to(folder.path) for path in folder.path.rglob("*") if path.is_file())
+    names = [
+        path.as_posix()
+        for path in paths
+        if path.parts[0] != TILES or (len(path.parts) > 2 and path.parts[1] not in tiles)
+    ]
+    more = [f"{TILES}/{path.name}" for path in (folder.polygons_path,) if path.exists()]
+    return [*more, *sorted(set(names) - {RECORD})]
 
 
 def _empty(folder: RunFolder) -> None:
@@ -207,8 +245,8 @@ def _empty(folder: RunFolder) -> None:
 
 
 def earlier_record(
-    folder: RunFolder, plan: Plan, tally: Tally, flags: RunFlags
-) -> RunRecord | None:
+    folder: RunFolder, plan: Plan, tally: Tally, flags: RunFlags, kind: type[Finished]
+) -> Finished | None:
     """Read the record of a run, if all of it is done, in its place, and not to be done again.
 
     Results that were made for a store and are not there yet are put there.
@@ -223,10 +261,12 @@ def earlier_record(
         Told of each result that is put.
     flags : RunFlags
         Treatment of earlier results.
+    kind : type
+        Class of its record.
 
     Returns
     -------
-    RunRecord or None
+    RunRecord or PredictionRecord or None
         None if there is something to be done.
 
     Raises
@@ -237,10 +277,10 @@ def earlier_record(
     if flags.force:
         return None
     if folder.store is None:
-        return finished_record(folder, plan.fingerprint)
-    if (record := finished_in_store(folder.store, plan.fingerprint)) is not None:
+        return finished_record(folder, plan.fingerprint, kind)
+    if (record := finished_in_store(folder.store, plan.fingerprint, kind)) is not None:
         return record
-    made, record = read_plan(folder), finished_record(folder, plan.fingerprint)
+    made, record = read_plan(folder), finished_record(folder, plan.fingerprint, kind)
     if made is None or record is None:
         return None
     with held(folder, "stop it, or choose another --out"):
@@ -253,24 +293,27 @@ def earlier_record(
 
 def _check(store: ObjectStore, found: Plan | None, plan: Plan, *, force: bool) -> None:
     """Check that nothing of another run is lost, and no file of somebody else."""
-    present = _present(store, {*plan.files, *(() if found is None else found.files)})
-    strange = [name for name in plan.files if name in present]
-    if found is None and strange:
-        raise RunError(
-            f"{_at(store, strange[0])} is there already, where a result has to go, and is of no "
-            "run that alps-geo knows; choose another --out, or replace it with --overwrite"
-        )
     if found is None:
+        if strange := sorted(_present(store, {*plan.files, RECORD})):
+            raise RunError(
+                f"{_at(store, strange[0])} is there already, where a result has to go, and is of "
+                f"no run that alps-geo knows; choose another {_option(plan)}, or replace it with "
+                "--overwrite"
+            )
         return
     if found.fingerprint != plan.fingerprint:
-        if present or store.exists(RECORD) or _stale_tiles(store, found, plan):
+        # From fit to fit only tiles can be lost, and a fit with other settings is meant to do that.
+        if found.is_fit and plan.is_fit:
+            return
+        results = set() if found.is_fit else _present(store, {*plan.files, *found.files, RECORD})
+        if results or _stale_tiles(store, found, plan):
             raise RunError(
-                f"{store.address} holds another run (other scenes, settings or version); choose "
-                "another --out, or replace it with --overwrite"
+                f"{_another(store, plan)}; choose another {_option(plan)}, or replace it with "
+                "--overwrite"
             )
         return
     record = None if force else stored_record(store)
-    if record is not None and record.changes:
+    if isinstance(record, RunRecord) and record.changes:
         raise RunError(
             f"{store.address} is to be labelled again, with clusters of its own; the clusters "
             f"there were changed by hand (alps-geo clusters {record.changes[-1]}): choose another "
@@ -324,14 +367,26 @@ def _other_plan(store: ObjectStore, plan: Plan) -> Plan:
     if found is None or found.fingerprint != plan.fingerprint:
         raise RunError(
             f"{store.address}: another run (other scenes, settings or version) has begun there; "
-            "choose another --out, or wait and replace it with --overwrite"
+            f"choose another {_option(plan)}, or wait and replace it with --overwrite"
         )
     return found
+
+
+def _another(store: ObjectStore, plan: Plan) -> str:
+    parts = "images" if plan.images else "scenes"
+    return f"{store.address} holds another run (other {parts}, settings or version)"
+
+
+def _option(plan: Plan) -> str:
+    return "--work" if plan.is_fit else "--out"
 
 
 def _at(store: ObjectStore, name: str) -> str:
     return f"{store.address}/{name}"
 
 
-def _record(found: object) -> RunRecord:
+def _any_record(found: object) -> AnyRecord:
+    for kind in (FitRecord, PredictionRecord):
+        with suppress(ValueError):
+            return kind.from_json(found)
     return RunRecord.from_json(found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.segments.fragments import COARSE_VARIANCE
+from alps_geo.segments.kept_tiles import expect, with_those_after
 from alps_geo.segments.pairing import NO_PAIR, View, band_means, components, match_views
 from alps_geo.segments.ranks import Edge
 from alps_geo.segments.regions import variance
@@ -52,6 +53,7 @@ def _pair_masks_with(
     """Return the pairing of the masks of the tiles of a block."""
 
     def paired(block: TileBlock) -> dict[int, _TileMasks]:
+        expect(load, with_those_after(grid, block.tiles))
         return {grid.index(tile): _paired(grid, tile, load) for tile in block.tiles}
 
     return paired

@@ -14,6 +14,7 @@ import numpy as np
 
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.borders import Borders
+from alps_geo.segments.kept_tiles import expect
 from alps_geo.segments.paint import paint_core
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _painter(
 
     def painted(item: tuple[TileBlock, JoinedPart]) -> _BlockExtents:
         block, joined = item
+        expect(load, (each for tile in block.tiles for each in grid.around(tile)))
         measure = _BlockMeasure(grid, block)
         cores = (paint_core(grid, tile, joined, load) for tile in block.tiles)
         painting.write(block, measure.measured(cores))

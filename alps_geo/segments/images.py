@@ -15,9 +15,8 @@ The columns are in these tables then, and the files of columns are deleted.
 
 from __future__ import annotations
 
-import hashlib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,19 +25,19 @@ import numpy as np
 
 from alps_geo.errors import RunError
 from alps_geo.features.columns import Columns
-from alps_geo.files import put_bytes
+from alps_geo.files.storage import fetch_files
+from alps_geo.files.stored import StoredFiles
 from alps_geo.scene.folder import FolderImage, ImageReading
 from alps_geo.segments.names import IMAGE
 from alps_geo.segments.table import Attributes, TableWriter, read_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
 _COLUMNS = "columns.npz"
 _IMAGES = "images.npz"
-_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -80,27 +79,28 @@ class ImageSegments(StoredImage):
 
 
 @dataclass(frozen=True)
-class ImageStore:
-    """Stored segments of the images of one split; a value, so that any process can be given it.
+class ImageStore(StoredFiles[FolderImage]):
+    """Stored segments of the images of one split under one key; see `StoredFiles`."""
 
-    Attributes
-    ----------
-    folder : pathlib.Path
-        Folder of the files.
-    key : str
-        Fingerprint of everything that the segments depend on, except the image's own file.
-    """
+    def stem(self, item: FolderImage) -> str:
+        """Return the name of an image."""
+        return item.name
 
-    folder: Path
-    key: str
+    def identity(self, item: FolderImage, kind: str) -> str:
+        """Return the key and the version of the image's file, which go into its digests."""
+        return f"{self.key} {kind} {item.title} {item.stamp} "
 
     def holds(self, image: FolderImage) -> bool:
-        """Return True if undamaged segments of this version of the file are stored."""
-        return self._data(image, IMAGE) is not None
+        """Return True if segments of an image are stored, and undamaged as far as is known."""
+        return self.holds_all(image, (IMAGE,))
+
+    def held(self) -> Callable[[FolderImage], bool]:
+        """Return `holds` for many images."""
+        return self.held_of((IMAGE,))
 
     def load(self, image: FolderImage) -> StoredImage | None:
         """Load the segments of an image without their columns; None if absent or damaged."""
-        data = self._data(image, IMAGE)
+        data = self.read(image, IMAGE)
         if data is None:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as found:
@@ -114,7 +114,7 @@ class ImageStore:
 
     def load_columns(self, image: FolderImage) -> Columns | None:
         """Load the columns of the segments of an image; None if absent or damaged."""
-        data = self._data(image, _COLUMNS)
+        data = self.read(image, _COLUMNS)
         if data is None:
             return None
         with np.load(BytesIO(data), allow_pickle=False) as found:
@@ -155,49 +155,36 @@ class ImageStore:
             **vars(segments.attributes),
         )
 
-    def drop_columns(self, image: FolderImage) -> None:
-        """Remove the columns of an image, if they are there."""
-        self._path(image, _COLUMNS).unlink(missing_ok=True)
+    def drop_columns(self, images: Iterable[FolderImage]) -> None:
+        """Remove the columns of images, as far as they are there."""
+        self.files.remove([self.name(image, _COLUMNS) for image in images])
 
-    def note(self, image: FolderImage, failure: bytes) -> None:
-        """Note the failure of an image.
+    def fetched(self, images: Iterable[FolderImage]) -> ImageStore:
+        """Return the files of images in the folder on this machine, fetched if they lie elsewhere.
+
+        Those that are there whole are not fetched again.
 
         Raises
         ------
         RunError
-            If the folder cannot be written.
+            If a store does not answer, or the disk does not take a file.
         """
-        put_bytes(self.folder / f"{image.name}.json", failure)
-
-    def forget_failure(self, image: FolderImage) -> None:
-        """Remove the note of a failure of an image, if there is one."""
-        (self.folder / f"{image.name}.json").unlink(missing_ok=True)
-
-    def has_failed(self, image: FolderImage) -> bool:
-        """Return True if a failure of the image was noted."""
-        return (self.folder / f"{image.name}.json").exists()
+        if self.storage is None:
+            return self
+        here = replace(self, storage=None)
+        absent = [
+            self.name(image, kind)
+            for image in images
+            for kind in (_COLUMNS, IMAGE)
+            if here.read(image, kind) is None
+        ]
+        fetch_files(self.storage, absent, self.folder)
+        return here
 
     def _write(self, image: FolderImage, ending: str, **arrays: Any) -> None:
         buffer = BytesIO()
         np.savez(buffer, **arrays)
-        data = buffer.getvalue()
-        put_bytes(self._path(image, ending), data + self._digest(image, ending, data))
-
-    def _data(self, image: FolderImage, ending: str) -> bytes | None:
-        try:
-            content = self._path(image, ending).read_bytes()
-        except OSError:
-            # Absent, or on a part of the disk that cannot be read: it can be made again.
-            return None
-        data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        return data if digest == self._digest(image, ending, data) else None
-
-    def _digest(self, image: FolderImage, ending: str, data: bytes) -> bytes:
-        header = f"{self.key} {ending} {image.title} {image.stamp} ".encode()
-        return hashlib.sha256(header + data).digest()
-
-    def _path(self, image: FolderImage, ending: str) -> Path:
-        return self.folder / f"{image.name}.{ending}"
+        self.write(image, ending, buffer.getvalue())
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ import numpy as np
 
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.cut_masks import masks_that_go_on
+from alps_geo.segments.kept_tiles import expect, with_those_after
 from alps_geo.segments.mapping import HERE
 from alps_geo.segments.pairing import NO_PAIR, View, band_means, components, match_views
 from alps_geo.segments.ranks import Rank, is_owned
@@ -161,6 +162,7 @@ def _match_with(
 
     def matched(item: tuple[TileBlock, Mapping[int, NDArray[np.bool_]]]) -> dict[int, _MatchedTile]:
         block, going = item
+        expect(load, with_those_after(grid, block.tiles))
         return {grid.index(tile): _matched(grid, tile, load, going) for tile in block.tiles}
 
     return matched
@@ -191,7 +193,7 @@ def _going_around(
     grid: TileGrid, block: TileBlock, going: Sequence[NDArray[np.bool_]]
 ) -> dict[int, NDArray[np.bool_]]:
     """Return the masks that go on in the tiles of a block, and of the neighbours after them."""
-    tiles = (each for tile in block.tiles for each in (tile, *grid.after(tile)))
+    tiles = with_those_after(grid, block.tiles)
     return {index: going[index] for index in map(grid.index, tiles)}
 
 

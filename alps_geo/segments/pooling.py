@@ -17,6 +17,7 @@ from alps_geo.features.sums import BANDS, MASKS, SQUARES, RegionSums
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.core_sums import SegmentSums, core_sums
+from alps_geo.segments.kept_tiles import expect
 from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
@@ -166,6 +167,8 @@ class _Pooling(Generic[Value]):
             finished: list[Value] = []
             parts: list[_Parts] = []
             cores = zip(block.tiles, self.painting.cores(block), strict=True)
+            views = self.source.views.seeing
+            expect(self.source.embeddings, (each for t in block.tiles for each in views(t.core)))
             with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
                 for tile, core in cores:
                     found = core_sums(tile, core, self.source, self.schema)

@@ -21,8 +21,8 @@ class ClusterSettings:
     clusters_from: str | None = setting(
         None,
         FilePath(),
-        "Cluster model to apply: what `alps-geo fit` wrote, or clusters.npz of a run. How its "
-        "segments were made is the default here.",
+        "Cluster model to apply: what `alps-geo fit` wrote, or clusters.npz of a run, here or in "
+        "an object store. How its segments were made is the default here.",
         CLUSTERING,
         decides="clusters",
         metavar="MODEL",

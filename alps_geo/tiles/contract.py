@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alps_geo.events import Tally
+    from alps_geo.files.storage import Storage
     from alps_geo.masks.generator import Models, Weights
-    from alps_geo.runs.storage import Storage
     from alps_geo.tiles.jobs import Task
 
 Value = TypeVar("Value")

@@ -6,10 +6,10 @@ kind. It is read once and kept in memory with all of its tiles, of which most im
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from alps_geo.features.kinds import kind_of
 from alps_geo.features.sums import RegionSums
 from alps_geo.grid import TileGrid
 from alps_geo.runs.failures import FailedImage
-from alps_geo.runs.storage import LocalStorage
 from alps_geo.scene import TilePixels, fill_invalid, read_tile
 from alps_geo.segments.core_sums import Source
 from alps_geo.segments.images import ImageSegments
@@ -31,15 +30,16 @@ from alps_geo.segments.stitch import stitch
 from alps_geo.segments.table import Attributes
 from alps_geo.tiles.contract import Outcome, check_weights, load_with_note, retry_once
 from alps_geo.tiles.cutter import Cutter, CuttingWorker, tile_image
+from alps_geo.tiles.jobs import absolute_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alps_geo.events import Tally
     from alps_geo.features.images import BandScale
+    from alps_geo.files.storage import Storage
     from alps_geo.grid import Tile
     from alps_geo.masks.generator import Models, TileImage, Weights
-    from alps_geo.runs.storage import Storage
     from alps_geo.scene import Scene
     from alps_geo.scene.folder import FolderImage, ImageReading
     from alps_geo.segments.fragments import Fragments
@@ -97,8 +97,7 @@ class ImageJob:
         images = tuple(
             replace(image, path=str(Path(image.path).absolute())) for image in self.images
         )
-        store = replace(self.store, folder=self.store.folder.absolute())
-        return replace(self, images=images, store=store)
+        return replace(self, images=images, store=absolute_store(self.store))
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class ImageStage:
     @property
     def shared(self) -> Storage:
         """Storage of the segments of the first split, which all machines at work have to see."""
-        return LocalStorage(self.jobs[0].store.folder)
+        return self.jobs[0].store.files
 
     def shipped(self) -> ImageStage:
         """Return the stage with absolute paths and digests, for processes started elsewhere."""
@@ -180,8 +179,13 @@ class ImageStage:
         return self.jobs[task[0]].store.holds(self.image(task))
 
     def stored(self) -> Callable[[Task], bool]:
-        """Return `is_stored`, for images are on a disk."""
-        return self.is_stored
+        """Return a test of many images that is as `is_stored` was when this was called."""
+        held = [job.store.held() for job in self.jobs]
+        return lambda task: held[task[0]](self.image(task))
+
+    def index(self, name: str) -> int:
+        """Return the index of the images of a name."""
+        return [job.name for job in self.jobs].index(name)
 
     def scene_of(self, task: Task) -> str:
         """Return the name of the split that an image is of."""
@@ -208,13 +212,12 @@ class ImageStage:
         RunError
             If the folder cannot be written.
         """
-        note = json.dumps(self.failure(task, reason).to_json()).encode()
-        self.jobs[task[0]].store.note(self.image(task), note)
+        self.jobs[task[0]].store.fail(self.failure(task, reason), self.image(task))
 
     def forget_failures(self, tasks: Iterable[Task]) -> None:
         """Remove the notes of failures of images, as far as there are any."""
-        for task in tasks:
-            self.jobs[task[0]].store.forget_failure(self.image(task))
+        for index, those in groupby(tasks, key=itemgetter(0)):
+            self.jobs[index].store.forget_failures([self.image(task) for task in those])
 
     def load(self) -> ImageWorker:
         """Load the models.

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from rasterio.windows import Window
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from alps_geo.features.images import BandScale
+    from alps_geo.files.storage import Storage
+    from alps_geo.files.stored import StoredFiles
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.masks.generator import Weights
-    from alps_geo.runs.storage import Storage
-    from alps_geo.runs.tile_files import TileFiles
     from alps_geo.runs.tile_store import TileStore
     from alps_geo.scene import Scene
     from alps_geo.settings import LabelSettings
@@ -133,7 +133,7 @@ class TiledScene(Protocol):
 
 
 AnyJob = TypeVar("AnyJob", bound=TiledScene)
-AnyStore = TypeVar("AnyStore", bound="TileFiles")
+AnyStore = TypeVar("AnyStore", bound="StoredFiles[Any]")
 
 _MOST_CHECKED = 100
 """Scenes that other machines open before they begin; of more, the others show in their tiles."""
@@ -146,7 +146,7 @@ def absolute_scene(scene: Scene) -> Scene:
 
 
 def absolute_store(store: AnyStore) -> AnyStore:
-    """Return a store of tiles with an absolute path."""
+    """Return stored files with an absolute path."""
     return replace(store, folder=store.folder.absolute())
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from alps_geo.events import Tally
-    from alps_geo.runs.storage import Storage
+    from alps_geo.files.storage import Storage
     from alps_geo.tiles.contract import Stage, Worker
     from alps_geo.tiles.jobs import Task
 

@@ -20,7 +20,7 @@ from alps_geo.errors import AlpsGeoError, RunError, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from alps_geo.runs.storage import Storage
+    from alps_geo.files.storage import Storage
 
 PACKAGES = ("alps-geo", "torch", "numpy")
 """Packages that decide the bytes of tiles; GDAL does too."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from alps_geo.events import Tally
-from alps_geo.segments.blocks import KEPT_TILES
 from alps_geo.segments.fragments import failed_fragments
+from alps_geo.segments.kept_tiles import KeptTiles
 from alps_geo.tiles.stage import read_filled
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from alps_geo.segments.fragments import Fragments, Outlines
     from alps_geo.tiles.jobs import Job
     from alps_geo.tiles.stage import TileStage, TileWorker
-
-Value = TypeVar("Value")
 
 
 class StoredTiles:
@@ -46,11 +44,13 @@ class StoredTiles:
 
     def outlines(self, job: Job) -> KeptTiles[Outlines]:
         """Loader of a scene's outlines that keeps those of a block of tiles."""
-        return KeptTiles(partial(self._load_outlines, job))
+        fetch = job.store.load_outlines if job.store.files.is_remote else None
+        return KeptTiles(partial(self._load_outlines, job), fetch=fetch)
 
     def embeddings(self, job: Job) -> KeptTiles[Embeddings]:
         """Loader of a scene's embeddings that keeps those of a block of tiles."""
-        return KeptTiles(partial(self._load_embeddings, job))
+        fetch = job.store.load_embeddings if job.store.files.is_remote else None
+        return KeptTiles(partial(self._load_embeddings, job), fetch=fetch)
 
     def _load_outlines(self, job: Job, tile: Tile) -> Outlines:
         # Outlines of a tile without fragments are stored, and empty.
@@ -75,40 +75,3 @@ class StoredTiles:
 
 def _unheard(stage: TileStage) -> StoredTiles:
     return StoredTiles(stage, Tally(0, lambda _: None))
-
-
-class KeptTiles(Generic[Value]):
-    """Loader that keeps the tiles that were asked for last.
-
-    It goes to another process without them.
-
-    Parameters
-    ----------
-    load : callable
-        Loads a tile.
-    count : int
-        Tiles to keep. By default enough for a scan block by block, with a look at the neighbours
-        of each tile, to load each tile about once for each block that it lies in or next to.
-    """
-
-    def __init__(self, load: Callable[[Tile], Value], count: int = KEPT_TILES) -> None:
-        self._load = load
-        self._count = count
-        self._kept: dict[tuple[int, int], Value] = {}
-
-    def __reduce__(self) -> tuple[type[KeptTiles[Value]], tuple[Callable[[Tile], Value], int]]:
-        """Leave the kept tiles behind."""
-        return type(self), (self._load, self._count)
-
-    def __call__(self, tile: Tile) -> Value:
-        """Return a tile, loaded now or kept."""
-        place = tile.row, tile.col
-        if place in self._kept:
-            value = self._kept.pop(place)
-        else:
-            if len(self._kept) >= self._count:
-                del self._kept[next(iter(self._kept))]
-            value = self._load(tile)
-        # The last that was asked for is the last to go.
-        self._kept[place] = value
-        return value

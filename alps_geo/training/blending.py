@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.windows import Window, intersect, intersection
 
 from alps_geo.errors import SceneError
+from alps_geo.files.storage import AT_ONCE
+from alps_geo.segments.kept_tiles import KeptTiles, expect
 from alps_geo.tiles.contract import TaskError
 from alps_geo.windows import within
 
@@ -59,13 +61,10 @@ class StoredProbabilities:
         classes = len(self._stage.model.classes)
         window = job.grid[0, 0].window
         room = _BYTES_HELD // int(classes * window.height * window.width)
+        fetch = job.store.load if job.store.files.is_remote else None
+        room -= 0 if fetch is None else AT_ONCE
         held = min(max(_FEWEST_HELD, room), 3 * job.grid.shape[1] + _FEWEST_HELD)
-
-        @lru_cache(maxsize=held)
-        def load(row: int, col: int) -> NDArray[np.uint8] | None:
-            return self._load(job, job.grid[row, col])
-
-        return lambda tile: load(tile.row, tile.col)
+        return KeptTiles(partial(self._load, job), held, fetch)
 
     @cached_property
     def _worker(self) -> PredictWorker:
@@ -145,6 +144,7 @@ def blended(
     Blended
         Parts that cover each pixel once.
     """
+    expect(load, (each for tile in job.grid for each in job.grid.around(tile)))
     for tile in job.grid:
         seen = [
             _Seen(each.window, found, job.grid.weights(each).astype(np.float32))

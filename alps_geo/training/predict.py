@@ -19,7 +19,7 @@ from alps_geo.grid import TileGrid
 from alps_geo.outputs.class_map import ClassMap
 from alps_geo.outputs.names import PREDICTED_FILES
 from alps_geo.outputs.provenance import Provenance
-from alps_geo.pipeline.stages import Clock
+from alps_geo.pipeline.stages import Clock, own_folder, shared_folder
 from alps_geo.pipeline.tile_shares import (
     EVERYTHING,
     ShareProgress,
@@ -32,18 +32,17 @@ from alps_geo.runs.claim import claimed
 from alps_geo.runs.describe import with_machines
 from alps_geo.runs.failures import write_each
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
-from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.identity import fingerprint, scene_identity
 from alps_geo.runs.names import folder_names
 from alps_geo.runs.plan import Plan, PlannedScene
-from alps_geo.runs.prediction import write_prediction
+from alps_geo.runs.prediction import PredictionRecord, write_prediction
 from alps_geo.runs.probability_store import ProbabilityStore
-from alps_geo.runs.reading import finished_prediction
+from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
 from alps_geo.scene.raster import is_local
-from alps_geo.tiles.executors import choose_executor, reachable
+from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.shares import ShareStage
 from alps_geo.tiles.work import label_tiles
 from alps_geo.training.blending import StoredProbabilities, blended
@@ -61,7 +60,8 @@ if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from alps_geo.outputs.class_map import ClassTotals
-    from alps_geo.runs.prediction import PredictionRecord
+    from alps_geo.runs.address import RunAddress
+    from alps_geo.runs.folder import RunFolder
     from alps_geo.training.blending import Blended
     from alps_geo.training.model import TrainedModel
     from alps_geo.training.predict_bands import InputBands
@@ -75,7 +75,7 @@ _SETTINGS = PredictSettings()
 def predict_scenes(
     paths: Sequence[str],
     folder: Path,
-    out: Path,
+    out: Path | RunAddress,
     settings: PredictSettings = _SETTINGS,
     flags: RunFlags = DEFAULT_FLAGS,
     *,
@@ -91,9 +91,10 @@ def predict_scenes(
         At least one raster.
     folder : pathlib.Path
         Folder of the trained model.
-    out : pathlib.Path
-        The run folder. A prediction of the same scenes, model and settings that was stopped there
-        goes on, and tries tiles that failed again; one that has finished is left as it is.
+    out : pathlib.Path or RunAddress
+        The run folder, on this machine or in an object store. A prediction of the same scenes,
+        model and settings that was stopped there goes on, and tries tiles that failed again; one
+        that has finished is left as it is.
     settings : PredictSettings
         Settings.
     flags : RunFlags
@@ -107,12 +108,13 @@ def predict_scenes(
         If a scene, the model or the run folder cannot be used, if no tile can be predicted, or, if
         the flags are strict, if one cannot.
     """
-    clock, place = Clock(), RunFolder(reachable(out, settings))
+    clock, place = Clock(), own_folder(out, settings)
     executor = choose_executor(settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
-        if not flags.force and (record := finished_prediction(place, plan.fingerprint)):
+        record = earlier_record(place, plan, prediction.tally, flags, PredictionRecord)
+        if record is not None:
             return record
         check = partial(check_replaceable, place, discard_edits=flags.discard_edits)
         with claimed(
@@ -143,13 +145,14 @@ def predict_scenes(
                 record = with_machines(record, tiles_by_machine(place))
                 write_prediction(target.record_path, record)
             sweep(place, plan)
+            publish(place, prediction.tally)
             return record
 
 
 def predict_share(
     paths: Sequence[str],
     folder: Path,
-    out: Path,
+    out: Path | RunAddress,
     settings: PredictSettings = _SETTINGS,
     request: ShareRequest = EVERYTHING,
     *,
@@ -171,7 +174,7 @@ def predict_share(
     AlpsGeoError
         As `alps_geo.pipeline.tile_shares.label_share`.
     """
-    place, executor = RunFolder(reachable(out, settings)), choose_executor(settings)
+    place, executor = shared_folder(out, settings), choose_executor(settings)
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         prediction = open_prediction(paths, Path(folder), place, settings, listen)
         plan = prediction.plan()
@@ -310,7 +313,8 @@ def _job(
             **{known: value for known, value in deciding.items() if known not in elsewhere},
         }
     )
-    store = ProbabilityStore(place.tiles_folder(scene.name, key), key)
+    tiles = place.tiles_folder(scene.name, key)
+    store = ProbabilityStore(tiles, key, place.tile_storage(tiles.name))
     return PredictJob(name, bands, grid, store)
 
 

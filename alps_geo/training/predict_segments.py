@@ -16,6 +16,7 @@ from alps_geo.events import Event
 from alps_geo.features.sums import pixel_sums
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.names import SEGMENTS
+from alps_geo.pipeline.stages import shared_folder
 from alps_geo.review.changes import finish_stopped
 from alps_geo.review.class_results import Classification, write_classification
 from alps_geo.runs.classes import SegmentClasses
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.legend import Legend
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.record import RunRecord
     from alps_geo.runs.run import FinishedRun
     from alps_geo.training.model import TrainedModel
@@ -51,7 +53,7 @@ _SETTINGS = PredictSettings()
 def predict_segments(
     run: Path,
     folder: Path,
-    out: Path,
+    out: Path | RunAddress,
     settings: PredictSettings = _SETTINGS,
     flags: RunFlags = DEFAULT_FLAGS,
     *,
@@ -70,7 +72,7 @@ def predict_segments(
         Folder of the finished run over scenes.
     folder : pathlib.Path
         Folder of the trained model.
-    out : pathlib.Path
+    out : pathlib.Path or RunAddress
         Folder of the prediction of its scenes: see `alps_geo.training.predict.predict_scenes`.
     settings : PredictSettings
         Settings; those of the imagery are the run's where none are given.
@@ -90,7 +92,7 @@ def predict_segments(
         As `predict_scenes`; if the run has not finished, has no scenes, or a tile failed; or if
         polygons are held by another program, or classes that a person edited would be overwritten.
     """
-    place, target = RunFolder(run), RunFolder(out)
+    place, target = RunFolder(run), shared_folder(out, settings)
     record = read_record(place)
     if record.folder is not None:
         raise RunError(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from alps_geo_cli.console import RunPrinting
-from alps_geo_cli.options import Chosen, FlagOptions, ResultsAnywhere, Scenes, SettingsGroup, Work
+from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup, Work
 from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import Target, run_label
 from alps_geo_cli.shares import ShareOptions, run_share
@@ -16,7 +16,7 @@ from alps_geo_cli.shares import ShareOptions, run_share
 def apply(
     *,
     scenes: Scenes = None,
-    out: ResultsAnywhere = None,
+    out: Results = None,
     work: Work = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=False, writes=True)],

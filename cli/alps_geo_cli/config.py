@@ -36,10 +36,11 @@ def read_model_settings(context: typer.Context, path: str | None) -> str | None:
     A callback of an eager option, which Typer calls before all others.
     """
     if path is not None:
-        from alps_geo.runs.run import fitted_settings, read_model
+        from alps_geo.runs.model_file import given_model
+        from alps_geo.runs.run import fitted_settings
 
         with reported_errors(debug=False):
-            fitted = fitted_settings(read_model(Path(path)))
+            fitted = fitted_settings(given_model(path))
         found = {key: _as_typed(key, value) for key, value in fitted.items()}
         context.default_map = {**found, **(context.default_map or {})}
     return path

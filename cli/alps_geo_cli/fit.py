@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alps_geo.runs.folder import fit_folder
+from alps_geo.runs.address import FileAddress, fit_place, is_address
 from alps_geo.settings import OUTPUT
 from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.options import Chosen, FlagOptions, Scenes, SettingsGroup
-from alps_geo_cli.paths import typed_path
+from alps_geo_cli.paths import run_place, typed_name
 from alps_geo_cli.run import required, run_scenes
 from alps_geo_cli.shares import ShareOptions, run_share
 
@@ -28,23 +28,24 @@ def fit(
     *,
     scenes: Scenes = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             "-o",
-            parser=typed_path,
+            parser=typed_name,
             metavar="MODEL",
-            help="File for the cluster model, such as model.npz; one that is there is replaced.",
+            help="File for the cluster model, such as model.npz or s3://bucket/model.npz; one that "
+            "is there is replaced.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     work: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            parser=typed_path,
+            parser=typed_name,
             metavar="DIR",
-            help="Folder for the tiles: a fit that was stopped goes on there, and another number "
-            "of clusters takes seconds.",
+            help="Folder for the tiles, or its address in an object store: a fit that was stopped "
+            "goes on there, and another number of clusters takes seconds.",
             show_default="the model's name with .run at the end",
             rich_help_panel=OUTPUT,
         ),
@@ -63,8 +64,10 @@ def fit(
     alps-geo fit scenes/*.tif --out model.npz
     alps-geo fit scenes/*.tif --out model.npz --clusters 30  # tiles are kept
     """
-    paths, model = required(scenes, out, "file for the cluster model")
-    folder = fit_folder(model) if work is None else work
+    paths, text = required(scenes, out, "file for the cluster model")
+    with printing.errors():
+        model = FileAddress.of(text) if is_address(text) else Path(text)
+    folder = fit_place(model) if work is None else run_place(work)
     if shares.check(flags):
         run_share(paths, folder, shares, flags, chosen, printing, fit=True)
         return
@@ -86,7 +89,7 @@ def fit(
     end_with_failures(record.failed, "so the fit does without")
 
 
-def _print_fit(record: FitRecord, model: Path) -> None:
+def _print_fit(record: FitRecord, model: Path | FileAddress) -> None:
     number = len(record.scenes)
     typer.echo(
         f"{model}: {record.clusters} clusters, fitted to {record.segments} segments of "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from alps_geo_cli.console import RunPrinting
-from alps_geo_cli.options import Chosen, FlagOptions, ResultsAnywhere, Scenes, SettingsGroup, Work
+from alps_geo_cli.options import Chosen, FlagOptions, Results, Scenes, SettingsGroup, Work
 from alps_geo_cli.report import WithReport
 from alps_geo_cli.run import Target, run_label
 from alps_geo_cli.shares import ShareOptions, run_share
@@ -14,7 +14,7 @@ from alps_geo_cli.shares import ShareOptions, run_share
 def label(
     *,
     scenes: Scenes = None,
-    out: ResultsAnywhere = None,
+    out: Results = None,
     work: Work = None,
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True)],

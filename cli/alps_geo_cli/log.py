@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from alps_geo.errors import AlpsGeoError
+from alps_geo.errors import AlpsGeoError, StoreError
 from alps_geo.files import run_errors
+from alps_geo.runs.address import RunAddress, store_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from alps_geo.events import Event
     from alps_geo.runs.record import RunRecord
@@ -74,8 +76,44 @@ class RunLog:
 
 
 @contextmanager
-def logged(path: Path) -> Iterator[RunLog]:
-    """Log a run; an error that ends it is its last line, if anything was logged before."""
+def logged(place: Path | RunAddress, name: str) -> Iterator[RunLog]:
+    """Log a run; an error that ends it is its last line, if anything was logged before.
+
+    Parameters
+    ----------
+    place : pathlib.Path or RunAddress
+        Folder of the results. The log of a run in a store is put there when the run ends.
+    name : str
+        Path of the log in it.
+    """
+    if not isinstance(place, RunAddress):
+        with _logged(place / name) as log:
+            yield log
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "log")
+        try:
+            with _logged(path) as log:
+                yield log
+        except StoreError:
+            # The log would not get there either.
+            raise
+        except AlpsGeoError:
+            with suppress(StoreError):
+                _add(place, name, path)
+            raise
+        _add(place, name, path)
+
+
+def _add(place: RunAddress, name: str, path: Path) -> None:
+    """Add the lines of a file to the log in a store."""
+    if path.exists():
+        store = store_at(str(place))
+        store.put(name, (store.read(name) or b"") + path.read_bytes())
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[RunLog]:
     log = RunLog(path)
     try:
         yield log

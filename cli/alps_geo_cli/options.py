@@ -40,17 +40,6 @@ Scenes = Annotated[
     ),
 ]
 Results = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        "-o",
-        parser=typed_path,
-        metavar="DIR",
-        help="Folder for the results.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-ResultsAnywhere = Annotated[
     str | None,
     typer.Option(
         "--out",

@@ -98,10 +98,20 @@ def test_an_address_without_a_run_has_no_status(proxy: Proxy) -> None:
     "command",
     [
         ("clusters", "name", "s3://bucket/run", "3=water"),
+        ("clusters", "merge", "s3://bucket/run", 1, 2),
+        ("clusters", "gallery", "s3://bucket/run"),
+        ("clusters", "suggest", "s3://bucket/run"),
+        ("clusters", "adopt", "s3://bucket/run"),
+        ("classify", "s3://bucket/run", "--samples", "samples.gpkg"),
+        ("similar", "s3://bucket/run", 5),
+        ("assess", "sample", "s3://bucket/run"),
         ("report", "s3://bucket/run"),
-        ("fit", SCENE, "--out", "s3://bucket/model.npz"),
-        ("dataset", "label", "images", "--out", "s3://bucket/run"),
-        ("train", "predict", SCENE, "--model", "model", "--out", "s3://bucket/run"),
+        ("export", "s3://bucket/run", "--out", "chips"),
+        ("export", "run", "--out", "s3://bucket/chips"),
+        ("dataset", "label", "s3://bucket/images"),
+        ("train", "pretrain", "s3://bucket/chips", "--out", "model"),
+        ("train", "predict", SCENE, "--model", "s3://bucket/model", "--out", "maps"),
+        ("train", "predict", "--segments", "s3://bucket/run", "--model", "m", "--out", "maps"),
     ],
 )
 def test_commands_that_need_a_folder_say_how_to_get_it(
@@ -115,8 +125,12 @@ def test_commands_that_need_a_folder_say_how_to_get_it(
 
 
 def test_options_that_do_not_go_with_the_place_of_results() -> None:
-    text = usage_error("label", SCENE, "--out", "results", "--work", "work")
-    assert "goes with an address as --out" in text
+    for command in (
+        ("label", SCENE, "--out", "results"),
+        ("dataset", "label", "images"),
+        ("train", "predict", SCENE, "--model", "model", "--out", "results"),
+    ):
+        assert "goes with an address as --out" in usage_error(*command, "--work", "work")
     text = usage_error("label", SCENE, "--out", "s3://bucket/run", "--report")
     assert "alps-geo report makes the page of a folder that was fetched" in text
 
@@ -126,3 +140,7 @@ def test_runs_are_opened_in_folders_alone() -> None:
         library.open_run("s3://bucket/run")
     with pytest.raises(RunError, match="s3://bucket/run is an address in a store"):
         library.label(str(SCENE), "s3://bucket/run")
+    with pytest.raises(RunError, match="s3://bucket/run is an address in a store"):
+        library.label_images(DATA, "s3://bucket/run")
+    with pytest.raises(RunError, match=r"s3://bucket/model\.npz is an address in a store"):
+        library.fit(str(SCENE), "s3://bucket/model.npz")

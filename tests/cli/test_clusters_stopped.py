@@ -22,7 +22,7 @@ from clustered_runs import (
 )
 from helpers import alps_geo
 
-from alps_geo import files
+from alps_geo.files import disk as files
 from alps_geo.runs.run import read_model
 
 

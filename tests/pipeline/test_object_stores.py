@@ -18,7 +18,15 @@ import rasterio
 from helpers import DATA, alps_geo
 from quarter_tiles import QuarterTiles
 from rasterio.windows import Window
-from s3_server import BUCKET, Proxy, running_server
+from s3_server import (
+    BUCKET,
+    Proxy,
+    SlowReads,
+    down_from,
+    nothing_fails,
+    running_server,
+    some_requests_fail,
+)
 
 from alps_geo.errors import RunError
 from alps_geo.pipeline.scenes import label_scenes
@@ -81,8 +89,7 @@ def run(scene: str, address: RunAddress, **changes: bool) -> RunRecord:
 
 
 def found(proxy: Proxy) -> dict[str, bytes]:
-    names = proxy.names()
-    return {name.removeprefix("some/run/"): proxy.content(name) for name in names}
+    return proxy.files("some/run")
 
 
 def assert_same(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> None:
@@ -156,16 +163,10 @@ def test_a_run_goes_on_after_requests_that_fail_now_and_then(
     scene: str, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
 ) -> None:
     """Of two workers and the last command every seventh request is refused, every eleventh cut."""
-    counts = iter(range(1, 10**6))
-
-    def fault(_: object) -> str:
-        count = next(counts)
-        return "503" if count % 7 == 0 else "cut" if count % 11 == 0 else ""
-
-    proxy.fault = fault
+    some_requests_fail(proxy)
     settings = replace(SETTINGS, workers=2)
     label_scenes([scene], address, settings, generator=QuarterTiles())
-    proxy.fault = lambda _: ""
+    nothing_fails(proxy)
     results = found(proxy)
     record = json.loads(results["run.json"])
     assert record["settings"].pop("workers") == 2
@@ -186,17 +187,10 @@ def test_a_run_whose_store_fails_goes_on(
 ) -> None:
     """From the time on that an object is to be put no request is answered."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    down = False
-
-    def fault(request: tuple[str, str]) -> str:
-        nonlocal down
-        down |= request[0] == "PUT" and request[1].endswith(part)
-        return "503" if down else ""
-
-    proxy.fault = fault
-    with pytest.raises(RunError, match=f"{part}: cannot be written .* the same command goes on"):
+    down_from(proxy, part)
+    with pytest.raises(RunError, match=r"cannot be written .* the same command goes on"):
         run(scene, address)
-    proxy.fault = lambda _: ""
+    nothing_fails(proxy)
     assert "some/run/run.json" not in proxy.names()
     done = {name for name in proxy.names() if name.endswith("outlines.npz")}
     assert run_status(address).scenes[0].done == len(done)
@@ -220,6 +214,21 @@ def test_workers_of_dask_put_tiles_into_the_store(
     assert tiles
     assert {name: stored[name] for name in tiles} == {name: expected[name] for name in tiles}
     assert not [name for name in stored if name.endswith(".partial")]
+
+
+def test_tiles_are_fetched_a_few_at_the_same_time(
+    scene: str, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
+) -> None:
+    label_share([scene], address, SETTINGS, generator=QuarterTiles())
+    proxy.requests.clear()
+    reads = SlowReads(proxy)
+    run(scene, address)
+    assert 4 <= reads.most <= 8
+    # Outlines and embeddings of each tile once.
+    gets = [path for method, path in proxy.requests if method == "GET" and ".npz" in path]
+    assert len(gets) <= 2 * TILES + 2
+    nothing_fails(proxy)
+    assert_same(found(proxy), expected)
 
 
 def test_half_a_tile_is_made_again(
@@ -309,7 +318,7 @@ def test_a_killed_run_goes_on(
 
     proxy.fault = fault
     assert process.wait(120) == -signal.SIGKILL
-    proxy.fault = lambda _: ""
+    nothing_fails(proxy)
     assert "some/run/run.json" not in proxy.names()
     run(scene, address)
     assert_same(found(proxy), expected)

@@ -24,7 +24,7 @@ from edited_runs import (
 )
 from helpers import alps_geo
 
-from alps_geo import files
+from alps_geo.files import disk as files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ from edited_runs import (
 )
 from helpers import alps_geo
 
-from alps_geo import files
+from alps_geo.files import disk as files
 from alps_geo.outputs.gpkg import lock
 from alps_geo.pipeline import scenes as pipeline
 

@@ -26,6 +26,7 @@ from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.lock import is_running
 from alps_geo.runs.plan import Plan
 from alps_geo.runs.reading import finished_record
+from alps_geo.runs.record import RunRecord
 
 
 def test_another_run_in_the_folder_needs_overwrite(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is a file, expected a folder"):
         begin(RunFolder(path), PLAN, overwrite=True)
     with pytest.raises(RunError, match="is a file, expected a folder"):
-        finished_record(RunFolder(path), "one")
+        finished_record(RunFolder(path), "one", RunRecord)
     assert path.read_text() == "mine"
 
 
@@ -257,7 +258,7 @@ def test_a_fit_does_not_remove_results_unasked(tmp_path: Path) -> None:
     for force in (False, True):
         with pytest.raises(RunError, match=r"results of alps-geo label.*--work.*--overwrite"):
             begin(folder, FIT, force=force)
-    assert finished_record(folder, "one") == RECORD
+    assert finished_record(folder, "one", RunRecord) == RECORD
     store, _ = stored(folder)
     begin(folder, FIT, overwrite=True)
     assert not (tmp_path / "scene" / "labels.tif").exists()
@@ -270,7 +271,7 @@ def test_clusters_of_a_damaged_record_are_not_replaced_unasked(tmp_path: Path) -
     finish(folder, PLAN)
     folder.model_path.write_text("clusters")
     folder.record_path.write_text("{")
-    assert finished_record(folder, "one") is None
+    assert finished_record(folder, "one", RunRecord) is None
     with pytest.raises(RunError, match=r"run\.json is damaged.*changed by hand.*apply"):
         begin(folder, PLAN)
     begin(folder, PLAN, overwrite=True)

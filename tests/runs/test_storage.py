@@ -13,15 +13,15 @@ from run_folders import FIRST, FRAGMENTS, SECOND
 from s3_server import BUCKET, Proxy, forget_stores, running_server
 
 from alps_geo.errors import RunError
+from alps_geo.files.storage import LocalStorage
 from alps_geo.runs.failures import FailedTile
 from alps_geo.runs.fsspec import ObjectStorage
-from alps_geo.runs.storage import LocalStorage
 from alps_geo.runs.tile_store import TileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alps_geo.runs.storage import Storage
+    from alps_geo.files.storage import Storage
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 

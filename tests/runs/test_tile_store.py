@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_folders import FIRST, FRAGMENTS, SECOND, stored, tile_store
 
-from alps_geo import files
+from alps_geo.files import disk as files
 from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.tile_store import ARRAYS
 
@@ -101,7 +101,7 @@ def test_a_tile_whose_outlines_are_not_there_yet_is_not_done(
         written(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("alps_geo.runs.storage.put_bytes", killed)
+        patch.setattr("alps_geo.files.storage.put_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             stored(folder)
     store = tile_store(folder, "scene")

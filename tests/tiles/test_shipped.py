@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alps_geo.errors import DiskError, ModelError, SceneError
-from alps_geo.runs.storage import LocalStorage
+from alps_geo.files.storage import LocalStorage
 from alps_geo.tiles import shipped
 from alps_geo.tiles.shipped import (
     PreparedLater,

@@ -11,11 +11,19 @@ from alps_geo.settings import OUTPUT
 from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
 from alps_geo_cli.log import logged
-from alps_geo_cli.options import Chosen, FlagOptions, FolderGroup, FolderOptions, SettingsGroup
-from alps_geo_cli.paths import typed_path
+from alps_geo_cli.options import (
+    Chosen,
+    FlagOptions,
+    FolderGroup,
+    FolderOptions,
+    SettingsGroup,
+    Work,
+)
+from alps_geo_cli.paths import run_place, typed_name, typed_path
 from alps_geo_cli.shares import ShareOptions, end_share
 
 if TYPE_CHECKING:
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.record import RunRecord
 
 
@@ -30,17 +38,19 @@ def label(
         ),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             "-o",
-            parser=typed_path,
+            parser=typed_name,
             metavar="DIR",
-            help="Folder for the results; ROOT is then left as it is.",
+            help="Folder for the results, or its address in an object store, such as "
+            "s3://bucket/run; ROOT is then left as it is.",
             show_default="ROOT",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    work: Work = None,
     folder: Annotated[FolderOptions, FolderGroup()],
     flags: FlagOptions,
     chosen: Annotated[Chosen, SettingsGroup(fits=True, writes=True, scenes=False)],
@@ -58,7 +68,7 @@ def label(
     alps-geo dataset label ROOT --vis
     alps-geo dataset label ROOT --out results --splits train,val --fit-on train
     """
-    place = root if out is None else out
+    place = run_place(str(root) if out is None else out, work)
     if shares.check(flags):
         _label_share(root, place, folder, shares, flags, chosen, printing)
         return
@@ -68,7 +78,7 @@ def label(
 
         layout = folder.settings()
         with (
-            logged(place / layout.log_dir / f"{layout.log_name}.log") as log,
+            logged(place, f"{layout.log_dir}/{layout.log_name}.log") as log,
             run_progress(printing, verbose=printing.verbose) as progress,
         ):
             settings = chosen.settings(progress.note)
@@ -82,7 +92,7 @@ def label(
 
 def _label_share(
     root: Path,
-    place: Path,
+    place: Path | RunAddress,
     folder: FolderOptions,
     shares: ShareOptions,
     flags: FlagOptions,
@@ -101,7 +111,7 @@ def _label_share(
     end_share(found, printing, "images")
 
 
-def _print_results(record: RunRecord, place: Path) -> None:
+def _print_results(record: RunRecord, place: Path | RunAddress) -> None:
     from alps_geo_cli.summary import print_summary
 
     print_summary(record, place)

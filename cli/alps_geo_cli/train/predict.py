@@ -12,12 +12,13 @@ from alps_geo.training.predict_settings import PredictSettings
 from alps_geo_cli.classify import print_classes
 from alps_geo_cli.console import RunPrinting
 from alps_geo_cli.failures import end_with_failures
-from alps_geo_cli.options import Chosen, FieldsGroup, FlagOptions, Results
+from alps_geo_cli.options import Chosen, FieldsGroup, FlagOptions, Results, Work
 from alps_geo_cli.paths import typed_path
-from alps_geo_cli.run import RESULTS, required
+from alps_geo_cli.run import Target
 from alps_geo_cli.shares import ShareOptions, end_share
 
 if TYPE_CHECKING:
+    from alps_geo.runs.address import RunAddress
     from alps_geo.runs.prediction import PredictionRecord
 
 
@@ -37,6 +38,7 @@ def predict(
         typer.Option(parser=typed_path, metavar="MODEL", help="Folder of the trained model."),
     ],
     out: Results = None,
+    work: Work = None,
     segments: Annotated[
         Path | None,
         typer.Option(
@@ -69,9 +71,15 @@ def predict(
     if segments is not None:
         if only_tiles:
             raise typer.BadParameter("is for scenes, not for --segments", param_hint="--only")
-        _predict_segments(segments, scenes, model, out, (flags, chosen, printing))
+        if scenes:
+            raise typer.BadParameter(
+                "the scenes are those of --segments RUN: give no SCENE", param_hint="SCENE..."
+            )
+        place = Target.of([str(segments)], out, work).place
+        _predict_segments(segments, model, place, (flags, chosen, printing))
         return
-    paths, folder = required(scenes, out, RESULTS)
+    target = Target.of(scenes, out, work)
+    folder = target.place
     with printing.errors(flags.on_stop):
         from alps_geo.datasets import find_scenes
         from alps_geo.training.predict import predict_scenes, predict_share
@@ -79,7 +87,7 @@ def predict(
 
         settings = PredictSettings(**chosen.values)
         with run_progress(printing, verbose=printing.verbose) as progress:
-            found = find_scenes(paths, progress.note)
+            found = find_scenes(target.scenes, progress.note)
             if only_tiles:
                 request = shares.request(flags)
                 done = predict_share(found, model, folder, settings, request, listen=progress.show)
@@ -94,30 +102,24 @@ def predict(
 
 def _predict_segments(
     run: Path,
-    scenes: list[str] | None,
     model: Path,
-    out: Path | None,
+    out: Path | RunAddress,
     options: tuple[FlagOptions, Chosen, RunPrinting],
 ) -> None:
     """Give the segments of a run classes."""
     flags, chosen, printing = options
-    if scenes:
-        raise typer.BadParameter(
-            "the scenes are those of --segments RUN: give no SCENE", param_hint="SCENE..."
-        )
-    _, folder = required([str(run)], out, "folder for the prediction")
     with printing.errors(flags.on_stop):
         from alps_geo.training.predict_segments import predict_segments
         from alps_geo_cli.progress import run_progress
 
         settings = PredictSettings(**chosen.values)
         with run_progress(printing, verbose=printing.verbose) as progress:
-            record = predict_segments(run, model, folder, settings, flags, listen=progress.show)
+            record = predict_segments(run, model, out, settings, flags, listen=progress.show)
     classes = {"classes": [each.to_json() for each in record.classes or ()]}
     printing.show(classes, lambda: print_classes(record))
 
 
-def _print_classes(record: PredictionRecord, out: Path) -> None:
+def _print_classes(record: PredictionRecord, out: Path | RunAddress) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -8,14 +8,20 @@ that is asked of it is that a file is put whole: there is no renaming, no append
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from alps_geo.files import put_bytes, run_errors
+from alps_geo.files.disk import put_bytes, run_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+Item = TypeVar("Item")
+
+AT_ONCE = 8
+"""Requests to a store that are under way at the same time."""
 
 
 class Storage(Protocol):
@@ -155,3 +161,33 @@ class LocalStorage:
         for path in (self.path / name for name in names):
             with run_errors(path):
                 path.unlink(missing_ok=True)
+
+
+def each_at_once(work: Callable[[Item], None], items: Iterable[Item]) -> None:
+    """Do work that waits for a store on items, some of them at the same time.
+
+    Raises
+    ------
+    RunError
+        As the work raised it; what has not begun by then is left.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in threads.map(work, items):
+            pass
+
+
+def fetch_files(storage: Storage, names: Iterable[str], folder: Path) -> None:
+    """Copy files of a storage into a folder of this machine, as far as they are there.
+
+    Raises
+    ------
+    RunError
+        If the store does not answer, or the disk does not take them.
+    """
+    local = LocalStorage(folder)
+
+    def fetch(name: str) -> None:
+        if (content := storage.read(name)) is not None:
+            local.put(name, content)
+
+    each_at_once(fetch, names)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""Files on a disk that appear whole or not at all.
 
 Everything is written in a hidden folder next to the result and moved into place at the end, on the
 same file system, so that a crash, a full disk or Ctrl-C never leaves half a file under a result's
