@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from alps_geo.errors import SceneError
 from alps_geo.events import Tally
 from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
+from alps_geo.features.mapping import HERE
 from alps_geo.grid import TileGrid
 from alps_geo.runs.checks import check_model
 from alps_geo.runs.identity import fingerprint, run_identity
@@ -19,7 +20,6 @@ from alps_geo.runs.run import read_model
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene
 from alps_geo.scene.raster import is_local
-from alps_geo.segments.mapping import HERE
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Event
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import Models, Weights
     from alps_geo.runs.folder import RunFolder
     from alps_geo.scene import Scene
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.executors import Executor
 

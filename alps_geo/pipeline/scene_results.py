@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alps_geo.events import Tally
+    from alps_geo.features.mapping import Mapper
     from alps_geo.outputs.results import WrittenScene
     from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.failures import FailedScene
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.origin import Origin
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.jobs import Job
 

@@ -18,8 +18,8 @@ from alps_geo.segments.stitch import stitch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import MaskGenerator
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.stitch import Stitched
     from alps_geo.segments.table import SegmentTable
     from alps_geo.settings import LabelSettings
