@@ -76,6 +76,11 @@ class Counted:
         """As in `alps_geo.features.columns.Table`."""
         return self.table.names
 
+    @property
+    def source(self) -> Counted:
+        """The same table, which counts."""
+        return self
+
     def __len__(self) -> int:
         return len(self.table)
 
