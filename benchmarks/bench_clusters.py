@@ -170,7 +170,7 @@ def _measure(folder: Path, clusters: int) -> dict[str, Any]:
     before = resident_bytes(peak=True) / 2**20
     begin = perf_counter()
     table = Counted(open_table(folder))
-    model = fit_clusters([table], [table.table.area], clusters, seed=0)
+    model = fit_clusters([table], [table.table.area], clusters, seed=0).model
     fitted, read = perf_counter(), table.rows
     fit_peak = resident_bytes(peak=True) / 2**20
     assigned = model.apply(table).by_id(table.table.rows)

@@ -275,7 +275,7 @@ def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[
     """Fit a model to the first table, and compare its labels with those of the others."""
     whole, moved = described["whole"], described["all moved"]
     table = whole.table
-    model = fit_clusters([table], [table.area], min(DEFAULT_CLUSTERS, len(table)), seed)
+    model = fit_clusters([table], [table.area], min(DEFAULT_CLUSTERS, len(table)), seed).model
     labels = {name: each.labels(model) for name, each in described.items()}
     grids = (whole.grid, moved.grid)
     found = _borders_between(labels["whole"], labels["all moved"], grids, "labels", path)

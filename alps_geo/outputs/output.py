@@ -80,6 +80,9 @@ class LabelledScene:
         Rasters stay as they are.
     has_classes : bool
         True if its segments have classes.
+    found : Assigned or None
+        Clusters of the segments by segment id, of a run that has just found them; None to apply the
+        model when they are asked for.
     """
 
     folder: Path
@@ -92,6 +95,7 @@ class LabelledScene:
     place: Place = field(default=Place(None, None), kw_only=True)
     simplify_by: float = field(default=0.0, kw_only=True)
     has_classes: bool = field(default=False, kw_only=True)
+    found: Assigned | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -117,6 +121,8 @@ class LabelledScene:
     @cached_property
     def assigned(self) -> Assigned:
         """Clusters of the segments, by segment id."""
+        if self.found is not None:
+            return self.found
         return assign(self.model, open_table(self.segments_folder), self.overrides)
 
     @cached_property
@@ -325,7 +331,20 @@ def assign(model: ClusterModel, table: SegmentTable, overrides: Mapping[int, int
     overrides : mapping of int to int
         Clusters that a person gave segments, by segment id.
     """
-    return override(model.apply(table), table.rows, overrides).by_id(table.rows)
+    return by_segment(model.apply(table), table, overrides)
+
+
+def by_segment(assigned: Assigned, table: SegmentTable, overrides: Mapping[int, int]) -> Assigned:
+    """Put clusters of the rows of a table in the order of segment ids, with overrides.
+
+    Parameters
+    ----------
+    assigned : Assigned
+        Clusters that the model gives the rows.
+    table, overrides
+        As for `assign`.
+    """
+    return override(assigned, table.rows, overrides).by_id(table.rows)
 
 
 def check_present(path: Path) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from alps_geo.tiles.executors import Executor
 
 _MANY_TILES = 32
-"""Tiles of a scene from which on it takes less time to start processes than they save."""
+"""Tiles from which on it takes less time to start processes than they save."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,19 @@ class SceneRun:
 
         A run in a store has a folder of this machine, which workers elsewhere do not see.
         """
-        is_hidden = self.settings.dask is not None and job.store.files.is_remote
-        return HERE if is_hidden or len(job.grid) < _MANY_TILES else self.executor
+        return self._mapper_of([job])
+
+    @property
+    def mapper(self) -> Mapper:
+        """The mapper of work on the segments of all scenes, as that of one."""
+        return self._mapper_of(self.jobs)
+
+    def _mapper_of(self, jobs: Sequence[Job]) -> Mapper:
+        is_hidden = self.settings.dask is not None and any(
+            job.store.files.is_remote for job in jobs
+        )
+        are_few = sum(len(job.grid) for job in jobs) < _MANY_TILES
+        return HERE if is_hidden or are_few else self.executor
 
 
 def with_given_model(settings: LabelSettings) -> tuple[LabelSettings, ClusterModel | None]:
