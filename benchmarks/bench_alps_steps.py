@@ -201,7 +201,7 @@ def run_ours(chips: Sequence[Chip], folder: Path, clusters: int) -> Result:
     with laps.step("k-means"):
         recipe = Recipe(SETTINGS.batch_size, SETTINGS.passes, SETTINGS.is_raw, in_order=True)
         areas = [table.area for table in tables]
-        model = fit_clusters(tables, areas, clusters, SEED, recipe=recipe)
+        model = fit_clusters(tables, areas, clusters, SEED, recipe=recipe).model
     with laps.step("labels"):
         found = [model.apply(table).cluster for table in tables]
         for chip, table, given in zip(chips, tables, found, strict=True):

@@ -77,6 +77,11 @@ class Counted:
         """As in `alps_geo.features.columns.Table`."""
         return self.table.names
 
+    @property
+    def source(self) -> Counted:
+        """The same table, which counts."""
+        return self
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -167,7 +172,7 @@ def _measure(folder: Path, clusters: int) -> dict[str, Any]:
     begin = perf_counter()
     table = Counted(open_table(folder))
     recipe = recipe_of(LabelSettings())
-    model = fit_clusters([table], [table.table.area], clusters, seed=0, recipe=recipe)
+    model = fit_clusters([table], [table.table.area], clusters, seed=0, recipe=recipe).model
     fitted, read = perf_counter(), table.rows
     fit_peak = resident_bytes(peak=True) / 2**20
     assigned = model.apply(table).by_id(table.table.rows)

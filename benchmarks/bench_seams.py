@@ -282,7 +282,7 @@ def _of_labels(described: dict[str, _Described], seed: int, path: Path) -> dict[
     whole, moved = described["whole"], described["all moved"]
     table = whole.table
     clusters, recipe = min(DEFAULT_CLUSTERS, len(table)), recipe_of(LabelSettings())
-    model = fit_clusters([table], [table.area], clusters, seed, recipe=recipe)
+    model = fit_clusters([table], [table.area], clusters, seed, recipe=recipe).model
     labels = {name: each.labels(model) for name, each in described.items()}
     grids = (whole.grid, moved.grid)
     found = _borders_between(labels["whole"], labels["all moved"], grids, "labels", path)

@@ -40,7 +40,7 @@ def elsewhere() -> Columns:
 
 
 def fit(columns: Columns, clusters: int, seed: int = 0) -> ClusterModel:
-    return fit_clusters([columns], [np.ones(len(columns), int)], clusters, seed)
+    return fit_clusters([columns], [np.ones(len(columns), int)], clusters, seed).model
 
 
 def split(model: ClusterModel, cluster: int, parts: int, columns: Columns) -> ClusterModel:

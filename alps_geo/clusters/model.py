@@ -14,10 +14,11 @@ import numpy as np
 
 from alps_geo.clusters.arrays import damage, numbers, plain_arrays, texts, to_npz
 from alps_geo.clusters.legend import Legend
+from alps_geo.clusters.passes import map_rows, row_ranges
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.tree import Assigned, CentreTree
 from alps_geo.errors import RunError
-from alps_geo.features.columns import batches
+from alps_geo.features.mapping import HERE
 from alps_geo.files import ARRAYS_DAMAGE
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.colors import Color
-    from alps_geo.features.columns import Table
+    from alps_geo.features.columns import Columns, Table
+    from alps_geo.features.mapping import Mapper
 
 FORMAT_VERSION = 4
 
@@ -140,30 +142,19 @@ class ClusterModel:
         RunError
             If the model does not know this kind of scene.
         """
-        count, start = len(table), 0
-        found = Assigned(
-            np.empty(count, dtype=np.int64),
-            np.empty(count, dtype=np.float32),
-            np.empty(count, dtype=np.float32),
-        )
-        for columns in batches(table):
-            rows = slice(start, start + len(columns))
-            assigned = self.tree.apply(self.projection.project(columns))
-            found.cluster[rows] = assigned.cluster
-            found.confidence[rows] = assigned.confidence
-            found.distance[rows] = assigned.distance
-            start = rows.stop
+        (found,) = self.apply_to_all([table])
         return found
 
-    def covered_area(
-        self, tables: Sequence[Table], areas: Sequence[NDArray[np.integer]]
-    ) -> NDArray[np.float64]:
-        """Add up the area of the segments of each cluster, in the order of the ids."""
-        length = int(self.legend.ids[-1]) + 1
-        covered = np.zeros(length)
-        for table, area in zip(tables, areas, strict=True):
-            covered += np.bincount(self.apply(table).cluster, weights=area, minlength=length)
-        return covered[self.legend.ids]
+    def apply_to_all(self, tables: Sequence[Table], mapper: Mapper = HERE) -> tuple[Assigned, ...]:
+        """Find the clusters of the rows of several tables; raises as `apply`."""
+        found = tuple(Assigned.empty(len(table)) for table in tables)
+        parts = map_rows(self._apply_to_columns, tables, mapper)
+        for rows, part in zip(row_ranges(tables), parts, strict=True):
+            found[rows.table].put(slice(rows.start, rows.stop), part)
+        return found
+
+    def _apply_to_columns(self, columns: Columns) -> Assigned:
+        return self.tree.apply(self.projection.project(columns))
 
     def to_bytes(self) -> bytes:
         """Serialise as an .npz of plain arrays.

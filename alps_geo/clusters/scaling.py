@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
+from alps_geo.clusters.moments import Moments
+from alps_geo.clusters.passes import map_rows, row_ranges
 from alps_geo.clusters.projection import Projection
 from alps_geo.clusters.threads import one_thread
 from alps_geo.errors import RunError
-from alps_geo.features.columns import batches, group_of
+from alps_geo.features.columns import group_of
+from alps_geo.features.mapping import HERE
 from alps_geo.features.registry import find_part
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.features.columns import Table
+    from alps_geo.features.columns import Columns, Table
+    from alps_geo.features.mapping import Mapper
 
 COMPONENTS = 16
 """Principal components that stand for the embedding of SAM, or of another backbone."""
@@ -28,25 +31,40 @@ _NO_SPREAD = 1e-7
 """Standard deviations below this are nothing but rounding."""
 
 
-def project_alone(table: Table) -> NDArray[np.float32]:
+def project_alone(table: Table, mapper: Mapper = HERE) -> NDArray[np.float32]:
     """Project the rows of a table as if clusters were fitted to it alone, by weighted columns.
 
     Parameters
     ----------
     table : Table
         With a row at least.
+    mapper : Mapper
+        Maps both passes over the rows.
 
     Returns
     -------
     ndarray of float32, shape (n, P)
     """
     with one_thread():
-        projection = fit_projection([table], raw=False)
-    return np.concatenate([projection.project(c).astype(np.float32) for c in batches(table)])
+        projection = fit_projection([table], raw=False, mapper=mapper)
+    rows = np.empty((len(table), projection.matrix.shape[1]), dtype=np.float32)
+    found = map_rows(partial(_projected, projection), [table], mapper)
+    for (_, start, stop), part in zip(row_ranges([table]), found, strict=True):
+        rows[start:stop] = part
+    return rows
 
 
-def fit_projection(tables: Sequence[Table], *, raw: bool) -> Projection:
+def fit_projection(tables: Sequence[Table], *, raw: bool, mapper: Mapper = HERE) -> Projection:
     """Fit the standardisation of the columns that all tables have, and weight their groups.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        At least one, each with a row at least.
+    raw : bool
+        True to compare the columns as they are.
+    mapper : Mapper
+        Maps the one pass over the rows.
 
     Raises
     ------
@@ -61,34 +79,34 @@ def fit_projection(tables: Sequence[Table], *, raw: bool) -> Projection:
         )
     kinds = tuple(dict.fromkeys(table.kind for table in tables))
     shape = (len(kinds), len(names))
-    identity = np.eye(len(names))
     if raw:
-        return Projection(names, kinds, np.zeros(shape), np.ones(shape), identity)
-    scalers = [_scaler([t for t in tables if t.kind == kind], names) for kind in kinds]
-    mean = np.stack([scaler.mean_ for scaler in scalers])
-    scale = np.stack([scaler.scale_ for scaler in scalers])
-    standard = Projection(names, kinds, mean, scale, identity)
-    return replace(standard, matrix=group_projection(names, _covariance(standard, tables)))
+        return Projection(names, kinds, np.zeros(shape), np.ones(shape), np.eye(len(names)))
+    measured: dict[str, Moments] = {}
+    for kind, moments in map_rows(partial(_measured, names), tables, mapper):
+        measured[kind] = measured[kind].joined(moments) if kind in measured else moments
+    found = [measured[kind] for kind in kinds]
+    return Projection(
+        names,
+        kinds,
+        mean=np.stack([each.mean for each in found]),
+        scale=np.stack([each.scale for each in found]),
+        matrix=group_projection(names, _covariance(found)),
+    )
 
 
-def _scaler(tables: Sequence[Table], names: Sequence[str]) -> StandardScaler:
-    """Measure level and spread of the columns over all rows."""
-    scaler = StandardScaler()
-    for table in tables:
-        for columns in batches(table):
-            scaler.partial_fit(columns.select(names).astype(np.float64))
-    return scaler
+def _measured(names: Sequence[str], columns: Columns) -> tuple[str, Moments]:
+    """Measure level and spread of some columns; return the kind of scene too."""
+    return columns.kind, Moments.of(columns.select(names))
 
 
-def _covariance(standard: Projection, tables: Sequence[Table]) -> NDArray[np.float64]:
-    """Measure the covariance of the standardised columns: their mean is 0."""
-    total, count = np.zeros((len(standard.column_names),) * 2), 0
-    for table in tables:
-        for columns in batches(table):
-            rows = standard.standardize(columns)
-            total += rows.T @ rows
-            count += len(rows)
-    return total / count
+def _projected(projection: Projection, columns: Columns) -> NDArray[np.float32]:
+    return projection.project(columns).astype(np.float32)
+
+
+def _covariance(found: Sequence[Moments]) -> NDArray[np.float64]:
+    """Covariance of the columns of all kinds of scenes, each standardised by itself."""
+    scatter = sum(each.scatter / np.outer(each.scale, each.scale) for each in found)
+    return np.asarray(scatter / sum(each.count for each in found))
 
 
 def group_projection(names: Sequence[str], covariance: NDArray[np.float64]) -> NDArray[np.float64]:

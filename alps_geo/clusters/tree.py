@@ -45,6 +45,16 @@ class Assigned:
     confidence: NDArray[np.float32]
     distance: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, count: int) -> Assigned:
+        """Return room for the clusters of so many segments."""
+        return cls(np.empty(count, np.int64), *np.empty((2, count), np.float32))
+
+    def put(self, rows: slice, part: Assigned) -> None:
+        """Fill some rows."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(part, field.name)
+
     def by_id(self, ids: NDArray[np.integer]) -> Assigned:
         """Put the rows in the order of the ids of their segments, which are 1..n in any order."""
         position = ids.astype(np.int64) - 1
@@ -112,13 +122,13 @@ class CentreTree:
 
     def apply(self, rows: NDArray[np.float64]) -> Assigned:
         """Find the cluster of each projected row, shape (m, P)."""
-        cluster = np.empty(len(rows), dtype=np.int64)
-        confidence, distance = np.empty((2, len(rows)), dtype=np.float32)
+        found = Assigned.empty(len(rows))
         with one_thread():
             for start in range(0, len(rows), _CHUNK_ROWS):
                 part = slice(start, start + _CHUNK_ROWS)
-                cluster[part], confidence[part], distance[part] = self._descend(rows[part], TOP)
-        return Assigned(cluster, confidence, distance)
+                of_part = self._descend(rows[part], TOP)
+                found.cluster[part], found.confidence[part], found.distance[part] = of_part
+        return found
 
     def ordered(self, keys: NDArray[np.float64]) -> CentreTree:
         """Give the clusters 1..k new ids, the first to that of the least of `keys`, shape (k,)."""

@@ -24,7 +24,15 @@ BATCH_ROWS = 16_384
 """Rows that are read at once, and segments in a mini-batch of k-means."""
 
 
-class Table(Protocol):
+class RowSource(Protocol):
+    """The rows of a table, read some at a time; small to pickle if they are on disk."""
+
+    def read(self, start: int, stop: int) -> Columns:
+        """Return some rows, half-open."""
+        ...
+
+
+class Table(RowSource, Protocol):
     """Columns of any number of segments, read some rows at a time."""
 
     @property
@@ -39,19 +47,26 @@ class Table(Protocol):
     def names(self) -> tuple[str, ...]:
         """See `Columns`."""
 
-    def __len__(self) -> int: ...
+    @property
+    def source(self) -> RowSource:
+        """The rows, to be read in other processes."""
 
-    def read(self, start: int, stop: int) -> Columns:
-        """Return some rows, half-open."""
-        ...
+    def __len__(self) -> int: ...
 
 
 def batches(table: Table) -> Iterator[Columns]:
     """Read a table from the first row to the last, `BATCH_ROWS` at a time."""
-    return (
-        table.read(start, min(start + BATCH_ROWS, len(table)))
-        for start in range(0, len(table), BATCH_ROWS)
-    )
+    return (table.read(start, stop) for start, stop in batch_rows(len(table)))
+
+
+def batch_rows(count: int) -> list[tuple[int, int]]:
+    """List the rows of the batches of a table of so many, half-open.
+
+    >>> batch_rows(20_000)
+    [(0, 16384), (16384, 20000)]
+    """
+    starts = range(0, count, BATCH_ROWS)
+    return [(start, min(start + BATCH_ROWS, count)) for start in starts]
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,11 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def source(self) -> Columns:
+        """These columns themselves: see `Table`."""
+        return self
 
     def read(self, start: int, stop: int) -> Columns:
         """Return some rows, half-open."""

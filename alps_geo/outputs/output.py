@@ -10,9 +10,9 @@ from affine import Affine
 
 from alps_geo.clusters.overrides import override
 from alps_geo.errors import RunError
+from alps_geo.features.mapping import HERE
 from alps_geo.outputs.provenance import Provenance
 from alps_geo.scene.placed import map_transform
-from alps_geo.segments.mapping import HERE
 from alps_geo.segments.table import open_table, read_segments
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from alps_geo.clusters.legend import Legend
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.clusters.tree import Assigned
+    from alps_geo.features.mapping import Mapper
     from alps_geo.fields.formats import ChosenFormats
     from alps_geo.scene import Scene
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.stitch import Segments
     from alps_geo.segments.table import Attributes, SegmentTable
 
@@ -82,6 +82,9 @@ class LabelledScene:
         Rasters stay as they are.
     has_classes : bool
         True if its segments have classes.
+    found : Assigned or None
+        Clusters of the segments by segment id, of a run that has just found them; None to apply the
+        model when they are asked for.
     """
 
     folder: Path
@@ -94,6 +97,7 @@ class LabelledScene:
     place: Place = field(default=Place(None, None), kw_only=True)
     simplify_by: float = field(default=0.0, kw_only=True)
     has_classes: bool = field(default=False, kw_only=True)
+    found: Assigned | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -119,6 +123,8 @@ class LabelledScene:
     @cached_property
     def assigned(self) -> Assigned:
         """Clusters of the segments, by segment id."""
+        if self.found is not None:
+            return self.found
         return assign(self.model, open_table(self.segments_folder), self.overrides)
 
     @cached_property
@@ -334,7 +340,20 @@ def assign(model: ClusterModel, table: SegmentTable, overrides: Mapping[int, int
     overrides : mapping of int to int
         Clusters that a person gave segments, by segment id.
     """
-    return override(model.apply(table), table.rows, overrides).by_id(table.rows)
+    return by_segment(model.apply(table), table, overrides)
+
+
+def by_segment(assigned: Assigned, table: SegmentTable, overrides: Mapping[int, int]) -> Assigned:
+    """Put clusters of the rows of a table in the order of segment ids, with overrides.
+
+    Parameters
+    ----------
+    assigned : Assigned
+        Clusters that the model gives the rows.
+    table, overrides
+        As for `assign`.
+    """
+    return override(assigned, table.rows, overrides).by_id(table.rows)
 
 
 def check_present(path: Path) -> None:

@@ -12,15 +12,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
 
-from alps_geo.segments.mapping import HERE
+from alps_geo.features.mapping import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from alps_geo.features.mapping import Mapper
     from alps_geo.outputs.polygons import RowReader
-    from alps_geo.segments.mapping import Mapper
 
     Ints = NDArray[np.int64]
 

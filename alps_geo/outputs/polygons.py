@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
+from alps_geo.features.mapping import HERE
 from alps_geo.outputs.rings import assemble, on_map
 from alps_geo.outputs.turns import Turns, find_turns
-from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
 
-    from alps_geo.segments.mapping import Mapper
+    from alps_geo.features.mapping import Mapper
 
     Ints = NDArray[np.int64]
     Rows = NDArray[np.integer]

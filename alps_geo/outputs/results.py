@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
+from alps_geo.features.mapping import HERE
 from alps_geo.fields.formats import ALL_FORMATS, ChosenFormats
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.cluster_model import ModelFile
@@ -32,7 +33,6 @@ from alps_geo.outputs.preview import Preview
 from alps_geo.outputs.project import Project
 from alps_geo.outputs.stac import Stac
 from alps_geo.outputs.vector_copies import FlatGeobuf, GeoJson, GeoParquet
-from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import rasterio
 
 from alps_geo.errors import RunError
-from alps_geo.features.kinds import check_known
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.outputs.labelled_images import LabelledImages
-from alps_geo.outputs.output import LabelledRun
+from alps_geo.outputs.output import LabelledRun, by_segment
 from alps_geo.outputs.results import write_image_results, write_run_files
 from alps_geo.pipeline.image_plan import PlannedRun, check_folders, folder_request, plan_images
 from alps_geo.pipeline.stages import Clock, fit_model, own_folder
@@ -39,8 +38,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.clusters.tree import Assigned
     from alps_geo.events import Event
     from alps_geo.features.columns import Columns
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import MaskGenerator
     from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.address import RunAddress
@@ -122,10 +123,10 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
         splits = _describe(run, folder)
         check_valid(sum(int(each.images.valid_pixels.sum()) for each in splits.values()), failed)
         clock.lap("segments")
-        model = request.given or _fit(run, splits, failed)
+        model, assigned = _clusters(run, splits, failed, run.executor)
         clock.lap("cluster")
         with replaced(folder, run.plan, check) as target:
-            results = _write(run, folder, target, splits, model)
+            results = _write(run, (folder, target), splits, model, assigned)
             write_run_files(LabelledRun(target.path, folder.path, run.plan.files, model))
             clock.lap("write")
             record = split_run_record(
@@ -214,45 +215,57 @@ def _stored(
         yield image, segments, columns
 
 
-def _fit(
-    run: PlannedRun, splits: Mapping[str, _Split], failed: Sequence[FailedImage]
-) -> ClusterModel:
-    """Fit the clusters to the splits that take part."""
-    fit_on = run.request.layout.fit_on
-    chosen = [
-        split
-        for split in splits.values()
-        if fit_on is None or split.images.images[0].split in fit_on
-    ]
-    model = fit_model(
-        [split.table for split in chosen],
-        run.request.settings,
-        run.weights,
-        run.tally,
-        failed,
-        [split.images.displayed for split in chosen],
-    )
-    for split in splits.values():
-        if len(split.table):
-            check_known(split.table.kind, model.projection.kinds)
-    return model
+def _clusters(
+    run: PlannedRun, splits: Mapping[str, _Split], failed: Sequence[FailedImage], mapper: Mapper
+) -> tuple[ClusterModel, dict[str, Assigned]]:
+    """Fit the clusters to the splits that take part, or take the given ones, and apply them.
+
+    Returns
+    -------
+    model : ClusterModel
+        The clusters.
+    assigned : dict of str to Assigned
+        The cluster of each segment of each split, by its id.
+    """
+    model = run.request.given
+    found: dict[str, Assigned] = {}
+    if model is None:
+        fit_on = run.request.layout.fit_on
+        chosen = {
+            name: split
+            for name, split in splits.items()
+            if fit_on is None or split.images.images[0].split in fit_on
+        }
+        fitted = fit_model(
+            [split.table for split in chosen.values()],
+            run.request.settings,
+            run.weights,
+            run.tally,
+            failed,
+            [split.images.displayed for split in chosen.values()],
+            mapper,
+        )
+        model, found = fitted.model, dict(zip(chosen, fitted.assigned, strict=True))
+    others = [name for name in splits if name not in found]
+    tables = [splits[name].table for name in others]
+    found |= zip(others, model.apply_to_all(tables, mapper), strict=True)
+    return model, {name: by_segment(each, splits[name].table, {}) for name, each in found.items()}
 
 
 def _write(
     run: PlannedRun,
-    folder: RunFolder,
-    target: RunFolder,
+    places: tuple[RunFolder, RunFolder],
     splits: Mapping[str, _Split],
     model: ClusterModel,
+    assigned: Mapping[str, Assigned],
 ) -> dict[str, SceneResults]:
-    """Write the masks of all splits into `target`."""
-    results = {}
+    """Write the masks of all splits, whose segments are in the first folder, into the second."""
+    results, (folder, target), files = {}, places, run.request.record.files
     for name in splits:
         run.tally.tell("write", name)
-        stored = folder.segments_folder(name)
-        results[name] = write_image_results(
-            LabelledImages(target.path, stored, name, model, run.request.record.files)
-        )
+        stored, found = folder.segments_folder(name), assigned[name]
+        labelled = LabelledImages(target.path, stored, name, model, files, found=found)
+        results[name] = write_image_results(labelled)
     return results
 
 

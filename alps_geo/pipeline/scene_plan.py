@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from alps_geo.errors import SceneError
 from alps_geo.events import Tally
 from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
+from alps_geo.features.mapping import HERE
 from alps_geo.grid import TileGrid
 from alps_geo.runs.checks import check_model
 from alps_geo.runs.identity import fingerprint, run_identity
@@ -19,7 +20,6 @@ from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene
 from alps_geo.scene.raster import is_local
-from alps_geo.segments.mapping import HERE
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
     from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Event
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import Models, Weights
     from alps_geo.runs.folder import RunFolder
     from alps_geo.scene import Scene
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.executors import Executor
 
 _MANY_TILES = 32
-"""Tiles of a scene from which on it takes less time to start processes than they save."""
+"""Tiles from which on it takes less time to start processes than they save."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,19 @@ class SceneRun:
 
         A run in a store has a folder of this machine, which workers elsewhere do not see.
         """
-        is_hidden = self.settings.dask is not None and job.store.files.is_remote
-        return HERE if is_hidden or len(job.grid) < _MANY_TILES else self.executor
+        return self._mapper_of([job])
+
+    @property
+    def mapper(self) -> Mapper:
+        """The mapper of work on the segments of all scenes, as that of one."""
+        return self._mapper_of(self.jobs)
+
+    def _mapper_of(self, jobs: Sequence[Job]) -> Mapper:
+        is_hidden = self.settings.dask is not None and any(
+            job.store.files.is_remote for job in jobs
+        )
+        are_few = sum(len(job.grid) for job in jobs) < _MANY_TILES
+        return HERE if is_hidden or are_few else self.executor
 
 
 def with_given_model(settings: LabelSettings) -> tuple[LabelSettings, ClusterModel | None]:

@@ -12,15 +12,16 @@ from alps_geo.runs.failures import write_each
 from alps_geo.segments.painting import StoredPainting, painted_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from alps_geo.clusters.tree import Assigned
     from alps_geo.events import Tally
+    from alps_geo.features.mapping import Mapper
     from alps_geo.outputs.results import WrittenScene
     from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.failures import FailedScene
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.origin import Origin
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.jobs import Job
 
@@ -41,6 +42,8 @@ class SceneWriting:
         Folder to write to.
     clusters : RunClusters
         Clusters of the segments.
+    assigned : mapping of str to Assigned
+        The cluster of each segment by the names of the scenes, in the order of segment ids.
     origin : Origin
         Origin of the results.
     mapper_of : callable
@@ -52,6 +55,7 @@ class SceneWriting:
     folder: RunFolder
     target: RunFolder
     clusters: RunClusters
+    assigned: Mapping[str, Assigned]
     origin: Origin
     mapper_of: Callable[[Job], Mapper]
 
@@ -88,6 +92,7 @@ class SceneWriting:
             results=frozenset(scene_files(self.settings.chosen_formats)),
             place=Place(None if crs is None else crs.to_string(), tuple(job.scene.transform)[:6]),
             simplify_by=self.settings.simplify,
+            found=self.assigned[job.name],
         )
         blocks = painted_blocks(StoredPainting(stored), job.grid)
         return write_results(labelled, SceneSource(job.scene, blocks, self.mapper_of(job)))

@@ -18,8 +18,8 @@ from alps_geo.segments.stitch import stitch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import MaskGenerator
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.stitch import Stitched
     from alps_geo.segments.table import SegmentTable
     from alps_geo.settings import LabelSettings
@@ -48,7 +48,7 @@ def segment_scene(
     settings : LabelSettings
         Settings of the run.
     mapper : Mapper
-        Maps the work over blocks of tiles.
+        Maps the work over blocks of tiles, and over ranges of rows of the table.
     folder : pathlib.Path
         Folder of the segments.
 
@@ -78,5 +78,6 @@ def segment_scene(
     schema = ColumnSchema(scene.band_names, scene.unit, settings.feature_names, channels)
     rules = NeighbourRules(settings.merge_limit, settings.neighbour_share, settings.superpixel_size)
     with closing(segment_rows(job.grid, segments, source, schema, mapper)) as rows:
-        table = describe_segments(segments, rows, schema, rules, project_alone, folder)
+        project = partial(project_alone, mapper=mapper)
+        table = describe_segments(segments, rows, schema, rules, project, folder)
     return segments, table

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import rasterio
 
+from alps_geo.clusters.fit import FittedClusters
 from alps_geo.files import GDAL_CACHE_BYTES
+from alps_geo.outputs.output import by_segment
 from alps_geo.outputs.results import check_formats, write_run_files
 from alps_geo.pipeline.scene_plan import inputs_of, open_run, plan_of, with_given_model
 from alps_geo.pipeline.scene_results import SceneWriting
@@ -32,17 +34,17 @@ from alps_geo.tiles.stored import StoredTiles
 from alps_geo.tiles.work import label_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.clusters.tree import Assigned
     from alps_geo.events import Event
     from alps_geo.masks.generator import MaskGenerator
-    from alps_geo.outputs.results import WrittenScene
     from alps_geo.pipeline.scene_plan import SceneRun
     from alps_geo.runs.address import FileAddress, RunAddress
     from alps_geo.runs.claim import Cleared
-    from alps_geo.runs.failures import FailedScene, FailedTile, Failure
+    from alps_geo.runs.failures import FailedTile, Failure
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.origin import Origin
     from alps_geo.runs.overrides import RunOverrides
@@ -111,20 +113,20 @@ def label_scenes(
             _open_claimed(run, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             overrides = _kept_overrides(run, folder, tables, flags)
-            model = given or _fit(run, tables, failed)
-            clusters = RunClusters(model, overrides).carried_to(model)
+            fit = partial(_fit, run, tables, failed)
+            clusters, assigned = _find_clusters(run, tables, given, fit, overrides)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 origin = origin_of(settings, run.weights, cleared.plan)
-                places = folder, target
-                written, unwritten = _write(run, places, clusters, origin, strict=flags.strict)
+                writing = _writing(run, (folder, target), clusters, assigned, origin)
+                written, unwritten = writing.write(run.tally, strict=flags.strict)
                 results = {name: each.measures for name, each in written.items()}
                 replace_overrides(folder, target, clusters.overrides)
                 clock.lap("write")
                 lost: list[Failure] = [*failed, *unwritten]
                 record = run_record(origin, run.scenes, clusters.model, results, lost, clock.laps)
                 record = with_machines(record, tiles_by_machine(folder))
-                write_run_files(labelled_run(target, folder, record, clusters))
+                write_run_files(labelled_run(target, folder, record, clusters, assigned=assigned))
                 write_record(target.record_path, record)
                 note_polygons(target, {name: each.polygons for name, each in written.items()})
             sweep(folder, plan)
@@ -178,7 +180,7 @@ def fit_scenes(
         ) as cleared:
             _open_claimed(run, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
-            model = _fit(run, tables, failed)
+            model = _fit(run, tables, failed).model
             clock.lap("cluster")
             segments = {job.name: len(t) for job, t in zip(run.jobs, tables, strict=True)}
             origin = origin_of(settings, run.weights, cleared.plan)
@@ -191,17 +193,15 @@ def fit_scenes(
             return record
 
 
-def _write(
+def _writing(
     run: SceneRun,
     places: tuple[RunFolder, RunFolder],
     clusters: RunClusters,
+    assigned: Mapping[str, Assigned],
     origin: Origin,
-    *,
-    strict: bool,
-) -> tuple[dict[str, WrittenScene], list[FailedScene]]:
-    """Write the results of all scenes of a run in the first folder into the second."""
-    writing = SceneWriting(run.jobs, run.settings, *places, clusters, origin, run.mapper_of)
-    return writing.write(run.tally, strict=strict)
+) -> SceneWriting:
+    """Return the writing of the results of all scenes in the first folder into the second."""
+    return SceneWriting(run.jobs, run.settings, *places, clusters, assigned, origin, run.mapper_of)
 
 
 def _open_claimed(run: SceneRun, clock: Clock, cleared: Cleared) -> None:
@@ -258,7 +258,26 @@ def _check_of(run: SceneRun, folder: RunFolder, flags: RunFlags) -> Callable[[se
 
 def _fit(
     run: SceneRun, tables: Sequence[SegmentTable], failed: Sequence[FailedTile]
-) -> ClusterModel:
+) -> FittedClusters:
     """Fit the clusters to the segments of all scenes."""
     displays = [job.scene.displayed for job in run.jobs]
-    return fit_model(tables, run.settings, run.weights, run.tally, failed, displays)
+    return fit_model(tables, run.settings, run.weights, run.tally, failed, displays, run.mapper)
+
+
+def _find_clusters(
+    run: SceneRun,
+    tables: Sequence[SegmentTable],
+    given: ClusterModel | None,
+    fit: Callable[[], FittedClusters],
+    overrides: RunOverrides,
+) -> tuple[RunClusters, dict[str, Assigned]]:
+    """Fit a model or apply the given one; return the clusters, and that of each segment by id."""
+    if given is None:
+        fitted = fit()
+    else:
+        fitted = FittedClusters(given, given.apply_to_all(tables, run.mapper))
+    clusters = RunClusters(fitted.model, overrides).carried_to(fitted.model)
+    return clusters, {
+        job.name: by_segment(found, table, clusters.overrides.of(job.name))
+        for job, table, found in zip(run.jobs, tables, fitted.assigned, strict=True)
+    }

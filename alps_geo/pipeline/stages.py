@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from alps_geo.clusters.fit import Recipe, fit_clusters
+from alps_geo.clusters.fit import FittedClusters, Recipe, fit_clusters
 from alps_geo.clusters.natural_colors import PLAINLY_APART, natural_colors
 from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_backbone, make_generator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from alps_geo.clusters.model import ClusterModel
     from alps_geo.events import Tally
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import MaskGenerator, Weights
     from alps_geo.review.looks import Display
     from alps_geo.runs.failures import FailedImage, FailedTile
@@ -110,7 +110,8 @@ def fit_model(
     tally: Tally,
     failed: Sequence[FailedTile | FailedImage],
     displays: Sequence[Display],
-) -> ClusterModel:
+    mapper: Mapper,
+) -> FittedClusters:
     """Fit the cluster model of a run over segments, and colour its clusters.
 
     Parameters
@@ -127,6 +128,8 @@ def fit_model(
         Tiles or images that failed, for the message if there is no segment.
     displays : sequence of callable
         For each table, the colours in the image of values of the bands.
+    mapper : Mapper
+        Maps the work on ranges of rows.
 
     Raises
     ------
@@ -143,22 +146,24 @@ def fit_model(
             note = f"fewer segments than {DEFAULT_CLUSTERS}, so one cluster for each: {clusters}"
             tally.tell("cluster", note=note)
     made_with = settings.deciding("tiles", "segments", files=True) | {"model": weights.model}
-    model = fit_clusters(
+    fitted = fit_clusters(
         tables,
         [table.area for table in tables],
         clusters,
         settings.seed,
         recipe=recipe_of(settings),
         fitted_with=json.dumps({"settings": made_with, **weights.to_dict()}),
+        mapper=mapper,
     )
     if settings.colors == "distinct":
-        return model
-    colors = natural_colors(segment_looks(model, tables, displays))
-    legend = model.legend.with_colors(colors)
+        return fitted
+    legend = fitted.model.legend
+    looks = segment_looks(legend.ids, tables, fitted.assigned, displays)
+    legend = legend.with_colors(natural_colors(looks))
     if clusters > PLAINLY_APART:
         note = (
             f"{clusters} clusters, more than the {PLAINLY_APART} whose colours can all be told "
             "apart: some are alike"
         )
         tally.tell("cluster", note=note)
-    return replace(model, legend=legend)
+    return replace(fitted, model=replace(fitted.model, legend=legend))

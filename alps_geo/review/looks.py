@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.looks import Part
-    from alps_geo.clusters.model import ClusterModel
+    from alps_geo.clusters.tree import Assigned
     from alps_geo.runs.run import FinishedRun
     from alps_geo.segments.table import SegmentTable
 
@@ -28,28 +28,32 @@ if TYPE_CHECKING:
 
 
 def segment_looks(
-    model: ClusterModel, tables: Sequence[SegmentTable], displays: Sequence[Display]
+    ids: NDArray[np.int64],
+    tables: Sequence[SegmentTable],
+    assigned: Sequence[Assigned],
+    displays: Sequence[Display],
 ) -> NDArray[np.float64]:
     """Return the mean colour of each cluster, shape (k, 3), from the bands of segments.
 
     Parameters
     ----------
-    model : ClusterModel
-        The clusters.
+    ids : ndarray of int64, shape (k,)
+        Ids of the clusters, ascending.
     tables : sequence of SegmentTable
         The segments of each scene.
+    assigned : sequence of Assigned
+        Their clusters, in the order of the rows of each table.
     displays : sequence of callable
         For each scene, the colours in the image of values of its bands.
     """
 
     def parts() -> Iterator[Part]:
-        for table, display in zip(tables, displays, strict=True):
+        for table, found, display in zip(tables, assigned, displays, strict=True):
             if len(table):
                 segments, attributes = read_segments(table.folder)
-                cluster = model.apply(table).by_id(table.rows).cluster
-                yield cluster, display(attributes.band_means), segments.area
+                yield found.by_id(table.rows).cluster, display(attributes.band_means), segments.area
 
-    return mean_looks(model.legend.ids, parts())
+    return mean_looks(ids, parts())
 
 
 def run_looks(run: FinishedRun) -> NDArray[np.float64]:
@@ -69,7 +73,8 @@ def run_looks(run: FinishedRun) -> NDArray[np.float64]:
         return mean_looks(run.model.legend.ids, _pictured(run))
     names = list(run.tables)
     displays = [open_image_table(run.folder.segments_folder(each)).displayed for each in names]
-    return segment_looks(run.model, [run.tables[name] for name in names], displays)
+    tables = [run.tables[name] for name in names]
+    return segment_looks(run.model.legend.ids, tables, run.model.apply_to_all(tables), displays)
 
 
 def _pictured(run: FinishedRun) -> Iterator[Part]:

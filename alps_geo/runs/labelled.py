@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from alps_geo.clusters.legend import Legend
@@ -11,11 +12,17 @@ from alps_geo.runs.names import scene_results
 from alps_geo.scene.kind import scene_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alps_geo.clusters.colors import Color
+    from alps_geo.clusters.tree import Assigned
     from alps_geo.runs.clusters import RunClusters
     from alps_geo.runs.folder import RunFolder
     from alps_geo.runs.parts import SceneRecord
     from alps_geo.runs.record import RunRecord
+
+
+_NOTHING: Mapping[str, Assigned] = MappingProxyType({})
 
 
 def labelled_run(
@@ -26,6 +33,7 @@ def labelled_run(
     date: str = "",
     *,
     moves_segments: bool = True,
+    assigned: Mapping[str, Assigned] = _NOTHING,
 ) -> LabelledRun:
     """Describe a run for the outputs in its folder.
 
@@ -43,6 +51,8 @@ def labelled_run(
         Date of a change of the run, in UTC by ISO 8601; else that of its record counts.
     moves_segments : bool
         False if no segment has another cluster than in the files that are there.
+    assigned : mapping of str to Assigned
+        Clusters of the segments of scenes by segment id, of a run that has just found them.
     """
     scenes = () if record.folder is not None else record.scenes
     shown = tuple(
@@ -52,7 +62,10 @@ def labelled_run(
             scene.path,
             scene.rgb,
             scene.stretch,
-            labelled_scene(target, home, record, scene, clusters, date),
+            replace(
+                labelled_scene(target, home, record, scene, clusters, date),
+                found=assigned.get(scene.name),
+            ),
         )
         for scene in scenes
     )

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alps_geo.features.mapping import Mapper
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.segments.blocks import TileBlock
     from alps_geo.segments.fragments import Outlines
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.pairing import Pairs
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alps_geo.features.mapping import Mapper
     from alps_geo.grid import TileGrid
     from alps_geo.segments.blocks import TileBlock
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.matching import Joined, JoinedPart
     from alps_geo.segments.paint import Load, PaintedCore
     from alps_geo.segments.painting import Painting

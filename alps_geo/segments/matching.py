@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alps_geo.features.mapping import HERE
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.cut_masks import masks_that_go_on
 from alps_geo.segments.kept_tiles import expect, with_those_after
-from alps_geo.segments.mapping import HERE
 from alps_geo.segments.pairing import NO_PAIR, View, band_means, components, match_views
 from alps_geo.segments.ranks import Rank, is_owned
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alps_geo.features.mapping import Mapper
     from alps_geo.grid import Tile, TileGrid
     from alps_geo.segments.blocks import TileBlock
     from alps_geo.segments.fragments import Outlines
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.pairing import Pairs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -55,12 +55,12 @@ def merge_alike(
         The group of each segment, from 0 in the order of their first rows.
     """
     centers, size = rows.copy(), size.copy()
-    group, left = np.arange(len(rows)), len(rows)
-    pairs = borders.pairs[mergeable[borders.pairs].all(axis=1)]
-    while len(pairs) and left > fewest:
-        first, second = size[pairs].T
-        cost = first * second / (first + second) * squared_distances(centers, pairs)
-        kept, gone = _mutual_best(pairs, cost, strength)[: left - fewest].T
+    into, left = np.arange(len(rows)), len(rows)
+    first, second = borders.pairs.T
+    pairs = borders.pairs[mergeable[first] & mergeable[second]]
+    found = _Pairs(pairs, _costs(centers, size, pairs))
+    while len(found.pairs) and left > fewest:
+        kept, gone = _mutual_best(*found, strength)[: left - fewest].T
         if not len(kept):
             break
         left -= len(kept)
@@ -68,13 +68,62 @@ def merge_alike(
         moved = (size[gone] / total)[:, None] * (centers[gone] - centers[kept])
         centers[kept] += moved.astype(centers.dtype)
         size[kept] = total
-        into = np.arange(len(rows))
         into[gone] = kept
-        group = into[group]
-        pairs = into[pairs]
-        pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+        found = _after_merging(found, kept, gone, centers, size)
+    return _groups(into)
+
+
+class _Pairs(NamedTuple):
+    """Pairs of segments that touch, shape (m, 2), and the cost of merging each, shape (m,).
+
+    The lower row of a pair comes first; pairs are in ascending order, each once.
+    """
+
+    pairs: NDArray[np.int64]
+    cost: NDArray[np.float64]
+
+
+def _costs(
+    centers: NDArray[np.floating], size: NDArray[np.floating], pairs: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Measure the cost of merging pairs (m, 2), shape (m,)."""
+    first, second = size[pairs].T
+    return np.asarray(first * second / (first + second) * squared_distances(centers, pairs))
+
+
+def _after_merging(
+    found: _Pairs,
+    kept: NDArray[np.int64],
+    gone: NDArray[np.int64],
+    centers: NDArray[np.floating],
+    size: NDArray[np.floating],
+) -> _Pairs:
+    """Rename the segments that have gone, and measure the pairs of merged ones again."""
+    count = len(size)
+    into, merged = np.arange(count), np.zeros(count, np.bool_)
+    into[gone] = kept
+    merged[kept] = merged[gone] = True
+    first, second = found.pairs.T
+    touched = merged[first] | merged[second]
+    rest = found.pairs[~touched]
+    first, second = into[found.pairs[touched]].T
+    # One number for each pair sorts many times faster than two, and than numpy's hashes of them.
+    key = np.sort((np.minimum(first, second) * count + np.maximum(first, second))[first != second])
+    key = key[np.diff(key, prepend=-1) > 0]
+    changed = np.stack(np.divmod(key, count), axis=1)
+    at = np.searchsorted(rest[:, 0] * count + rest[:, 1], key)
+    return _Pairs(
+        np.insert(rest, at, changed, axis=0),
+        np.insert(found.cost[~touched], at, _costs(centers, size, changed)),
+    )
+
+
+def _groups(into: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the group of segments, some of which have become part of one before them."""
+    while not np.array_equal(into, further := into[into]):
+        into = further
     # A group is known by its first row, since the higher of two rows goes.
-    return np.unique(group, return_inverse=True)[1].astype(np.int64)
+    return np.unique(into, return_inverse=True)[1].astype(np.int64)
 
 
 def squared_distances(rows: NDArray[np.floating], pairs: NDArray[np.int64]) -> NDArray[np.float64]:

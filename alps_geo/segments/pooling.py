@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 import rasterio
 
+from alps_geo.features.mapping import HERE
 from alps_geo.features.sums import BANDS, MASKS, SQUARES, RegionSums
 from alps_geo.files import GDAL_CACHE_BYTES
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.segments.core_sums import SegmentSums, core_sums
 from alps_geo.segments.kept_tiles import expect
-from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.features.columns import Columns, ColumnSchema
+    from alps_geo.features.mapping import Mapper
     from alps_geo.grid import TileGrid
     from alps_geo.segments.blocks import TileBlock
     from alps_geo.segments.core_sums import Source
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.painting import Painting
     from alps_geo.segments.stitch import Stitched
 

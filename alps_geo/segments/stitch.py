@@ -16,16 +16,16 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from alps_geo.features.mapping import HERE
 from alps_geo.segments.extents import paint_all
-from alps_geo.segments.mapping import HERE
 from alps_geo.segments.matching import join
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from alps_geo.features.mapping import Mapper
     from alps_geo.grid import TileGrid
     from alps_geo.segments.borders import Borders
-    from alps_geo.segments.mapping import Mapper
     from alps_geo.segments.paint import Load
     from alps_geo.segments.painting import Painting
 

@@ -11,7 +11,7 @@ Clusters are fitted and applied from here, so neither SAM nor the tiles are need
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alps_geo.features.columns import ColumnSchema
+    from alps_geo.features.columns import ColumnSchema, RowSource
     from alps_geo.features.sums import RegionSums
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
@@ -100,6 +100,11 @@ class SegmentTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def source(self) -> RowSource:
+        """The rows, to be read in other processes, which do not need to know the segments."""
+        return replace(self, rows=self.rows[:0], area=self.area[:0])
 
     def read(self, start: int, stop: int) -> Columns:
         """Return some rows, half-open; values are float32."""

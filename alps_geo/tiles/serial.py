@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from alps_geo.segments.mapping import HERE
+from alps_geo.features.mapping import HERE
 from alps_geo.tiles.contract import Outcome, TaskError
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ def test_well_separated_groups_are_found() -> None:
 def test_cluster_one_covers_the_most_ground() -> None:
     columns, truth = blobs()
     area = np.where(truth == 3, 1000, np.where(truth == 1, 500, 10))
-    model = fit_clusters([columns], [area], 5, seed=0)
+    model = fit_clusters([columns], [area], 5, seed=0).model
     found = model.apply(columns).cluster
     assert set(found[truth == 3]) == {1}
     assert set(found[truth == 1]) == {2}
@@ -67,8 +67,8 @@ def test_raw_columns_are_compared_as_they_are() -> None:
     narrow = np.where(np.arange(200) % 2 == 0, 0.0, 0.1)
     columns = table(np.stack([narrow, narrow, narrow, wide], axis=1))
     areas = [np.ones(200, int)]
-    weighted = fit_clusters([columns], areas, 2, 0).apply(columns)
-    raw = fit_clusters([columns], areas, 2, 0, recipe=Recipe(raw=True))
+    weighted = fit_clusters([columns], areas, 2, 0).model.apply(columns)
+    raw = fit_clusters([columns], areas, 2, 0, recipe=Recipe(raw=True)).model
     assert adjusted_rand_score(np.arange(200) % 2, weighted.cluster) == 1
     found = raw.apply(columns)
     assert adjusted_rand_score(np.arange(200) < 100, found.cluster) == 1
@@ -90,7 +90,7 @@ def test_bands_count_by_their_contrast_too() -> None:
 
 def test_scenes_of_one_kind_share_their_scale() -> None:
     dark, bright = table(np.array([[0.0], [1.0]] * 20)), table(np.array([[10.0], [11.0]] * 20))
-    model = fit_clusters([dark, bright], [np.ones(40, int)] * 2, 2, seed=0)
+    model = fit_clusters([dark, bright], [np.ones(40, int)] * 2, 2, seed=0).model
     assert len(set(model.apply(dark).cluster)) == 1
     assert set(model.apply(dark).cluster).isdisjoint(model.apply(bright).cluster)
 
@@ -98,7 +98,7 @@ def test_scenes_of_one_kind_share_their_scale() -> None:
 def test_scenes_of_two_kinds_are_each_standardised_by_itself() -> None:
     low = table(np.array([[0.0], [1.0]] * 20), kind="uint8")
     high = table(np.array([[1000.0], [3000.0]] * 20), kind="uint16")
-    model = fit_clusters([low, high], [np.ones(40, int)] * 2, 2, seed=0)
+    model = fit_clusters([low, high], [np.ones(40, int)] * 2, 2, seed=0).model
     assert model.projection.kinds == ("uint8", "uint16")
     np.testing.assert_array_equal(model.apply(low).cluster, model.apply(high).cluster)
 
@@ -106,7 +106,7 @@ def test_scenes_of_two_kinds_are_each_standardised_by_itself() -> None:
 def test_only_columns_that_all_scenes_have_are_compared() -> None:
     first = Columns("a", ("spectral",), ("mean.red", "mean.nir"), np.eye(4)[:, :2])
     second = Columns("b", ("spectral",), ("mean.green", "mean.red"), np.eye(4)[:, :2])
-    model = fit_clusters([first, second], [np.ones(4, int)] * 2, 2, seed=0)
+    model = fit_clusters([first, second], [np.ones(4, int)] * 2, 2, seed=0).model
     assert model.projection.column_names == ("mean.red",)
 
 
@@ -160,7 +160,7 @@ def test_batches_smaller_than_the_number_of_clusters_do_no_harm(
     monkeypatch.setattr("alps_geo.clusters.fit.FIT_ROWS", 3)
     monkeypatch.setattr("alps_geo.clusters.sampling._RUN_ROWS", 2)
     areas = [np.ones(len(columns), int)]
-    model = fit_clusters([columns], areas, 20, seed=0, recipe=Recipe(batch_size=3))
+    model = fit_clusters([columns], areas, 20, seed=0, recipe=Recipe(batch_size=3)).model
     assert 20 <= min(sizes) <= max(sizes) < 2 * 20 + 2
     assert len(set(model.apply(columns).cluster)) == 20
 
@@ -174,6 +174,6 @@ def test_batches_in_order_give_the_clusters_of_scikit_learn(passes: int) -> None
     tables = [table(part) for part in np.split(rows, [5, 200, 200, 450])]
     areas = [np.ones(len(each), dtype=np.int64) for each in tables]
     recipe = Recipe(64, passes, raw=True, in_order=True)
-    model = fit_clusters(tables, areas, 20, 3, recipe=recipe)
+    model = fit_clusters(tables, areas, 20, 3, recipe=recipe).model
     found = np.concatenate([model.apply(each).cluster for each in tables])
     assert adjusted_rand_score(kmeans.predict(rows), found) == 1.0

@@ -43,19 +43,6 @@ def test_a_scene_of_a_kind_that_the_model_does_not_know_is_refused() -> None:
         fit(table(np.eye(4)), 2).apply(table(np.eye(4), kind="grey"))
 
 
-def test_area_is_added_up_by_cluster() -> None:
-    columns = table(np.array([[0.0], [9.0], [9.0], [20.0]]))
-    model = fit(columns, 3)
-    area = np.array([5, 1, 2, 100])
-    of = model.apply(columns).cluster
-    expected = [area[of == cluster].sum() for cluster in (1, 2, 3)]
-    assert model.covered_area([columns, columns], [area, area]).tolist() == [
-        2 * each for each in expected
-    ]
-    merged = model.merged([1, 2])
-    assert merged.covered_area([columns], [area]).tolist() == [sum(expected[:2]), expected[2]]
-
-
 def test_a_stamp_tells_clusters_apart_and_not_their_names() -> None:
     columns, _ = blobs()
     model = fit(columns, 5)

@@ -18,7 +18,7 @@ from alps_geo.features.columns import Columns
 
 def fit(columns: Columns, clusters: int, small: int) -> ClusterModel:
     areas = [np.ones(len(columns), int)]
-    return fit_clusters([columns], areas, clusters, seed=0, recipe=Recipe(small=small))
+    return fit_clusters([columns], areas, clusters, seed=0, recipe=Recipe(small=small)).model
 
 
 def crowd_and_few() -> tuple[Columns, NDArray[np.bool_]]:
@@ -46,7 +46,7 @@ def test_few_segments_of_their_own_kind_keep_a_cluster() -> None:
 def test_well_separated_groups_are_found_and_numbered_by_area() -> None:
     columns, truth = blobs()
     area = np.where(truth == 3, 1000, np.where(truth == 1, 500, 10))
-    model = fit_clusters([columns], [area], 5, seed=0, recipe=Recipe(small=10))
+    model = fit_clusters([columns], [area], 5, seed=0, recipe=Recipe(small=10)).model
     found = model.apply(columns).cluster
     assert len(model) == 5
     assert len(model.tree.centers) == 50

@@ -150,7 +150,7 @@ def test_small_clusters_are_tried_where_the_model_has_them(monkeypatch: pytest.M
     monkeypatch.setattr(Trial, "of", noting)
     areas = [np.ones(200, int)]
     for small, times in ((1, 1), (8, 8)):
-        model = fit_clusters([columns], areas, 5, seed=0, recipe=Recipe(small=small))
+        model = fit_clusters([columns], areas, 5, seed=0, recipe=Recipe(small=small)).model
         found = suggest_number(model, [columns], Span(2, 9, 1), 0, "results", lambda *_: None)
         assert found.clusters == 5
         assert given.pop() == times

@@ -18,16 +18,16 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from alps_geo.features.mapping import HERE
 from alps_geo.outputs.ground import NamedMeasures
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
-from alps_geo.segments.mapping import HERE
 from alps_geo.tiles.processes import ProcessExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from alps_geo.segments.mapping import Mapper
+    from alps_geo.features.mapping import Mapper
 
 NORTH_UP = Affine(1, 0, 0, 0, -1, 0)
 # A third of a metre, and an offset, that no binary number holds exactly.

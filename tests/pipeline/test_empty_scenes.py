@@ -207,7 +207,7 @@ def test_a_scene_that_its_tags_make_infinite_is_refused(tmp_path: Path) -> None:
 
 
 def fitted(*tables: Columns) -> ClusterModel:
-    return fit_clusters(tables, [np.ones(len(table), int) for table in tables], 2, seed=0)
+    return fit_clusters(tables, [np.ones(len(table), int) for table in tables], 2, seed=0).model
 
 
 def test_a_table_without_rows_takes_no_columns_from_the_others() -> None:

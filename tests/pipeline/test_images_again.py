@@ -26,6 +26,27 @@ def test_a_finished_run_is_left_as_it_is(image_run: Path) -> None:
     assert files(image_run) == before
 
 
+@pytest.mark.parametrize("more", [{}, {"fit_on": ("val",)}, {"clusters_from": "model"}])
+def test_results_take_the_clusters_that_a_run_has_found(
+    more: dict[str, Any], image_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No split is given its clusters twice, and in several processes they are the same."""
+    if "clusters_from" in more:
+        more = {"clusters_from": str(image_run / "clusters.npz"), "clusters": None}
+    root = make_root(tmp_path / "root")
+    label(root, tmp_path / "before", **more)
+
+    def refuse(*_: object) -> None:
+        pytest.fail("the model is applied again")
+
+    monkeypatch.setattr("alps_geo.outputs.output.assign", refuse)
+    monkeypatch.setattr("alps_geo.features.columns.BATCH_ROWS", 5)
+    label(root, tmp_path / "out", workers=2, **more)
+    assert masks(tmp_path / "out")
+    for name, mask in masks(tmp_path / "before").items():
+        np.testing.assert_array_equal(masks(tmp_path / "out")[name], mask)
+
+
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     root = make_root(tmp_path / "root")
 

@@ -12,21 +12,30 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import rasterio
 from helpers import DATA
 from stand_in import BrightRegions
 
+from alps_geo.clusters.model import ClusterModel
+from alps_geo.features.mapping import HERE
 from alps_geo.grid import TileGrid
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.segments.blocks import tile_blocks
 from alps_geo.settings import LabelSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alps_geo.clusters.tree import Assigned
+    from alps_geo.features.columns import Table
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import MaskGenerator
 
 SCENE = DATA / "naip_md_1m.tif"
 GRID = TileGrid(1024, 1024, 192, 48)
-SETTINGS = LabelSettings(tile_size=192, overlap=48, clusters=4)
+SETTINGS = LabelSettings(tile_size=192, overlap=48, clusters=4, batch_size=200)
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,14 @@ def run(out: Path, workers: int, generator: MaskGenerator) -> dict[str, bytes]:
     return found | {"run.json": json.dumps(record).encode()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_ranges() -> Iterator[None]:
+    """Ranges of so few rows that the scene has several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alps_geo.features.columns.BATCH_ROWS", 200)
+        yield
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     """The run of one process: its folder and its files."""
@@ -65,7 +82,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
     out = tmp_path_factory.mktemp("alone") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        return out, run(out, 1, BrightRegions())
+        found = run(out, 1, BrightRegions())
+        assert json.loads(found["run.json"])["segments"] > 3 * 200
+        return out, found
 
 
 def copied_tiles(alone: Path, out: Path) -> None:
@@ -100,3 +119,34 @@ def test_a_process_that_is_killed_at_its_sums_costs_nothing(
     found = run(out, 2, Deadly(str(tmp_path / "killed")))
     assert (tmp_path / "killed").exists()
     assert [name for name in expected if found[name] != expected[name]] == []
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_the_model_is_applied_once_in_a_run(
+    alone: tuple[Path, dict[str, bytes]],
+    is_given: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Outputs take the clusters that the run has found."""
+    calls: list[int] = []
+    apply = ClusterModel.apply_to_all
+
+    def counted(
+        model: ClusterModel, tables: Sequence[Table], mapper: Mapper = HERE
+    ) -> tuple[Assigned, ...]:
+        calls.append(len(tables))
+        return apply(model, tables, mapper)
+
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setattr(ClusterModel, "apply_to_all", counted)
+    folder, _ = alone
+    copied_tiles(folder, tmp_path / "out")
+    model = str(folder / "clusters.npz") if is_given else None
+    settings = replace(SETTINGS, clusters=None if is_given else 4, clusters_from=model)
+    label_scenes([str(SCENE)], tmp_path / "out", settings, generator=BrightRegions())
+    assert calls == [1]
+    (labels,) = (tmp_path / "out").glob("naip*/labels.tif")
+    expected = folder / labels.relative_to(tmp_path / "out")
+    with rasterio.open(labels) as found, rasterio.open(expected) as before:
+        np.testing.assert_array_equal(found.read(), before.read())

@@ -70,6 +70,50 @@ def check_groups(
             assert cost > strength * (1 - 1e-9)
 
 
+def merged_plainly(
+    rows: NDArray[np.float64], area: NDArray[np.float64], borders: Borders, strength: float
+) -> list[int]:
+    """Merge in rounds over all pairs, each measured again in every round."""
+    centers, size, first_of = rows.copy(), area.copy(), [*range(len(rows))]
+    pairs = {(int(first), int(second)) for first, second in borders.pairs}
+    while True:
+        keys: list[tuple[float, int, int, int]] = []
+        for first, second in pairs:
+            apart = ((centers[first] - centers[second]) ** 2).sum()
+            cost = size[first] * size[second] / (size[first] + size[second]) * apart
+            chance = (first * 0x9E3779B97F4A7C15 ^ second * 0xC2B2AE3D27D4EB4F) % 2**64
+            if cost <= strength:
+                keys.append((cost, chance, first, second))
+        best: dict[int, tuple[int, int]] = {}
+        for _, _, first, second in sorted(keys):
+            best.setdefault(first, (first, second))
+            best.setdefault(second, (first, second))
+        into = {s: f for f, s in best.values() if best[f] == best[s] == (f, s)}
+        if not into:
+            numbers = {first: number for number, first in enumerate(dict.fromkeys(first_of))}
+            return [numbers[first] for first in first_of]
+        for gone, kept in into.items():
+            whole = size[kept] + size[gone]
+            centers[kept] += size[gone] / whole * (centers[gone] - centers[kept])
+            size[kept] = whole
+        first_of = [into.get(first, first) for first in first_of]
+        renamed = [sorted(into.get(each, each) for each in pair) for pair in pairs]
+        pairs = {(first, second) for first, second in renamed if first != second}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.floats(0, 2), st.integers(0, 2**32 - 1))
+def test_groups_are_those_of_rounds_over_all_pairs(
+    height: int, width: int, strength: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Few values, so that many costs are equal.
+    rows = rng.integers(0, 4, (height * width, 2)).astype(np.float64) / 3
+    area, everyone = rng.choice([0.25, 1.0], len(rows)), np.ones(len(rows), np.bool_)
+    found = merge_alike(rows, area, lattice(height, width), everyone, strength)
+    assert found.tolist() == merged_plainly(rows, area, lattice(height, width), strength)
+
+
 @pytest.mark.parametrize("pattern", ["flat", "checkerboard", "ramp"])
 def test_many_equal_costs_take_few_rounds(pattern: str) -> None:
     height, width = 200, 300

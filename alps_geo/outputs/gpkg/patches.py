@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 
+from alps_geo.features.mapping import HERE
 from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.gpkg.layer_styles import update_style
 from alps_geo.outputs.gpkg.lock import check_columns, check_free, database_errors, exclusive
@@ -22,7 +23,6 @@ from alps_geo.outputs.patches import STRIP, find_patches
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 from alps_geo.outputs.styles import class_style, cluster_labels, cluster_style
 from alps_geo.scene.raster import opened
-from alps_geo.segments.mapping import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.clusters.legend import Legend
+    from alps_geo.features.mapping import Mapper
     from alps_geo.outputs.output import LabelledScene, Place, SceneSource
     from alps_geo.outputs.patches import Patches
     from alps_geo.outputs.segment_styles import Style
-    from alps_geo.segments.mapping import Mapper
 
 LAYER = "patches"
 """Layer of the patches."""
