@@ -189,7 +189,7 @@ class _Run:
             self.settings.merge_limit, self.settings.neighbour_share, self.settings.superpixel_size
         )
         rows = segment_rows(grid, segments, source, schema)
-        table = describe_segments(segments, rows, schema, rules, project_alone, folder)
+        table = describe_segments(segments, rows, schema, rules, folder, project_alone)
         ids = np.zeros((grid.height, grid.width), np.uint32)
         for window, block in painted_blocks(segments.painting, grid):
             ids[window.toslices()] = block

@@ -78,6 +78,5 @@ def segment_scene(
     schema = ColumnSchema(scene.band_names, scene.unit, settings.feature_names, channels)
     rules = NeighbourRules(settings.merge_limit, settings.neighbour_share, settings.superpixel_size)
     with closing(segment_rows(job.grid, segments, source, schema, mapper)) as rows:
-        project = partial(project_alone, mapper=mapper)
-        table = describe_segments(segments, rows, schema, rules, project, folder)
+        table = describe_segments(segments, rows, schema, rules, folder, project_alone, mapper)
     return segments, table

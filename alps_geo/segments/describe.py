@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from alps_geo.features.mapping import HERE
 from alps_geo.features.sums import BANDS, MASKS, SQUARES, RegionSums
 from alps_geo.segments.merging import merge_alike
 from alps_geo.segments.neighbours import neighbour_shares
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alps_geo.features.columns import ColumnSchema, Table
+    from alps_geo.features.mapping import Mapper
     from alps_geo.segments.pooling import SegmentRows
     from alps_geo.segments.stitch import Stitched
     from alps_geo.segments.table import SegmentTable
@@ -60,8 +62,9 @@ def describe_segments(
     described: Iterable[SegmentRows],
     schema: ColumnSchema,
     rules: NeighbourRules,
-    project: Callable[[Table], NDArray[np.float32]],
     folder: Path,
+    project: Callable[[Table, Mapper], NDArray[np.float32]],
+    mapper: Mapper = HERE,
 ) -> SegmentTable:
     """Write the table of the segments of a scene, merged and described by the rules.
 
@@ -79,10 +82,12 @@ def describe_segments(
         The columns.
     rules : NeighbourRules
         Rules for segments that touch.
-    project : callable
-        Projects the columns of all rows into the space in which segments are compared.
     folder : pathlib.Path
         Folder of the table.
+    project : callable
+        Projects the columns of all rows into the space in which segments are compared.
+    mapper : Mapper
+        Maps the work on ranges of rows.
 
     Returns
     -------
@@ -101,11 +106,11 @@ def describe_segments(
     kept = _Kept(len(segments), len(schema.band_names))
     write_tables(folder, segments, segments.rows, kept.keeping(described), schema)
     table = open_table(folder)
-    rows = project(table)[np.argsort(table.rows)]
+    rows = project(table, mapper)[np.argsort(table.rows)]
     group, shares = _compared(rows, segments, kept.sums.is_filled, rules)
     merged = kept.sums.grouped(group + 1, int(group.max()) + 1)
     whole = Segments(merged.area.astype(np.int64), segments.valid_pixels)
-    mix_tables(table, shares, whole, Attributes.of(merged))
+    mix_tables(table, shares, whole, Attributes.of(merged), mapper)
     segments.painting.join(np.append(0, group + 1).astype(np.uint32))
     return open_table(folder)
 

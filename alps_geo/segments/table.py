@@ -10,20 +10,21 @@ Clusters are fitted and applied from here, so neither SAM nor the tiles are need
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
-from scipy.sparse import csr_array
 
 from alps_geo.errors import RunError
-from alps_geo.features.columns import BATCH_ROWS, Columns
+from alps_geo.features.columns import Columns
+from alps_geo.features.mapping import HERE
 from alps_geo.features.registry import current_names
 from alps_geo.files import ARRAYS_DAMAGE, replacing, run_errors
 from alps_geo.segments.core_sums import SegmentSums
+from alps_geo.segments.mixing import mixed_rows
 from alps_geo.segments.pooling import SegmentRows
 from alps_geo.segments.stitch import Segments
 
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from alps_geo.features.columns import ColumnSchema, RowSource
+    from alps_geo.features.mapping import Mapper
     from alps_geo.features.sums import RegionSums
 
 _SEGMENTS, _COLUMNS = "segments.npz", "columns.npy"
@@ -183,6 +186,7 @@ def mix_tables(
     shares: Sequence[csr_array],
     segments: Segments,
     attributes: Attributes,
+    mapper: Mapper = HERE,
 ) -> None:
     """Replace the segments of a table by others, whose columns are mixed from theirs.
 
@@ -197,41 +201,27 @@ def mix_tables(
         is made some rows at a time, for it is much larger than they are.
     segments, attributes : Segments, Attributes
         The m segments.
+    mapper : Mapper
+        Maps the mixing of some rows at a time.
 
     Raises
     ------
     RunError
         If the folder cannot be written; the tables are then as before.
     """
-    path, names = table.folder / _SEGMENTS, table.names
+    path, columns = table.folder / _SEGMENTS, table.folder / _COLUMNS
     position = np.empty(len(table), dtype=np.int64)
     position[table.rows.astype(np.int64) - 1] = np.arange(len(table))
     with replacing(path) as part, run_errors(path):
-        with part.with_name(_COLUMNS).open("wb") as file:
-            _write_header(file, (len(segments), len(names)))
-            for start in range(0, len(segments), BATCH_ROWS):
-                mix = shares[0][start : start + BATCH_ROWS]
-                for step in shares[1:]:
-                    mix = mix @ step
-                values = _mixed(table, position, mix)
-                file.write(values.astype(np.float32).tobytes())
+        with (
+            part.with_name(_COLUMNS).open("wb") as file,
+            closing(mixed_rows(columns, shares, position, mapper)) as mixed,
+        ):
+            _write_header(file, (len(segments), len(table.names)))
+            for values in mixed:
+                file.write(values.tobytes())
         ids = np.arange(1, len(segments) + 1, dtype=np.uint32)
         _write_segments(part, table.read(0, 0), ids, segments, attributes)
-
-
-def _mixed(
-    table: SegmentTable, position: NDArray[np.int64], shares: csr_array
-) -> NDArray[np.float64]:
-    """Mix columns; those of one segment may be made of more than memory should hold."""
-    needed, index = np.unique(shares.indices, return_inverse=True)
-    mix = csr_array((shares.data, index, shares.indptr), shape=(shares.shape[0], len(needed)))
-    by_column, total = mix.tocsc(), np.zeros((shares.shape[0], len(table.names)))
-    for start in range(0, len(needed), BATCH_ROWS):
-        stop = start + BATCH_ROWS
-        values = np.load(table.folder / _COLUMNS, mmap_mode="r", allow_pickle=False)
-        part = values[position[needed[start:stop]]].astype(np.float64)
-        total += by_column[:, start:stop] @ part
-    return total
 
 
 def _write_segments(

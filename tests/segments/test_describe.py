@@ -90,7 +90,7 @@ def described(
         cell_size,
     )
     rows = segment_rows(grid, found, source, SCHEMA)
-    table = describe_segments(found, rows, SCHEMA, rules, project_alone, folder)
+    table = describe_segments(found, rows, SCHEMA, rules, folder, project_alone)
     return painted(grid, found), table, found
 
 
