@@ -22,6 +22,7 @@ from alps_geo.pipeline.scene_plan import open_scenes
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.runs.folder import RunFolder
 from alps_geo.scene import read_tile
+from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -146,12 +147,15 @@ def estimate_run(
             listen(event)
 
         with tempfile.TemporaryDirectory() as name:
-            crop, folder = Path(name) / "crop.tif", RunFolder(Path(name) / "run")
+            # Notes on the copy are those on the scene.
+            crop = Path(name) / "crop" / f"{scenes[largest].name}.tif"
+            crop.parent.mkdir()
+            folder = RunFolder(Path(name) / "run")
             _write_crop(scenes[largest].path, window, crop)
             # The crop may have too few segments for the clusters of the run.
-            alone = replace(settings, clusters=None, workers=1)
+            alone = replace(settings, clusters=None, workers=1, dask=None)
             record = label_scenes([str(crop)], folder.path, alone, generator=generator, listen=hear)
-            tiles = _size(folder.tiles_path.glob("crop.*/*_*.npz"))
+            tiles = _size(folder.tiles_path.glob("*/*_*.npz"))
             everything = _size(folder.path.rglob("*"))
         after = sum(record.seconds[stage] for stage in ("stitch", "cluster", "write"))
         return RunEstimate(
@@ -198,7 +202,7 @@ def _window_with_data(scene: Scene, grid: TileGrid, count: int) -> Window:
 
 def _write_crop(path: str, window: Window, crop: Path) -> None:
     """Copy a window of a raster with all that decides how it is read."""
-    with rasterio.open(path) as source:
+    with opened(path) as source:
         profile = {
             "driver": "GTiff",
             "width": window.width,

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import numpy as np
 import rasterio
@@ -26,7 +27,7 @@ from alps_geo.scene.swallowed import heard_errors
 from alps_geo.windows import halves, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
@@ -77,9 +78,34 @@ def opened(path: str) -> Iterator[DatasetReader]:
     local = is_local(path)
     if local:
         _check_file(path)
-    options = _GDAL_OPTIONS if local else _GDAL_REMOTE_OPTIONS
+    options = _GDAL_OPTIONS if local else {**_GDAL_REMOTE_OPTIONS, **s3_options(os.environ)}
     with rasterio.Env(**options), _open(path) as dataset:
         yield dataset
+
+
+def s3_options(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return GDAL's options for the S3 server that the AWS tools are told of.
+
+    GDAL has a name of its own for it; one that the user has set counts.
+
+    >>> s3_options({"AWS_ENDPOINT_URL": "http://minio:9000"})["AWS_S3_ENDPOINT"]
+    'minio:9000'
+
+    Parameters
+    ----------
+    environ : mapping of str to str
+        The environment.
+    """
+    url = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+    if not url or "AWS_S3_ENDPOINT" in environ:
+        return {}
+    parts = urlsplit(url)
+    return {
+        "AWS_S3_ENDPOINT": f"{parts.netloc}{parts.path}".rstrip("/"),
+        "AWS_HTTPS": "NO" if parts.scheme == "http" else "YES",
+        # Servers other than Amazon's have no name for each bucket.
+        "AWS_VIRTUAL_HOSTING": environ.get("AWS_VIRTUAL_HOSTING", "FALSE"),
+    }
 
 
 def _check_file(path: str) -> None:

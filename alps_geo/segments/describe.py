@@ -106,8 +106,11 @@ def describe_segments(
     kept = _Kept(len(segments), len(schema.band_names))
     write_tables(folder, segments, segments.rows, kept.keeping(described), schema)
     table = open_table(folder)
-    rows = project(table, mapper)[np.argsort(table.rows)]
-    group, shares = _compared(rows, segments, kept.sums.is_filled, rules)
+    is_filled = kept.sums.is_filled
+    # No name for the rows: nothing keeps them here once neighbours have their share.
+    group, shares = _compared(
+        project(table, mapper)[np.argsort(table.rows)], segments, is_filled, rules
+    )
     merged = kept.sums.grouped(group + 1, int(group.max()) + 1)
     whole = Segments(merged.area.astype(np.int64), segments.valid_pixels)
     mix_tables(table, shares, whole, Attributes.of(merged), mapper)

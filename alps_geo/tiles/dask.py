@@ -6,11 +6,12 @@ keys of tiles.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import warnings
 import weakref
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+from distributed.comm.core import connect
 from distributed.protocol.pickle import dumps
+from distributed.security import Security
 from distributed.versions import VersionMismatchWarning
 
 from alps_geo.errors import RunError, one_line
@@ -148,6 +151,10 @@ def connected(address: SchedulerAddress, local: str = "") -> Client:
     """Connect to a scheduler; raise RunError if none answers in time."""
     try:
         url = local or address.url or address_in(Path(str(address.file)))
+        # A client waits without end for one who takes the connection and says nothing. In a thread,
+        # for a notebook's own has a loop that runs.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _check_scheduler(url)).result()
         with warnings.catch_warnings():
             # Versions that decide results are compared elsewhere.
             warnings.simplefilter("ignore", VersionMismatchWarning)
@@ -157,6 +164,26 @@ def connected(address: SchedulerAddress, local: str = "") -> Client:
             f"no Dask scheduler answers at {address} ({one_line(error)}): start one by "
             f"`dask scheduler`, or give the address that it prints; {KEPT}"
         ) from error
+
+
+async def _check_scheduler(url: str) -> None:
+    """Ask who answers at an address; raise an exception of `_NO_CONNECTION` if no scheduler."""
+    security = Security().get_connection_args("client")
+    try:
+        async with asyncio.timeout(_SECONDS_TO_CONNECT):
+            comm = await connect(url, timeout=_SECONDS_TO_CONNECT, **security)
+            try:
+                await comm.write({"op": "identity", "reply": True})
+                found = await comm.read()
+            finally:
+                comm.abort()
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer within {_SECONDS_TO_CONNECT:g} s") from error
+    except MemoryError as error:
+        # Another protocol's first bytes, read as the length of a message.
+        raise ValueError("another program answers") from error
+    if found["type"] != "Scheduler":
+        raise ValueError(f"it is the address of a {found['type'].lower()}")
 
 
 class DaskLink:

@@ -35,9 +35,11 @@ def run_place(text: str, work: Path | None = None) -> Path | RunAddress:
     Raises
     ------
     typer.BadParameter
-        If a --work was typed with a path.
+        If a --work was typed with a path, or an address without a bucket.
     """
     if is_address(text):
+        if not text.partition("://")[2].strip("/"):
+            raise typer.BadParameter(f"{text} names no bucket; expected one, as s3://bucket/run")
         return RunAddress(text, work)
     if work is not None:
         raise typer.BadParameter(

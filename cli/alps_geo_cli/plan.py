@@ -36,7 +36,8 @@ def plan(
 
     A few tiles near the middle of the largest scene are labelled in a temporary folder, and the
     figures are theirs, times the number of tiles: so a run takes less where tiles hold no data.
-    Nothing is written elsewhere.
+    Measured is one process of this machine, whatever `--workers` and `--dask` say. Nothing is
+    written elsewhere.
 
     Examples
     --------

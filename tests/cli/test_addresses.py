@@ -144,3 +144,10 @@ def test_runs_are_opened_in_folders_alone() -> None:
         library.label_images(DATA, "s3://bucket/run")
     with pytest.raises(RunError, match=r"s3://bucket/model\.npz is an address in a store"):
         library.fit(str(SCENE), "s3://bucket/model.npz")
+
+
+@pytest.mark.parametrize("text", ["s3://", "s3:///"])
+def test_an_address_without_a_bucket_is_wrong_usage(text: str) -> None:
+    outcome = alps_geo("label", SCENE, "--out", text)
+    assert outcome.exit_code == 2
+    assert f"{text} names no bucket; expected one, as s3://bucket/run" in outcome.stderr

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from dask_workers import Deadly, raise_error, scheduler, wait_for_workers, worker
+from distributed import Client
 from helpers import DATA, alps_geo
 from stand_in import BrightRegions
 
@@ -20,6 +23,7 @@ from alps_geo.errors import RunError, SceneError
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.settings import LabelSettings
 from alps_geo.settings.scheduler import SchedulerAddress
+from alps_geo.tiles.dask import connected
 from alps_geo.tiles.dask_executor import DaskExecutor
 
 if TYPE_CHECKING:
@@ -263,6 +267,38 @@ def test_an_address_where_nobody_listens_is_one_line_within_seconds(tmp_path: Pa
     with pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .*start"):
         label(tmp_path / "out", dask="tcp://127.0.0.1:9")
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [(b"", "no answer within 5 s"), (b"HTTP/1.1 400 Bad Request\r\n", "another program answers")],
+)
+def test_another_program_at_the_address_is_one_line_within_seconds(
+    first: bytes, message: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.sendall(first)
+                connection.recv(1)
+                time.sleep(8)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        start = time.monotonic()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(RunError, match=rf"no Dask scheduler answers at {address} .*{message}"):
+            connected(SchedulerAddress.read(address))
+        assert time.monotonic() - start < 7
+        thread.join()
+
+
+def test_the_address_of_a_worker_is_told(two_workers: Path) -> None:
+    with Client(scheduler_file=str(two_workers), set_as_default=False) as client:
+        address = next(iter(client.scheduler_info()["workers"]))
+    with pytest.raises(RunError, match="it is the address of a worker"):
+        connected(SchedulerAddress.read(address))
 
 
 def test_a_run_without_a_worker_says_so_and_ends(tmp_path: Path) -> None:

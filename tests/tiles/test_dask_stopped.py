@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal")
 
 PROGRAM = """
-from stand_in import BrightRegions
+from stand_in import SlowRegions
 from alps_geo.pipeline import stages
-stages.make_generator = lambda *_: BrightRegions()
+stages.make_generator = lambda *_: SlowRegions(0.5)
 from alps_geo_cli.main import run
 run()
 """
