@@ -11,7 +11,8 @@ from typing import Any
 import typer
 
 from alps_geo.errors import SettingsError
-from alps_geo.settings import PRESETS, current_words
+from alps_geo.fields import settings_of
+from alps_geo.settings import PRESETS, LabelSettings, current_words
 from alps_geo.settings.presets import IMAGE_PRESETS
 from alps_geo_cli.console import reported_errors
 
@@ -86,14 +87,24 @@ def load_defaults(path: Path, known: set[str]) -> dict[str, Any]:
         values = {key: value for key, value in values.items() if key in known}
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-            raise SettingsError(f"{path}: there is no option {key!r}; {hint}")
+            raise SettingsError(f"{path}: {_unknown(key, known)}")
     try:
         current_words(values)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
     return {key: _as_typed(key, value) for key, value in values.items() if value is not None}
+
+
+def _unknown(key: str, known: set[str]) -> str:
+    """Say what is wrong with an option that a command does not have."""
+    if key in settings_of(LabelSettings):
+        return (
+            f"this command has no option {key!r}, which label has: leave it out, or give the "
+            "run.json of a run, of which each command takes what it has"
+        )
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+    return f"there is no option {key!r}; {hint}"
 
 
 def _read(path: Path) -> dict[str, Any]:

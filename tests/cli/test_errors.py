@@ -170,6 +170,14 @@ def test_a_wrong_config_is_explained(tmp_path: Path, text: str, part: str) -> No
     assert part in outcome.stderr
 
 
+def test_a_config_with_an_option_of_another_command_is_explained(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text("clusters = 8\n")
+    outcome = alps_geo("apply", NEON, "--out", tmp_path / "out", "--config", config)
+    assert outcome.exit_code == 2
+    assert "this command has no option 'clusters', which label has: leave it out" in outcome.stderr
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     outcome = subprocess.run(
         [
