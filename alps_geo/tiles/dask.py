@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
-from distributed.comm.core import connect
+from distributed.comm.addressing import parse_address
+from distributed.comm.core import CommClosedError
+from distributed.comm.registry import get_backend
 from distributed.protocol.pickle import dumps
 from distributed.security import Security
 from distributed.versions import VersionMismatchWarning
@@ -169,16 +171,24 @@ def connected(address: SchedulerAddress, local: str = "") -> Client:
 async def _check_scheduler(url: str) -> None:
     """Ask who answers at an address; raise an exception of `_NO_CONNECTION` if no scheduler."""
     security = Security().get_connection_args("client")
+    scheme, place = parse_address(url)
+    connector = get_backend(scheme).get_connector()
     try:
         async with asyncio.timeout(_SECONDS_TO_CONNECT):
-            comm = await connect(url, timeout=_SECONDS_TO_CONNECT, **security)
+            # Not by `connect`, which leaves connections open on which nobody answers.
+            comm = await connector.connect(place, **security)
             try:
+                ours = comm.handshake_info()
+                await comm.write(ours)
+                comm.handshake_options = comm.handshake_configuration(ours, await comm.read())
                 await comm.write({"op": "identity", "reply": True})
                 found = await comm.read()
             finally:
                 comm.abort()
     except TimeoutError as error:
         raise TimeoutError(f"no answer within {_SECONDS_TO_CONNECT:g} s") from error
+    except CommClosedError as error:
+        raise ConnectionError(one_line(error.__cause__ or error)) from error
     except MemoryError as error:
         # Another protocol's first bytes, read as the length of a message.
         raise ValueError("another program answers") from error

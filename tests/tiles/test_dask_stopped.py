@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal")
 
 PROGRAM = """
+import signal
+# What a shell starts in the background is deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from stand_in import SlowRegions
 from alps_geo.pipeline import stages
 stages.make_generator = lambda *_: SlowRegions(0.5)
