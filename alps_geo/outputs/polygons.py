@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     Measure = Callable[[NDArray[np.object_]], Mapping[str, NDArray[np.float64]]]
 
 
+_BATCH = 50_000
+"""Polygons of `Polygons.batches`."""
+
+
 def no_measures(geometries: NDArray[np.object_]) -> dict[str, NDArray[np.float64]]:  # noqa: ARG001
     """Measure nothing."""
     return {}
@@ -88,10 +92,12 @@ class Polygons:
             },
         )
 
-    def take(self, rows: slice) -> Polygons:
-        """Return some of them."""
-        measures = {name: values[rows] for name, values in self.measures.items()}
-        return Polygons(self.segment_id[rows], self.geometry[rows], measures)
+    def batches(self) -> Iterator[Polygons]:
+        """Yield them some at a time, at least once."""
+        for start in range(0, max(len(self), 1), _BATCH):
+            rows = slice(start, start + _BATCH)
+            measures = {name: values[rows] for name, values in self.measures.items()}
+            yield Polygons(self.segment_id[rows], self.geometry[rows], measures)
 
 
 def _unpickled(

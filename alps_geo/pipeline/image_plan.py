@@ -19,7 +19,7 @@ from alps_geo.events import Event, Tally
 from alps_geo.outputs.mask_files import PlannedImages
 from alps_geo.outputs.names import OVERVIEW
 from alps_geo.outputs.results import image_files, run_files
-from alps_geo.pipeline.stages import make_models
+from alps_geo.pipeline.stages import make_models, mapper_here
 from alps_geo.runs.checks import check_model
 from alps_geo.runs.failures import FailedImage
 from alps_geo.runs.flags import DEFAULT_FLAGS, RunFlags
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alps_geo.clusters.model import ClusterModel
+    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import MaskGenerator, Weights
     from alps_geo.runs.folder import RunFolder
     from alps_geo.scene.folder import FolderImage
@@ -137,6 +138,12 @@ class PlannedRun:
     plan: Plan
     tally: Tally
     executor: Executor
+
+    @property
+    def mapper(self) -> Mapper:
+        """The mapper of work on the segments of all splits."""
+        stores = (job.store.files for job in self.stage.jobs)
+        return mapper_here(self.executor, self.request.settings, stores)
 
     def note_unreadable(self) -> None:
         """Note images that cannot be opened in the run folder, as those that fail later.

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from alps_geo.clusters.tree import Assigned
     from alps_geo.events import Event
     from alps_geo.features.columns import Columns
-    from alps_geo.features.mapping import Mapper
     from alps_geo.masks.generator import MaskGenerator
     from alps_geo.outputs.measures import SceneResults
     from alps_geo.runs.address import RunAddress
@@ -123,7 +122,7 @@ def _label(run: PlannedRun, folder: RunFolder, clock: Clock) -> RunRecord:
         splits = _describe(run, folder)
         check_valid(sum(int(each.images.valid_pixels.sum()) for each in splits.values()), failed)
         clock.lap("segments")
-        model, assigned = _clusters(run, splits, failed, run.executor)
+        model, assigned = _clusters(run, splits, failed)
         clock.lap("cluster")
         with replaced(folder, run.plan, check) as target:
             results = _write(run, (folder, target), splits, model, assigned)
@@ -216,7 +215,7 @@ def _stored(
 
 
 def _clusters(
-    run: PlannedRun, splits: Mapping[str, _Split], failed: Sequence[FailedImage], mapper: Mapper
+    run: PlannedRun, splits: Mapping[str, _Split], failed: Sequence[FailedImage]
 ) -> tuple[ClusterModel, dict[str, Assigned]]:
     """Fit the clusters to the splits that take part, or take the given ones, and apply them.
 
@@ -243,12 +242,12 @@ def _clusters(
             run.tally,
             failed,
             [split.images.displayed for split in chosen.values()],
-            mapper,
+            run.mapper,
         )
         model, found = fitted.model, dict(zip(chosen, fitted.assigned, strict=True))
     others = [name for name in splits if name not in found]
     tables = [splits[name].table for name in others]
-    found |= zip(others, model.apply_to_all(tables, mapper), strict=True)
+    found |= zip(others, model.apply_to_all(tables, run.mapper), strict=True)
     return model, {name: by_segment(each, splits[name].table, {}) for name, each in found.items()}
 
 

@@ -12,6 +12,7 @@ from alps_geo.events import Tally
 from alps_geo.features.kinds import in_one_order, scene_kind, with_kind_notes
 from alps_geo.features.mapping import HERE
 from alps_geo.grid import TileGrid
+from alps_geo.pipeline.stages import mapper_here
 from alps_geo.runs.checks import check_model
 from alps_geo.runs.identity import fingerprint, run_identity
 from alps_geo.runs.model_file import given_model
@@ -78,10 +79,7 @@ class SceneRun:
         return TileStage(self.jobs, self.settings, self.models)
 
     def mapper_of(self, job: Job) -> Mapper:
-        """Return the executor, or this process for a scene too small to start others for it.
-
-        A run in a store has a folder of this machine, which workers elsewhere do not see.
-        """
+        """Return the executor, or this process for a scene too small to start others for it."""
         return self._mapper_of([job])
 
     @property
@@ -90,11 +88,9 @@ class SceneRun:
         return self._mapper_of(self.jobs)
 
     def _mapper_of(self, jobs: Sequence[Job]) -> Mapper:
-        is_hidden = self.settings.dask is not None and any(
-            job.store.files.is_remote for job in jobs
-        )
-        are_few = sum(len(job.grid) for job in jobs) < _MANY_TILES
-        return HERE if is_hidden or are_few else self.executor
+        if sum(len(job.grid) for job in jobs) < _MANY_TILES:
+            return HERE
+        return mapper_here(self.executor, self.settings, (job.store.files for job in jobs))
 
 
 def with_given_model(settings: LabelSettings) -> tuple[LabelSettings, ClusterModel | None]:

@@ -113,8 +113,8 @@ def label_scenes(
             _open_claimed(run, clock, cleared)
             failed, tables = _find_segments(run, folder, clock, strict=flags.strict)
             overrides = _kept_overrides(run, folder, tables, flags)
-            fit = partial(_fit, run, tables, failed)
-            clusters, assigned = _find_clusters(run, tables, given, fit, overrides)
+            fitted = _fit(run, tables, failed, given)
+            clusters, assigned = _overridden(run, tables, fitted, overrides)
             clock.lap("cluster")
             with replaced(folder, plan, check) as target:
                 origin = origin_of(settings, run.weights, cleared.plan)
@@ -257,25 +257,22 @@ def _check_of(run: SceneRun, folder: RunFolder, flags: RunFlags) -> Callable[[se
 
 
 def _fit(
-    run: SceneRun, tables: Sequence[SegmentTable], failed: Sequence[FailedTile]
+    run: SceneRun,
+    tables: Sequence[SegmentTable],
+    failed: Sequence[FailedTile],
+    given: ClusterModel | None = None,
 ) -> FittedClusters:
-    """Fit the clusters to the segments of all scenes."""
+    """Fit the clusters to the segments of all scenes, or apply a model that is given."""
+    if given is not None:
+        return FittedClusters(given, given.apply_to_all(tables, run.mapper))
     displays = [job.scene.displayed for job in run.jobs]
     return fit_model(tables, run.settings, run.weights, run.tally, failed, displays, run.mapper)
 
 
-def _find_clusters(
-    run: SceneRun,
-    tables: Sequence[SegmentTable],
-    given: ClusterModel | None,
-    fit: Callable[[], FittedClusters],
-    overrides: RunOverrides,
+def _overridden(
+    run: SceneRun, tables: Sequence[SegmentTable], fitted: FittedClusters, overrides: RunOverrides
 ) -> tuple[RunClusters, dict[str, Assigned]]:
-    """Fit a model or apply the given one; return the clusters, and that of each segment by id."""
-    if given is None:
-        fitted = fit()
-    else:
-        fitted = FittedClusters(given, given.apply_to_all(tables, run.mapper))
+    """Return the clusters with those that a person gave, and that of each segment by its id."""
     clusters = RunClusters(fitted.model, overrides).carried_to(fitted.model)
     return clusters, {
         job.name: by_segment(found, table, clusters.overrides.of(job.name))

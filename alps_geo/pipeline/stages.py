@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from alps_geo.clusters.fit import FittedClusters, Recipe, fit_clusters
 from alps_geo.clusters.natural_colors import PLAINLY_APART, natural_colors
+from alps_geo.features.mapping import HERE
 from alps_geo.masks.generator import Models
 from alps_geo.masks.registry import make_backbone, make_generator
 from alps_geo.review.looks import segment_looks
@@ -19,17 +20,19 @@ from alps_geo.settings import DEFAULT_CLUSTERS
 from alps_geo.tiles.executors import reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from alps_geo.events import Tally
     from alps_geo.features.mapping import Mapper
+    from alps_geo.files.storage import Storage
     from alps_geo.masks.generator import MaskGenerator, Weights
     from alps_geo.review.looks import Display
     from alps_geo.runs.failures import FailedImage, FailedTile
     from alps_geo.segments.table import SegmentTable
     from alps_geo.settings import LabelSettings
     from alps_geo.tiles.contract import Settings
+    from alps_geo.tiles.executors import Executor
 
 
 def own_folder(out: Path | RunAddress, settings: Settings) -> RunFolder:
@@ -52,6 +55,15 @@ def shared_folder(out: Path | RunAddress, settings: Settings) -> RunFolder:
         As `alps_geo.runs.address.at_address`.
     """
     return at_address(out) if isinstance(out, RunAddress) else RunFolder(reachable(out, settings))
+
+
+def mapper_here(executor: Executor, settings: Settings, stores: Iterable[Storage]) -> Mapper:
+    """Return the executor for work on the folder of this machine, or this process.
+
+    A run in a store has a folder of this machine, which workers elsewhere do not see.
+    """
+    is_hidden = settings.dask is not None and any(store.is_remote for store in stores)
+    return HERE if is_hidden else executor
 
 
 class Clock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,9 +21,11 @@ from s3_server import (
 )
 
 from alps_geo.errors import RunError
+from alps_geo.features.mapping import HERE
+from alps_geo.pipeline.image_plan import folder_request, plan_images
 from alps_geo.pipeline.image_shares import label_image_share
 from alps_geo.pipeline.tile_shares import ShareRequest
-from alps_geo.runs.address import RunAddress
+from alps_geo.runs.address import RunAddress, open_folder
 from alps_geo.runs.flags import RunFlags
 from alps_geo.runs.status import run_status
 from alps_geo.settings import LabelSettings
@@ -98,6 +101,18 @@ def test_a_run_in_a_store_is_that_in_a_folder(
     proxy.requests.clear()
     assert label(root, on_a_fresh_machine(address)) == record
     assert proxy.puts() == []
+
+
+@pytest.mark.parametrize(
+    ("dask", "in_store"), [("local:2", True), ("local:2", False), (None, True)]
+)
+def test_workers_of_dask_are_given_no_work_on_the_folder_of_this_machine(
+    root: Path, address: RunAddress, tmp_path: Path, dask: str | None, in_store: bool
+) -> None:
+    request = folder_request(root, replace(SETTINGS, dask=dask), None)
+    folder = open_folder(address if in_store else tmp_path / "out")
+    run = plan_images(request, folder, QuarterTiles(), lambda _: None)
+    assert run.mapper is (HERE if dask and in_store else run.executor)
 
 
 def test_other_clusters_need_no_image_again(

@@ -20,12 +20,12 @@ from alps_geo.outputs.ground import NamedMeasures
 from alps_geo.outputs.names import PATCHES, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.patches import STRIP, find_patches
-from alps_geo.outputs.polygons import Polygons, polygonize, simplify
+from alps_geo.outputs.polygons import Polygons, no_measures, polygonize, simplify
 from alps_geo.outputs.styles import class_style, cluster_labels, cluster_style
 from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 LAYER = "patches"
 """Layer of the patches."""
-
-_BATCH = 50_000
-"""Simplified polygons that are written at once."""
 
 
 class PatchPolygons(Output):
@@ -176,12 +173,13 @@ def write_patches(folder: Path, layer: PatchLayer, mapper: Mapper = HERE) -> Non
     measure = NamedMeasures(layer.place.crs, transform)
     found: Iterable[Polygons] = [Polygons.none(measure)]
     if len(patches):
+        traced = no_measures if tolerance else measure
         found = polygonize(
-            patches.read, shape, transform, strip=STRIP, measure=measure, mapper=mapper
+            patches.read, shape, transform, strip=STRIP, measure=traced, mapper=mapper
         )
     if tolerance and len(patches):
         whole = simplify(Polygons.together(list(found)), tolerance, *shape, transform)
-        found = _batches(replace(whole, measures=measure(whole.geometry)))
+        found = replace(whole, measures=measure(whole.geometry)).batches()
     write_styled_layer(
         folder / PATCHES,
         (_frame(patches, layer, each) for each in found),
@@ -190,11 +188,6 @@ def write_patches(folder: Path, layer: PatchLayer, mapper: Mapper = HERE) -> Non
         crs=layer.place.crs,
         about=layer.about,
     )
-
-
-def _batches(polygons: Polygons) -> Iterator[Polygons]:
-    for start in range(0, len(polygons), _BATCH):
-        yield polygons.take(slice(start, start + _BATCH))
 
 
 def _frame(patches: Patches, layer: PatchLayer, polygons: Polygons) -> gpd.GeoDataFrame:

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 RASTER = "raster_"
 """Prefix of the measures of a segment's pixels, where its polygon is simplified."""
 
-_BATCH = 50_000
-"""Simplified polygons that are written at once."""
-
 
 class SegmentPolygons(Output):
     """``segments.gpkg``, whose clusters are changed by `alps_geo.outputs.gpkg.update`."""
@@ -76,8 +73,7 @@ def _simplified(
         geometry = simplify(exact, tolerance, scene.height, scene.width, scene.transform).geometry
     whole = Polygons(exact.segment_id, geometry, measures)
     measure = NamedMeasures(scene.crs, scene.transform)
-    for start in range(0, max(len(whole), 1), _BATCH):
-        part = whole.take(slice(start, start + _BATCH))
+    for part in whole.batches():
         yield replace(part, measures={**measure(part.geometry), **part.measures})
 
 
