@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -114,10 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(int(fault), {}, content.encode())
         else:
             behind = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=60)
-            behind.request(self.command, self.path, body, dict(self.headers))
-            found = behind.getresponse()
-            self._answer(found.status, dict(found.getheaders()), found.read())
-            behind.close()
+            # Closed even if the server stops before it answers: a request of the last moment.
+            with closing(behind):
+                behind.request(self.command, self.path, body, dict(self.headers))
+                found = behind.getresponse()
+                self._answer(found.status, dict(found.getheaders()), found.read())
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response_only(status)
