@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -19,7 +20,9 @@ pytest.importorskip("s3fs")
 pytest.importorskip("moto.server")
 
 import boto3
+from fsspec.asyn import sync
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 from alps_geo.runs import fsspec as storage
 
@@ -69,12 +72,12 @@ class Proxy:
 
     def names(self) -> list[str]:
         """List the objects that there are."""
-        found = self.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        found = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
         return [each["Key"] for each in found]
 
     def content(self, name: str) -> bytes:
         """Read an object."""
-        content: bytes = self.client().get_object(Bucket=BUCKET, Key=name)["Body"].read()
+        content: bytes = self.client.get_object(Bucket=BUCKET, Key=name)["Body"].read()
         return content
 
     def files(self, folder: str) -> dict[str, bytes]:
@@ -82,8 +85,9 @@ class Proxy:
         names = [name for name in self.names() if name.startswith(f"{folder}/")]
         return {name.removeprefix(f"{folder}/"): self.content(name) for name in names}
 
+    @cached_property
     def client(self) -> boto3.client:
-        """Return a client of the server itself, past the proxy."""
+        """A client of the server itself, past the proxy."""
         return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.port}")
 
 
@@ -160,20 +164,27 @@ def down_from(proxy: Proxy, part: str) -> None:
 
 
 class SlowReads:
-    """Answers requests for stored tiles and images after a while, and counts those under way."""
+    """Answers requests for stored tiles and images after a while, and counts those under way.
 
-    def __init__(self, proxy: Proxy) -> None:
-        self.most, self._now, self._lock = 0, 0, threading.Lock()
+    The first are held until some are under way together, however busy the machine is.
+    """
+
+    def __init__(self, proxy: Proxy, together: int) -> None:
+        self.most, self._now, self._together = 0, 0, together
+        self._changed = threading.Condition()
         proxy.fault = self
 
     def __call__(self, request: Request) -> str:
         """Wait before a request is handed on."""
         if request[0] == "GET" and request[1].endswith(".npz"):
-            with self._lock:
+            with self._changed:
                 self._now += 1
                 self.most = max(self.most, self._now)
+                self._changed.notify_all()
+                if not self._changed.wait_for(lambda: self.most >= self._together, timeout=30):
+                    self._together = 0
             time.sleep(0.1)
-            with self._lock:
+            with self._changed:
                 self._now -= 1
         return ""
 
@@ -195,7 +206,7 @@ def running_server(patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     # The servers of one process share what they hold.
     with urlopen(f"http://127.0.0.1:{proxy.port}/moto-api/reset", data=b""):
         pass
-    proxy.client().create_bucket(Bucket=BUCKET)
+    proxy.client.create_bucket(Bucket=BUCKET)
     handler = type("Handler", (_Handler,), {"proxy": proxy})
     front = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     front.daemon_threads = True
@@ -210,12 +221,18 @@ def running_server(patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         forget_stores()
         front.shutdown()
         front.server_close()
+        proxy.client.close()
         server.stop()
 
 
 def forget_stores() -> None:
-    """Let the program open stores again, as a new process does."""
-    import s3fs
+    """Close all stores, and let the program open them again, as a new process does.
 
+    s3fs waits a tenth of a second for its connections to close when it is collected, which may be
+    in another test, and leaves them open after that.
+    """
     storage._opened.cache_clear()
-    s3fs.S3FileSystem.clear_instance_cache()
+    for system in list(S3FileSystem._cache.values()):
+        if system._s3 is not None:
+            sync(system.loop, system._s3.__aexit__, None, None, None)
+    S3FileSystem.clear_instance_cache()

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from alps_geo.settings import LabelSettings
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 MODEL = FileAddress(f"s3://{BUCKET}/models", "forest.npz")
 
 
@@ -150,7 +148,7 @@ def test_tiles_of_a_fit_label_scenes_in_the_store(
 def test_files_of_others_are_not_replaced(
     scene: Path, work: RunAddress, proxy: Proxy, tmp_path: Path
 ) -> None:
-    client = proxy.client()
+    client = proxy.client
     client.put_object(Bucket=BUCKET, Key="models/forest.npz", Body=b"mine")
     with pytest.raises(RunError, match=r"forest\.npz is there already, and is no cluster model"):
         fit(scene, MODEL, work)

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 SETTINGS = LabelSettings(clusters=3, fill="none")
 IMAGES = 6
 
@@ -188,7 +186,7 @@ def test_images_are_fetched_a_few_at_the_same_time(
 ) -> None:
     label_image_share(root, address, SETTINGS, generator=QuarterTiles())
     proxy.requests.clear()
-    reads = SlowReads(proxy)
+    reads = SlowReads(proxy, together=4)
     label(root, address)
     assert 4 <= reads.most <= 8
     # Columns and segments of each image once.
@@ -203,7 +201,7 @@ def test_half_an_image_is_made_again(
 ) -> None:
     label_image_share(root, address, SETTINGS, generator=QuarterTiles())
     name = next(name for name in proxy.names() if name.endswith("chip.0.image.npz"))
-    proxy.client().put_object(Bucket=BUCKET, Key=name, Body=proxy.content(name)[:-9])
+    proxy.client.put_object(Bucket=BUCKET, Key=name, Body=proxy.content(name)[:-9])
     label(root, address)
     assert_same(proxy, expected)
 
@@ -226,7 +224,7 @@ def test_an_image_that_changed_is_another_run(
 
 def test_masks_of_somebody_else_are_told(root: Path, address: RunAddress, proxy: Proxy) -> None:
     name = "some/run/instance_mask/train/mine.png"
-    proxy.client().put_object(Bucket=BUCKET, Key=name, Body=b"mine")
+    proxy.client.put_object(Bucket=BUCKET, Key=name, Body=b"mine")
     with pytest.raises(RunError, match=r"s3://bucket/some/run/instance_mask/train/mine\.png is of"):
         label(root, address)
     assert proxy.names() == [name]

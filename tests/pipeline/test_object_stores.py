@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from alps_geo.runs.record import RunRecord
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 SETTINGS = LabelSettings(tile_size=64, overlap=16, clusters=3, fill="none")
 TILES = 9
 
@@ -153,7 +151,7 @@ def test_results_of_somebody_else_are_not_replaced(
     scene: str, address: RunAddress, proxy: Proxy
 ) -> None:
     name = "some/run/corner/labels.tif"
-    proxy.client().put_object(Bucket=BUCKET, Key=name, Body=b"mine")
+    proxy.client.put_object(Bucket=BUCKET, Key=name, Body=b"mine")
     with pytest.raises(RunError, match=r"labels\.tif is there already"):
         run(scene, address)
     assert proxy.names() == [name]
@@ -221,7 +219,7 @@ def test_tiles_are_fetched_a_few_at_the_same_time(
 ) -> None:
     label_share([scene], address, SETTINGS, generator=QuarterTiles())
     proxy.requests.clear()
-    reads = SlowReads(proxy)
+    reads = SlowReads(proxy, together=4)
     run(scene, address)
     assert 4 <= reads.most <= 8
     # Outlines and embeddings of each tile once.
@@ -236,7 +234,7 @@ def test_half_a_tile_is_made_again(
 ) -> None:
     label_share([scene], address, SETTINGS, generator=QuarterTiles())
     (name,) = [name for name in proxy.names() if name.endswith("0001_0001.outlines.npz")]
-    proxy.client().put_object(Bucket=BUCKET, Key=name, Body=proxy.content(name)[:-9])
+    proxy.client.put_object(Bucket=BUCKET, Key=name, Body=proxy.content(name)[:-9])
     run(scene, address)
     assert_same(found(proxy), expected)
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from s3_server import Proxy
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 SCENE = DATA / "neon_osbs_10cm.tif"
 
 
@@ -30,7 +28,7 @@ SCENE = DATA / "neon_osbs_10cm.tif"
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     with running_server(monkeypatch) as found:
         monkeypatch.delenv("AWS_S3_ENDPOINT", raising=False)
-        found.client().upload_file(str(SCENE), BUCKET, "scenes/neon.tif")
+        found.client.upload_file(str(SCENE), BUCKET, "scenes/neon.tif")
         yield found
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 OPTIONS = ("--tile-size", 64, "--overlap", 16, "--device", "cpu")
 ADDRESS = f"s3://{BUCKET}/some/maps"
 TILES = 12
@@ -131,7 +129,7 @@ def test_a_store_that_fails_while_maps_are_written_stops_the_run(
 def test_tiles_are_fetched_a_few_at_the_same_time(folder: Path, proxy: Proxy) -> None:
     assert predict(folder, ADDRESS, "--only", "tiles").exit_code == 0
     proxy.requests.clear()
-    reads = SlowReads(proxy)
+    reads = SlowReads(proxy, together=4)
     assert predict(folder, ADDRESS).exit_code == 0
     assert 4 <= reads.most <= 8
     # Once for the classes, and once for their probabilities.
@@ -155,7 +153,7 @@ def test_shares_and_failing_requests_make_the_same_maps(folder: Path, proxy: Pro
 
 
 def test_a_map_of_clusters_is_not_replaced(folder: Path, proxy: Proxy) -> None:
-    proxy.client().put_object(Bucket=BUCKET, Key="some/maps/run.json", Body=b"{}")
+    proxy.client.put_object(Bucket=BUCKET, Key="some/maps/run.json", Body=b"{}")
     outcome = predict(folder, ADDRESS)
     assert outcome.exit_code == 1
     assert f"{ADDRESS}/run.json is there already" in outcome.stderr
