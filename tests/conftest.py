@@ -7,7 +7,7 @@ from shutil import copytree
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 os.environ["SOURCE_DATE_EPOCH"] = "946684800"
 
 # A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
@@ -45,6 +45,12 @@ def images_encoded_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sam1, "load_model", load_remembering)
         yield
+
+
+@pytest.fixture
+def patient_with_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a scheduler take a minute to answer, as it may on a busy machine."""
+    monkeypatch.setattr("alps_geo.tiles.dask._SECONDS_TO_CONNECT", 60.0)
 
 
 @pytest.fixture(scope="session")

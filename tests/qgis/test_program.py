@@ -110,12 +110,12 @@ def test_a_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
     step = json.dumps({"stage": "tiles", "scene": "", "done": 1, "total": 2, "note": ""})
     code = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        f"print({step!r}, file=sys.stderr, flush=True); time.sleep(60)"
+        f"print({step!r}, file=sys.stderr, flush=True); time.sleep(3600)"
     )
     began = time.monotonic()
     finished = run_program(python(code), {}, Watching(cancel_at=("tiles", 1)))
     assert finished.code not in (0, 3)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 600
 
 
 def test_a_cancelled_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

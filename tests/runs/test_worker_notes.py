@@ -70,7 +70,11 @@ def test_notes_last_as_long_as_the_run_goes_on(tmp_path: Path) -> None:
     assert tiles_by_machine(folder).tiles == {}
 
 
-def test_the_status_names_who_is_at_work_and_who_is_silent(tmp_path: Path) -> None:
+def test_the_status_names_who_is_at_work_and_who_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No sign of life may come in between.
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 600.0)
     folder = RunFolder(tmp_path)
     begin(folder, PLAN)
     with at_work(folder, "shard 1/2"), at_work(folder, "shard 2/2"):

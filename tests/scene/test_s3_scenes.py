@@ -45,7 +45,7 @@ def test_a_scene_is_read_from_the_server_that_the_environment_names(
     )
     found = tmp_path / "bands.npy"
     command = [sys.executable, "-c", program, f"{start}{BUCKET}/scenes/neon.tif", str(found)]
-    subprocess.run(command, check=True, timeout=100)
+    subprocess.run(command, check=True, timeout=600)
     expected = read_tile(open_scene(str(SCENE)), Window(30, 40, 100, 90))
     assert np.array_equal(np.load(found), expected.bands)
     assert server.requests, "asked by way of the address that the environment names"

