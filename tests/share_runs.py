@@ -31,16 +31,28 @@ if TYPE_CHECKING:
 SETTINGS = LabelSettings(tile_size=64, overlap=8, clusters=3, features="spectral", fill="none")
 SIDE = 256
 TILES = 25
-LONG = 120.0
+LONG = 600.0
+"""Seconds that a busy machine may take for anything."""
 
 
 @dataclass(frozen=True)
 class SlowQuarters(QuarterTiles):
-    """Quarters of tiles, after a while."""
+    """Quarters of tiles, after a while.
+
+    Attributes
+    ----------
+    hold : str
+        A file; as long as it is there, tiles but the first two take longer still.
+    """
+
+    hold: str = ""
 
     def encode(self, images: Sequence[TileImage]) -> list[NDArray[Any]]:
         """Wait, and encode."""
         time.sleep(0.1 * len(images))
+        window = images[0].window
+        if self.hold and (window.row_off or window.col_off > SETTINGS.tile_size):
+            wait_for(lambda: not Path(self.hold).exists())
         return super().encode(images)
 
 
@@ -76,21 +88,26 @@ from alps_geo.errors import AlpsGeoError
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.pipeline.tile_shares import ShareRequest, label_share
 from alps_geo.tiles.shares import Share
-scene, out, number, count = sys.argv[1:]
+scene, out, number, count, hold = sys.argv[1:]
 try:
     if int(count):
         request = ShareRequest(Share(int(number), int(count)))
         label_share([scene], Path(out), SETTINGS, request, generator=SlowQuarters())
     else:
-        label_scenes([scene], Path(out), SETTINGS, generator=SlowQuarters())
+        label_scenes([scene], Path(out), SETTINGS, generator=SlowQuarters(hold=hold))
 except AlpsGeoError as error:
     sys.exit(str(error))
 """
 
 
-def started(scene: Path, out: Path, number: int, count: int) -> subprocess.Popen[str]:
-    """Start a process that works slowly on a share, or, with a count of 0, finishes the run."""
-    arguments = [str(scene), str(out), str(number), str(count)]
+def started(
+    scene: Path, out: Path, number: int, count: int, hold: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start a process that works slowly on a share, or, with a count of 0, finishes the run.
+
+    The latter waits as long as there is a file to hold it, if one is given.
+    """
+    arguments = [str(scene), str(out), str(number), str(count), str(hold or "")]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments], stderr=subprocess.PIPE, text=True
     )

@@ -131,7 +131,13 @@ def test_shares_that_are_killed_overlap_and_run_twice_make_the_same_run(
         running = [started(scene, out, *each) for each in wanted]
         processes += running
         done = len(tile_files(out))
-        wait_for(lambda: len(tile_files(out)) > done or len(tile_files(out)) == TILES)  # noqa: B023
+        # A share may have been done before.
+        wait_for(
+            lambda: (
+                len(tile_files(out)) > done  # noqa: B023
+                or all(process.poll() is not None for process in running)  # noqa: B023
+            )
+        )
         time.sleep(chance.uniform(0, 0.3))
         for process in running:
             process.send_signal(signal.SIGKILL)
@@ -159,13 +165,15 @@ def test_one_run_at_a_time_finishes_and_no_tiles_are_worked_on_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lock, "_TOGETHER_SECONDS", 0.1)
-    out = tmp_path / "out"
-    processes.append(started(scene, out, 0, 0))
+    out, hold = tmp_path / "out", tmp_path / "hold"
+    hold.touch()
+    processes.append(started(scene, out, 0, 0, hold))
     wait_for(lambda: tile_files(out))
     with pytest.raises(RunError, match="another run is at work"):
         finish(scene, out)
     with pytest.raises(RunError, match=r"a run that needs .* for itself"):
         share(scene, out)
+    hold.unlink()
     _, errors = processes[0].communicate(timeout=LONG)
     assert processes[0].returncode == 0, errors
     assert_same(out, undisturbed)
