@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from child_processes import ended
 from clustered_runs import SCENES, clusters, contents, finished_run, labels
 from helpers import DATA, FULL_DISK, alps_geo
 from PIL import Image
 from rasterio.windows import Window
+from share_runs import wait_for
 
 from alps_geo.scene import open_scene, read_tile
 
@@ -260,13 +261,18 @@ def test_a_full_disk_leaves_the_set_of_before(finished: Path, tmp_path: Path) ->
 def test_a_killed_export_leaves_nothing_under_the_name(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     arguments = ("export", finished, "--to", "yolo-seg", "--out", out, "--chip-size", "16")
-    code = "from alps_geo_cli.main import run; run()"
+    # It waits before its last file, until it is killed.
+    code = """
+import time
+from alps_geo.outputs.training_set.yolo import YoloWriter
+from alps_geo_cli.main import run
+YoloWriter.finish = lambda _: time.sleep(600)
+run()
+"""
     command = [sys.executable, "-c", code, *map(str, arguments), "--quiet"]
-    with subprocess.Popen(command) as process:
-        until = time.monotonic() + 60
-        while not (tmp_path / ".set.partial/set/labels").exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        process.kill()
+    process = subprocess.Popen(command)
+    with ended(process):
+        wait_for(lambda: (tmp_path / ".set.partial/set/labels").exists())
     assert [path.name for path in tmp_path.iterdir()] == [".set.partial"]
     export(finished, "--to", "coco", "--out", out, *CHIPS)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]

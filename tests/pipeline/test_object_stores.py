@@ -15,6 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 import rasterio
+from child_processes import ended
 from helpers import DATA, alps_geo
 from quarter_tiles import QuarterTiles
 from rasterio.windows import Window
@@ -27,6 +28,7 @@ from s3_server import (
     running_server,
     some_requests_fail,
 )
+from share_runs import LONG
 
 from alps_geo.errors import RunError
 from alps_geo.pipeline.scenes import label_scenes
@@ -201,6 +203,7 @@ def test_a_run_whose_store_fails_goes_on(
         assert not [path for _, path in proxy.requests if path.endswith("embeddings.npz")]
 
 
+@pytest.mark.usefixtures("patient_with_dask")
 def test_workers_of_dask_put_tiles_into_the_store(
     scene: str, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
 ) -> None:
@@ -306,7 +309,6 @@ def test_a_killed_run_goes_on(
     """It is killed while an object is on its way, which does not arrive."""
     command = [sys.executable, "-c", KILLED, scene, str(address), str(address.work)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    process = subprocess.Popen(command, env=environment)
 
     def fault(request: tuple[str, str]) -> str:
         if request[0] == "PUT" and request[1].endswith(part):
@@ -315,7 +317,9 @@ def test_a_killed_run_goes_on(
         return ""
 
     proxy.fault = fault
-    assert process.wait(120) == -signal.SIGKILL
+    process = subprocess.Popen(command, env=environment)
+    with ended(process):
+        assert process.wait(LONG) == -signal.SIGKILL
     nothing_fails(proxy)
     assert "some/run/run.json" not in proxy.names()
     run(scene, address)

@@ -17,9 +17,10 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import rasterio
 import torch
+from child_processes import ended, workers_of
 from helpers import DATA, alps_geo
 from rasterio.windows import Window
-from share_runs import tile_files, wait_for
+from share_runs import LONG, tile_files, wait_for
 
 from alps_geo.errors import ModelMemoryError
 from alps_geo.events import Tally
@@ -32,6 +33,7 @@ from alps_geo.runs.folder import RunFolder
 from alps_geo.runs.plan import Plan
 from alps_geo.runs.reading import read_plan
 from alps_geo.runs.tile_store import TileStore
+from alps_geo.runs.workers import workers_at
 from alps_geo.sam import generate
 from alps_geo.sam.packed import PackedMasks
 from alps_geo.scene import open_scene
@@ -53,7 +55,6 @@ MASKS = ("--points", "grid:3", "--pred-iou-thresh", "0.3", "--stability-score-th
 QUICK = ("--tile-size", "128", "--overlap", "16", "--clusters", "3", *MASKS)
 TILES = 4
 KILLS = 5
-LONG = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,8 @@ def undisturbed(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
+from alps_geo.runs import workers
+workers.BEAT_SECONDS = 0.05
 from alps_geo_cli.main import run
 run()
 """
@@ -98,18 +101,14 @@ def started(scene: Path, out: Path, *options: str) -> Iterator[subprocess.Popen[
         stderr=subprocess.PIPE,
         text=True,
     )
-    try:
+    with ended(run):
         yield run
-    finally:
-        family = [psutil.Process(run.pid), *workers_of(run)] if run.poll() is None else []
-        for process in family:
-            process.kill()
-        run.communicate()
 
 
-def workers_of(run: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(run.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+def at_work(out: Path) -> list[int]:
+    """List the worker processes that had a tile when the run last told of them."""
+    names = [name for note in workers_at(RunFolder(out)) for name in note.now]
+    return [int(name.removeprefix("process ")) for name in names if name]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -150,15 +149,15 @@ def test_runs_killed_at_random_moments_end_with_the_same_bytes(
             plan = out / ".tiles" / "run.json"
             wait_for(lambda: plan.exists() and plan.stat().st_mtime_ns != began)  # noqa: B023
             time.sleep(moment.uniform(0, 3))
-            if run.poll() is not None:
-                # It was through before it was hit: let it write its results once more.
-                (out / "run.json").unlink()
-                continue
-            workers = workers_of(run)
+            workers = workers_of(run.pid)
             run.send_signal(signal.SIGKILL)
-            run.wait()
-            kills += 1
+            assert run.wait() in (0, -signal.SIGKILL)
             wait_for(lambda: not any(worker.is_running() for worker in workers))  # noqa: B023
+        if (out / "run.json").exists():
+            # It was through before it was hit: let it write its results once more.
+            (out / "run.json").unlink()
+        else:
+            kills += 1
         assert len(tile_files(out)) >= done
         done = len(tile_files(out))
     assert alps_geo("label", scene, "--out", out, *QUICK).exit_code == 0
@@ -170,8 +169,9 @@ def test_any_number_of_workers_gives_the_same_bytes_even_if_one_is_killed(
 ) -> None:
     out = tmp_path / "out"
     with started(scene, out, "--workers", "2") as run:
-        wait_for(lambda: tile_files(out))
-        workers_of(run)[0].send_signal(signal.SIGKILL)
+        # One that dies before it has loaded its model ends the run.
+        wait_for(lambda: at_work(out))
+        os.kill(at_work(out)[0], signal.SIGKILL)
         _, errors = run.communicate(timeout=LONG)
     assert run.returncode == 0, errors
     assert_same(out, undisturbed)
@@ -188,7 +188,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
     out = tmp_path / "out"
     with started(scene, out, *options) as run:
         wait_for(lambda: tile_files(out))
-        workers = workers_of(run)
+        workers = workers_of(run.pid)
         assert len(workers) == len(options)
         # As a terminal does, to all processes of the group.
         for process in [psutil.Process(run.pid), *workers]:

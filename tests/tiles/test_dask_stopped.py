@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from child_processes import ended
 from dask_workers import ROOT
 from helpers import DATA, alps_geo
 from share_runs import LONG, tile_files, wait_for
@@ -46,12 +47,13 @@ def test_a_run_that_is_stopped_with_its_workers_ends_in_one_line(
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: len(tile_files(tmp_path)) > 2)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    assert len(workers) > 2
-    os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=LONG)
-    assert errors == "alps-geo: interrupted; the same command goes on where it stopped\n"
-    assert process.returncode == code
+    with ended(process):
+        wait_for(lambda: len(tile_files(tmp_path)) > 2)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert len(workers) > 2
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=LONG)
+        assert errors == "alps-geo: interrupted; the same command goes on where it stopped\n"
+        assert process.returncode == code
     wait_for(lambda: not any(worker.is_running() for worker in workers))
     assert json.loads(alps_geo("status", tmp_path, "--json").stdout)["state"] == "stopped"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from child_processes import workers_of
 
 from alps_geo.errors import ModelError, RunError
 from alps_geo.tiles.processes import ProcessExecutor
@@ -150,9 +151,10 @@ def test_another_error_arrives_with_its_traceback() -> None:
 
 @by_signal
 def test_closing_ends_all_work_at_once() -> None:
+    others = workers_of(os.getpid())
     with closing(ProcessExecutor(2).map(sleeper, range(3))) as results:
         assert next(results) == 0
-        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        workers = [each for each in workers_of(os.getpid()) if each not in others]
         assert len(workers) == 2
     assert not any(worker.is_running() for worker in workers)
 

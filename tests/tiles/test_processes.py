@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
-import psutil  # type: ignore[import-untyped]
 import pytest
+from child_processes import workers_of
 
 from alps_geo.errors import ModelError, RunError
 from alps_geo.tiles.processes import WorkerDied, in_processes
@@ -81,8 +81,9 @@ def test_processes_that_cannot_start_end_it_all() -> None:
 
 
 def test_closing_ends_processes_at_once() -> None:
+    others = workers_of(os.getpid())
     with closing(in_processes(sleeper, range(3), 2)) as results:
         assert next(results) == (0, 0)
-        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        workers = [each for each in workers_of(os.getpid()) if each not in others]
         assert len(workers) == 2
     assert not any(worker.is_running() for worker in workers)

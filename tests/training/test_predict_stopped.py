@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import rasterio
+from child_processes import ended
 from helpers import alps_geo
 from random_models import cut, write_random_model
 from rasterio.windows import Window
+from share_runs import wait_for
 
 from alps_geo.errors import SceneError
 from alps_geo.outputs.names import PREDICTED_FILES
@@ -26,8 +27,24 @@ if TYPE_CHECKING:
 
 OPTIONS = ("--tile-size", "64", "--overlap", "16", "--device", "cpu", "--quiet")
 TILES = 20
-LONG = 300.0
-CLI = "from alps_geo_cli.main import run; run()"
+
+HELD = """
+import time
+from alps_geo.runs.probability_store import ProbabilityStore
+from alps_geo_cli.main import run
+
+save, saved = ProbabilityStore.save, []
+
+def held(*given):
+    save(*given)
+    saved.append(1)
+    if len(saved) > 3:
+        time.sleep(600)
+
+ProbabilityStore.save = held
+run()
+"""
+"""Program that stops at the fourth tile, until it is killed."""
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +78,11 @@ def tiles(folder: Path, out: str) -> list[Path]:
 @pytest.mark.skipif(sys.platform == "win32", reason="stops runs by signal")
 def test_a_run_that_is_killed_goes_on_to_the_same_bytes(folder: Path) -> None:
     assert len(tiles(folder, "out")) == TILES
-    process = subprocess.Popen([sys.executable, "-c", CLI, *arguments(folder, "killed")])
-    until = time.monotonic() + LONG
-    while len(tiles(folder, "killed")) < 3 and time.monotonic() < until:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process = subprocess.Popen([sys.executable, "-c", HELD, *arguments(folder, "killed")])
+    with ended(process):
+        wait_for(lambda: len(tiles(folder, "killed")) >= 3)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in tiles(folder, "killed")}
     assert 3 <= len(kept) < TILES
     assert not (folder / "killed" / "run.json").exists()
