@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
+from share_runs import LONG, wait_for
 from stand_in import BrightRegions
 
 from alps_geo.errors import SceneError
+from alps_geo.tiles.shipped import ShippedWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,12 +69,52 @@ class Deadly(BrightRegions):
 
 
 @dataclass(frozen=True)
-class Slow(BrightRegions):
-    """Takes longer over each tile than workers of Dask are silent."""
+class UntilTold(BrightRegions):
+    """Works on a tile until there is a file of its row and column; for tiles without overlap."""
+
+    folder: str = ""
+
+    def load(self) -> UntilTold:
+        return self
 
     def encode(self, images: Sequence[TileImage]) -> list[NDArray[Any]]:
-        time.sleep(1.2)
+        (image,) = images
+        offsets, sides = (image.window.row_off, image.window.col_off), image.valid.shape
+        row, col = (-(-offset // side) for offset, side in zip(offsets, sides, strict=True))
+        wait_for((Path(self.folder) / f"tile at row {row}, column {col}").exists)
         return super().encode(images)
+
+
+@dataclass(frozen=True)
+class Meeting(BrightRegions):
+    """Waits at its first tile until several processes are at theirs; their numbers are files."""
+
+    folder: str = ""
+
+    def load(self) -> Meeting:
+        return self
+
+    def encode(self, images: Sequence[TileImage]) -> list[NDArray[Any]]:
+        meet(Path(self.folder))
+        return super().encode(images)
+
+
+def meet(folder: Path) -> None:
+    """Wait until two processes are here."""
+    folder.mkdir(exist_ok=True)
+    (folder / str(os.getpid())).touch()
+    wait_for(lambda: len(list(folder.iterdir())) > 1)
+
+
+def meet_first(folder: str) -> None:
+    """Let this worker wait before its first task until another one has a task too."""
+    do = ShippedWork.do
+
+    def met(self: ShippedWork, item: Any) -> tuple[str, Any]:
+        meet(Path(folder))
+        return do(self, item)
+
+    ShippedWork.do = met  # type: ignore[method-assign]
 
 
 def raise_error(item: int) -> int:
@@ -128,4 +170,4 @@ def worker(
 def wait_for_workers(file: Path, number: int) -> None:
     """Wait until a scheduler has some workers."""
     with Client(scheduler_file=str(file), set_as_default=False) as client:
-        client.wait_for_workers(number, timeout=120)
+        client.wait_for_workers(number, timeout=LONG)

@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
     from helpers import Outcome
 
-OTHER_DEVICE = """
+pytestmark = pytest.mark.usefixtures("patient_with_dask")
+
+# Else one may have done all before the other is ready.
+MEETING = """
+from dask_workers import meet_first
+meet_first("meeting")
+"""
+
+OTHER_DEVICE = f"""
 from alps_geo.masks import machine
 machine.machine_of = lambda _: "cuda (NVIDIA H100), torch 2.9.1"
+{MEETING}
 """
 
 
@@ -83,7 +92,7 @@ def test_the_record_names_the_images_of_each_machine(tmp_path: Path) -> None:
     root, out = make_root(tmp_path / "root", train=12), tmp_path / "out"
     with (
         scheduler(tmp_path) as (file, _),
-        worker(file, "one"),
+        worker(file, "one", setup=MEETING),
         worker(file, "two", setup=OTHER_DEVICE),
     ):
         wait_for_workers(file, 2)
@@ -115,7 +124,7 @@ def test_scenes_are_predicted_on_workers(tmp_path: Path) -> None:
     assert "machines" not in json.loads((out / "run.json").read_text())
     with (
         scheduler(tmp_path) as (file, _),
-        worker(file, "one"),
+        worker(file, "one", setup=MEETING),
         worker(file, "two", setup=OTHER_DEVICE),
     ):
         wait_for_workers(file, 2)

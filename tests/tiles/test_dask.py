@@ -14,10 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dask
 import pytest
-from dask_workers import Deadly, raise_error, scheduler, wait_for_workers, worker
+from dask_workers import Deadly, Meeting, raise_error, scheduler, wait_for_workers, worker
 from distributed import Client
 from helpers import DATA, alps_geo
+from share_runs import LONG
 from stand_in import BrightRegions
 
 from alps_geo.errors import RunError, SceneError
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alps_geo.events import Event
+
+pytestmark = pytest.mark.usefixtures("patient_with_dask")
 
 SCENE = str(DATA / "neon_osbs_10cm.tif")
 SETTINGS = {"tile_size": 160, "overlap": 16, "clusters": 4}
@@ -84,7 +88,8 @@ def test_workers_elsewhere_leave_the_same_bytes(
     # Workers were started in another folder.
     monkeypatch.chdir(tmp_path)
     scene = os.path.relpath(SCENE)
-    events = label(Path("out"), scene, dask=str(two_workers))
+    generator = Meeting(folder=str(tmp_path / "meeting"))
+    events = label(Path("out"), scene, generator, dask=str(two_workers))
     assert {event.tile.worker for event in events if event.tile} == {"one", "two"}
     assert (events[-1].computed, events[-1].tiles) == (9, 9)
     assert results(tmp_path / "out") == expected
@@ -263,13 +268,16 @@ def test_tiles_go_to_workers_that_announce_gpus(tmp_path: Path) -> None:
 
 
 def test_an_address_where_nobody_listens_is_one_line_within_seconds(tmp_path: Path) -> None:
-    label(tmp_path / "done")  # a run as it is without Dask takes its time too
     start = time.monotonic()
-    with pytest.raises(
-        RunError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 \(.*refused\): start"
+    # Else the library tries again for so long.
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": LONG}),
+        pytest.raises(
+            RunError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 \(.*refused\): start"
+        ),
     ):
         label(tmp_path / "out", dask="tcp://127.0.0.1:9")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < LONG
 
 
 @pytest.mark.parametrize(
@@ -277,15 +285,17 @@ def test_an_address_where_nobody_listens_is_one_line_within_seconds(tmp_path: Pa
     [(b"", "no answer within 5 s"), (b"HTTP/1.1 400 Bad Request\r\n", "another program answers")],
 )
 def test_another_program_at_the_address_is_one_line_within_seconds(
-    first: bytes, message: str, tmp_path: Path
+    first: bytes, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("alps_geo.tiles.dask._SECONDS_TO_CONNECT", 5.0)
+    told = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             with suppress(OSError), server.accept()[0] as connection:
                 connection.sendall(first)
                 connection.recv(1)
-                time.sleep(8)
+                told.wait(LONG)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -293,7 +303,8 @@ def test_another_program_at_the_address_is_one_line_within_seconds(
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(RunError, match=rf"no Dask scheduler answers at {address} .*{message}"):
             connected(SchedulerAddress.read(address))
-        assert time.monotonic() - start < 7
+        assert time.monotonic() - start < LONG
+        told.set()
         thread.join()
     # A connection that is left open warns when it is collected.
     gc.collect()

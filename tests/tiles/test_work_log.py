@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from dask_workers import Slow, scheduler, wait_for_workers, worker
+from dask_workers import UntilTold, scheduler, wait_for_workers, worker
 from tile_stages import stage_in
 
 from alps_geo.events import Tally
@@ -25,14 +25,22 @@ if TYPE_CHECKING:
 
 
 class Kept(Unlogged):
-    """A log that keeps all that it is told."""
+    """A log that keeps all that it is told.
 
-    def __init__(self) -> None:
+    Tiles of which it was told have a file in a folder, once it was told of some at the same time.
+    """
+
+    def __init__(self, folder: Path, together: int) -> None:
         self.told: list[dict[str, str]] = []
+        self.folder, self.together = folder, together
+        folder.mkdir()
 
     def working(self, now: Mapping[str, str]) -> None:
         """Keep it."""
         self.told.append(dict(now))
+        if max(map(len, self.told)) >= self.together:
+            for tile in self.tiles:
+                (self.folder / tile.removeprefix("neon, ")).touch()
 
     @property
     def tiles(self) -> set[str]:
@@ -52,7 +60,8 @@ TILES = {f"neon, tile at row {row}, column {column}" for row in range(3) for col
 def test_this_machine_says_which_tiles_are_worked_on(
     executor: Executor, number: int, tmp_path: Path
 ) -> None:
-    log, stage = Kept(), stage_in(tmp_path)
+    log = Kept(tmp_path / "told", number)
+    stage = stage_in(tmp_path / "tiles", UntilTold(folder=str(log.folder)))
     label_tiles(stage, Tally(0, lambda _: None), executor, strict=True, log=log)
     assert log.tiles == TILES
     assert max(map(len, log.told)) == number
@@ -63,15 +72,16 @@ def test_this_machine_says_which_tiles_are_worked_on(
         assert all(int(name.removeprefix("process ")) != os.getpid() for name in log.names)
 
 
+@pytest.mark.usefixtures("patient_with_dask")
 def test_workers_of_dask_say_which_tile_each_works_on(tmp_path: Path) -> None:
-    log, stage = Kept(), stage_in(tmp_path / "tiles", Slow())
+    log = Kept(tmp_path / "told", 2)
+    stage = stage_in(tmp_path / "tiles", UntilTold(folder=str(log.folder)))
     with scheduler(tmp_path) as (file, _), worker(file, "one"), worker(file, "two"):
         wait_for_workers(file, 2)
         executor = DaskExecutor(SchedulerAddress.read(str(file)), 10)
         label_tiles(stage, Tally(0, lambda _: None), executor, strict=True, log=log)
     assert log.names == {"one", "two"}
-    assert len(log.tiles) > 4
-    assert log.tiles <= TILES
+    assert log.tiles == TILES
     both = [each for each in log.told if len(each) == 2]
     assert both
     assert all(each["one"] != each["two"] for each in both)
