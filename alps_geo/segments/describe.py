@@ -28,8 +28,21 @@ if TYPE_CHECKING:
     from alps_geo.segments.table import SegmentTable
 
 
-_STEPS = 2
-"""Steps in which columns spread over neighbours: how many segments away they have a share."""
+_UNIT = 16**2
+"""Pixels that count as one segment in the cost of merging, whatever the size of superpixels."""
+
+_REACH = 16 * 2**0.5
+"""How far columns spread over neighbours, in pixels: the side of a superpixel times the square root
+of the steps, as in any diffusion."""
+
+
+def steps_of(superpixel_size: int) -> int:
+    """Choose the steps in which columns spread as far for superpixels of any size.
+
+    >>> steps_of(8), steps_of(11), steps_of(16), steps_of(32)
+    (8, 4, 2, 1)
+    """
+    return max(1, round((_REACH / superpixel_size) ** 2))
 
 
 @dataclass(frozen=True)
@@ -39,8 +52,8 @@ class NeighbourRules:
     Attributes
     ----------
     strength : float, optional
-        Highest cost of merging two superpixels, see `alps_geo.segments.merging`; None to merge
-        none.
+        Highest cost of merging two superpixels, see `alps_geo.segments.merging`, in units of
+        16 x 16 pixels; None to merge none.
     share : float
         Share of the neighbours in the columns of a superpixel, see `alps_geo.segments.neighbours`.
     superpixel_size : int
@@ -151,21 +164,20 @@ def _compared(
     spread: list[sparse.csr_array] = []
     if rules.share > 0:
         step = neighbour_shares(rows, size, segments.borders, rules.share)
-        spread = [step] * _STEPS
+        spread = [step] * steps_of(rules.superpixel_size)
     for step in spread:
-        rows = _shared(step, rows)
+        _share_out(step, rows)
     group = np.arange(len(rows))
     if rules.strength is not None:
-        group = merge_alike(rows, size, segments.borders, is_filled, rules.strength)
+        area = segments.area / _UNIT
+        group = merge_alike(rows, area, segments.borders, is_filled, rules.strength)
     return group, [_mean_shares(group, segments.area), *spread]
 
 
-def _shared(step: sparse.csr_array, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Share rows (n, P) out by the shares of a step (n, n), a column at a time."""
-    shared = np.empty_like(rows)
+def _share_out(step: sparse.csr_array, rows: NDArray[np.float32]) -> None:
+    """Share rows (n, P) out by the shares of a step (n, n), in place and a column at a time."""
     for column in range(rows.shape[1]):
-        shared[:, column] = step @ rows[:, column]
-    return shared
+        rows[:, column] = step @ rows[:, column]
 
 
 def _mean_shares(group: NDArray[np.int64], area: NDArray[np.int64]) -> sparse.csr_array:

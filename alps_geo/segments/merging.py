@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _BATCH_PAIRS = 2**16
 """Pairs whose distances are measured at once."""
 
-_SCATTER = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+_LEVELS, _LEVEL_OF_ONE = 64, 16
+"""Powers of two that sizes are told apart by, and the number of that of 1."""
+
+_SCATTER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 """Odd numbers whose multiples look random in their upper bits."""
 
 
@@ -30,16 +33,17 @@ def merge_alike(
 
     In each round every segment looks for the neighbour that costs least to merge with, and pairs
     that choose each other become one. The cost is that of Ward (1963, doi
-    10.1080/01621459.1963.10500845), the growth of the sum of squared distances to the mean, where a
-    superpixel of full size counts 1. Merging ends when every pair costs more than `strength`.
+    10.1080/01621459.1963.10500845), the growth of the sum of squared distances to the mean, where
+    segments count by their size; merging ends when every pair costs more than `strength`.
     Segments are compared with their neighbours alone, so the order of rows does not matter.
 
     Parameters
     ----------
     rows : ndarray of float, shape (n, P)
-        Projected columns of the segments.
+        Projected columns of the segments. Means of groups overwrite them, as for millions of
+        segments there is no room for both.
     size : ndarray of float, shape (n,)
-        Their areas, in superpixels of full size.
+        Their areas, in a unit that gives `strength` its meaning.
     borders : Borders
         Their borders.
     mergeable : ndarray of bool, shape (n,)
@@ -54,22 +58,22 @@ def merge_alike(
     ndarray of int64, shape (n,)
         The group of each segment, from 0 in the order of their first rows.
     """
-    centers, size = rows.copy(), size.copy()
+    size = size.copy()
     into, left = np.arange(len(rows)), len(rows)
     first, second = borders.pairs.T
     pairs = borders.pairs[mergeable[first] & mergeable[second]]
-    found = _Pairs(pairs, _costs(centers, size, pairs))
+    found = _Pairs(pairs, _costs(rows, size, pairs))
     while len(found.pairs) and left > fewest:
-        kept, gone = _mutual_best(*found, strength)[: left - fewest].T
+        kept, gone = _mutual_best(*found, size, strength)[: left - fewest].T
         if not len(kept):
             break
         left -= len(kept)
         total = size[kept] + size[gone]
-        moved = (size[gone] / total)[:, None] * (centers[gone] - centers[kept])
-        centers[kept] += moved.astype(centers.dtype)
+        moved = (size[gone] / total)[:, None] * (rows[gone] - rows[kept])
+        rows[kept] += moved.astype(rows.dtype)
         size[kept] = total
         into[gone] = kept
-        found = _after_merging(found, kept, gone, centers, size)
+        found = _after_merging(found, kept, gone, rows, size)
     return _groups(into)
 
 
@@ -84,18 +88,18 @@ class _Pairs(NamedTuple):
 
 
 def _costs(
-    centers: NDArray[np.floating], size: NDArray[np.floating], pairs: NDArray[np.int64]
+    rows: NDArray[np.floating], size: NDArray[np.floating], pairs: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Measure the cost of merging pairs (m, 2), shape (m,)."""
     first, second = size[pairs].T
-    return np.asarray(first * second / (first + second) * squared_distances(centers, pairs))
+    return np.asarray(first * second / (first + second) * squared_distances(rows, pairs))
 
 
 def _after_merging(
     found: _Pairs,
     kept: NDArray[np.int64],
     gone: NDArray[np.int64],
-    centers: NDArray[np.floating],
+    rows: NDArray[np.floating],
     size: NDArray[np.floating],
 ) -> _Pairs:
     """Rename the segments that have gone, and measure the pairs of merged ones again."""
@@ -114,8 +118,19 @@ def _after_merging(
     at = np.searchsorted(rest[:, 0] * count + rest[:, 1], key)
     return _Pairs(
         np.insert(rest, at, changed, axis=0),
-        np.insert(found.cost[~touched], at, _costs(centers, size, changed)),
+        np.insert(found.cost[~touched], at, _costs(rows, size, changed)),
     )
+
+
+def _chances(pairs: NDArray[np.int64], size: NDArray[np.floating]) -> NDArray[np.uint64]:
+    """Order pairs (m, 2) by their size in powers of two, and then as by chance, shape (m,)."""
+    first, second = pairs.T
+    chance: NDArray[np.uint64] = first.astype(np.uint64) * _SCATTER[0]
+    chance ^= second.astype(np.uint64) * _SCATTER[1]
+    level = np.frexp(size[first] + size[second])[1] + _LEVEL_OF_ONE
+    chance //= np.uint64(_LEVELS)
+    chance |= np.clip(level, 0, _LEVELS - 1).astype(np.uint64) << np.uint64(58)
+    return chance
 
 
 def _groups(into: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -137,20 +152,24 @@ def squared_distances(rows: NDArray[np.floating], pairs: NDArray[np.int64]) -> N
 
 
 def _mutual_best(
-    pairs: NDArray[np.int64], cost: NDArray[np.float64], strength: float
+    pairs: NDArray[np.int64],
+    cost: NDArray[np.float64],
+    size: NDArray[np.floating],
+    strength: float,
 ) -> NDArray[np.int64]:
     """Choose the pairs, of those that cost no more than `strength`, that are best for both.
 
-    The cheapest come first.
-    Of equal costs one is taken as by chance, though always the same: in even areas an order by
-    row would make a chain of which one pair alone is best for both.
+    The cheapest come first. Of equal costs, as in areas of one value, that of the smaller segments
+    is taken: the neighbours of a large one would have to wait for it, one a round. Of these one is
+    taken as by chance, though always the same: an order by row would make a chain of which one pair
+    alone is best for both.
     """
     cheap = cost <= strength
     pairs, cost = pairs[cheap], cost[cheap]
-    chance = np.bitwise_xor.reduce(pairs.astype(np.uint64) * _SCATTER, axis=1)
-    order = np.lexsort((chance, cost))
+    order = np.lexsort((_chances(pairs, size), cost))
     best = np.full(int(pairs.max(initial=-1)) + 1, -1)
     # The best is written last, and so is the one that stays.
     best[pairs[order[::-1]].ravel()] = np.repeat(order[::-1], 2)
-    mutual: NDArray[np.bool_] = (best[pairs[order]] == order[:, None]).all(axis=1)
-    return pairs[order[mutual]]
+    pairs = pairs[order]
+    mutual: NDArray[np.bool_] = (best[pairs[:, 0]] == order) & (best[pairs[:, 1]] == order)
+    return pairs[mutual]

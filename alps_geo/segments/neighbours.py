@@ -48,12 +48,18 @@ def neighbour_shares(
     squared = squared_distances(rows, borders.pairs)
     scale = np.median(squared) if len(squared) else 0.0
     weight = borders.sides * np.exp(-squared / (scale or 1.0))
-    first, second = borders.pairs.T
-    graph = sparse.csr_array(
-        (np.tile(weight, 2), (np.append(first, second), np.append(second, first))),
+    # Made in one go, the diagonal included: of millions of segments there is no room for several.
+    first, second = borders.pairs.astype(np.int32).T
+    own = np.arange(count, dtype=np.int32)
+    shares = sparse.csr_array(
+        (
+            np.concatenate([weight, weight, np.zeros(count)]),
+            (np.concatenate([first, second, own]), np.concatenate([second, first, own])),
+        ),
         shape=(count, count),
     )
-    total = np.asarray(graph.sum(axis=1)).ravel()
+    total = np.asarray(shares.sum(axis=1)).ravel()
     theirs = np.where(total > _NO_WEIGHT, share / np.sqrt(np.maximum(size, 1)), 0.0)
-    scaled = sparse.diags_array(theirs / np.maximum(total, _NO_WEIGHT)) @ graph
-    return sparse.csr_array(scaled + sparse.diags_array(1 - theirs))
+    shares.data *= np.repeat(theirs / np.maximum(total, _NO_WEIGHT), np.diff(shares.indptr))
+    shares.setdiag(1 - theirs)
+    return shares

@@ -75,7 +75,7 @@ class ClusterSettings:
         "How unlike superpixels may be that become one segment: 0.05 leaves about 60 % of them, "
         "0.1 about 45 %, 0.15 about 40 %.\n\n"
         "Highest growth of the squared distances to the mean, in the space that clusters "
-        "compare, with 1 for a superpixel of full size (Ward's cost). 0 merges equal ones alone.",
+        "compare, in units of 16 x 16 pixels (Ward's cost). 0 merges equal ones alone.",
         CLUSTERING,
         decides="segments",
     )

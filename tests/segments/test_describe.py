@@ -157,6 +157,26 @@ def test_neighbours_share_in_the_columns_and_not_in_the_attributes(tmp_path: Pat
         assert (theirs[row] <= around.max(axis=0) + slack).all()
 
 
+def test_neighbours_reach_as_far_through_superpixels_of_any_size(tmp_path: Path) -> None:
+    _, plain, found = described(tmp_path / "plain", NeighbourRules())
+    own = by_id(plain)
+    rows = project_alone(plain)[np.argsort(plain.rows)]
+    step = neighbour_shares(rows, found.area / 11**2, found.borders, 0.4)
+    for _ in range(4):
+        own = step @ own
+    _, mixed, _ = described(tmp_path / "mixed", NeighbourRules(share=0.4, superpixel_size=11))
+    np.testing.assert_allclose(by_id(mixed), own, rtol=1e-3, atol=1e-4)
+
+
+def test_the_strength_of_merging_means_the_same_for_superpixels_of_any_size(tmp_path: Path) -> None:
+    small, large = (
+        described(tmp_path / str(size), NeighbourRules(strength=0.2, superpixel_size=size))[0]
+        for size in (8, 16)
+    )
+    assert 1 < small.max() < described(tmp_path / "plain", NeighbourRules())[0].max()
+    np.testing.assert_array_equal(small, large)
+
+
 def test_a_scene_of_one_colour_is_one_segment_outside_of_masks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
