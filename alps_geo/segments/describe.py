@@ -32,7 +32,7 @@ _UNIT = 16**2
 """Pixels that count as one segment in the cost of merging, whatever the size of superpixels."""
 
 _REACH = 16 * 2**0.5
-"""How far columns spread over neighbours, in pixels: the side of a superpixel times the square root
+"""Distance that columns spread over neighbours, in pixels: the side of a superpixel times the square root
 of the steps, as in any diffusion."""
 
 
