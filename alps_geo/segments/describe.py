@@ -32,8 +32,8 @@ _UNIT = 16**2
 """Pixels that count as one segment in the cost of merging, whatever the size of superpixels."""
 
 _REACH = 16 * 2**0.5
-"""Distance that columns spread over neighbours, in pixels: the side of a superpixel times the square root
-of the steps, as in any diffusion."""
+"""Distance that columns spread over neighbours, in pixels: the side of a superpixel times the
+square root of the steps, as in any diffusion."""
 
 
 def steps_of(superpixel_size: int) -> int:
