@@ -41,7 +41,7 @@ from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
-from alps_geo.scene.raster import is_local
+from alps_geo.scene.raster import absolute_path, is_local
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.shares import ShareStage
 from alps_geo.tiles.work import label_tiles
@@ -132,7 +132,7 @@ def predict_scenes(
                 )
             clock.lap("tiles")
             with replaced(place, plan, check) as target:
-                scenes = {job.name: job.bands.scene for job in prediction.stage.jobs}
+                scenes = {each.name: each.path for each in plan.scenes}
                 write = partial(prediction.write, target, cleared.plan)
                 announce = partial(prediction.tally.tell, "write")
                 totals, unwritten = write_each(
@@ -218,7 +218,12 @@ class Prediction:
         return Plan(
             fingerprint=fingerprint(identity),
             scenes=tuple(
-                PlannedScene(job.name, job.bands.scene.path, job.store.folder.name, len(job.grid))
+                PlannedScene(
+                    job.name,
+                    absolute_path(job.bands.scene.path),
+                    job.store.folder.name,
+                    len(job.grid),
+                )
                 for job in stage.jobs
             ),
             files=tuple(f"{job.name}/{name}" for job in stage.jobs for name in PREDICTED_FILES),
