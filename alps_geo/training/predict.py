@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from rasterio.windows import Window
 
     from alps_geo.outputs.class_map import ClassTotals
     from alps_geo.runs.address import RunAddress
@@ -257,17 +256,13 @@ class Prediction:
         ids: NDArray[np.unsignedinteger] = legend.ids.astype(
             np.uint8 if legend.ids[-1] <= 255 else np.uint16
         )
-        classes: Iterator[tuple[Window, NDArray[np.unsignedinteger]]] = (
-            (part.window, part.classes(ids)) for part in self.blended(job)
-        )
-        percent: Iterator[tuple[Window, NDArray[np.unsignedinteger]]] = (
-            (part.window, part.percent()) for part in self.blended(job)
-        )
+        # In one pass: the tiles of a store are fetched once.
+        blocks = ((part.window, (part.classes(ids), part.percent())) for part in self.blended(job))
         simplify = self.stage.settings.simplify
         scene_map = ClassMap(
             target.scene_folder(name), job.bands.scene, legend, simplify, self.origin(plan)
         )
-        return scene_map.write(classes, percent)
+        return scene_map.write(blocks)
 
 
 def open_prediction(
