@@ -68,7 +68,7 @@ def assert_done(folder: Path, proxy: Proxy) -> None:
     assert {name for name in found if found[name] != local[name]} <= {"run.json"}
     records = [json.loads(each["run.json"]) for each in (found, local)]
     for record in records:
-        del record["seconds"]
+        del record["seconds"], record["settings"]["dask"]
     assert records[0] == records[1]
 
 
@@ -149,6 +149,13 @@ def test_shares_and_failing_requests_make_the_same_maps(folder: Path, proxy: Pro
     assert predict(folder, ADDRESS).exit_code == 0
     assert tiles(proxy.puts()) == set()
     nothing_fails(proxy)
+    assert_done(folder, proxy)
+
+
+def test_workers_of_dask_put_tiles_into_the_store(folder: Path, proxy: Proxy) -> None:
+    outcome = predict(folder, ADDRESS, "--dask", "local:2")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert len(tiles(proxy.puts())) == TILES
     assert_done(folder, proxy)
 
 
