@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 
-from alps_geo.outputs.cog import GeoBox, IdBand, RasterRows, write_cog
+from alps_geo.outputs.cog import GeoBox, IdBand, write_cogs
 from alps_geo.outputs.gpkg.metadata import About
 from alps_geo.outputs.gpkg.segments import unit_length
 from alps_geo.outputs.gpkg.write import write_styled_layer
@@ -20,6 +20,7 @@ from alps_geo.outputs.preview import write_preview
 from alps_geo.outputs.preview_sheet import Captions
 from alps_geo.outputs.preview_source import PREVIEW_SIZE, picture_of
 from alps_geo.outputs.provenance import Provenance
+from alps_geo.outputs.raster_rows import RasterRows
 from alps_geo.outputs.regions import STRIP, find_regions
 from alps_geo.outputs.styles import region_style
 from alps_geo.scene import read_overview
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from alps_geo.outputs.regions import Regions, RowReader
     from alps_geo.scene import Scene
 
-    Blocks = Iterable[tuple[Window, NDArray[np.unsignedinteger]]]
+    Pixels = NDArray[np.unsignedinteger]
+    Blocks = Iterable[tuple[Window, tuple[Pixels, Pixels]]]
 
 _LAYER = "regions"
 _PERCENT = 100
@@ -85,15 +87,14 @@ class ClassMap:
     simplify_by: float
     origin: Provenance = field(default_factory=Provenance)
 
-    def write(self, classes: Blocks, probabilities: Blocks) -> ClassTotals:
+    def write(self, blocks: Blocks) -> ClassTotals:
         """Write all results, each whole or not at all.
 
         Parameters
         ----------
-        classes : iterable of (window, array)
-            The id of the class of each pixel in pieces, 0 for none; read once.
-        probabilities : iterable of (window, array)
-            Its probability in percent, 1 to 100, as uint8; 0 for none.
+        blocks : iterable of (window, (array, array))
+            The map in pieces, read once: the id of the class of each pixel, 0 for none, and its
+            probability in percent, 1 to 100, as uint8, 0 for none.
 
         Raises
         ------
@@ -103,20 +104,14 @@ class ClassMap:
         legend, box = self.legend, GeoBox.of_scene(self.scene)
         dtype = np.uint8 if legend.ids[-1] <= 255 else np.uint16
         path = self.folder / CLASSES
-        write_cog(
-            path,
-            classes,
-            box,
-            IdBand(
-                dtype,
-                "class",
-                legend.palette,
-                legend.names,
-                tags=self.origin.tags(self.scene.name, "Classes"),
+        tags = self.origin.tags(self.scene.name, "Classes")
+        bands = {
+            path: IdBand(dtype, "class", legend.palette, legend.names, tags=tags),
+            self.folder / PROBABILITY: IdBand(
+                np.uint8, "probability of the class in percent", is_quantity=True
             ),
-        )
-        percent = IdBand(np.uint8, "probability of the class in percent", is_quantity=True)
-        write_cog(self.folder / PROBABILITY, probabilities, box, percent)
+        }
+        write_cogs(bands, blocks, box)
         write_labels_style(path, legend.palette, legend.names)
         totals = self._write_regions()
         self._write_preview()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alps_geo.outputs.attribute_table import Counts
-from alps_geo.outputs.cog import GeoBox, IdBand, RasterRows, write_cog
+from alps_geo.outputs.cog import GeoBox, IdBand, write_cog
 from alps_geo.outputs.gpkg.classes import Dissolved
 from alps_geo.outputs.gpkg.lock import check_free
 from alps_geo.outputs.gpkg.metadata import About
@@ -23,6 +23,7 @@ from alps_geo.outputs.polygons import Polygons, polygonize, simplify
 from alps_geo.outputs.preview import write_preview
 from alps_geo.outputs.preview_sheet import Captions
 from alps_geo.outputs.preview_source import PICTURE, read_map
+from alps_geo.outputs.raster_rows import RasterRows
 from alps_geo.scene.raster import opened, read_window
 from alps_geo.segments.table import read_segments
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -12,7 +12,6 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.windows import Window
 
 from alps_geo.errors import DiskError
 from alps_geo.files import (
@@ -31,15 +30,15 @@ from alps_geo.outputs.attribute_table import (
     table_element,
 )
 from alps_geo.scene.placed import GroundControl, has_transform
-from alps_geo.scene.raster import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from affine import Affine
     from numpy.typing import DTypeLike, NDArray
     from rasterio.crs import CRS
+    from rasterio.windows import Window
 
     from alps_geo.clusters.colors import Color
     from alps_geo.scene import Scene
@@ -162,29 +161,41 @@ def write_cog(
     RunError
         If the file cannot be written whole; DiskError if that is the disk's fault.
     """
-    with (
-        replacing(path) as part,
-        rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
-        warnings.catch_warnings(),
-    ):
+    write_cogs({path: band}, ((window, (block,)) for window, block in blocks), box)
+
+
+def write_cogs(
+    bands: Mapping[Path, IdBand],
+    blocks: Iterable[tuple[Window, Sequence[NDArray[np.unsignedinteger]]]],
+    box: GeoBox,
+) -> None:
+    """Write some rasters of one box in one pass over their pixels; see `write_cog`.
+
+    Parameters
+    ----------
+    bands : mapping of pathlib.Path to IdBand
+        Files to write, which take their places after all are written.
+    blocks : iterable of (rasterio.windows.Window, arrays of (rows, cols))
+        The rasters in pieces, with an array for each file.
+    box : GeoBox
+        Shape and place of the rasters.
+
+    Raises
+    ------
+    RunError
+        If a file cannot be written whole; DiskError if that is the disk's fault.
+    """
+    with ExitStack() as stack:
+        parts = [
+            _Part(path, stack.enter_context(replacing(path)), box, bands[path]) for path in bands
+        ]
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES))
+        stack.enter_context(warnings.catch_warnings())
         # A scene without georeferencing was announced when it was opened.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        raw = part.with_name("raw.tif")
-        with run_errors(path, *_WRITE_ERRORS):
-            target = rasterio.open(raw, "w", **_profile(box, band))
-        with target:
-            _describe(target, box, band)
-            total = _write_blocks(path, target, blocks)
-        with run_errors(path, *_WRITE_ERRORS):
-            _convert(raw, part, box, band)
-            if content := _with_legend(_sidecar(part), band):
-                _sidecar(part).write_bytes(content)
-            intact = _sum(part) == total
-        if not intact:
-            raise DiskError(unwritable(path, "what was written reads back different"))
-        with run_errors(path):
-            if not _sidecar(part).exists():
-                _sidecar(path).unlink(missing_ok=True)
+        sums = _write_blocks(parts, blocks)
+        for part, total in zip(parts, sums, strict=True):
+            part.finish(total)
 
 
 def write_legend(path: Path, band: IdBand) -> None:
@@ -219,37 +230,6 @@ def stored_counts(path: Path) -> Counts | None:
     return None if table is None else read_counts(table)
 
 
-@dataclass(frozen=True)
-class RasterRows:
-    """Rows of a raster of one band, which is opened whenever some are read, in any process.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-        The raster.
-
-    Examples
-    --------
-    >>> from alps_geo.outputs.polygons import polygonize
-    >>> polygons = polygonize(RasterRows(path), (height, width), transform)  # doctest: +SKIP
-    """
-
-    path: Path
-
-    def __call__(self, start: int, stop: int) -> NDArray[np.unsignedinteger]:
-        """Read the rows [start, stop), shape (stop - start, width).
-
-        Raises
-        ------
-        SceneError
-            If the raster cannot be opened.
-        """
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), opened(str(self.path)) as raster:
-            window = Window(0, start, raster.width, stop - start)
-            rows: NDArray[np.unsignedinteger] = raster.read(1, window=window)
-            return rows
-
-
 def _profile(box: GeoBox, band: IdBand) -> dict[str, Any]:
     """Return rasterio's profile of the plain GeoTIFF that becomes a COG."""
     return {
@@ -280,17 +260,55 @@ def _describe(target: rasterio.io.DatasetWriter, box: GeoBox, band: IdBand) -> N
         target.write_colormap(1, dict(band.colormap))
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A raster that is being written, and will take its place at a path."""
+
+    path: Path
+    written: Path
+    box: GeoBox
+    band: IdBand
+
+    @property
+    def raw(self) -> Path:
+        """Path of the plain GeoTIFF that becomes the COG."""
+        return self.written.with_name("raw.tif")
+
+    def open(self) -> rasterio.io.DatasetWriter:
+        """Open the plain GeoTIFF."""
+        with run_errors(self.path, *_WRITE_ERRORS):
+            return rasterio.open(self.raw, "w", **_profile(self.box, self.band))
+
+    def finish(self, total: int) -> None:
+        """Turn the plain GeoTIFF, whose pixels have that sum, into a COG with its sidecar."""
+        with run_errors(self.path, *_WRITE_ERRORS):
+            _convert(self.raw, self.written, self.box, self.band)
+            if content := _with_legend(_sidecar(self.written), self.band):
+                _sidecar(self.written).write_bytes(content)
+            intact = _sum(self.written) == total
+        if not intact:
+            raise DiskError(unwritable(self.path, "what was written reads back different"))
+        with run_errors(self.path):
+            if not _sidecar(self.written).exists():
+                _sidecar(self.path).unlink(missing_ok=True)
+
+
 def _write_blocks(
-    path: Path,
-    target: rasterio.io.DatasetWriter,
-    blocks: Iterable[tuple[Window, NDArray[np.unsignedinteger]]],
-) -> int:
-    total = 0
-    for window, block in blocks:
-        with run_errors(path, *_WRITE_ERRORS):
-            target.write(block, 1, window=window)
-        total += int(block.sum(dtype=np.uint64))
-    return total
+    parts: Sequence[_Part],
+    blocks: Iterable[tuple[Window, Sequence[NDArray[np.unsignedinteger]]]],
+) -> list[int]:
+    """Write pieces into the plain GeoTIFFs; return the sum of the pixels of each."""
+    sums = [0] * len(parts)
+    with ExitStack() as stack:
+        targets = [stack.enter_context(part.open()) for part in parts]
+        for part, target in zip(parts, targets, strict=True):
+            _describe(target, part.box, part.band)
+        for window, arrays in blocks:
+            for index, array in enumerate(arrays):
+                with run_errors(parts[index].path, *_WRITE_ERRORS):
+                    targets[index].write(array, 1, window=window)
+                sums[index] += int(array.sum(dtype=np.uint64))
+    return sums
 
 
 def _convert(raw: Path, cog: Path, box: GeoBox, band: IdBand) -> None:

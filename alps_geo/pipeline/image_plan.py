@@ -302,7 +302,7 @@ def _plan(
         scenes=tuple(
             PlannedScene(
                 job.name,
-                str(splits_folder / job.images[0].split),
+                str(splits_folder.absolute() / job.images[0].split),
                 job.store.folder.name,
                 len(job.images) + left[job.name],
             )

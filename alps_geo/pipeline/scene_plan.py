@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alps_geo.errors import SceneError
@@ -20,7 +19,7 @@ from alps_geo.runs.names import folder_names, result_files
 from alps_geo.runs.plan import Plan, PlannedScene
 from alps_geo.runs.tile_store import TileStore
 from alps_geo.scene import open_scene
-from alps_geo.scene.raster import is_local
+from alps_geo.scene.raster import absolute_path, is_local
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.jobs import Job, tile_key
 from alps_geo.tiles.stage import TileStage
@@ -176,7 +175,7 @@ def open_scenes(paths: Sequence[str], settings: LabelSettings) -> list[Scene]:
         raise SceneError("no scene was given; name at least one raster")
     return [
         open_scene(
-            path if settings.dask is None or not is_local(path) else str(Path(path).absolute()),
+            path if settings.dask is None else absolute_path(path),
             bands=settings.bands,
             nodata=settings.nodata,
             stretch=settings.stretch,
@@ -211,7 +210,9 @@ def plan_of(run: SceneRun, given: ClusterModel | None, *, fit: bool = False) -> 
     return Plan(
         fingerprint=fingerprint(identity),
         scenes=tuple(
-            PlannedScene(job.name, job.scene.path, job.store.folder.name, len(job.grid))
+            PlannedScene(
+                job.name, absolute_path(job.scene.path), job.store.folder.name, len(job.grid)
+            )
             for job in run.jobs
         ),
         files=() if fit else tuple(result_files([job.name for job in run.jobs], formats)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from alps_geo.outputs.output import LabelledScene, Place, SceneSource
 from alps_geo.outputs.results import scene_files, write_results
 from alps_geo.runs.failures import write_each
+from alps_geo.scene.raster import absolute_path
 from alps_geo.segments.painting import StoredPainting, painted_blocks
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class SceneWriting:
         """
         jobs = {job.name: job for job in self.jobs}
         return write_each(
-            {name: job.scene for name, job in jobs.items()},
+            {name: absolute_path(job.scene.path) for name, job in jobs.items()},
             lambda name: self._write_one(jobs[name]),
             self.target.scene_folder,
             partial(tally.tell, "write"),

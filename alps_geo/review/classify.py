@@ -12,8 +12,8 @@ from alps_geo.classes.graph import SegmentGraph, borders_of
 from alps_geo.classes.model import ClassModel, table_rows
 from alps_geo.classes.next_samples import Candidates, uncertainty_of
 from alps_geo.errors import RunError, SceneError, SettingsError
-from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.names import SEGMENTS
+from alps_geo.outputs.raster_rows import RasterRows
 from alps_geo.review.changes import finish_stopped
 from alps_geo.review.class_model import ClassifyRequest, make_model
 from alps_geo.review.class_results import Classification, write_classification

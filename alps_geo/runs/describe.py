@@ -20,7 +20,7 @@ from alps_geo.runs.origin import Origin, WeightsRecord
 from alps_geo.runs.parts import ClusterRecord, MachineRecord, SceneRecord
 from alps_geo.runs.prediction import PredictionRecord
 from alps_geo.runs.record import FitRecord, RunRecord
-from alps_geo.scene.raster import is_local
+from alps_geo.scene.raster import absolute_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -284,10 +284,9 @@ def with_legend(record: RunRecord, model: ClusterModel) -> RunRecord:
 
 def _scene_record(name: str, scene: Scene, segments: int) -> SceneRecord:
     # As it was typed, but so that it is found from any folder.
-    path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
     return SceneRecord(
         name=name,
-        path=path,
+        path=absolute_path(scene.path),
         size_bytes=scene.size_bytes,
         mtime=scene.mtime,
         files_sha256=scene.files_sha256,

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alps_geo.grid import Tile
-    from alps_geo.scene import Scene
 
 Result = TypeVar("Result")
 
@@ -171,7 +170,7 @@ def failure_from_json(found: object) -> Failure:
 
 
 def write_each(
-    scenes: Mapping[str, Scene],
+    scenes: Mapping[str, str],
     write: Callable[[str], Result],
     folder: Callable[[str], Path],
     announce: Callable[[str], None],
@@ -182,8 +181,8 @@ def write_each(
 
     Parameters
     ----------
-    scenes : mapping of str to Scene
-        The scenes by the names of their folders.
+    scenes : mapping of str to str
+        The scenes, absolute paths of files, by the names of their folders.
     write : callable
         Given such a name, writes the results of that scene.
     folder : callable
@@ -208,7 +207,7 @@ def write_each(
     """
     results: dict[str, Result] = {}
     failed: list[FailedScene] = []
-    for position, (name, scene) in enumerate(scenes.items()):
+    for position, (name, path) in enumerate(scenes.items()):
         announce(name)
         try:
             results[name] = write(name)
@@ -216,7 +215,7 @@ def write_each(
             raise
         # Whatever it is, it must not cost the scenes whose results are as good as written.
         except Exception as error:
-            failed.append(FailedScene(name, scene.path, position, _reason(error)))
+            failed.append(FailedScene(name, path, position, _reason(error)))
             last = position == len(scenes) - 1
             if strict or (last and not results):
                 raise _as_ours(error, failed) from error

@@ -137,7 +137,7 @@ def _lock(folder: RunFolder, kind: LockFlags, seconds: float) -> Lock:
 
 def _tiles_busy(folder: RunFolder) -> str:
     """Say that processes work on the tiles of a folder, and name some."""
-    workers = [each for each in workers_at(folder) if not each.has_ended]
+    workers = [each for each in workers_at(folder) if each.may_be_alive]
     names = [f"process {each.pid} on {each.host}" for each in workers[:_SHOWN]]
     more = [f"{len(workers) - _SHOWN} more"] if len(workers) > _SHOWN else []
     who = f" ({', '.join(names + more)})" if names else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from alps_geo.clusters.model import ClusterModel
 from alps_geo.errors import RunError
 from alps_geo.files import replacing, run_errors
+from alps_geo.files.storage import LocalStorage
 from alps_geo.outputs.names import MODEL
 from alps_geo.runs.address import FileAddress, is_address, store_at
 from alps_geo.runs.folder import RunFolder
@@ -17,6 +18,8 @@ from alps_geo.runs.store import stored_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from alps_geo.files.storage import Storage
 
 
 def given_model(text: str) -> ClusterModel:
@@ -46,17 +49,18 @@ def check_model_place(out: Path | FileAddress, inputs: Sequence[str], *, overwri
     nor the model of a run, which goes with its results.
     """
     if isinstance(out, FileAddress):
-        holds, strange = _run_in_store(out), _is_strange_in_store(out)
-        folder = out.folder
+        holds, folder = _run_in_store(out), out.folder
+        files: Storage = store_at(folder)
     else:
         _check_path(out, inputs)
-        holds, strange, folder = _run_next_to(out), _is_strange(out), str(out.parent)
+        holds, folder = _run_next_to(out), str(out.parent)
+        files = LocalStorage(out.parent)
     if holds:
         raise RunError(
             f"{out} holds the clusters of the run in {folder}, which go with its results; "
             "choose another --out for the cluster model"
         )
-    if strange and not overwrite:
+    if not overwrite and _is_strange(files, out.name):
         raise RunError(
             f"{out} is there already, and is no cluster model of this version; "
             "choose another --out, or replace it with --overwrite"
@@ -114,24 +118,13 @@ def _run_in_store(out: FileAddress) -> bool:
     return plan is not None and not plan.is_fit
 
 
-def _is_strange(out: Path) -> bool:
-    """Return True if a file is there that is no cluster model."""
-    if not out.exists():
-        return False
-    try:
-        read_model(out)
-    except RunError:
-        return True
-    return False
-
-
-def _is_strange_in_store(out: FileAddress) -> bool:
-    """Return True if an object is there that is no cluster model."""
-    content = store_at(out.folder).read(out.name)
+def _is_strange(files: Storage, name: str) -> bool:
+    """Return True if a file is there that is no cluster model, or cannot be read."""
+    content = files.read(name)
     if content is None:
-        return False
+        return files.exists(name)
     try:
-        ClusterModel.from_bytes(content, str(out))
+        ClusterModel.from_bytes(content, name)
     except RunError:
         return True
     return False

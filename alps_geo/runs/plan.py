@@ -28,7 +28,7 @@ class PlannedScene:
     name : str
         The scene's folder for results.
     path : str
-        The scene.
+        The scene, an absolute path where it is a file; in plans of earlier versions as typed.
     tiles_folder : str
         Name of the folder of its tiles.
     tiles : int

@@ -72,7 +72,8 @@ class RunStatus:
     images : bool
         True for a folder of images: its scenes are splits, and its tiles images.
     workers : tuple of WorkerNote
-        Processes that are at work on tiles or were killed, as far as the run has not finished.
+        Processes that are at work on tiles as far as can be known, those that have given no sign of
+        life for long last.
     """
 
     state: str
@@ -146,7 +147,8 @@ def run_status(place: Path | RunAddress) -> RunStatus:
     failed = (read_prediction(folder) or read_record(folder)).failed if has_results else ()
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
-    workers = tuple(each for each in workers_at(folder) if not each.has_ended)
+    # A process lets go of the lock when it ends, even if it is killed.
+    workers = _workers(folder) if running else ()
     return RunStatus(state, scenes, unwritten, plan.images, workers)
 
 
@@ -158,10 +160,16 @@ def _status_in_store(address: RunAddress) -> RunStatus:
     failed = () if record is None else record.failed
     unwritten = tuple(each for each in failed if isinstance(each, FailedScene))
     scenes = tuple(_scene_status(folder, scene) for scene in plan.scenes)
-    workers = tuple(each for each in workers_at(folder) if not each.has_ended)
+    workers = _workers(folder)
     alive = any(not each.seems_dead for each in workers)
     state = "finished" if record is not None else "running" if alive else "unfinished"
     return RunStatus(state, scenes, unwritten, plan.images, workers)
+
+
+def _workers(folder: RunFolder) -> tuple[WorkerNote, ...]:
+    """Read the notes of the processes that may be at work, those that are silent for long last."""
+    found = [each for each in workers_at(folder) if each.may_be_alive]
+    return tuple(sorted(found, key=lambda each: each.seems_dead))
 
 
 def _no_run(place: Path | RunAddress) -> RunError:

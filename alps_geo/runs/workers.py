@@ -33,6 +33,9 @@ BEAT_SECONDS = 10.0
 SILENT_SECONDS = 120.0
 """Time without a sign of life after which a process is most likely dead."""
 
+_MISSED = 2
+"""Signs of life that a process may miss before its number is looked for."""
+
 NOTE = {
     "host": str,
     "pid": int,
@@ -63,7 +66,7 @@ class WorkerNote:
         Those that it has handed out to workers of a scheduler, by the names of these.
     now : mapping of str to str
         Tiles that are worked on, by processes of its own ("process 1812") or the names of workers
-        of a scheduler; by itself under "".
+        of a scheduler, empty for one that waits for a tile; by itself under "".
     has_ended : bool
         True if it has come to its end.
     silent : float
@@ -98,6 +101,18 @@ class WorkerNote:
     def seems_dead(self) -> bool:
         """True if it gave no sign of life for long."""
         return self.silent > SILENT_SECONDS
+
+    @property
+    def may_be_alive(self) -> bool:
+        """False if it has come to its end, or was one of this machine that is no longer there.
+
+        A process of a container may have the name of this machine, and numbers of its own: as long
+        as it gives signs of life, its number is not looked for.
+        """
+        if self.has_ended:
+            return False
+        is_known = self.host == socket.gethostname() and self.silent > _MISSED * BEAT_SECONDS
+        return not is_known or _is_there(self.pid)
 
 
 class WorkLog:
@@ -206,6 +221,19 @@ def workers_at(folder: RunFolder) -> list[WorkerNote]:
                 note = parse_json(content, name, WorkerNote.from_json)
                 notes.append(replace(note, silent=silent))
     return notes
+
+
+def _is_there(pid: int) -> bool:
+    """Return True if this machine has a process of a number, as far as can be told."""
+    if os.name == "nt":  # there the call below ends the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def tiles_by_machine(folder: RunFolder) -> Made:

@@ -66,6 +66,11 @@ def real_path(path: str) -> str:
     return str(Path(path).resolve()) if is_local(path) else path
 
 
+def absolute_path(path: str) -> str:
+    """Make the path of a local file absolute, without following links; others stay as they are."""
+    return str(Path(path).absolute()) if is_local(path) else path
+
+
 @contextmanager
 def opened(path: str) -> Iterator[DatasetReader]:
     """Open a raster for reading.

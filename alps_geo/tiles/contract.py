@@ -54,7 +54,7 @@ class Log(Protocol):
     """A log of the tiles of a run; see `alps_geo.runs.workers.WorkLog`."""
 
     def working(self, now: Mapping[str, str]) -> None:
-        """Note all tiles that are worked on now, by process or worker; "" for this process."""
+        """Note the tile that each process or worker is at, "" if it waits; "" is this process."""
         ...
 
     def made(self, scene: str, place: tuple[int, int], machine: str, worker: str | None) -> None:

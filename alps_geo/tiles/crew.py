@@ -126,7 +126,8 @@ class CrewRules:
     on_gpu : bool
         True to leave the work to workers with GPUs, where there are some.
     working : callable or None
-        Called with the items that are worked on, by the names of workers; None to tell nobody.
+        Called with the items that workers are at, by the names of these, None for one that waits
+        for an item; None to tell nobody.
     """
 
     wait: float
@@ -213,8 +214,13 @@ class Crew(Generic[Ticket]):
         """Look who is there: workers that have come load, tasks of those gone are given again."""
         self._workers = self._link.workers()
         if self._rules.working is not None:
-            now = {each.name: each.item for each in self._workers.values() if each.item is not None}
-            self._rules.working(now)
+            self._rules.working(
+                {
+                    worker.name: worker.item
+                    for address, worker in self._workers.items()
+                    if worker.item is not None or address in self._fit
+                }
+            )
         if not self._has_begun:
             has_gpu = any(worker.has_gpu for worker in self._workers.values())
             self._on_gpu = self._rules.on_gpu and has_gpu

@@ -62,7 +62,7 @@ class DaskExecutor:
         stage: Stage[object],
         tasks: Sequence[Task],
         tally: Tally,
-        working: Callable[[Mapping[str, Task]], None],
+        working: Callable[[Mapping[str, Task | None]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
 

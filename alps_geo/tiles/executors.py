@@ -34,7 +34,7 @@ class Executor(Protocol):
         stage: Stage[object],
         tasks: Sequence[Task],
         tally: Tally,
-        working: Callable[[Mapping[str, Task]], None],
+        working: Callable[[Mapping[str, Task | None]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles.
 
@@ -47,8 +47,8 @@ class Executor(Protocol):
         tally : Tally
             Told when models are loaded in this process.
         working : callable
-            Called from time to time with the tiles that are worked on now, by the name of the
-            process or worker; "" for this process.
+            Called from time to time with the tile that each process or worker is at, by its name,
+            "" for this process; None where a worker waits for one.
 
         Yields
         ------

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from rasterio.windows import Window
@@ -16,10 +15,11 @@ from alps_geo.runs.failures import FailedTile
 from alps_geo.runs.identity import fingerprint, scene_identity
 from alps_geo.runs.tile_store import ARRAYS
 from alps_geo.scene import read_overview, read_tile
-from alps_geo.scene.raster import is_local
+from alps_geo.scene.raster import absolute_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from alps_geo.features.images import BandScale
     from alps_geo.files.storage import Storage
@@ -141,8 +141,7 @@ _MOST_CHECKED = 100
 
 def absolute_scene(scene: Scene) -> Scene:
     """Return a scene with an absolute path, if it is a local file."""
-    path = str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path
-    return replace(scene, path=path)
+    return replace(scene, path=absolute_path(scene.path))
 
 
 def absolute_store(store: AnyStore) -> AnyStore:

@@ -70,7 +70,7 @@ class ProcessExecutor:
         stage: Stage[object],
         tasks: Sequence[TileTask],
         tally: Tally,  # noqa: ARG002 (models are loaded in other processes)
-        working: Callable[[Mapping[str, TileTask]], None],
+        working: Callable[[Mapping[str, TileTask | None]], None],
     ) -> Generator[tuple[TileTask, Outcome], None, None]:
         """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
         # Models are loaded before the first task: a lack of memory for them is blamed on no tile.

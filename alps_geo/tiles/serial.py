@@ -32,7 +32,7 @@ class SerialExecutor:
         stage: Stage[object],
         tasks: Sequence[Task],
         tally: Tally,
-        working: Callable[[Mapping[str, Task]], None],
+        working: Callable[[Mapping[str, Task | None]], None],
     ) -> Generator[tuple[Task, Outcome], None, None]:
         """Work on tiles; see `alps_geo.tiles.executors.Executor`."""
         worker = stage.load_with_note(tally)

@@ -102,8 +102,12 @@ def _outcomes(
         return
     tally.tell("tiles")
 
-    def working(now: Mapping[str, Task]) -> None:
-        log.working({name: f"{stage.scene_of(t)}, {stage.title_of(t)}" for name, t in now.items()})
+    def working(now: Mapping[str, Task | None]) -> None:
+        titles = {
+            name: "" if task is None else f"{stage.scene_of(task)}, {stage.title_of(task)}"
+            for name, task in now.items()
+        }
+        log.working(titles)
 
     with closing(executor.run(stage, left, tally, working)) as outcomes:
         yield from outcomes

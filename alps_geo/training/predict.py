@@ -41,7 +41,7 @@ from alps_geo.runs.store import earlier_record, publish
 from alps_geo.runs.tile_claim import claimed_together
 from alps_geo.runs.workers import at_work, tiles_by_machine
 from alps_geo.runs.writing import replaced, sweep
-from alps_geo.scene.raster import is_local
+from alps_geo.scene.raster import absolute_path, is_local
 from alps_geo.tiles.executors import choose_executor
 from alps_geo.tiles.shares import ShareStage
 from alps_geo.tiles.work import label_tiles
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from rasterio.windows import Window
 
     from alps_geo.outputs.class_map import ClassTotals
     from alps_geo.runs.address import RunAddress
@@ -132,7 +131,7 @@ def predict_scenes(
                 )
             clock.lap("tiles")
             with replaced(place, plan, check) as target:
-                scenes = {job.name: job.bands.scene for job in prediction.stage.jobs}
+                scenes = {each.name: each.path for each in plan.scenes}
                 write = partial(prediction.write, target, cleared.plan)
                 announce = partial(prediction.tally.tell, "write")
                 totals, unwritten = write_each(
@@ -218,7 +217,12 @@ class Prediction:
         return Plan(
             fingerprint=fingerprint(identity),
             scenes=tuple(
-                PlannedScene(job.name, job.bands.scene.path, job.store.folder.name, len(job.grid))
+                PlannedScene(
+                    job.name,
+                    absolute_path(job.bands.scene.path),
+                    job.store.folder.name,
+                    len(job.grid),
+                )
                 for job in stage.jobs
             ),
             files=tuple(f"{job.name}/{name}" for job in stage.jobs for name in PREDICTED_FILES),
@@ -252,17 +256,13 @@ class Prediction:
         ids: NDArray[np.unsignedinteger] = legend.ids.astype(
             np.uint8 if legend.ids[-1] <= 255 else np.uint16
         )
-        classes: Iterator[tuple[Window, NDArray[np.unsignedinteger]]] = (
-            (part.window, part.classes(ids)) for part in self.blended(job)
-        )
-        percent: Iterator[tuple[Window, NDArray[np.unsignedinteger]]] = (
-            (part.window, part.percent()) for part in self.blended(job)
-        )
+        # In one pass: the tiles of a store are fetched once.
+        blocks = ((part.window, (part.classes(ids), part.percent())) for part in self.blended(job))
         simplify = self.stage.settings.simplify
         scene_map = ClassMap(
             target.scene_folder(name), job.bands.scene, legend, simplify, self.origin(plan)
         )
-        return scene_map.write(classes, percent)
+        return scene_map.write(blocks)
 
 
 def open_prediction(

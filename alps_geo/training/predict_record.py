@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ from alps_geo.runs.prediction import (
     PredictedScene,
     PredictionRecord,
 )
-from alps_geo.scene.raster import is_local
+from alps_geo.scene.raster import absolute_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +92,7 @@ def _scene(job: PredictJob, found: ClassTotals) -> PredictedScene:
     scene = job.bands.scene
     return PredictedScene(
         name=job.name,
-        path=str(Path(scene.path).absolute()) if is_local(scene.path) else scene.path,
+        path=absolute_path(scene.path),
         files_sha256=scene.files_sha256,
         height=scene.height,
         width=scene.width,

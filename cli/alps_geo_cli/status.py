@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,9 +11,7 @@ from alps_geo_cli.console import Debug, Json, Printing
 from alps_geo_cli.paths import run_place, typed_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
+    from rich.tree import Tree
 
     from alps_geo.runs.status import RunStatus
     from alps_geo.runs.workers import WorkerNote
@@ -59,7 +58,7 @@ def _print_status(found: RunStatus) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from alps_geo_cli.failures import SHOWN, print_failures
+    from alps_geo_cli.failures import print_failures
 
     table = Table()
     table.add_column("split" if found.images else "scene")
@@ -72,36 +71,48 @@ def _print_status(found: RunStatus) -> None:
     console.print(table)
     console.print(ADVICE[found.state], highlight=False)
     if found.workers:
-        console.print(_workers_table(found.workers))
-        if (more := len(found.workers) - SHOWN) > 0:
-            console.print(f"and {more} more; --json lists them all", highlight=False)
+        console.print(_workers_tree(found))
     if found.failed:
         console.print("The same command tries again what failed:", highlight=False)
         print_failures(found.failed, err=False)
 
 
-def _workers_table(workers: Sequence[WorkerNote]) -> Table:
-    """Lay out the processes at work, those that have been silent for long last."""
-    from rich.table import Table
+def _workers_tree(found: RunStatus) -> Tree:
+    """List the processes at work, each with the workers that it hands tiles to."""
+    from rich.text import Text
+    from rich.tree import Tree
 
     from alps_geo_cli.failures import SHOWN
 
-    table = Table("host", "process", "share")
-    for title in ("tiles done", "last sign of life"):
-        table.add_column(title, justify="right")
-    table.add_column("now")
-    for worker in sorted(workers, key=lambda each: each.seems_dead)[:SHOWN]:
-        share = worker.task or "all tiles"
-        process, done, now = str(worker.pid), str(worker.done), worker.now.get("", "")
-        table.add_row(worker.host, process, share, done, _last_sign(worker), now)
-        for name in sorted({*worker.elsewhere, *worker.now} - {""})[:SHOWN]:
-            done = str(worker.elsewhere.get(name, ""))
-            its = name if name.startswith("process ") else f"worker {name}"
-            table.add_row("", "", f"its {its}", done, "", worker.now.get(name, ""))
-    return table
+    tree = Tree("", hide_root=True)
+    for worker in found.workers[:SHOWN]:
+        branch = tree.add(Text(_process_line(worker, "image" if found.images else "tile")))
+        for name, now in sorted(worker.now.items())[:SHOWN]:
+            branch.add(Text(_worker_line(name, now, worker.elsewhere.get(name))))
+        if (more := len(worker.now) - SHOWN) > 0:
+            branch.add(f"and {more} more; --json lists them all")
+    if (more := len(found.workers) - SHOWN) > 0:
+        tree.add(f"and {more} more; --json lists them all")
+    return tree
+
+
+def _process_line(worker: WorkerNote, item: str) -> str:
+    share = f"{worker.task}, " if worker.task else ""
+    done = f"{worker.done} {item}{'s' * (worker.done != 1)} done"
+    return f"process {worker.pid} on {worker.host}: {share}{done}, {_last_sign(worker)}"
+
+
+def _worker_line(name: str, now: str, done: int | None) -> str:
+    title = name if not name or name.startswith("process ") else f"worker {name}"
+    parts = [] if done is None else [f"{done} done"]
+    told = ", ".join([*parts, f"now {now}" if now else "waits for work"])
+    return f"{title}: {told}" if title else told
 
 
 def _last_sign(worker: WorkerNote) -> str:
-    if worker.seems_dead:
-        return f"silent for {worker.silent / 60:.0f} minutes"
-    return f"{worker.silent:.0f} s ago"
+    if not worker.seems_dead:
+        return f"heard of {worker.silent:.0f} s ago"
+    now = datetime.now().astimezone()
+    last = now - timedelta(seconds=worker.silent)
+    day = "" if last.date() == now.date() else f"{last:%Y-%m-%d} "
+    return f"not heard of since {day}{last:%H:%M}"

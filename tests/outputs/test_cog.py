@@ -20,8 +20,9 @@ from rio_cogeo.cogeo import cog_validate
 
 from alps_geo.clusters.colors import default_colors
 from alps_geo.errors import RunError
-from alps_geo.outputs.cog import GeoBox, IdBand, RasterRows, write_cog, write_legend
+from alps_geo.outputs.cog import GeoBox, IdBand, write_cog, write_cogs, write_legend
 from alps_geo.outputs.id_styles import write_labels_style
+from alps_geo.outputs.raster_rows import RasterRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -312,6 +313,30 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
         write_cog(path, broken(), GeoBox(50, 50, UTM, THIRD), IdBand("uint8", "cluster"))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rasters_of_one_pass_are_those_written_alone(tmp_path: Path) -> None:
+    one, other = random_labels(700, 600), random_labels(700, 600, "uint16", 900)
+    write(tmp_path / "alone.tif", one, colormap=PALETTE)
+    write(tmp_path / "next.tif", other)
+    bands = {
+        tmp_path / "one.tif": IdBand(one.dtype, "cluster", PALETTE),
+        tmp_path / "other.tif": IdBand(other.dtype, "cluster"),
+    }
+    pairs = zip(blocks_of(one), blocks_of(other), strict=True)
+    blocks = [(window, (first, second)) for (window, first), (_, second) in pairs]
+    box = GeoBox(700, 600, UTM, THIRD)
+
+    def failing() -> Iterator[tuple[Window, tuple[Raster, Raster]]]:
+        yield from blocks[:3]
+        raise RunError("no more tiles")
+
+    with pytest.raises(RunError, match="no more tiles"):
+        write_cogs(bands, failing(), box)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.tif", "next.tif"]
+    write_cogs(bands, blocks, box)
+    for name, alone in (("one.tif", "alone.tif"), ("other.tif", "next.tif")):
+        assert (tmp_path / name).read_bytes() == (tmp_path / alone).read_bytes()
 
 
 def test_what_a_killed_run_left_goes_with_the_next(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from skimage.measure import label
 
-from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.patches import STRIP, find_patches
+from alps_geo.outputs.raster_rows import RasterRows
 
 
 def write(path: Path, ids: NDArray[np.uint32]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from random_models import cut, write_random_model
 from rasterio.windows import Window
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from helpers import Outcome
 
 pytestmark = pytest.mark.usefixtures("patient_with_dask")
@@ -58,13 +57,19 @@ def label_images(root: Path, out: Path, *options: object) -> Outcome:
 
 def predict(folder: Path, out: Path, *options: object) -> Outcome:
     small = ("--tile-size", 96, "--overlap", 32, "--device", "cpu", "--quiet")
-    scene, model = folder / "crop.tif", folder / "model"
-    return alps_geo("train", "predict", scene, "--model", model, "--out", out, *small, *options)
+    scene = ("crop.tif", "--model", folder / "model")
+    return alps_geo("train", "predict", *scene, "--out", out, *small, *options)
 
 
 @pytest.fixture
 def quarters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alps_geo.pipeline.stages.make_generator", lambda *_: QuarterTiles())
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name scenes by relative paths, as users do; workers need absolute ones."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.usefixtures("quarters")
@@ -81,10 +86,23 @@ def test_images_are_labelled_on_workers_of_this_machine(tmp_path: Path) -> None:
     assert_same(out, alone)
     # A share of them, given in the same way.
     shared = tmp_path / "shared"
-    half = label_images(root, shared, "--dask", "local:1", "--only", "tiles", "--shard", "1/2")
+    half = label_images(
+        Path("root"), shared, "--dask", "local:1", "--only", "tiles", "--shard", "1/2"
+    )
     assert half.exit_code in (0, 3), half.stderr
     assert label_images(root, shared, "--dask", "local:1").exit_code == 3
     assert_same(shared, alone)
+
+
+@pytest.mark.usefixtures("quarters")
+def test_the_plan_of_images_is_that_of_an_absolute_path(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root")
+    share = ("--only", "tiles", "--shard", "1/1")
+    for out, folder in (("typed", Path("root")), ("absolute", root)):
+        assert label_images(folder, tmp_path / out, *share).exit_code == 0
+    plan = (tmp_path / "typed" / ".tiles" / "run.json").read_bytes()
+    assert plan == (tmp_path / "absolute" / ".tiles" / "run.json").read_bytes()
+    assert json.loads(plan)["scenes"][0]["path"] == str(root / "img_dir" / "train")
 
 
 @pytest.mark.usefixtures("quarters")
@@ -137,11 +155,11 @@ def test_scenes_are_predicted_on_workers(tmp_path: Path) -> None:
 
 
 def test_sam_makes_the_same_tiles_on_workers(tmp_path: Path) -> None:
-    scene = cut(tmp_path / "crop.tif", "naip_md_1m.tif", Window(300, 300, 224, 128))
+    cut(tmp_path / "crop.tif", "naip_md_1m.tif", Window(300, 300, 224, 128))
     small = ("--tile-size", 128, "--overlap", 32, "--points", "grid:2", "--clusters", 3)
     for name, *options in (("alone", "--workers", 1), ("out", "--dask", "local:2")):
         out = ("--out", tmp_path / name, "--device", "cpu", "--quiet")
-        found = alps_geo("label", scene, *out, *small, *options)
+        found = alps_geo("label", "crop.tif", *out, *small, *options)
         assert found.exit_code == 0, found.stderr
     assert len(list(tmp_path.glob("out/.tiles/*/*.outlines.npz"))) == 2
     assert_same(tmp_path / "out", tmp_path / "alone")

@@ -19,7 +19,6 @@ from alps_geo.errors import DiskError, RunError
 from alps_geo.events import Event
 from alps_geo.pipeline.scenes import label_scenes
 from alps_geo.runs.failures import FailedScene, write_each
-from alps_geo.scene import Scene, open_scene
 from alps_geo.settings import LabelSettings
 
 pytestmark = pytest.mark.usefixtures("images_encoded_once")
@@ -45,11 +44,15 @@ def results(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
-def test_a_scene_that_cannot_be_written_is_listed_and_tried_again(tmp_path: Path) -> None:
+def test_a_scene_that_cannot_be_written_is_listed_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite holds no more than 2000 columns, so not the means of 2100 bands."""
     many = write(tmp_path / "many.tif", size=32, bands=2100)
-    plain, out = write(tmp_path / "plain.tif"), tmp_path / "out"
-    command = ("label", many, plain, "--out", out, *QUICK)
+    write(tmp_path / "plain.tif")
+    out = tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    command = ("label", "many.tif", "plain.tif", "--out", out, *QUICK)
     strict = alps_geo(*command, "--strict")
     assert strict.exit_code == 1
     assert not (out / "run.json").exists()
@@ -69,7 +72,8 @@ def test_a_scene_that_cannot_be_written_is_listed_and_tried_again(tmp_path: Path
     assert "failed: many, all results: " in status.stdout
     found = json.loads(alps_geo("status", out, "--json").stdout)
     assert found["failed"] == record["failed"]
-    # The record names all scenes in their order, so it is a config of the same run.
+    # The record names all scenes in their order, so it is a config of the same run anywhere.
+    monkeypatch.chdir(out)
     again = alps_geo("label", "--config", out / "run.json", "--out", out)
     assert again.exit_code == 3, again.stderr
     assert alps_geo("clusters", "name", out, "1=trees").exit_code == 0
@@ -108,7 +112,7 @@ def test_scenes_that_all_fail_end_the_run_with_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [ZeroDivisionError, MemoryError, RunError])
 def test_whatever_fails_costs_its_own_scene_alone(kind: type[Exception], tmp_path: Path) -> None:
-    scenes = {name: open_scene(str(write(tmp_path / f"{name}.tif"))) for name in ("a", "b", "c")}
+    scenes = {name: str(tmp_path / f"{name}.tif") for name in ("a", "b", "c")}
 
     def write_all_but(broken: str, error: Exception) -> tuple[dict[str, str], list[str]]:
         def step(name: str) -> str:
@@ -129,7 +133,7 @@ def test_whatever_fails_costs_its_own_scene_alone(kind: type[Exception], tmp_pat
 
 
 def test_an_unforeseen_failure_of_all_scenes_is_one_line(tmp_path: Path) -> None:
-    scenes: dict[str, Scene] = {"a": open_scene(str(write(tmp_path / "a.tif")))}
+    scenes = {"a": str(tmp_path / "a.tif")}
 
     def step(_: str) -> None:
         raise ZeroDivisionError("division\nby zero")

@@ -113,6 +113,18 @@ def test_workers_of_dask_are_given_no_work_on_the_folder_of_this_machine(
     assert run.mapper is (HERE if dask and in_store else run.executor)
 
 
+def test_workers_of_dask_put_images_into_the_store(
+    root: Path, address: RunAddress, expected: dict[str, bytes], proxy: Proxy
+) -> None:
+    label(root, address, dask="local:2")
+    assert_same(proxy, expected)
+    assert len(puts(proxy, ".image.npz")) == IMAGES
+    # What follows is the work of this process, so that all has left its folder.
+    assert address.work is not None
+    left = {path.name for path in address.work.rglob("*") if path.is_file()}
+    assert left == {"lock", "address"}
+
+
 def test_other_clusters_need_no_image_again(
     root: Path, address: RunAddress, proxy: Proxy, tmp_path: Path
 ) -> None:

@@ -79,6 +79,17 @@ def test_overwriting_removes_what_is_stale_and_keeps_tiles_that_fit(tmp_path: Pa
     assert not stale.folder.exists()
 
 
+def test_a_run_goes_on_with_a_plan_that_has_the_paths_as_they_were_typed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    begin(folder, PLAN)
+    store, _ = stored(folder)
+    (scene,) = PLAN.scenes
+    absolute = replace(PLAN, scenes=(replace(scene, path="/scenes/scene.tif"),))
+    begin(folder, absolute)
+    assert store.holds(FIRST)
+    assert json.loads(folder.plan_path.read_text())["scenes"][0]["path"] == "/scenes/scene.tif"
+
+
 def test_a_plan_that_names_files_outside_the_folder_harms_none(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     folder = RunFolder(tmp_path / "out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -233,3 +233,15 @@ def test_results_are_handed_on_in_order() -> None:
     assert found == [[], ["a", "b"], [], ["c", "d"]]
     feed = Feed("abc")
     assert [feed.take(1), feed.take(1), feed.take(2)] == [(0, "a"), None, (1, "b")]
+
+
+def test_workers_are_told_of_while_they_are_there() -> None:
+    told: list[dict[str, Any]] = []
+    idle = {"a": plain("a"), "b": plain("b"), "c": plain("c")}
+    busy = {**idle, "b": replace(plain("b"), item=7)}
+    gone = {name: busy[name] for name in ("a", "c")}
+    link = Scripted([idle, busy, gone], loads={"c": unfit("c")})
+    results(link, 50, working=lambda now: told.append(dict(now)))
+    # An unfit one may be at others' work.
+    assert told[:3] == [{}, {"a": None, "b": 7}, {"a": None}]
+    assert told[-1] == {"a": None}

@@ -36,8 +36,8 @@ class Kept(Unlogged):
         folder.mkdir()
 
     def working(self, now: Mapping[str, str]) -> None:
-        """Keep it."""
-        self.told.append(dict(now))
+        """Keep it, but for workers that wait for a tile."""
+        self.told.append({name: tile for name, tile in now.items() if tile})
         if max(map(len, self.told)) >= self.together:
             for tile in self.tiles:
                 (self.folder / tile.removeprefix("neon, ")).touch()

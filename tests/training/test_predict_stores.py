@@ -68,7 +68,7 @@ def assert_done(folder: Path, proxy: Proxy) -> None:
     assert {name for name in found if found[name] != local[name]} <= {"run.json"}
     records = [json.loads(each["run.json"]) for each in (found, local)]
     for record in records:
-        del record["seconds"]
+        del record["seconds"], record["settings"]["dask"]
     assert records[0] == records[1]
 
 
@@ -132,9 +132,9 @@ def test_tiles_are_fetched_a_few_at_the_same_time(folder: Path, proxy: Proxy) ->
     reads = SlowReads(proxy, together=4)
     assert predict(folder, ADDRESS).exit_code == 0
     assert 4 <= reads.most <= 8
-    # Once for the classes, and once for their probabilities.
+    # Once for classes and their probabilities.
     gets = [path for method, path in proxy.requests if method == "GET" and ".npz" in path]
-    assert len(gets) == 2 * TILES
+    assert len(gets) == len(set(gets)) == TILES
     nothing_fails(proxy)
     assert_done(folder, proxy)
 
@@ -149,6 +149,13 @@ def test_shares_and_failing_requests_make_the_same_maps(folder: Path, proxy: Pro
     assert predict(folder, ADDRESS).exit_code == 0
     assert tiles(proxy.puts()) == set()
     nothing_fails(proxy)
+    assert_done(folder, proxy)
+
+
+def test_workers_of_dask_put_tiles_into_the_store(folder: Path, proxy: Proxy) -> None:
+    outcome = predict(folder, ADDRESS, "--dask", "local:2")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert len(tiles(proxy.puts())) == TILES
     assert_done(folder, proxy)
 
 

@@ -9,7 +9,6 @@ import geopandas as gpd
 import numpy as np
 
 from alps_geo.features.mapping import HERE
-from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.gpkg.layer_styles import update_style
 from alps_geo.outputs.gpkg.lock import check_columns, check_free, database_errors, exclusive
 from alps_geo.outputs.gpkg.metadata import About, timestamp
@@ -21,6 +20,7 @@ from alps_geo.outputs.names import PATCHES, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.patches import STRIP, find_patches
 from alps_geo.outputs.polygons import Polygons, no_measures, polygonize, simplify
+from alps_geo.outputs.raster_rows import RasterRows
 from alps_geo.outputs.styles import class_style, cluster_labels, cluster_style
 from alps_geo.scene.raster import opened
 

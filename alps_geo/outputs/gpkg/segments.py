@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 
-from alps_geo.outputs.cog import RasterRows
 from alps_geo.outputs.gpkg.metadata import About
 from alps_geo.outputs.gpkg.write import write_segments_gpkg
 from alps_geo.outputs.ground import NamedMeasures, pixel_area
 from alps_geo.outputs.names import POLYGONS, SEGMENTS
 from alps_geo.outputs.output import Output
 from alps_geo.outputs.polygons import Polygons, polygonize, simplify
+from alps_geo.outputs.raster_rows import RasterRows
 from alps_geo.outputs.styles import cluster_labels, cluster_style
 
 if TYPE_CHECKING:
