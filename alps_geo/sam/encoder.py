@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from alps_geo.sam.frame import SIDE, Frame
+from alps_geo.sam.pointwise import PointwiseConvolution
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,6 +76,8 @@ def vit_encoder(name: str) -> nn.Module:
 
     with torch.device("meta"):
         encoder: nn.Module = sam_model_registry[name]().image_encoder
+        neck: Any = encoder.neck
+        neck[0] = PointwiseConvolution(neck[0].in_channels, neck[0].out_channels)
     return encoder
 
 

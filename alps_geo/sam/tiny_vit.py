@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from alps_geo.sam import memory, threads
 from alps_geo.sam.frame import CHANNELS, SIDE
+from alps_geo.sam.pointwise import PointwiseConvolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -304,7 +305,7 @@ class TinyVitEncoder(nn.Module):
         super().__init__()
         self.trunk = Trunk()
         self.neck = nn.Sequential(
-            nn.Conv2d(320, CHANNELS, 1, bias=False),
+            PointwiseConvolution(320, CHANNELS),
             ChannelNorm(CHANNELS),
             nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False),
             ChannelNorm(CHANNELS),
