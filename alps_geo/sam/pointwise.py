@@ -16,9 +16,9 @@ class PointwiseConvolution(nn.Conv2d):
     def __init__(self, channels: int, result: int) -> None:
         super().__init__(channels, result, 1, bias=False)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, x: Tensor) -> Tensor:
         """Convolve a (B, C, H, W) grid."""
-        if input.device.type != "cpu":
-            return super().forward(input)
-        cells = F.linear(input.permute(0, 2, 3, 1), self.weight[:, :, 0, 0])
+        if x.device.type != "cpu":
+            return super().forward(x)
+        cells = F.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0])
         return cells.permute(0, 3, 1, 2)
