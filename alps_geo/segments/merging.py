@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _BATCH_PAIRS = 2**16
 """Pairs whose distances are measured at once."""
 
-_LEVELS, _LEVEL_OF_ONE = 64, 16
-"""Powers of two that sizes are told apart by, and the number of that of 1."""
+_LEVEL_BITS, _LOWEST_EXPONENT = 6, -16
+"""Bits of a chance that hold the size, as an exponent of two, and the exponent that is 0 there."""
 
 _SCATTER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 """Odd numbers whose multiples look random in their upper bits."""
@@ -127,9 +127,10 @@ def _chances(pairs: NDArray[np.int64], size: NDArray[np.floating]) -> NDArray[np
     first, second = pairs.T
     chance: NDArray[np.uint64] = first.astype(np.uint64) * _SCATTER[0]
     chance ^= second.astype(np.uint64) * _SCATTER[1]
-    level = np.frexp(size[first] + size[second])[1] + _LEVEL_OF_ONE
-    chance //= np.uint64(_LEVELS)
-    chance |= np.clip(level, 0, _LEVELS - 1).astype(np.uint64) << np.uint64(58)
+    level = np.frexp(size[first] + size[second])[1] - _LOWEST_EXPONENT
+    level = np.clip(level, 0, 2**_LEVEL_BITS - 1).astype(np.uint64)
+    chance >>= np.uint64(_LEVEL_BITS)
+    chance |= level << np.uint64(64 - _LEVEL_BITS)
     return chance
 
 
